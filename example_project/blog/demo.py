@@ -1,0 +1,22 @@
+"""The accounts and the team that ``seed`` makes and the page offers."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+PASSWORD = "password"  # noqa: S105 - a demo, and printed on its own page
+TEAM = "The team"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A seeded user: the id never changes, so that a page kept open survives a new database."""
+
+    id: UUID
+    email: str
+
+
+ACCOUNTS = (
+    Account(UUID("11111111-1111-4111-8111-111111111111"), "user@example.com"),
+    Account(UUID("22222222-2222-4222-8222-222222222222"), "second@example.com"),
+    Account(UUID("33333333-3333-4333-8333-333333333333"), "third@example.com"),
+)

@@ -1,0 +1,69 @@
+"""Settings of the example project. The environment decides what it runs on:
+
+DATABASE_URL   PostgreSQL; where it is not set, the embedded one that ``make demo`` starts
+REDIS_URL      Redis or Valkey for the channel layer; where it is not set, the layer lives in one process
+CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core, else channels_redis.pubsub
+SECRET_KEY, DEBUG
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+SECRET_KEY = os.environ.get("SECRET_KEY", "a-demo-key-that-signs-nothing-of-value")
+DEBUG = os.environ.get("DEBUG", "1").lower() not in {"", "0", "false", "no"}
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.staticfiles",
+    "rest_framework_simplejwt.token_blacklist",
+    "ayb_realtime",
+    "example_project.blog",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
+ROOT_URLCONF = "example_project.urls"
+ASGI_APPLICATION = "example_project.asgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+STATIC_URL = "/static/"
+
+DATABASES = {"default": dj_database_url.config(default="postgres://ayb:ayb@127.0.0.1:54329/ayb", conn_max_age=0)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "blog.User"
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+
+def channel_layer(redis_url: str, kind: str) -> dict[str, Any]:
+    """Return the channel layer's settings: Redis where there is one, else memory, which one process cannot share."""
+    if not redis_url:
+        return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    backends = {
+        "core": "channels_redis.core.RedisChannelLayer",
+        "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    }
+    # From version 8 on, redis-py gives a socket 5 seconds by default, less than an idle receive takes.
+    host = {"address": redis_url, "socket_timeout": None}
+    return {"BACKEND": backends[kind], "CONFIG": {"hosts": [host]}}
+
+
+REDIS_URL = os.environ.get("REDIS_URL", "")
+CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL, os.environ.get("CHANNEL_LAYER") or "pubsub")}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"ayb_realtime": {"handlers": ["console"], "level": "INFO", "propagate": True}},
+}
