@@ -1,0 +1,41 @@
+# make demo    the example, from nothing, on http://127.0.0.1:8090/   (PORT=8091: elsewhere; DATABASE_URL: your PostgreSQL)
+# make test    every test, in every environment that this machine can run   (ONLY="py311-django52 lint": these alone)
+# make lint    ruff, mypy and the import order
+# make clean   remove everything that these made, the demo's data included
+
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+VENV = .venv
+RUN = $(VENV)/bin/python
+INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint clean
+.DEFAULT_GOAL = demo
+
+demo: $(VENV)/.demo
+	@$(RUN) -m example_project.demo
+
+test: $(VENV)/.test
+	@$(RUN) -m tests.suite $(if $(COMPLETE),--complete) $(ONLY)
+
+lint: $(VENV)/.test
+	@$(RUN) -m tests.suite lint
+
+clean:
+	rm -rf $(VENV) .tox .demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
+
+$(VENV)/.demo: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (the first time takes a minute) ..."
+	@$(INSTALL) --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo tox.ini
+	@$(INSTALL) "tox>=4.30,<5"
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none is on the PATH." \
+		"Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments." \
+		"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

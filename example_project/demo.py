@@ -1,0 +1,150 @@
+"""``make demo``: the whole example from nothing. Run it as ``python -m example_project.demo``.
+
+It starts a PostgreSQL of its own in ``.demo/`` (or uses DATABASE_URL), migrates and seeds it, serves the page and the
+relay in one child process, and stops all of it on Ctrl-C or SIGTERM. The data is kept for the next run.
+
+PORT  where the page is served, 8090 where it is not set
+"""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connections
+
+from example_project.blog.demo import ACCOUNTS, PASSWORD
+from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
+from example_project.embedded.ports import LOOPBACK
+from example_project.embedded.postgres import ensure_database, ensure_role
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DATABASE_PORT = 54329
+NAME = "ayb"  # the owner's name, password and database: anyone may write and watch
+
+READY = """
+  {address}
+
+  Accounts: {accounts}. The password is: {password}
+
+  Whoever writes to the database is heard, not only this page:
+    {psql} -c "update posts set title = title || '!' where published"
+
+  Ctrl-C stops it all{kept}.
+"""
+
+
+def main() -> int:
+    """Run the demo until it is told to stop; return the exit code."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        _run(_port())
+    except (ServerError, DatabaseError, CommandError) as error:
+        sys.stderr.write(f"\nThe demo cannot run: {error}\n")
+        return 1
+    return 0
+
+
+def _stop(*_: object) -> None:
+    """Unwind once; the with blocks stop what they started, and a second Ctrl-C must not hinder them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8090"
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ServerError(f"PORT is {text!r}; it must be a number from 1 to 65535.")
+    if not is_free(int(text)):
+        raise ServerError(
+            f"port {text} of {LOOPBACK} is taken. Stop the program that listens there, or choose another port: "
+            f"make demo PORT={int(text) % 65535 + 1}"
+        )
+    return int(text)
+
+
+def _run(port: int) -> None:
+    address = f"http://{LOOPBACK}:{port}/"
+    with _database() as server, _served(port, address) as child:
+        _say(_ready_message(address, server))
+        child.process.wait()
+        raise ServerError("its server ended; the lines above say why.")
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[Postgres | None]:
+    """Have DATABASE_URL name a migrated and seeded database; start PostgreSQL unless it names one already."""
+    with contextlib.ExitStack() as stack:
+        server = None
+        if not os.environ.get("DATABASE_URL"):
+            _say("Starting PostgreSQL ...")
+            server = stack.enter_context(postgres(CHECKOUT / ".demo", preferred_port=DATABASE_PORT))
+            os.environ["DATABASE_URL"] = _own_database(server)
+        _say("Migrating and seeding the database ...")
+        _fill_database()
+        yield server
+
+
+def _own_database(server: Postgres) -> str:
+    """Make an ordinary role that owns an ordinary database, as in production; return the database's URL."""
+    ensure_role(server.url(), NAME, NAME, "createrole")
+    ensure_database(server.url(), NAME, NAME)
+    return server.url(NAME, NAME, NAME)
+
+
+def _fill_database() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
+    django.setup()
+    call_command("migrate", verbosity=0)
+    call_command("seed", stdout=io.StringIO())
+    connections.close_all()
+
+
+@contextlib.contextmanager
+def _served(port: int, address: str) -> Iterator[Child]:
+    """Serve the page and the relay in one child process, and wait until the page is there."""
+    command = [sys.executable, "manage.py", "runrealtime", "--serve", f"{LOOPBACK}:{port}"]
+    child = Child.start(command, cwd=CHECKOUT)
+    try:
+        child.wait_until(lambda: _serves(address))
+        yield child
+    finally:
+        child.stop()
+
+
+def _serves(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=10) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except urllib.error.HTTPError as error:
+        raise ServerError(f"{address} answers {error.code} {error.reason}; the lines above say why.") from error
+    except OSError:
+        return False
+
+
+def _ready_message(address: str, server: Postgres | None) -> str:
+    psql, kept = 'psql "$DATABASE_URL"', ""
+    if server:
+        psql = f"{shutil.which('psql') or server.binaries / 'psql'} {os.environ['DATABASE_URL']}"
+        kept = f"; the data stays in {CHECKOUT / '.demo'}"
+    accounts = ", ".join(account.email for account in ACCOUNTS)
+    return READY.format(address=address, accounts=accounts, password=PASSWORD, psql=psql, kept=kept)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
