@@ -1,0 +1,60 @@
+"""What the acceptance tests run against: the example as processes, npm's packages, Chromium."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, async_playwright
+
+from tests.acceptance.example import Example, database
+from tests.suite import CHROMIUM
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def prepared_example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+    """The example on a database of its own, migrated and seeded, not started."""
+    server_url = os.environ.get("DATABASE_URL")
+    assert server_url, "DATABASE_URL is not set: run these tests with `python -m tests.services python -m pytest ...`"
+    with database(server_url) as url:
+        example = Example(url, tmp_path_factory.mktemp("example"))
+        example.prepare()
+        yield example
+
+
+@pytest.fixture
+def example(prepared_example: Example) -> Iterator[Example]:
+    """The example, served. At the end it must stop cleanly, and must have logged no traceback."""
+    prepared_example.start()
+    try:
+        yield prepared_example
+    finally:
+        code = prepared_example.stop()
+    assert code == 0
+    assert "Traceback" not in prepared_example.log()
+
+
+@pytest.fixture(scope="session")
+def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with our script and the npm packages it needs, as published."""
+    folder = tmp_path_factory.mktemp("npm")
+    for name in ("package.json", "sdk_client.mjs"):
+        shutil.copy(HERE / name, folder)
+    subprocess.run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"], cwd=folder, check=True)
+    return folder
+
+
+@pytest_asyncio.fixture
+async def page() -> AsyncIterator[Page]:
+    """An empty page of the system's Chromium; it must log no error to its console."""
+    program = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *CHROMIUM))), None)
+    assert program, f"no Chromium found; looked for {', '.join(CHROMIUM)}, and CHROMIUM names none"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield await browser.new_page(viewport={"width": 1280, "height": 900})
+        await browser.close()

@@ -1,0 +1,81 @@
+"""The published SDK, unmodified, in Node."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from example_project.blog.demo import PASSWORD
+from tests.acceptance.example import AUTHOR, COLLEAGUE, STRANGER, Example
+
+
+class Listener:
+    """A Node process that prints what its user's stream brings."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def next(self) -> Any:
+        """Return the next event, as it was printed."""
+        assert self.process.stdout is not None
+        return json.loads(await asyncio.wait_for(self.process.stdout.readline(), 30))
+
+    async def summary(self) -> tuple[str, str, object]:
+        """Return the next event's action, table and what tells its record: a post's title, or a comment's body."""
+        event = await self.next()
+        record = event["record"]
+        return event["action"], event["table"], record.get("title") or record.get("body") or record
+
+
+@asynccontextmanager
+async def listening(npm: Path, address: str, email: str) -> AsyncIterator[Listener]:
+    """Sign in and subscribe in a process of its own, from when the stream is open until the block ends."""
+    process = await asyncio.create_subprocess_exec(
+        *("node", npm / "sdk_client.mjs", address, email, PASSWORD, "posts", "comments"), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        listener = Listener(process)
+        assert await listener.next() == "connected"
+        yield listener
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def test_sdk_in_node_receives_what_its_user_may_see(example: Example, npm: Path) -> None:
+    async with AsyncExitStack() as stack:
+        author, colleague, stranger = [
+            await stack.enter_async_context(listening(npm, example.address, account.email))
+            for account in (AUTHOR, COLLEAGUE, STRANGER)
+        ]
+        draft = example.add_post("a draft", published=False)
+        news = example.add_post("news", published=True)
+        example.write("update posts set title = 'newer' where id = %s", news)
+        example.add_comment("for the team")
+        example.write("update posts set published = true where id = %s", draft)
+        example.write("delete from posts where id = %s", news)
+
+        public = [("create", "posts", "news"), ("update", "posts", "newer")]
+        ending = [("update", "posts", "a draft"), ("delete", "posts", {"id": news})]
+        comment = ("create", "comments", "for the team")
+        expected = {
+            author: [("create", "posts", "a draft"), *public, comment, *ending],
+            colleague: [*public, comment, *ending],
+            stranger: [*public, *ending],
+        }
+        for listener, events in expected.items():
+            assert [await listener.summary() for _ in events] == events
+
+
+async def test_sdk_receives_the_whole_row(example: Example, npm: Path) -> None:
+    async with listening(npm, example.address, AUTHOR.email) as author:
+        post = example.add_post("whole", published=True)
+        event = await author.next()
+    record = event["record"]
+    assert record["id"] == post
+    assert record["author_id"] == str(AUTHOR.id)
+    assert record["published"] is True
+    assert record["created_at"].endswith("Z")
+    assert set(record) == {"id", "author_id", "title", "body", "published", "created_at", "updated_at"}
