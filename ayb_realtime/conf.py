@@ -1,0 +1,72 @@
+"""The ``AYB_REALTIME`` settings, read at access time, so that ``override_settings`` works."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+
+class Conf:
+    """Typed access to the dictionary ``settings.AYB_REALTIME``. Raises ImproperlyConfigured for a name that is none."""
+
+    defaults: dict[str, Any] = {
+        "DATABASE": "default",
+        "CHANNEL_LAYER": "default",
+        "ANONYMOUS": False,
+        "HEARTBEAT_SECONDS": 15.0,
+        "RETRY_MILLISECONDS": 2000,
+        "BUFFER_BYTES": 1024 * 1024,
+        "CHECK_TIMEOUT_SECONDS": 2.0,
+        "POOL_SIZE": 4,
+    }
+
+    def _read(self, name: str) -> Any:
+        given = getattr(settings, "AYB_REALTIME", {})
+        if unknown := sorted(set(given) - set(self.defaults)):
+            raise ImproperlyConfigured(
+                f"AYB_REALTIME has no setting {', '.join(unknown)}. It has: {', '.join(sorted(self.defaults))}."
+            )
+        return given.get(name, self.defaults[name])
+
+    @property
+    def database(self) -> str:
+        """Alias in ``DATABASES`` of the Postgres whose tables are streamed."""
+        return str(self._read("DATABASE"))
+
+    @property
+    def channel_layer(self) -> str:
+        """Alias in ``CHANNEL_LAYERS`` of the layer between the relay and the web processes."""
+        return str(self._read("CHANNEL_LAYER"))
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether a request without a token may stream, as the role ``ayb_anonymous``."""
+        return bool(self._read("ANONYMOUS"))
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How long a stream is silent before it sends a comment, which keeps proxies from closing it."""
+        return float(self._read("HEARTBEAT_SECONDS"))
+
+    @property
+    def retry_milliseconds(self) -> int:
+        """How long a browser waits before it reconnects."""
+        return int(self._read("RETRY_MILLISECONDS"))
+
+    @property
+    def buffer_bytes(self) -> int:
+        """How much may wait for a subscriber that reads slowly; beyond it the stream ends, and the client resumes."""
+        return int(self._read("BUFFER_BYTES"))
+
+    @property
+    def check_timeout_seconds(self) -> float:
+        """How long Postgres may take to say who sees a batch's rows of one table."""
+        return float(self._read("CHECK_TIMEOUT_SECONDS"))
+
+    @property
+    def pool_size(self) -> int:
+        """How many database connections a web process has for its streams, however many streams there are."""
+        return int(self._read("POOL_SIZE"))
+
+
+conf = Conf()

@@ -1,0 +1,54 @@
+"""Postgres connections of psycopg's own, made from Django's settings; and the package's SQL files."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from django.db import connections
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from ayb_realtime.conf import conf
+
+# Half-open connections are noticed within about half a minute.
+KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+@cache
+def sql(name: str) -> bytes:
+    """Return the SQL file ``sql/{name}.sql``."""
+    return (files("ayb_realtime") / "sql" / f"{name}.sql").read_bytes()
+
+
+def connection_parameters(database: str) -> dict[str, Any]:
+    """Return psycopg's arguments for the database with this alias, less Django's own cursors and adapters."""
+    parameters = dict(connections[database].get_connection_params())  # type: ignore[attr-defined]
+    parameters.pop("cursor_factory", None)
+    parameters.pop("context", None)
+    return {**KEEPALIVE, **parameters, "autocommit": True, "row_factory": tuple_row}
+
+
+async def connect(database: str) -> psycopg.AsyncConnection[Any]:
+    """Open one connection, in autocommit mode. Raises psycopg.OperationalError."""
+    return await psycopg.AsyncConnection.connect(**connection_parameters(database))
+
+
+def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+    """Return a pool, not yet open, whose transactions are read-only and see one snapshot."""
+
+    async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.set_read_only(True)
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+
+    return AsyncConnectionPool(
+        kwargs=connection_parameters(conf.database),
+        configure=configure,
+        # After a restart of Postgres its old connections are replaced here, not found broken by whoever takes one.
+        check=AsyncConnectionPool.check_connection,
+        timeout=10,
+        min_size=1,
+        max_size=conf.pool_size,
+        open=False,
+        name="ayb_realtime",
+    )

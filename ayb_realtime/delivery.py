@@ -1,0 +1,110 @@
+"""What of a run of changes goes to whom, as bytes. Called by the hub; asks ``visibility``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ayb_realtime import tables, visibility
+from ayb_realtime.changes import Change, final_states
+from ayb_realtime.events import change_event, reset_event
+from ayb_realtime.identity import Identity
+from ayb_realtime.records import Row
+from ayb_realtime.tables import Table
+
+Event = tuple[int, bytes]
+
+
+class Delivery:
+    """The events of some changes, for every identity that subscribes to their tables.
+
+    unanswered: identities of which Postgres did not say what they may see. Their streams have to end.
+    """
+
+    def __init__(self) -> None:
+        self.unanswered: set[Identity] = set()
+        # By table: what goes to everyone, and what goes to one identity.
+        self._common: dict[int, list[Event]] = {}
+        self._own: dict[tuple[int, Identity], list[Event]] = {}
+
+    def chunk(self, identity: Identity, relations: Iterable[int]) -> bytes:
+        """Return the events for a subscriber with this identity and these tables, in position order, as one chunk."""
+        events: list[Event] = []
+        for relation in relations:
+            events += self._common.get(relation, ())
+            events += self._own.get((relation, identity), ())
+        return b"".join(event for _, event in sorted(events))
+
+    async def add(
+        self,
+        connection: visibility.Connection,
+        table: Table,
+        changes: Sequence[Change],
+        identities: Sequence[Identity],
+    ) -> None:
+        """Add the changes of one table. connection: in a prepared transaction."""
+        rows = {change.position: Row(change.record) for change in changes if change.record is not None}
+        truncates = [change for change in changes if change.record is None]
+        if any(name not in row.columns for row in rows.values() for name in table.key_columns):
+            # Logged before a key column was renamed: its rows cannot be found any more.
+            return self._add_reset(table, "table definition changed", changes[-1].position)
+        if truncates:
+            self._add_reset(table, "table truncated", truncates[-1].position)
+
+        states = final_states(
+            [change for change in changes if change.position in rows],
+            key=lambda change: tuple(rows[change.position].columns[name] for name in table.key_columns),
+        )
+        # By the protocol, deletes go to everyone: there is no row left to ask about.
+        deletes = [change for change in states if change.action == "delete"]
+        self._common.setdefault(table.relation, []).extend(
+            (change.position, change_event(change, table, rows[change.position])) for change in deletes
+        )
+        asked = {change.position: change for change in states if change.action != "delete"}
+        if asked:
+            seen = await visibility.check(connection, table, {at: rows[at] for at in asked}, identities)
+            self.unanswered.update(identity for identity in identities if identity not in seen)
+            self._add_rows(table, asked, rows, seen)
+        return None
+
+    def _add_reset(self, table: Table, reason: str, position: int) -> None:
+        self._common.setdefault(table.relation, []).append((position, reset_event(reason, [table.name], position)))
+
+    def _add_rows(
+        self,
+        table: Table,
+        changes: Mapping[int, Change],
+        rows: Mapping[int, Row],
+        seen: Mapping[Identity, visibility.Seen],
+    ) -> None:
+        """Encode each row once for all who may see it as it was logged, and once for each other state of it."""
+        encoded: dict[tuple[int, str | None], bytes] = {}
+        for identity, records in seen.items():
+            events = self._own.setdefault((table.relation, identity), [])
+            for position, record in records.items():
+                event = encoded.get((position, record))
+                if event is None:
+                    row = rows[position] if record is None else Row(record)
+                    event = encoded[position, record] = change_event(changes[position], table, row)
+                events.append((position, event))
+
+
+async def prepare(
+    connection: visibility.Connection, changes: Sequence[Change], audience: Mapping[int, Sequence[Identity]]
+) -> Delivery:
+    """Find out who gets what of these changes.
+
+    connection: of a pool whose transactions are read-only and see one snapshot.
+    changes: in position order.
+    audience: table → the identities that subscribe to it.
+    Raises psycopg.OperationalError if the connection is lost: then nobody has been told anything.
+    """
+    delivery = Delivery()
+    by_relation: dict[int, list[Change]] = {}
+    for change in changes:
+        if change.relation in audience:
+            by_relation.setdefault(change.relation, []).append(change)
+    if by_relation:
+        async with connection.transaction():
+            await visibility.prepare(connection)
+            for table in await tables.streamed(connection):
+                if table.relation in by_relation:
+                    await delivery.add(connection, table, by_relation[table.relation], audience[table.relation])
+    return delivery

@@ -1,0 +1,32 @@
+"""What can go wrong, and what to tell whoever can mend it. Pure."""
+
+
+class RealtimeError(Exception):
+    """Base of the package's own errors."""
+
+
+class InvalidField(RealtimeError):
+    """A field of a server-sent event holds a character that would end it: CR, LF or NUL."""
+
+
+class Unauthenticated(RealtimeError):
+    """The request proves no identity. ``message`` is for the client."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class UnknownTable(RealtimeError):
+    """No streamed table has this name; whether the table exists at all is not for a client to know."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"unknown table: {name}")
+
+
+class PositionUnavailable(RealtimeError):
+    """The log does not hold the changes after this position: it ended before, or they are gone."""
+
+
+class NotificationsUnheard(RealtimeError):
+    """The relay's NOTIFY to itself did not come back."""

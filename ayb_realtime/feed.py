@@ -1,0 +1,115 @@
+"""The changes in position order, each once, for the hub of this process.
+
+The Channels layer is a hint, the log is the truth: a position that does not come through the layer is read from the log,
+and so is everything while the layer is silent.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, NoReturn
+
+from channels.layers import BaseChannelLayer
+from psycopg_pool import AsyncConnectionPool
+
+from ayb_realtime import log
+from ayb_realtime.changes import GROUP, Batch, Change
+
+logger = logging.getLogger(__name__)
+
+# The relay says where the head is twice a second. After a second without a word the log is asked.
+SILENCE_SECONDS = 1.0
+# How many changes are handed out at a time, and how many wait in memory: what is more is read from the log again.
+RUN_CHANGES = 500
+WAITING_CHANGES = 5000
+# A layer forgets its groups when Redis is restarted.
+REJOIN_SECONDS = 30.0
+RETRY_SECONDS = 1.0
+
+
+class Feed:
+    """Hands out runs of changes, from the head of the log at the start on, without a gap.
+
+    head: the newest position that is known.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self.head = 0
+        self._layer_channel: str | None = None
+        self._pool = pool
+        # Contiguous changes. Everything before the first of them has been handed out.
+        self._waiting: deque[Change] = deque()
+        self._next_position = 1
+        self._news = asyncio.Event()
+
+    async def start(self) -> int:
+        """Begin at the head of the log, and return it."""
+        async with self._pool.connection() as connection:
+            self.head = await log.head(connection)
+        self._next_position = self.head + 1
+        return self.head
+
+    async def next(self) -> list[Change]:
+        """Wait for the next changes, and return a run of them. Raises psycopg.Error or PoolTimeout; then call again."""
+        while True:
+            if self._waiting:
+                return [self._waiting.popleft() for _ in range(min(len(self._waiting), RUN_CHANGES))]
+            if self.head >= self._next_position:
+                return await self._repair()
+            self._news.clear()
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                await self.ask_head()
+
+    async def ask_head(self) -> int:
+        """Ask the log for the newest position."""
+        async with self._pool.connection() as connection:
+            self.head = max(self.head, await log.head(connection))
+        return self.head
+
+    async def receive(self, layer: BaseChannelLayer) -> NoReturn:
+        """Take what comes through the layer, for ever."""
+        while True:
+            try:
+                # Only this task waits on the channel, and nothing cancels it to try again: both Redis layers lose
+                # messages when a receive is cancelled.
+                self._layer_channel = await layer.new_channel()
+                await layer.group_add(GROUP, self._layer_channel)
+                while True:
+                    self._accept(Batch.from_message(await layer.receive(self._layer_channel)))
+            except Exception:
+                logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def rejoin(self, layer: BaseChannelLayer) -> NoReturn:
+        """Join the layer's group again and again."""
+        while True:
+            await asyncio.sleep(REJOIN_SECONDS)
+            if self._layer_channel is not None:
+                try:
+                    await layer.group_add(GROUP, self._layer_channel)
+                except Exception:
+                    logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
+
+    def _accept(self, batch: Batch) -> None:
+        self.head = max(self.head, batch.head)
+        for change in batch.changes:
+            if change.position == self._next_position and len(self._waiting) < WAITING_CHANGES:
+                self._waiting.append(change)
+                self._next_position += 1
+        self._news.set()
+
+    async def _repair(self) -> list[Change]:
+        """Read from the log what did not come through the layer."""
+        after, upto = self._next_position - 1, min(self.head, self._next_position - 1 + RUN_CHANGES)
+        # What comes meanwhile, after these, can wait its turn.
+        self._next_position = upto + 1
+        try:
+            async with self._pool.connection() as connection:
+                return await log.read(connection, after=after, upto=upto)
+        except BaseException:
+            self._waiting.clear()
+            self._next_position = after + 1
+            raise

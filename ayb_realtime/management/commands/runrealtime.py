@@ -1,0 +1,109 @@
+"""``manage.py runrealtime``: relay changes to the Channels layer; with ``--serve`` serve the site, too."""
+
+import asyncio
+import signal
+from typing import Any
+
+import psycopg
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.management import BaseCommand, CommandError, CommandParser
+
+from ayb_realtime import database
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import NotificationsUnheard
+from ayb_realtime.relay import Relay
+
+NO_LAYER = """There is no Channels layer {alias!r}, so the relay has no way to the web processes. Add one to the settings:
+
+    CHANNEL_LAYERS = {{
+        "{alias}": {{
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {{"hosts": ["redis://127.0.0.1:6379"]}},
+        }}
+    }}
+
+or, to run everything in one process, without Redis, {{"BACKEND": "channels.layers.InMemoryChannelLayer"}} and --serve."""
+
+IN_MEMORY = (
+    "The Channels layer {alias!r} is the in-memory one, which does not leave this process: the web processes would hear "
+    "nothing from this relay, and read every change late from the log. Either configure a Redis layer "
+    "(pip install django-ayb-realtime[redis]), or serve the site from this process, too: runrealtime --serve "
+    "127.0.0.1:8000"
+)
+
+
+class Command(BaseCommand):
+    """Relay until SIGTERM or SIGINT."""
+
+    help = "Relay the changes of streamed tables to the Channels layer. Run one, or more: one leads, others stand by."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the command's own arguments."""
+        parser.add_argument(
+            "--serve",
+            metavar="[HOST:]PORT",
+            help="serve the site (ASGI_APPLICATION) from this process too, by Daphne; no Redis is needed then",
+        )
+        parser.add_argument(
+            "--database",
+            help="alias in DATABASES of a direct connection, where a pooler in transaction mode is in the way",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Check the layer, then relay."""
+        relay = Relay(
+            self._layer(serves=bool(options["serve"])), lambda: database.connect(options["database"] or conf.database)
+        )
+        try:
+            if options["serve"]:
+                self._serve(options["serve"], relay)
+            else:
+                asyncio.run(_until_signalled(relay))
+        except (psycopg.Error, NotificationsUnheard) as error:
+            raise CommandError(str(error)) from error
+
+    def _layer(self, *, serves: bool) -> BaseChannelLayer:
+        alias = conf.channel_layer
+        layer: BaseChannelLayer | None = get_channel_layer(alias)
+        if layer is None:
+            raise CommandError(NO_LAYER.format(alias=alias))
+        if isinstance(layer, InMemoryChannelLayer) and not serves:
+            raise CommandError(IN_MEMORY.format(alias=alias))
+        return layer
+
+    def _serve(self, address: str, relay: Relay) -> None:
+        # Twisted installs its reactor on import, which is for this mode alone.
+        from daphne.management.commands.runserver import get_default_application
+
+        from ayb_realtime.server import serve
+
+        host, port = _host_and_port(address)
+        application = get_default_application()
+        if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
+            application = ASGIStaticFilesHandler(application)
+        try:
+            serve(application, host, port, relay.run())
+        except OSError as error:
+            raise CommandError(
+                f"Cannot serve on {host}:{port}: {error}. Choose another port: --serve {host}:PORT"
+            ) from error
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise CommandError(f"--serve takes [HOST:]PORT, such as 127.0.0.1:8000, not {address!r}")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+async def _until_signalled(relay: Relay) -> None:
+    task = asyncio.ensure_future(relay.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return

@@ -1,0 +1,21 @@
+"""The schema ``ayb_realtime``: the change log, its batches, and the functions around them."""
+
+from django.db import migrations
+
+from ayb_realtime.operations import RunSQLFile
+
+
+class Migration(migrations.Migration):
+    initial = True
+    dependencies: list[tuple[str, str]] = []
+    operations = [
+        RunSQLFile("schema", reverse_sql="drop schema ayb_realtime cascade"),
+        RunSQLFile("change"),
+        RunSQLFile("batch"),
+        RunSQLFile("key_columns"),
+        RunSQLFile("capture"),
+        RunSQLFile("roles"),
+        RunSQLFile("enable"),
+        RunSQLFile("disable"),
+        RunSQLFile("visible"),
+    ]

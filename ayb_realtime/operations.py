@@ -1,0 +1,104 @@
+"""Migration operations: ``EnableRealtime`` marks a table whose changes are streamed."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.migrations.state import ProjectState
+
+from ayb_realtime.conf import conf
+from ayb_realtime.database import sql
+
+
+class _DatabaseOperation(Operation):
+    """Runs SQL on the database of the streamed tables, and on no other."""
+
+    category = OperationCategory.SQL
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Leave Django's picture of the models as it is."""
+
+    def _execute(self, schema_editor: BaseDatabaseSchemaEditor, statement: str) -> None:
+        connection = schema_editor.connection
+        if connection.alias != conf.database:
+            return
+        if connection.vendor != "postgresql":
+            raise ImproperlyConfigured(
+                f"ayb_realtime streams tables of PostgreSQL, but the database {connection.alias!r} is "
+                f'{connection.vendor}. Name the alias of a PostgreSQL database in AYB_REALTIME["DATABASE"].'
+            )
+        schema_editor.execute(statement, params=None)
+
+
+class RunSQLFile(_DatabaseOperation):
+    """Run one of the package's SQL files."""
+
+    def __init__(self, name: str, reverse_sql: str = "") -> None:
+        self.name = name
+        self.reverse_sql = reverse_sql
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        """Run the file."""
+        self._execute(schema_editor, sql(self.name).decode())
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        """Run the reverse statement, if there is one."""
+        if self.reverse_sql:
+            self._execute(schema_editor, self.reverse_sql)
+
+    def describe(self) -> str:
+        """Say what the operation does."""
+        return f"Run ayb_realtime's {self.name}.sql"
+
+
+class EnableRealtime(_DatabaseOperation):
+    """Stream the changes of a model's table, ``EnableRealtime("Post")``, or of a table that Django does not manage,
+    ``EnableRealtime(table="legacy_orders")``.
+
+    Its rows can then be subscribed to, and the role ``ayb_authenticated`` may SELECT from it: row-level security decides
+    which of them. Refuses what has no changes of its own or no primary key. To be reversed as any operation.
+
+    table: the table's name, with its schema where it is not on the search path: ``"sales.orders"``; quoted as in SQL
+    where it holds more than lower-case letters, digits and underscores.
+    """
+
+    def __init__(self, model_name: str = "", *, table: str = "") -> None:
+        if bool(model_name) == bool(table):
+            raise TypeError('EnableRealtime takes either a model, EnableRealtime("Post"), or table="legacy_orders"')
+        self.model_name = model_name
+        self.table = table
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        """Add the triggers and the grants. Raises django.db.Error with a hint where the table cannot be streamed."""
+        self._call(schema_editor, "enable_v1", app_label, to_state)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        """Take them away again."""
+        self._call(schema_editor, "disable_v1", app_label, from_state)
+
+    def describe(self) -> str:
+        """Say what the operation does."""
+        return f"Enable realtime for {self.model_name or self.table}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        """Return a part for the name of a migration."""
+        return f"realtime_{self.model_name or self.table}".lower().replace(".", "_").replace('"', "")
+
+    def _call(
+        self, schema_editor: BaseDatabaseSchemaEditor, function: str, app_label: str, state: ProjectState
+    ) -> None:
+        name = self.table
+        if self.model_name:
+            name = schema_editor.quote_name(state.apps.get_model(app_label, self.model_name)._meta.db_table)
+        literal = name.replace("'", "''")
+        self._execute(schema_editor, f"select ayb_realtime.{function}('{literal}')")

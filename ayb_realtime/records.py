@@ -1,0 +1,59 @@
+"""Rows as JSON text, taken apart without being parsed. Pure.
+
+Postgres writes a row as one JSON object. Its values travel to the client as Postgres wrote them, to the letter: parsing
+them would round a numeric, and a column of type json may be nested deeper than a parser can go.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_token = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+')
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: its JSON text, and that of each column's value.
+
+    text: a JSON object, as Postgres' ``row_to_json`` writes it.
+    """
+
+    text: str
+    columns: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", split(self.text))
+
+
+def split(record: str) -> dict[str, str]:
+    """Split a row into the JSON text of each column's value.
+
+    record: a JSON object, as Postgres' ``row_to_json`` writes it.
+    """
+    columns: dict[str, str] = {}
+    depth = 0
+    name, start, end = "", 0, 0
+    for match in _token.finditer(record):
+        token = match[0]
+        if token in "{[":
+            depth += 1
+            if depth == 2:
+                start = match.start()
+        elif token in "}]":
+            depth -= 1
+            end = match.end() if depth else end
+        elif depth == 1 and token not in ":,":
+            if name:
+                start, end = match.span()
+            else:
+                name = token
+        if name and (depth == 0 or (depth == 1 and token == ",")):
+            columns[json.loads(name)] = record[start:end]
+            name = ""
+    return columns
+
+
+def join(columns: Mapping[str, str]) -> str:
+    """Write a row from the JSON text of each column's value: the inverse of ``split``."""
+    return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{value}" for name, value in columns.items()) + "}"

@@ -1,0 +1,107 @@
+"""Daphne and the relay in one process: ``runrealtime --serve``. Daphne's server with backpressure, and clean endings."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+# Daphne's server has to be imported before anything else that imports Twisted's reactor.
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import Server  # isort: skip
+from twisted.internet import defer, reactor
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from ayb_realtime.hub import close_hub
+
+logger = logging.getLogger(__name__)
+
+
+@implementer(IPushProducer)
+class Producer:
+    """What Twisted pauses while a client's connection is full, and resumes when it has room again."""
+
+    def __init__(self) -> None:
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+
+    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Wait: the transport's buffer is full."""
+        self.has_room.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """Go on."""
+        self.has_room.set()
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """Go on: the connection is gone, and whoever sends is told so elsewhere."""
+        self.has_room.set()
+
+
+class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
+    """Daphne's server, but ``send`` waits while the client does not read.
+
+    Daphne's own returns at once, so that everything for such a client piles up in memory.
+    """
+
+    failure: Exception | None = None
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Hand a message to the client's connection, once it has room."""
+        producer: Producer | None = getattr(protocol, "ayb_realtime_producer", None)
+        if producer is None and message["type"] == "http.response.body" and message.get("more_body"):
+            producer = protocol.ayb_realtime_producer = Producer()
+            # Before the first chunk is written; when the response ends, its channel lets go of the producer.
+            protocol.registerProducer(producer, True)
+        if producer is not None:
+            await producer.has_room.wait()
+        if producer is not None and not message.get("more_body") and protocol.channel is not None:
+            protocol.unregisterProducer()
+        await super().handle_reply(protocol, message)
+
+    def listen_error(self, failure: Any) -> None:
+        """Remember why the address cannot be listened on, for whoever runs the server."""
+        self.failure = failure.value
+        self.stop()
+
+
+def serve(application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any]) -> None:
+    """Serve the application and relay, until SIGTERM or SIGINT.
+
+    Raises whatever keeps the address from being listened on, or ends the relay.
+    """
+    server = BackpressureServer(
+        application,
+        endpoints=build_endpoint_description_strings(host=host, port=port),
+        server_name="",
+        action_logger=log_action,
+    )
+    tasks: list[asyncio.Task[Any]] = []
+
+    def start() -> None:
+        tasks.append(asyncio.get_event_loop().create_task(relay))
+        tasks[0].add_done_callback(ended)
+
+    def ended(task: asyncio.Task[Any]) -> None:
+        if not task.cancelled():
+            server.failure = task.exception()  # type: ignore[assignment]
+            server.stop()
+
+    async def stop() -> None:
+        tasks[0].cancel()
+        await asyncio.wait(tasks)
+        await close_hub()
+
+    reactor.callWhenRunning(start)  # type: ignore[attr-defined]
+    reactor.addSystemEventTrigger(  # type: ignore[attr-defined]
+        "before", "shutdown", lambda: defer.Deferred.fromFuture(asyncio.ensure_future(stop()))
+    )
+    server.run()
+    if server.failure is not None:
+        raise server.failure
+
+
+def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:
+    """Log a finished request, without its query: that may hold a token."""
+    if action == "complete":
+        logger.info("%s %s %s", details["method"], details["path"].partition("?")[0], details["status"])

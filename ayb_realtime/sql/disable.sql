@@ -1,0 +1,10 @@
+-- Stop streaming a table: what enable_v1() did, undone. The roles stay, other tables and databases may need them.
+create function ayb_realtime.disable_v1(relation regclass) returns void
+    language plpgsql
+as $$
+begin
+    execute format('drop trigger "0ayb_realtime" on %s', relation);
+    execute format('drop trigger "0ayb_realtime_truncate" on %s', relation);
+    execute format('revoke select on %s from ayb_authenticated', relation);
+end
+$$;

@@ -1,0 +1,46 @@
+-- Stream a table: EnableRealtime calls this; for a table that Django does not manage, so may anyone who owns it.
+create function ayb_realtime.enable_v1(relation regclass) returns void
+    language plpgsql
+as $$
+declare
+    kind constant "char" := (select relkind from pg_class where oid = relation);
+    root constant regclass := pg_partition_root(relation);
+    namespace constant regnamespace := (select relnamespace from pg_class where oid = relation);
+    key_columns constant text[] := ayb_realtime.key_columns_v1(relation);
+    arguments constant text := (select string_agg(quote_literal(name), ', ') from unnest(key_columns) as name);
+begin
+    if kind in ('v', 'm') then
+        raise exception '% is a view: a view has no changes of its own to stream', relation
+            using hint = 'Enable realtime for the tables that it reads.', errcode = 'wrong_object_type';
+    elsif kind = 'f' then
+        raise exception '% is a foreign table: its changes happen on another server', relation
+            using hint = 'Enable realtime in the database that holds the table.', errcode = 'wrong_object_type';
+    elsif kind not in ('r', 'p') then
+        raise exception '% is not a table', relation using errcode = 'wrong_object_type';
+    elsif root <> relation then
+        raise exception '% is a partition of %', relation, root
+            using hint = format('Enable realtime for %s: it then covers every partition.', root),
+                  errcode = 'wrong_object_type';
+    elsif (select relpersistence from pg_class where oid = relation) = 't' then
+        raise exception '% is a temporary table: only the session that made it could read its rows', relation
+            using errcode = 'wrong_object_type';
+    elsif key_columns is null then
+        raise exception '% has no primary key: subscribers could not tell its rows apart', relation
+            using hint = format('Add one first: ALTER TABLE %s ADD PRIMARY KEY (...);', relation),
+                  errcode = 'wrong_object_type';
+    end if;
+
+    perform ayb_realtime.create_roles_v1();
+    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
+        execute format('grant usage on schema %s to ayb_authenticated', namespace);
+    end if;
+    execute format('grant select on %s to ayb_authenticated', relation);
+
+    -- The name sorts before every other trigger's: the log then has the versions of a row in their order even where a
+    -- later trigger updates the row again.
+    execute format('create trigger "0ayb_realtime" after insert or update or delete on %s '
+                   'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
+    execute format('create trigger "0ayb_realtime_truncate" after truncate on %s '
+                   'for each statement execute function ayb_realtime.capture_v1()', relation);
+end
+$$;

@@ -1,0 +1,12 @@
+-- The names of a table's primary key columns, in the key's order; null where there is no primary key.
+create function ayb_realtime.key_columns_v1(relation oid) returns text[]
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select array_agg(a.attname::text order by k.place)
+      from pg_index i,
+           unnest(i.indkey) with ordinality as k (attnum, place),
+           pg_attribute a
+     where i.indrelid = relation and i.indisprimary and a.attrelid = relation and a.attnum = k.attnum
+$$;

@@ -1,0 +1,35 @@
+-- Make the subscribers' roles where they are missing, and let the current user act as them.
+create function ayb_realtime.create_roles_v1() returns void
+    language plpgsql
+as $$
+declare
+    -- From 16 on, whoever makes a role is its administrator, and may act as it only if granted so.
+    options constant text := case when current_setting('server_version_num')::int >= 160000
+                                  then ' with set true, inherit false' else '' end;
+    kind constant text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
+    role_name text;
+begin
+    foreach role_name in array array['ayb_authenticated', 'ayb_anonymous'] loop
+        if to_regrole(role_name) is null then
+            begin
+                execute format('create role %I nologin', role_name);
+            exception when duplicate_object or unique_violation then
+                null;  -- Roles belong to the whole cluster: another database's migration made it a moment ago.
+            end;
+        end if;
+        if not pg_has_role(current_user, role_name, kind) then
+            execute format('grant %I to %I%s', role_name, current_user, options);
+        end if;
+    end loop;
+exception when insufficient_privilege then
+    raise exception using
+        errcode = 'insufficient_privilege',
+        message = format('ayb_realtime needs the roles "ayb_authenticated" and "ayb_anonymous", and "%s" may not make '
+                         'them or act as them.', current_user),
+        hint = 'Run this once as a superuser, then migrate again: '
+            || coalesce((select string_agg(format('CREATE ROLE %I NOLOGIN; ', missing), '')
+                           from unnest(array['ayb_authenticated', 'ayb_anonymous']) as missing
+                          where to_regrole(missing) is null), '')
+            || format('GRANT ayb_authenticated, ayb_anonymous TO %I%s;', current_user, upper(options));
+end
+$$;

@@ -1,0 +1,15 @@
+-- The streamed tables: those that carry our trigger. This is the allow-list, there is no second one.
+select c.oid::bigint as relation, n.nspname as schema, c.relname as name,
+       ayb_realtime.key_columns_v1(c.oid) as key_columns,
+       -- Their JSON ends in +00:00 where the protocol says Z.
+       array(select a.attname::text
+               from pg_attribute a
+              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                and a.atttypid in ('timestamptz'::regtype, 'timestamptz[]'::regtype)) as utc_columns,
+       c.relrowsecurity as row_security
+  from pg_trigger t
+  join pg_class c on c.oid = t.tgrelid
+  join pg_namespace n on n.oid = c.relnamespace
+ where t.tgname = '0ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc
+   and t.tgparentid = 0 and t.tgenabled <> 'D'
+ order by n.nspname <> 'public', n.nspname, c.relname

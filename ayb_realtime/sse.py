@@ -1,0 +1,32 @@
+"""Server-sent events as bytes. Pure. Source: WHATWG HTML, "Server-sent events", event stream format."""
+
+import re
+
+from ayb_realtime.exceptions import InvalidField
+
+HEARTBEAT = b": heartbeat\n\n"
+
+_line_end = re.compile(r"\r\n|\r|\n")
+_forbidden = re.compile(r"[\r\n\0]")
+
+
+def encode(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002 - the field's name
+    """Encode one server-sent event.
+
+    data: any text; CR, LF and CRLF each start a new ``data:`` line.
+    Returns UTF-8 bytes that end in one blank line.
+    Raises InvalidField if ``event`` or ``id`` holds CR, LF or NUL.
+    """
+    lines = []
+    for name, value in (("id", id), ("event", event)):
+        if _forbidden.search(value):
+            raise InvalidField(f"the field {name!r} of a server-sent event may not hold CR, LF or NUL")
+        if value:
+            lines.append(f"{name}: {value}\n")
+    lines += [f"data: {line}\n" for line in _line_end.split(data)]
+    return "".join([*lines, "\n"]).encode()
+
+
+def retry(milliseconds: int) -> bytes:
+    """Tell the client how long to wait before it reconnects."""
+    return f"retry: {milliseconds}\n".encode()

@@ -1,0 +1,105 @@
+"""One open stream: a bounded buffer that the hub fills and the response empties."""
+
+import asyncio
+import time
+from uuid import uuid4
+
+from ayb_realtime import sse
+from ayb_realtime.events import expired_event
+from ayb_realtime.identity import Identity
+
+
+class Subscriber:
+    """A stream of chunks of whole events, as an async iterator.
+
+    It ends when it is told to, when its token expires, and when its client reads so slowly that the buffer is full: the
+    client then reconnects and resumes, so that no event is dropped without a word.
+
+    identity: who it is to Postgres.
+    relations: the oids of its tables.
+    position: everything up to it has been put into the buffer.
+    expires_at: when the token expires, in seconds since the epoch; None: never.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        relations: frozenset[int],
+        *,
+        buffer_bytes: int,
+        heartbeat_seconds: float,
+        expires_at: float | None = None,
+    ) -> None:
+        self.client_id = uuid4().hex
+        self.identity = identity
+        self.relations = relations
+        self.position = 0
+        self._buffer_bytes = buffer_bytes
+        self._heartbeat_seconds = heartbeat_seconds
+        self._expires_at = expires_at
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._changed = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self.ended = False
+        self.read_at = time.monotonic()
+
+    def push(self, chunk: bytes) -> None:
+        """Put whole events into the buffer; where it is full, end the stream."""
+        if self.ended or not chunk:
+            return
+        if self._size and self._size + len(chunk) > self._buffer_bytes:
+            self.end()
+            return
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        self._drained.clear()
+        self._changed.set()
+
+    def end(self) -> None:
+        """End the stream after what is in the buffer."""
+        self.ended = True
+        self._changed.set()
+        self._drained.set()
+
+    async def drained(self) -> None:
+        """Wait until the buffer is empty, or the stream has ended."""
+        await self._drained.wait()
+
+    def __aiter__(self) -> "Subscriber":
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Wait for events, and return all that are there; after a silence, a heartbeat."""
+        self.read_at = time.monotonic()
+        if not self._size and not self.ended:
+            await self._wait()
+        if not self.ended and self._expires_at is not None and time.time() >= self._expires_at:
+            self._chunks.append(expired_event())
+            self.end()
+        if self._chunks:
+            return self._take()
+        if self.ended:
+            raise StopAsyncIteration
+        return sse.HEARTBEAT
+
+    async def _wait(self) -> None:
+        """Wait until something changes, for as long as a stream may be silent and its token lasts."""
+        seconds = self._heartbeat_seconds
+        if self._expires_at is not None:
+            seconds = min(seconds, max(0.0, self._expires_at - time.time()))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _take(self) -> bytes:
+        taken = b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        self._drained.set()
+        if not self.ended:
+            self._changed.clear()
+        return taken

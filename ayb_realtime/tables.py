@@ -1,0 +1,46 @@
+"""The streamed tables, as Postgres' catalog knows them. Those that carry our trigger are the allow-list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from ayb_realtime.database import sql
+from ayb_realtime.exceptions import UnknownTable
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A streamed table.
+
+    relation: its oid, which survives a rename.
+    key_columns: of the primary key, in its order.
+    utc_columns: those of type timestamp with time zone, or arrays of it.
+    row_security: whether row-level security is on.
+    """
+
+    relation: int
+    schema: str
+    name: str
+    key_columns: tuple[str, ...]
+    utc_columns: tuple[str, ...]
+    row_security: bool
+
+
+async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
+    """Return the streamed tables, those of the schema ``public`` first."""
+    rows = await (await connection.execute(sql("tables"))).fetchall()
+    return [
+        Table(relation, schema, name, tuple(keys or ()), tuple(utc), row_security)
+        for relation, schema, name, keys, utc, row_security in rows
+    ]
+
+
+def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
+    """Return the table of each name; of several with one name the first. Raises UnknownTable."""
+    by_name = {table.name: table for table in reversed(tables)}
+    try:
+        return [by_name[name] for name in names]
+    except KeyError as error:
+        raise UnknownTable(error.args[0]) from None

@@ -1,0 +1,133 @@
+"""``GET /api/realtime``: authenticate, resolve the tables, subscribe, stream."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connections, transaction
+from django.http import HttpRequest, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from ayb_realtime import sse
+from ayb_realtime.conf import conf
+from ayb_realtime.events import connected_event, reset_event
+from ayb_realtime.exceptions import PositionUnavailable, Unauthenticated, UnknownTable
+from ayb_realtime.hub import Hub, get_hub
+from ayb_realtime.identity import Authenticated, authenticate
+from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.tables import Table
+
+
+class EventStream:
+    """A subscriber's chunks behind a first one, for a streaming response.
+
+    Django calls ``close`` in a thread of its own, once the client has gone.
+    """
+
+    def __init__(self, hub: Hub, subscriber: Subscriber, first: bytes) -> None:
+        self._first = first
+        self._subscriber = subscriber
+        self._leave: Callable[[], Any] = lambda: hub.leave(subscriber)
+        self._loop = asyncio.get_running_loop()
+
+    def __aiter__(self) -> "EventStream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next chunk of whole events."""
+        if first := self._first:
+            self._first = b""
+            return first
+        return await anext(self._subscriber)
+
+    def close(self) -> None:
+        """Leave the hub. May be called again, and from any thread."""
+        with suppress(RuntimeError):  # The event loop, and the hub with it, may be gone already.
+            self._loop.call_soon_threadsafe(self._leave)
+
+
+@transaction.non_atomic_requests
+async def realtime(request: HttpRequest) -> HttpResponseBase:
+    """Stream the changes of the tables that the request names, as far as its user may see the rows."""
+    if request.method != "GET":
+        return HttpResponseNotAllowed(["GET"])
+    try:
+        # In a thread of its own: a database connection opened in the request's would stay open as long as the stream.
+        authenticated = await sync_to_async(_authenticate, thread_sensitive=False)(request)
+    except Unauthenticated as error:
+        return _error(401, error.message)
+    names = _table_names(request.GET.get("tables", ""))
+    if names is None:
+        return _error(400, "tables parameter is required")
+    if not names:
+        return _error(400, "at least one valid table is required")
+    if not isinstance(request, ASGIRequest):
+        return _error(500, "streaming not supported")
+    hub = await get_hub()
+    try:
+        tables = await hub.resolve(names)
+    except UnknownTable as error:
+        return _error(400, str(error))
+    return _response(await _open(hub, authenticated, tables, _last_event_id(request)))
+
+
+def _authenticate(request: HttpRequest) -> Authenticated:
+    try:
+        return authenticate(request)
+    finally:
+        connections.close_all()
+
+
+def _table_names(parameter: str) -> list[str] | None:
+    """Return the names in the ``tables`` parameter, each once; None where there is no parameter."""
+    if not parameter:
+        return None
+    stripped = (name.strip() for name in parameter.split(","))
+    return list(dict.fromkeys(name for name in stripped if name))
+
+
+def _last_event_id(request: HttpRequest) -> str:
+    return request.headers.get("Last-Event-ID") or request.GET.get("last_event_id", "")
+
+
+async def _open(hub: Hub, authenticated: Authenticated, tables: list[Table], last_event_id: str) -> EventStream:
+    """Subscribe, after the last event that the client has had, or else from now on."""
+    identity, expires_at = authenticated.identity, authenticated.expires_at
+    reset = b""
+    if last_event_id:
+        try:
+            subscriber = await hub.subscribe(identity, tables, after=_position(last_event_id), expires_at=expires_at)
+        except PositionUnavailable as error:
+            subscriber = await hub.subscribe(identity, tables, expires_at=expires_at)
+            reset = reset_event(str(error), [table.name for table in tables], subscriber.position)
+    else:
+        subscriber = await hub.subscribe(identity, tables, expires_at=expires_at)
+    connected = connected_event(subscriber.client_id, subscriber.position)
+    return EventStream(hub, subscriber, sse.retry(conf.retry_milliseconds) + connected + reset)
+
+
+def _position(last_event_id: str) -> int:
+    """Read a position. Raises PositionUnavailable for what this server cannot have sent."""
+    if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 19):
+        raise PositionUnavailable("the last event id is not a position")
+    return int(last_event_id)
+
+
+def _response(stream: EventStream) -> StreamingHttpResponse:
+    return StreamingHttpResponse(
+        stream,
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",
+            # Keeps GZipMiddleware away, which would hold events back.
+            "Content-Encoding": "identity",
+        },
+    )
+
+
+def _error(code: int, message: str) -> JsonResponse:
+    return JsonResponse({"code": code, "message": message}, status=code)
