@@ -15,13 +15,15 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from ayb_realtime.exceptions import RealtimeError, Unauthenticated
+
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a malfunction
+class Refusal(RealtimeError):  # noqa: N818 - an answer, not a malfunction
     """A request that is answered with an error body."""
 
     def __init__(self, code: HTTPStatus, message: str) -> None:
@@ -36,9 +38,9 @@ def refusal_response(code: HTTPStatus, message: str) -> JsonResponse:
 
 
 def endpoint(*methods: str) -> Callable[[View[P]], View[P]]:
-    """Make a view a JSON endpoint: CSRF-exempt, 405 for other methods, and each ``Refusal`` answered as JSON.
+    """Make a view a JSON endpoint: 405 for other methods, and an error body for Refusal and Unauthenticated.
 
-    CSRF protection guards cookies; these endpoints read none.
+    It is exempt from CSRF protection, which guards cookies: these endpoints read none.
     """
 
     def decorate(view: View[P]) -> View[P]:
@@ -53,6 +55,8 @@ def endpoint(*methods: str) -> Callable[[View[P]], View[P]]:
                 return view(request, *args, **kwargs)
             except Refusal as refusal:
                 return refusal_response(refusal.code, refusal.message)
+            except Unauthenticated as error:
+                return refusal_response(HTTPStatus.UNAUTHORIZED, error.message)
 
         return answer
 

@@ -1,37 +1,26 @@
 """Issue, check and revoke simplejwt's tokens. Called by the accounts views.
 
-What must always hold: an absent, odd, expired or revoked token is ``InvalidTokenError``, never another exception
-and never a user.
+What must always hold: an absent, odd, expired or revoked token is ``Unauthenticated``, never another exception and
+never a user.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from django.apps import apps
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import ValidationError
-from django.db import DataError, transaction
+from django.db import transaction
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
+from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import RefreshToken
 
-# simplejwt documents TokenError and AuthenticationFailed alone; odd input also raises what the parts below it raise:
-# a token that is not ASCII, a claim that is missing or of another type, an `exp` beyond the calendar, a user id that
-# is no key.
-_REJECTED = (
-    TokenError,
-    AuthenticationFailed,
-    ValidationError,
-    DataError,
-    LookupError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
+from ayb_realtime.exceptions import Unauthenticated
+from ayb_realtime.identity import INVALID_TOKEN
 
-
-class InvalidTokenError(Exception):
-    """The token is not one that we issued and still honour."""
+# Besides: a claim that is missing, and an `exp` that is beyond Python's calendar, or beyond the C library's.
+REJECTED = (*INVALID_TOKEN, LookupError, OverflowError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +38,44 @@ def issue(user: AbstractBaseUser) -> TokenPair:
 
 
 def user_of_access_token(encoded: str) -> AbstractBaseUser:
-    """Return the active user of an access token. Raises ``InvalidTokenError``."""
-    try:
+    """Return the active user of an access token. Raises Unauthenticated."""
+    with _refused_as("missing or invalid authorization header"):
         return _user(JWTAuthentication().get_validated_token(_present(encoded)))
-    except _REJECTED as error:
-        raise InvalidTokenError from error
 
 
 def rotate(encoded: str) -> tuple[AbstractBaseUser, TokenPair]:
     """Exchange a refresh token for a new pair: the old one is revoked and works only once, under concurrency too.
 
     Revoking needs simplejwt's ``token_blacklist`` app; without it the old token stays valid until it expires.
-    Raises ``InvalidTokenError``.
+    Raises Unauthenticated.
     """
-    try:
-        with transaction.atomic():
-            token = RefreshToken(_present(encoded))
-            user = _user(token)
-            if not _blacklist(token):
-                raise InvalidTokenError
-            return user, issue(user)
-    except _REJECTED as error:
-        raise InvalidTokenError from error
+    with _refused_as("invalid or expired refresh token"), transaction.atomic():
+        token = RefreshToken(_present(encoded))
+        user = _user(token)
+        if not _blacklist(token):
+            raise TokenError
+        return user, issue(user)
 
 
 def revoke(encoded: str) -> None:
-    """Revoke a refresh token, where simplejwt's ``token_blacklist`` is installed. Raises ``InvalidTokenError``."""
+    """Revoke a refresh token, where simplejwt's ``token_blacklist`` is installed. Raises Unauthenticated."""
+    with _refused_as("invalid or expired refresh token"), transaction.atomic():
+        _blacklist(RefreshToken(_present(encoded)))
+
+
+@contextmanager
+def _refused_as(message: str) -> Iterator[None]:
+    """Turn whatever a bad token raises into Unauthenticated."""
     try:
-        with transaction.atomic():
-            _blacklist(RefreshToken(_present(encoded)))
-    except _REJECTED as error:
-        raise InvalidTokenError from error
+        yield
+    except REJECTED as error:
+        raise Unauthenticated(message) from error
 
 
 def _present(encoded: str) -> Any:
     """Return the token, if there is one: simplejwt would make a new, valid token of an empty one."""
     if not encoded:
-        raise InvalidTokenError
+        raise TokenError
     return encoded
 
 
