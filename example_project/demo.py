@@ -21,6 +21,7 @@ import django
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections
 
+from ayb_realtime.exceptions import RealtimeError
 from example_project.blog.demo import ACCOUNTS, PASSWORD
 from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
 from example_project.embedded.ports import LOOPBACK
@@ -48,7 +49,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         _run(_port())
-    except (ServerError, DatabaseError, CommandError) as error:
+    except (ServerError, DatabaseError, CommandError, RealtimeError) as error:
         sys.stderr.write(f"\nThe demo cannot run: {error}\n")
         return 1
     return 0
@@ -78,7 +79,7 @@ def _run(port: int) -> None:
     with _database() as server, _served(port, address) as child:
         _say(_ready_message(address, server))
         child.process.wait()
-        raise ServerError("its server ended; the lines above say why.")
+        raise ServerError("the server ended; the lines above say why.")
 
 
 @contextlib.contextmanager
@@ -114,7 +115,7 @@ def _fill_database() -> None:
 def _served(port: int, address: str) -> Iterator[Child]:
     """Serve the page and the relay in one child process, and wait until the page is there."""
     command = [sys.executable, "manage.py", "runrealtime", "--serve", f"{LOOPBACK}:{port}"]
-    child = Child.start(command, cwd=CHECKOUT)
+    child = Child.start(command, name="the server", cwd=CHECKOUT)
     try:
         child.wait_until(lambda: _serves(address))
         yield child
@@ -135,7 +136,7 @@ def _serves(address: str) -> bool:
 def _ready_message(address: str, server: Postgres | None) -> str:
     psql, kept = 'psql "$DATABASE_URL"', ""
     if server:
-        psql = f"{shutil.which('psql') or server.binaries / 'psql'} {os.environ['DATABASE_URL']}"
+        psql = f"{'psql' if shutil.which('psql') else server.binaries / 'psql'} {os.environ['DATABASE_URL']}"
         kept = f"; the data stays in {CHECKOUT / '.demo'}"
     accounts = ", ".join(account.email for account in ACCOUNTS)
     return READY.format(address=address, accounts=accounts, password=PASSWORD, psql=psql, kept=kept)

@@ -47,7 +47,8 @@ class Account:
         if self.setpriv is None:
             return []
         user = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
-        keep = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        # access(2), by which PostgreSQL looks for its own program, heeds capabilities only without the "setuid fixup".
+        keep = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
         return [self.setpriv, *user, *keep, f"--pdeathsig={death_signal.name.removeprefix('SIG')}", "--"]
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:

