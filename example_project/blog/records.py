@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.db import ProgrammingError, models
@@ -19,7 +20,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from ayb_realtime.accounts.json_api import Refusal, endpoint, json_object
 from ayb_realtime.exceptions import Unauthenticated
-from ayb_realtime.identity import Authenticated, authenticate
+from ayb_realtime.identity import Identity, authenticate
 from ayb_realtime.visibility import as_identity
 from example_project.blog import fields
 from example_project.blog.models import Comment, Post
@@ -46,6 +47,14 @@ class Collection:
     @property
     def writable(self) -> dict[str, fields.Parser]:
         return {**self.required, **self.optional}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is logged in, and who that is to PostgreSQL."""
+
+    identity: Identity
+    user_id: UUID
 
 
 COLLECTIONS = {
@@ -88,7 +97,7 @@ def record(request: HttpRequest, name: str, key: str) -> HttpResponse:
         return JsonResponse(row(found, pk))
 
 
-def list_rows(caller: Authenticated, found: Collection, request: HttpRequest) -> HttpResponse:
+def list_rows(caller: Caller, found: Collection, request: HttpRequest) -> HttpResponse:
     for name in UNSUPPORTED:
         if name in request.GET:
             raise fields.bad_request(f"{name} is not supported")
@@ -104,8 +113,8 @@ def list_rows(caller: Authenticated, found: Collection, request: HttpRequest) ->
     )
 
 
-def create(caller: Authenticated, found: Collection, body: dict[str, Any]) -> HttpResponse:
-    values = {"author_id": caller.user.pk, **fields.parse(body, found.writable)}
+def create(caller: Caller, found: Collection, body: dict[str, Any]) -> HttpResponse:
+    values = {"author_id": caller.user_id, **fields.parse(body, found.writable)}
     for name in found.required.keys() - values.keys():
         raise fields.bad_request(f"{name} is required")
     with under_policies(caller):
@@ -113,7 +122,7 @@ def create(caller: Authenticated, found: Collection, body: dict[str, Any]) -> Ht
         return JsonResponse(row(found, created.pk), status=HTTPStatus.CREATED)
 
 
-def update(caller: Authenticated, found: Collection, pk: int, body: dict[str, Any]) -> HttpResponse:
+def update(caller: Caller, found: Collection, pk: int, body: dict[str, Any]) -> HttpResponse:
     values = fields.parse(body, found.writable)
     if found.touched:
         values[found.touched] = timezone.now()
@@ -123,7 +132,7 @@ def update(caller: Authenticated, found: Collection, pk: int, body: dict[str, An
         return JsonResponse(row(found, pk))
 
 
-def delete(caller: Authenticated, found: Collection, pk: int) -> HttpResponse:
+def delete(caller: Caller, found: Collection, pk: int) -> HttpResponse:
     with under_policies(caller):
         deleted, _ = found.objects.filter(pk=pk).delete()
     if not deleted:
@@ -131,16 +140,16 @@ def delete(caller: Authenticated, found: Collection, pk: int) -> HttpResponse:
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-def authenticated(request: HttpRequest) -> Authenticated:
-    """Return who calls. Raises ``Refusal`` (401)."""
-    try:
-        return authenticate(request)
-    except Unauthenticated as error:
-        raise Refusal(HTTPStatus.UNAUTHORIZED, error.message) from error
+def authenticated(request: HttpRequest) -> Caller:
+    """Return who calls. Raises Unauthenticated, for an anonymous caller too."""
+    proved = authenticate(request)
+    if proved.user is None:
+        raise Unauthenticated("authentication required")
+    return Caller(proved.identity, proved.user.pk)
 
 
 @contextmanager
-def under_policies(caller: Authenticated) -> Iterator[None]:
+def under_policies(caller: Caller) -> Iterator[None]:
     """Run the block's queries as the caller. Raises ``Refusal`` (403) where PostgreSQL denies one."""
     try:
         with as_identity(caller.identity):

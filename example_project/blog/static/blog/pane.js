@@ -1,0 +1,204 @@
+import { Session } from "./api.js";
+import { clone, RowList } from "./list.js";
+import { EventLog } from "./log.js";
+import { fillComment, fillPost } from "./rows.js";
+
+const RETRY_MILLISECONDS = 2000;
+
+/** One person: who sits here, their stream, and what they see through it. */
+export class Pane {
+  constructor(demo, email) {
+    this.demo = demo;
+    this.element = clone("pane");
+    this.lists = {
+      posts: new RowList(this.find("[data-list=posts]"), "post", (item, row) => fillPost(this, item, row)),
+      comments: new RowList(this.find("[data-list=comments]"), "comment", (item, row) => fillComment(this, item, row)),
+    };
+    this.log = new EventLog(this.find(".log"));
+    this.listen();
+    this.offerAccounts(email);
+    this.sit(email);
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  listen() {
+    this.find("[name=account]").onchange = (event) => this.sit(event.target.value);
+    this.find("[name=member]").onchange = (event) => this.attempt(() => this.setMember(event.target.checked));
+    this.find("[data-do=refetch]").onclick = () => this.attempt(() => this.fetch());
+    this.find("[data-do=clear]").onclick = () => this.log.clear();
+    this.onSubmit(this.find("[data-form=post]"), (form) => this.writePost(form));
+    this.onSubmit(this.find("[data-form=comment]"), (form) => this.writeComment(form));
+  }
+
+  offerAccounts(email) {
+    const select = this.find("[name=account]");
+    select.append(...this.demo.accounts.map((account) => new Option(account.email)));
+    select.value = email;
+  }
+
+  // The stream
+
+  /** Seat a person: all that belonged to the one before is gone. */
+  sit(email) {
+    this.stream?.close();
+    clearTimeout(this.retry);
+    this.element.dataset.seat = this.demo.accounts.findIndex((account) => account.email === email);
+    this.element.setAttribute("aria-label", email);
+    this.find(".avatar").textContent = email[0].toUpperCase();
+    Object.values(this.lists).forEach((list) => list.clear());
+    this.log.clear();
+    this.waiting = null;
+    this.session = new Session(email, this.demo.password);
+    this.open();
+  }
+
+  /** Log in and open the stream, until that works or somebody else sits down. */
+  async open() {
+    const session = this.session;
+    this.show("connecting");
+    try {
+      await session.login();
+    } catch (error) {
+      if (session === this.session) this.reopenLater(error.message);
+      return;
+    }
+    if (session === this.session) this.subscribe(session);
+  }
+
+  subscribe(session) {
+    const stream = (this.stream = session.stream("posts", "comments"));
+    stream.onmessage = (event) => this.receive(event);
+    stream.addEventListener("connected", (event) => this.connected(event));
+    stream.addEventListener("reset", (event) => this.reset(event));
+    stream.addEventListener("expired", (event) => this.expired(event));
+    stream.onerror = () => {
+      if (stream !== this.stream) return;
+      if (stream.readyState === EventSource.CLOSED) this.reopenLater("The stream was refused.");
+      else this.show("reconnecting");
+    };
+  }
+
+  reopenLater(message) {
+    this.stream?.close();
+    this.show("reconnecting");
+    this.complain(message);
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => this.open(), RETRY_MILLISECONDS);
+  }
+
+  /** From here on no change is missed, so what is fetched now and the events together are complete. */
+  connected(event) {
+    this.show("live");
+    this.complain("");
+    this.log.add("connected", "", event.lastEventId, event.data);
+    this.attempt(() => this.fetch());
+  }
+
+  reset(event) {
+    this.log.add("reset", "", event.lastEventId, event.data);
+    this.attempt(() => this.fetch());
+  }
+
+  expired(event) {
+    this.log.add("expired", "", event.lastEventId, event.data);
+    this.stream.close();
+    this.open();
+  }
+
+  receive(event) {
+    const change = JSON.parse(event.data);
+    this.log.add(change.action, change.table, event.lastEventId, JSON.stringify(change.record));
+    if (this.waiting) this.waiting.push(change);
+    else this.apply(change);
+  }
+
+  apply({ action, table, record }) {
+    if (action === "delete") this.lists[table].remove(record.id);
+    else this.lists[table].upsert(record);
+  }
+
+  /** Fetch what the policies show now. Changes that arrive meanwhile are newer: they wait and come after. */
+  async fetch() {
+    const session = this.session;
+    const waiting = (this.waiting = []);
+    try {
+      const [posts, comments, team] = await Promise.all([
+        session.call("GET", "/api/collections/posts?perPage=500"),
+        session.call("GET", "/api/collections/comments?perPage=500"),
+        session.call("GET", "/api/memberships"),
+      ]);
+      if (waiting === this.waiting && session === this.session) this.display(posts, comments, team);
+    } finally {
+      if (waiting === this.waiting) this.release();
+    }
+  }
+
+  display(posts, comments, { team, members }) {
+    this.team = team;
+    this.find("[name=member]").checked = members.includes(this.session.user.id);
+    this.lists.posts.replace(posts.items);
+    this.lists.comments.replace(comments.items);
+  }
+
+  release() {
+    const changes = this.waiting;
+    this.waiting = null;
+    changes.forEach((change) => this.apply(change));
+  }
+
+  // What a person does. The lists change by the events alone.
+
+  async writePost(form) {
+    const post = { title: form.elements.title.value, published: form.elements.published.checked };
+    await this.session.call("POST", "/api/collections/posts", post);
+    form.elements.title.value = "";
+  }
+
+  async writeComment(form) {
+    const comment = { body: form.elements.body.value, team_id: this.team.id };
+    await this.session.call("POST", "/api/collections/comments", comment);
+    form.reset();
+  }
+
+  async setMember(member) {
+    const { id } = this.session.user;
+    if (member) await this.session.call("POST", "/api/memberships", { user_id: id });
+    else await this.session.call("DELETE", `/api/memberships/${id}`);
+    await this.fetch();
+  }
+
+  nameOf(id) {
+    return this.demo.accounts.find((account) => account.id === id)?.email ?? id;
+  }
+
+  // Small helpers
+
+  onSubmit(form, action) {
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      this.attempt(() => action(form));
+    };
+  }
+
+  /** Do something that the server may refuse, and say so where it does. */
+  async attempt(action) {
+    this.complain("");
+    try {
+      await action();
+    } catch (error) {
+      this.complain(`Refused: ${error.message}`);
+    }
+  }
+
+  show(state) {
+    this.find(".status").textContent = this.find(".status").dataset.state = state;
+  }
+
+  complain(message) {
+    this.find(".problem").textContent = message;
+    this.find(".problem").hidden = !message;
+  }
+}

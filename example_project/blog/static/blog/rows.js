@@ -1,0 +1,53 @@
+/** Put a post into its list item, with what its author may do. */
+export function fillPost(pane, item, post) {
+  const path = `/api/collections/posts/${post.id}`;
+  const state = item.querySelector(".state");
+  state.textContent = post.published ? "published" : "draft";
+  state.dataset.published = post.published;
+  fillRow(pane, item, post, post.title, path);
+  onAction(pane, item, "publish", post.published ? "Unpublish" : "Publish", post.title, () =>
+    pane.session.call("PATCH", path, { published: !post.published }),
+  );
+  prepareEditor(pane, item, post, path);
+}
+
+/** Put a comment into its list item. */
+export function fillComment(pane, item, comment) {
+  fillRow(pane, item, comment, comment.body, `/api/collections/comments/${comment.id}`);
+}
+
+function fillRow(pane, item, row, text, path) {
+  const own = row.author_id === pane.session.user.id;
+  item.querySelector(".title").textContent = text;
+  item.querySelector(".author").textContent = own ? "" : pane.nameOf(row.author_id);
+  item.querySelector(".yours").hidden = item.querySelector(".actions").hidden = !own;
+  onAction(pane, item, "delete", "Delete", text, () => pane.session.call("DELETE", path));
+}
+
+function onAction(pane, item, name, label, subject, action) {
+  const button = item.querySelector(`[data-do=${name}]`);
+  button.textContent = label;
+  button.setAttribute("aria-label", `${label}: ${subject}`);
+  button.onclick = () => pane.attempt(action);
+}
+
+function prepareEditor(pane, item, post, path) {
+  const editor = item.querySelector(".editor");
+  const edit = item.querySelector("[data-do=edit]");
+  const toggle = (open) => {
+    item.classList.toggle("editing", open);
+    editor.hidden = !open;
+    (open ? editor.elements.title : edit).focus();
+  };
+  edit.setAttribute("aria-label", `Edit: ${post.title}`);
+  edit.onclick = () => {
+    editor.elements.title.value = post.title;
+    toggle(true);
+  };
+  item.querySelector("[data-do=cancel]").onclick = () => toggle(false);
+  editor.onkeydown = (event) => event.key === "Escape" && toggle(false);
+  pane.onSubmit(editor, async () => {
+    await pane.session.call("PATCH", path, { title: editor.elements.title.value });
+    toggle(false);
+  });
+}
