@@ -7,6 +7,7 @@ SECRET_KEY, DEBUG
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ STATIC_URL = "/static/"
 DATABASES = {"default": dj_database_url.config(default="postgres://ayb:ayb@127.0.0.1:54329/ayb", conn_max_age=0)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "blog.User"
+# A stream ends with its token.
+SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": timedelta(hours=1)}
 
 TIME_ZONE = "UTC"
 USE_TZ = True
