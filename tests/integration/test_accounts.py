@@ -1,6 +1,7 @@
 """The accounts endpoints answer as the wire protocol says, to odd input too."""
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -9,8 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.http import HttpResponse
-from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from django.test import Client, override_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from example_project.blog.models import User
@@ -23,8 +23,9 @@ ODD_TEXTS = ("", " ", "x", "a.b.c", "\0", "\r\n", "é", "🦆", HUGE, "." * 1000
 
 
 @pytest.fixture(autouse=True)
-def quick_hashes(settings: SettingsWrapper) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def quick_hashes() -> Iterator[None]:
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """The example's API reads and writes under the caller's own identity: PostgreSQL's policies answer."""
 
 import json
+from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.http import HttpResponse
-from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from django.test import Client, override_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
 from example_project.blog.demo import ACCOUNTS
@@ -21,9 +21,10 @@ POSTS, COMMENTS, MEMBERSHIPS = "/api/collections/posts", "/api/collections/comme
 
 
 @pytest.fixture(autouse=True)
-def seeded(settings: SettingsWrapper) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    seed()
+def seeded() -> Iterator[None]:
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        seed()
+        yield
 
 
 def seed() -> str:
