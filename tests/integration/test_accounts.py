@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
@@ -195,6 +198,22 @@ def test_refresh_token_works_once(client: Client, refresh_token: str) -> None:
     post(client, REFRESH, {"refreshToken": refresh_token})
 
     assert_refused(post(client, REFRESH, {"refreshToken": refresh_token}), 401, "invalid or expired refresh token")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("user")
+def test_refresh_token_works_once_under_concurrency(refresh_token: str) -> None:
+    start = Barrier(4)
+
+    def refresh(_: int) -> int:
+        start.wait()
+        try:
+            return post(Client(), REFRESH, {"refreshToken": refresh_token}).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(refresh, range(4))) == [200, 401, 401, 401]
 
 
 def test_refreshed_token_works(client: Client, user: User, refresh_token: str) -> None:
