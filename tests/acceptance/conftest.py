@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright
 
-from tests.acceptance.example import Example, database
+from tests.example import Example, database
 from tests.suite import CHROMIUM
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from tests.acceptance.example import Example
+from tests.example import Example
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page
 
 from example_project.blog.demo import PASSWORD, Account
-from tests.acceptance.example import AUTHOR, COLLEAGUE, Example
+from tests.example import AUTHOR, COLLEAGUE, Example
 
 SUBSCRIBE = """async ([email, password]) => {
   const { AYBClient } = await import("/sdk.js");

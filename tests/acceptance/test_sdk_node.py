@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from example_project.blog.demo import PASSWORD
-from tests.acceptance.example import AUTHOR, COLLEAGUE, STRANGER, Example
+from tests.example import AUTHOR, COLLEAGUE, STRANGER, Example
 
 
 class Listener:

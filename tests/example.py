@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 import example_project
-from example_project.blog.demo import ACCOUNTS
+from example_project.blog.demo import ACCOUNTS, PASSWORD, Account
 from example_project.embedded import Child, free_port
 
 MANAGE = Path(example_project.__file__).parent.parent / "manage.py"
@@ -21,20 +21,27 @@ AUTHOR, COLLEAGUE, STRANGER = ACCOUNTS  # the first two are in the team
 
 
 class Example:
-    """The example project on ``database_url``, served by one process at ``address`` while it is started."""
+    """The example project on a database of its own, served by one process at ``address`` while it is started."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
+        """``environment``: what the processes get besides DATABASE_URL; without REDIS_URL, the layer is in memory."""
         self.database_url = database_url
         self.folder = folder
+        self.environment = {**os.environ, "REDIS_URL": "", **environment, "DATABASE_URL": database_url}
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.server: Child | None = None
 
+    def prepare(self) -> None:
+        """Migrate and seed the database."""
+        for command in ("migrate", "seed"):
+            child = self.run(str(MANAGE), command)
+            assert child.process.wait(120) == 0, child.log_tail()
+
     def start(self) -> None:
-        """Start the server, in a process and with a log file of its own, and wait until it answers."""
-        log = self.folder / f"server-{uuid.uuid4().hex}.log"
-        self.server = self._command("runrealtime", "--serve", f"127.0.0.1:{self.port}", log=log)
-        self.server.wait_until(self._answers)
+        """Start the server, and wait until it answers."""
+        self.server = self.run(str(MANAGE), "runrealtime", "--serve", f"127.0.0.1:{self.port}")
+        self.server.wait_until(lambda: answers(self.address))
 
     def stop(self) -> int:
         """Stop the server as Ctrl-C would, and return its exit code."""
@@ -46,15 +53,20 @@ class Example:
             self.server.process.kill()
             self.server.process.wait()
 
-    def prepare(self) -> None:
-        """Migrate and seed the database."""
-        for command in ("migrate", "seed"):
-            child = self._command(command, log=self.folder / f"{command}.log")
-            assert child.process.wait(120) == 0, child.log_tail()
+    def run(self, *arguments: str) -> Child:
+        """Start Python with these arguments, as a process with a log file of its own."""
+        log = self.folder / f"{uuid.uuid4().hex}.log"
+        return Child.start([sys.executable, *arguments], log=log, env=self.environment, cwd=MANAGE.parent)
 
     def log(self) -> str:
-        """Return what every server process so far has logged."""
-        return "".join(path.read_text() for path in self.folder.glob("server-*.log"))
+        """Return what every process so far has logged."""
+        return "".join(path.read_text() for path in self.folder.glob("*.log"))
+
+    def token(self, account: Account, address: str = "") -> str:
+        """Log in at the server, or at another one; return the access token."""
+        credentials = {"email": account.email, "password": PASSWORD}
+        answer = httpx.post(f"{address or self.address}/api/auth/login", json=credentials, timeout=30)
+        return str(answer.raise_for_status().json()["token"])
 
     def write(self, statement: str, *parameters: object) -> int:
         """Run one statement as the tables' owner, from outside Django; return the id it returns, or 0."""
@@ -82,16 +94,13 @@ class Example:
             body,
         )
 
-    def _command(self, *arguments: str, log: Path) -> Child:
-        environment = {**os.environ, "DATABASE_URL": self.database_url, "PYTHONUNBUFFERED": "1"}
-        environment.pop("REDIS_URL", None)  # one process: the layer in memory is enough
-        return Child.start([sys.executable, MANAGE, *arguments], log=log, env=environment, cwd=MANAGE.parent)
 
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(self.address, timeout=10).is_success
-        except httpx.TransportError:
-            return False
+def answers(address: str) -> bool:
+    """Tell whether a server answers at this address."""
+    try:
+        return httpx.get(address, timeout=10).is_success
+    except httpx.TransportError:
+        return False
 
 
 @contextmanager

@@ -1,0 +1,122 @@
+"""The example as it is deployed: several processes, a relay of their own, Redis or Valkey between them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+from example_project.embedded import Child, free_port
+from tests.example import AUTHOR, COLLEAGUE, MANAGE, STRANGER, Example, answers, database
+
+STREAMS = 200
+CONNECTIONS_MAX = 16
+
+
+class Stream:
+    """One open stream, and its next change."""
+
+    def __init__(self, events: AsyncIterator[ServerSentEvent]) -> None:
+        self.events = events
+
+    async def next(self) -> Any:
+        """Return the next change, within what a slow machine needs."""
+        async with asyncio.timeout(60):
+            return (await anext(self.events)).json()
+
+
+@asynccontextmanager
+async def streaming(client: httpx.AsyncClient, address: str, token: str) -> AsyncIterator[Stream]:
+    """Open a stream of posts; from the start of the block on, it misses nothing."""
+    parameters = {"tables": "posts", "token": token}
+    async with aconnect_sse(client, "GET", f"{address}/api/realtime", params=parameters) as source:
+        events = source.aiter_sse()
+        assert (await anext(events)).event == "connected"
+        yield Stream(events)
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    """An empty database, for processes of their own."""
+    with database(os.environ["DATABASE_URL"]) as url:
+        yield url
+
+
+def web_process(example: Example) -> tuple[Child, str]:
+    """Start a web process; return it and its address once it answers."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    options = ["--port", str(port), "--timeout-graceful-shutdown", "1"]
+    child = example.run("-m", "uvicorn", "example_project.asgi:application", *options)
+    child.wait_until(lambda: answers(address))
+    return child, address
+
+
+@pytest.mark.parametrize("layer", ["pubsub", "core"])
+async def test_write_reaches_subscribers_of_both_web_processes(database_url: str, tmp_path: Path, layer: str) -> None:
+    example = Example(database_url, tmp_path, REDIS_URL=os.environ["REDIS_URL"], CHANNEL_LAYER=layer)
+    example.prepare()
+    relay = example.run(str(MANAGE), "runrealtime")
+    children = [relay]
+    try:
+        addresses = []
+        for _ in range(2):
+            child, address = web_process(example)
+            children.append(child)
+            addresses.append(address)
+        relay.wait_until(lambda: "relay leads" in example.log())
+        tokens = [example.token(AUTHOR, addresses[0]), example.token(STRANGER, addresses[1])]
+        await assert_a_post_reaches_both(example, addresses, tokens)
+    finally:
+        codes = [child.stop() for child in reversed(children)]
+    assert codes[-1] == 0
+    assert "Traceback" not in example.log()
+
+
+async def assert_a_post_reaches_both(example: Example, addresses: list[str], tokens: list[str]) -> None:
+    """Subscribe at each web process and write one post."""
+    async with httpx.AsyncClient(timeout=None) as client, AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(streaming(client, address, token))
+            for address, token in zip(addresses, tokens, strict=True)
+        ]
+        example.add_post("for both", published=True)
+        assert [(await stream.next())["record"]["title"] for stream in streams] == ["for both", "for both"]
+
+
+async def test_open_streams_hold_no_database_connections(database_url: str, tmp_path: Path) -> None:
+    example = Example(database_url, tmp_path)
+    example.prepare()
+    example.start()
+    try:
+        tokens = [example.token(account) for account in (AUTHOR, COLLEAGUE, STRANGER)]
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(timeout=None, limits=limits) as client, AsyncExitStack() as stack:
+            opening = [
+                stack.enter_async_context(streaming(client, example.address, tokens[number % len(tokens)]))
+                for number in range(STREAMS)
+            ]
+            streams = [await stream for stream in opening]
+            example.add_post("for everyone", published=True)
+            titles = {(await stream.next())["record"]["title"] for stream in streams}
+            connections = connections_to(database_url)
+    finally:
+        example.stop()
+    assert titles == {"for everyone"}
+    assert connections <= CONNECTIONS_MAX
+
+
+def connections_to(database_url: str) -> int:
+    """Count the database's client connections, but for the one that asks."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
