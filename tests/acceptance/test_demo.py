@@ -20,10 +20,10 @@ MADE_THERE = shutil.ignore_patterns(".git", ".venv", ".tox", ".demo", "build", "
 DATABASE_URL = re.compile(r"postgresql://\S+")
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout without anything that was made in it."""
-    return shutil.copytree(CHECKOUT, tmp_path / "checkout", ignore=MADE_THERE)
+    return shutil.copytree(CHECKOUT, tmp_path_factory.mktemp("demo") / "checkout", ignore=MADE_THERE)
 
 
 @contextmanager
