@@ -28,13 +28,16 @@ export class RowList {
     fold(item);
   }
 
-  /** Show exactly these rows. What stays is not animated. */
+  /** Show exactly these rows. What stays is not animated, nor is the first filling. */
   replace(rows) {
+    const first = this.items.size === 0;
     const ids = new Set(rows.map((row) => row.id));
     for (const id of this.items.keys()) if (!ids.has(id)) this.remove(id);
     for (const row of rows) {
-      const item = this.items.get(row.id) ?? unfold(this.insert(row));
+      const known = this.items.get(row.id);
+      const item = known ?? this.insert(row);
       this.fill(item, row);
+      if (!known && !first) unfold(item);
     }
   }
 
@@ -58,7 +61,6 @@ function unfold(item) {
     item.animate({ height: ["0px", `${item.offsetHeight}px`], opacity: [0, 1] }, { duration: 240, easing: "ease-out" });
     flash(item);
   });
-  return item;
 }
 
 function fold(item) {

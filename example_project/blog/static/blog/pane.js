@@ -26,8 +26,8 @@ export class Pane {
 
   listen() {
     this.find("[name=account]").onchange = (event) => this.sit(event.target.value);
-    this.find("[name=member]").onchange = (event) => this.attempt(() => this.setMember(event.target.checked));
-    this.find("[data-do=refetch]").onclick = () => this.attempt(() => this.fetch());
+    this.find("[name=member]").onchange = ({ target }) => this.attempt(target, () => this.setMember(target.checked));
+    this.find("[data-do=refetch]").onclick = () => this.refetch();
     this.find("[data-do=clear]").onclick = () => this.log.clear();
     this.onSubmit(this.find("[data-form=post]"), (form) => this.writePost(form));
     this.onSubmit(this.find("[data-form=comment]"), (form) => this.writeComment(form));
@@ -84,7 +84,7 @@ export class Pane {
   reopenLater(message) {
     this.stream?.close();
     this.show("reconnecting");
-    this.complain(message);
+    this.complain(this.log.element, message);
     clearTimeout(this.retry);
     this.retry = setTimeout(() => this.open(), RETRY_MILLISECONDS);
   }
@@ -92,14 +92,13 @@ export class Pane {
   /** From here on no change is missed, so what is fetched now and the events together are complete. */
   connected(event) {
     this.show("live");
-    this.complain("");
     this.log.add("connected", "", event.lastEventId, event.data);
-    this.attempt(() => this.fetch());
+    this.refetch();
   }
 
   reset(event) {
     this.log.add("reset", "", event.lastEventId, event.data);
-    this.attempt(() => this.fetch());
+    this.refetch();
   }
 
   expired(event) {
@@ -179,17 +178,21 @@ export class Pane {
   onSubmit(form, action) {
     form.onsubmit = (event) => {
       event.preventDefault();
-      this.attempt(() => action(form));
+      this.attempt(form, () => action(form));
     };
   }
 
-  /** Do something that the server may refuse, and say so where it does. */
-  async attempt(action) {
-    this.complain("");
+  refetch() {
+    return this.attempt(this.log.element, () => this.fetch());
+  }
+
+  /** Do something that the server may refuse, and say so beside the element that it began with. */
+  async attempt(element, action) {
+    this.element.querySelectorAll(".problem").forEach((problem) => (problem.hidden = true));
     try {
       await action();
     } catch (error) {
-      this.complain(`Refused: ${error.message}`);
+      this.complain(element, `Refused: ${error.message}`);
     }
   }
 
@@ -197,8 +200,9 @@ export class Pane {
     this.find(".status").textContent = this.find(".status").dataset.state = state;
   }
 
-  complain(message) {
-    this.find(".problem").textContent = message;
-    this.find(".problem").hidden = !message;
+  complain(element, message) {
+    const problem = element.closest(".block").querySelector(".problem");
+    problem.textContent = message;
+    problem.hidden = false;
   }
 }

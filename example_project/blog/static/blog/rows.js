@@ -28,7 +28,7 @@ function onAction(pane, item, name, label, subject, action) {
   const button = item.querySelector(`[data-do=${name}]`);
   button.textContent = label;
   button.setAttribute("aria-label", `${label}: ${subject}`);
-  button.onclick = () => pane.attempt(action);
+  button.onclick = () => pane.attempt(button, action);
 }
 
 function prepareEditor(pane, item, post, path) {
