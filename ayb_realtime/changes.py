@@ -80,8 +80,8 @@ def final_states(changes: Sequence[Change], key: Callable[[Change], Hashable]) -
     Returns changes in position order, each at the position of the last one that it stands for. A row that was created
     and deleted again has none.
     """
-    first: dict[Hashable, Change] = {}
-    last: dict[Hashable, Change] = {}
+    first: dict[tuple[int, int, Hashable], Change] = {}
+    last: dict[tuple[int, int, Hashable], Change] = {}
     for change in changes:
         row = (change.xid, change.relation, key(change))
         first.setdefault(row, change)

@@ -1,6 +1,6 @@
 """The ``AYB_REALTIME`` settings, read at access time, so that ``override_settings`` works."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 class Conf:
     """Typed access to the dictionary ``settings.AYB_REALTIME``. Raises ImproperlyConfigured for a name that is none."""
 
-    defaults: dict[str, Any] = {
+    defaults: ClassVar[dict[str, Any]] = {
         "DATABASE": "default",
         "CHANNEL_LAYER": "default",
         "ANONYMOUS": False,

@@ -23,7 +23,7 @@ def sql(name: str) -> bytes:
 
 def connection_parameters(database: str) -> dict[str, Any]:
     """Return psycopg's arguments for the database with this alias, less Django's own cursors and adapters."""
-    parameters = dict(connections[database].get_connection_params())  # type: ignore[attr-defined]
+    parameters = dict(connections[database].get_connection_params())
     parameters.pop("cursor_factory", None)
     parameters.pop("context", None)
     return {**KEEPALIVE, **parameters, "autocommit": True, "row_factory": tuple_row}

@@ -25,14 +25,18 @@ def change_event(change: Change, table: Table, row: Row) -> bytes:
 
 def connected_event(client_id: str, position: int) -> bytes:
     """Encode the first event of a stream: whatever commits after it arrives is delivered."""
-    return sse.encode(json.dumps({"clientId": client_id}), event="connected", id=str(position))
+    return sse.encode(_compact({"clientId": client_id}), event="connected", id=str(position))
 
 
 def reset_event(reason: str, tables: list[str], position: int) -> bytes:
     """Encode the event that tells a client to fetch these tables again, and then to go on after ``position``."""
-    return sse.encode(json.dumps({"reason": reason, "tables": tables}), event="reset", id=str(position))
+    return sse.encode(_compact({"reason": reason, "tables": tables}), event="reset", id=str(position))
 
 
 def expired_event() -> bytes:
     """Encode the last event of a stream whose token has expired."""
     return sse.encode("{}", event="expired")
+
+
+def _compact(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"))

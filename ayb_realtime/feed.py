@@ -1,7 +1,7 @@
 """The changes in position order, each once, for the hub of this process.
 
-The Channels layer is a hint, the log is the truth: a position that does not come through the layer is read from the log,
-and so is everything while the layer is silent.
+The Channels layer is a hint, the log is the truth: a position that does not come through the layer is read from the
+log, and so is everything while the layer is silent.
 """
 
 import asyncio

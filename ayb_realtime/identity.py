@@ -72,7 +72,7 @@ def authenticate(request: HttpRequest) -> Authenticated:
 
 
 def _token(jwt: JWTAuthentication, request: HttpRequest) -> bytes | None:
-    header: bytes | None = jwt.get_header(request)  # type: ignore[arg-type]  # it reads no more than META
+    header: bytes | None = jwt.get_header(request)
     token = jwt.get_raw_token(header) if header else None
     # An empty token would make simplejwt issue a new one, which is valid.
     return token or request.GET.get("token", "").encode()

@@ -57,11 +57,11 @@ class RunSQLFile(_DatabaseOperation):
 
 
 class EnableRealtime(_DatabaseOperation):
-    """Stream the changes of a model's table, ``EnableRealtime("Post")``, or of a table that Django does not manage,
-    ``EnableRealtime(table="legacy_orders")``.
+    """Stream the changes of a model's table: ``EnableRealtime("Post")``.
 
-    Its rows can then be subscribed to, and the role ``ayb_authenticated`` may SELECT from it: row-level security decides
-    which of them. Refuses what has no changes of its own or no primary key. To be reversed as any operation.
+    Or of a table that Django does not manage: ``EnableRealtime(table="legacy_orders")``. Its rows can then be
+    subscribed to, and the role ``ayb_authenticated`` may SELECT from it: row-level security decides which of them.
+    Refuses what has no changes of its own, and what has no primary key. Reversible.
 
     table: the table's name, with its schema where it is not on the search path: ``"sales.orders"``; quoted as in SQL
     where it holds more than lower-case letters, digits and underscores.

@@ -1,13 +1,14 @@
 """The relay: it numbers what has committed and tells every hub. One leads, others stand by.
 
-Its parts: listen for the wake-up call of capture_v1(), number, publish to the Channels layer. Whatever fails, nothing is
-lost: what has committed is in the log, and the next relay numbers it.
+Its parts: listen for the wake-up call of capture_v1(), number, publish to the Channels layer. Whatever fails, nothing
+is lost: what has committed is in the log, and the next relay numbers it.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -34,14 +35,15 @@ MESSAGE_CHARACTERS = 256 * 1024
 
 
 def backoff_seconds(failures: int, chance: Callable[[], float] = random.random) -> float:
-    """Return how long to wait after so many failures in a row: 0.1 s, doubling up to 5 s, less up to a half by chance."""
-    return min(5.0, 0.1 * 2 ** min(failures - 1, 10)) * (1 - chance() / 2)
+    """Return how long to wait after so many failures in a row: from 0.1 s, doubling up to 5 s, less up to a half."""
+    longest: float = min(5.0, 0.1 * 2 ** min(failures - 1, 10))
+    return longest * (1 - chance() / 2)
 
 
 class Relay:
     """Relays from ``run`` until it is cancelled.
 
-    connect: opens a connection to the database, in autocommit mode. It has to reach Postgres itself or a session pooler.
+    connect: opens a connection in autocommit mode, to Postgres itself or through a pooler in session mode.
     leads: set while this relay leads and listens.
     """
 
@@ -99,9 +101,10 @@ class Relay:
         """Notify ourselves. Through a transaction pooler LISTEN succeeds, and nothing is ever heard."""
         token = uuid4().hex
         await writer.execute("select pg_notify(%s, %s)", [NOTIFY_CHANNEL, token])
-        async for notify in listener.notifies(timeout=ANSWER_SECONDS):
-            if notify.payload == token:
-                return
+        async with aclosing(listener.notifies(timeout=ANSWER_SECONDS)) as heard:
+            async for notify in heard:
+                if notify.payload == token:
+                    return
         raise NotificationsUnheard(
             f"The relay sent itself a NOTIFY and heard nothing for {ANSWER_SECONDS:.0f} s. Most likely a connection "
             "pooler in transaction mode (pgbouncer, a cloud's pooled port) stands between it and Postgres: LISTEN does "
@@ -143,7 +146,7 @@ class Relay:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._layer.group_send(GROUP, batch.to_message())
-        except Exception as error:  # Each layer has its own.
+        except Exception as error:  # noqa: BLE001 - each layer raises errors of its own
             if not self._layer_fails:
                 logger.warning("the Channels layer fails (%s); the hubs read the log meanwhile", error)
             self._layer_fails = True

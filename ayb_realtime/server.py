@@ -1,13 +1,13 @@
-"""Daphne and the relay in one process: ``runrealtime --serve``. Daphne's server with backpressure, and clean endings."""
+"""Daphne and the relay in one process, for ``runrealtime --serve``: with backpressure, and with clean endings."""
 
 import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any
 
-# Daphne's server has to be imported before anything else that imports Twisted's reactor.
+# Daphne's server installs Twisted's asyncio reactor, so it has to come before what imports the reactor.
 from daphne.endpoints import build_endpoint_description_strings
-from daphne.server import Server  # isort: skip
+from daphne.server import Server
 from twisted.internet import defer, reactor
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
@@ -15,6 +15,9 @@ from zope.interface import implementer
 from ayb_realtime.hub import close_hub
 
 logger = logging.getLogger(__name__)
+
+# How long finished streams may take to say goodbye.
+WIND_DOWN_SECONDS = 5.0
 
 
 @implementer(IPushProducer)
@@ -44,7 +47,18 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
     Daphne's own returns at once, so that everything for such a client piles up in memory.
     """
 
-    failure: Exception | None = None
+    relay: "asyncio.Task[Any]"
+    failure: BaseException | None = None
+
+    def start_relay(self, relay: Coroutine[Any, Any, Any]) -> None:
+        """Relay in the server's event loop. If the relay ends, so does the server."""
+        self.relay = asyncio.get_event_loop().create_task(relay)
+        self.relay.add_done_callback(self._relay_ended)
+
+    def _relay_ended(self, relay: "asyncio.Task[Any]") -> None:
+        if not relay.cancelled():
+            self.failure = relay.exception()
+            self.stop()
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """Hand a message to the client's connection, once it has room."""
@@ -61,8 +75,24 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
 
     def listen_error(self, failure: Any) -> None:
         """Remember why the address cannot be listened on, for whoever runs the server."""
-        self.failure = failure.value
+        self.failure = OSError(failure.getErrorMessage())
         self.stop()
+
+    def kill_all_applications(self) -> Any:
+        """Before the end, let the streams end by themselves. Daphne's own cancels them, and Django then complains."""
+        wound_down = defer.Deferred.fromFuture(asyncio.ensure_future(self._wind_down()))
+        return wound_down.addCallback(lambda _: Server.kill_all_applications(self))
+
+    async def _wind_down(self) -> None:
+        self.relay.cancel()
+        await asyncio.wait([self.relay])
+        await close_hub()
+        if running := [
+            details["application_instance"]
+            for details in self.connections.values()
+            if "application_instance" in details
+        ]:
+            await asyncio.wait(running, timeout=WIND_DOWN_SECONDS)
 
 
 def serve(application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any]) -> None:
@@ -70,34 +100,12 @@ def serve(application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any
 
     Raises whatever keeps the address from being listened on, or ends the relay.
     """
-    server = BackpressureServer(
-        application,
-        endpoints=build_endpoint_description_strings(host=host, port=port),
-        server_name="",
-        action_logger=log_action,
-    )
-    tasks: list[asyncio.Task[Any]] = []
-
-    def start() -> None:
-        tasks.append(asyncio.get_event_loop().create_task(relay))
-        tasks[0].add_done_callback(ended)
-
-    def ended(task: asyncio.Task[Any]) -> None:
-        if not task.cancelled():
-            server.failure = task.exception()  # type: ignore[assignment]
-            server.stop()
-
-    async def stop() -> None:
-        tasks[0].cancel()
-        await asyncio.wait(tasks)
-        await close_hub()
-
-    reactor.callWhenRunning(start)  # type: ignore[attr-defined]
-    reactor.addSystemEventTrigger(  # type: ignore[attr-defined]
-        "before", "shutdown", lambda: defer.Deferred.fromFuture(asyncio.ensure_future(stop()))
-    )
+    endpoints = build_endpoint_description_strings(host=host, port=port)
+    server = BackpressureServer(application, endpoints=endpoints, server_name="", action_logger=log_action)
+    reactor.callWhenRunning(server.start_relay, relay)
     server.run()
     if server.failure is not None:
+        relay.close()
         raise server.failure
 
 

@@ -138,8 +138,8 @@ def as_identity(identity: Identity) -> Iterator[None]:
     """Run a block's queries, the ORM's too, as a subscriber: they find the rows that the stream would show.
 
     A transaction of its own, on the database of the streamed tables. What the block writes, it writes under the
-    identity's privileges and policies. Raises RuntimeError inside another ``atomic`` block, where the role would outlast
-    this one.
+    identity's privileges and policies. Raises RuntimeError inside another ``atomic`` block, where the role would
+    outlast this one.
     """
     settings = {**dict(identity.settings), "role": identity.role}
     with transaction.atomic(conf.database, durable=True), connections[conf.database].cursor() as cursor:

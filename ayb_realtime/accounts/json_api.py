@@ -23,7 +23,7 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Refusal(RealtimeError):  # noqa: N818 - an answer, not a malfunction
+class Refusal(RealtimeError):
     """A request that is answered with an error body."""
 
     def __init__(self, code: HTTPStatus, message: str) -> None:

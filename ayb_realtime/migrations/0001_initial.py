@@ -7,7 +7,6 @@ from ayb_realtime.operations import RunSQLFile
 
 class Migration(migrations.Migration):
     initial = True
-    dependencies: list[tuple[str, str]] = []
     operations = [
         RunSQLFile("schema", reverse_sql="drop schema ayb_realtime cascade"),
         RunSQLFile("change"),

@@ -16,7 +16,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
 from ayb_realtime.relay import Relay
 
-NO_LAYER = """There is no Channels layer {alias!r}, so the relay has no way to the web processes. Add one to the settings:
+NO_LAYER = """There is no Channels layer {alias!r}, so the relay has no way to the web processes. Add to the settings:
 
     CHANNEL_LAYERS = {{
         "{alias}": {{
@@ -25,14 +25,11 @@ NO_LAYER = """There is no Channels layer {alias!r}, so the relay has no way to t
         }}
     }}
 
-or, to run everything in one process, without Redis, {{"BACKEND": "channels.layers.InMemoryChannelLayer"}} and --serve."""
+Or, to run everything in one process without Redis: "BACKEND": "channels.layers.InMemoryChannelLayer", and --serve."""
 
-IN_MEMORY = (
-    "The Channels layer {alias!r} is the in-memory one, which does not leave this process: the web processes would hear "
-    "nothing from this relay, and read every change late from the log. Either configure a Redis layer "
-    "(pip install django-ayb-realtime[redis]), or serve the site from this process, too: runrealtime --serve "
-    "127.0.0.1:8000"
-)
+IN_MEMORY = """The Channels layer {alias!r} is the in-memory one, which does not leave this process: web processes would
+hear nothing from this relay, and find every change late, in the log. Either configure a Redis layer
+(pip install django-ayb-realtime[redis]), or serve the site from this process too: runrealtime --serve 127.0.0.1:8000"""
 
 
 class Command(BaseCommand):
