@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-PASSWORD = "password"  # noqa: S105 - a demo, and printed on its own page
+PASSWORD = "password"
 TEAM = "The team"
 
 

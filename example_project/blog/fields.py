@@ -1,4 +1,4 @@
-"""What a client may write into a record, field by field. Each parser raises ``Refusal`` (400) with a sentence."""
+"""What a client may send: the fields of a record, and how to list. Whatever is odd is a ``Refusal`` (400)."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -45,6 +45,21 @@ def uuid(name: str, value: Any) -> UUID:
         return UUID(text(name, value))
     except ValueError:
         raise bad_request(f"{name} must be a UUID") from None
+
+
+def count(name: str, value: str) -> int:
+    """Return a number from 1 to 9 digits. Raises ``Refusal`` (400)."""
+    if not (value.isascii() and value.isdecimal() and len(value) < 10 and int(value)):
+        raise bad_request(f"{name} must be a positive whole number")
+    return int(value)
+
+
+def ordering(value: str, columns: tuple[str, ...]) -> list[str]:
+    """Return an ordering such as ``-created_at,title``, of the given columns. Raises ``Refusal`` (400)."""
+    parts = [part.strip() for part in value.split(",")]
+    if not set(columns).issuperset(part.removeprefix("-") for part in parts):
+        raise bad_request("sort names an unknown field")
+    return parts
 
 
 def parse(body: dict[str, Any], parsers: Mapping[str, Parser]) -> dict[str, object]:

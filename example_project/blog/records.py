@@ -101,9 +101,9 @@ def list_rows(caller: Caller, found: Collection, request: HttpRequest) -> HttpRe
     for name in UNSUPPORTED:
         if name in request.GET:
             raise fields.bad_request(f"{name} is not supported")
-    ordering = parse_sort(request.GET.get("sort") or "-id", found.columns)
-    page = parse_count("page", request.GET.get("page") or "1")
-    per_page = min(parse_count("perPage", request.GET.get("perPage") or str(PER_PAGE)), PER_PAGE_MAX)
+    ordering = fields.ordering(request.GET.get("sort") or "-id", found.columns)
+    page = fields.count("page", request.GET.get("page") or "1")
+    per_page = min(fields.count("perPage", request.GET.get("perPage") or str(PER_PAGE)), PER_PAGE_MAX)
     with under_policies(caller):
         pages = Paginator(found.rows.order_by(*ordering), per_page)
         items = [presentable(item) for item in pages.get_page(page)] if page <= pages.num_pages else []
@@ -188,21 +188,6 @@ def parse_key(key: str) -> int:
     if not (key.isascii() and key.isdecimal() and len(key) < 20):
         raise not_found()
     return int(key)
-
-
-def parse_count(name: str, value: str) -> int:
-    """Return a number from 1 to 9 digits. Raises ``Refusal`` (400)."""
-    if not (value.isascii() and value.isdecimal() and len(value) < 10 and int(value)):
-        raise fields.bad_request(f"{name} must be a positive whole number")
-    return int(value)
-
-
-def parse_sort(value: str, columns: tuple[str, ...]) -> list[str]:
-    """Return an ordering such as ``-created_at,title``, of the given columns. Raises ``Refusal`` (400)."""
-    ordering = [part.strip() for part in value.split(",")]
-    if not set(columns).issuperset(part.removeprefix("-") for part in ordering):
-        raise fields.bad_request("sort names an unknown field")
-    return ordering
 
 
 def not_found() -> Refusal:

@@ -1,4 +1,5 @@
 import { Session } from "./api.js";
+import { attempt, complain, hand, onSubmit } from "./forms.js";
 import { clone, RowList } from "./list.js";
 import { EventLog } from "./log.js";
 import { fillComment, fillPost } from "./rows.js";
@@ -26,11 +27,11 @@ export class Pane {
 
   listen() {
     this.find("[name=account]").onchange = (event) => this.sit(event.target.value);
-    this.find("[name=member]").onchange = ({ target }) => this.attempt(target, () => this.setMember(target.checked));
+    this.find("[name=member]").onchange = ({ target }) => attempt(target, () => this.setMember(target.checked));
     this.find("[data-do=refetch]").onclick = () => this.refetch();
     this.find("[data-do=clear]").onclick = () => this.log.clear();
-    this.onSubmit(this.find("[data-form=post]"), (form) => this.writePost(form));
-    this.onSubmit(this.find("[data-form=comment]"), (form) => this.writeComment(form));
+    onSubmit(this.find("[data-form=post]"), (form) => this.writePost(form));
+    onSubmit(this.find("[data-form=comment]"), (form) => this.writeComment(form));
   }
 
   offerAccounts(email) {
@@ -84,7 +85,7 @@ export class Pane {
   reopenLater(message) {
     this.stream?.close();
     this.show("reconnecting");
-    this.complain(this.log.element, message);
+    complain(this.log.element, message);
     clearTimeout(this.retry);
     this.retry = setTimeout(() => this.open(), RETRY_MILLISECONDS);
   }
@@ -150,16 +151,16 @@ export class Pane {
 
   // What a person does. The lists change by the events alone.
 
-  async writePost(form) {
-    const post = { title: form.elements.title.value, published: form.elements.published.checked };
-    await this.session.call("POST", "/api/collections/posts", post);
-    form.elements.title.value = "";
+  writePost(form) {
+    const { title, published } = form.elements;
+    const post = { title: title.value, published: published.checked };
+    return hand(title, () => this.session.call("POST", "/api/collections/posts", post));
   }
 
-  async writeComment(form) {
-    const comment = { body: form.elements.body.value, team_id: this.team.id };
-    await this.session.call("POST", "/api/collections/comments", comment);
-    form.reset();
+  writeComment(form) {
+    const { body } = form.elements;
+    const comment = { body: body.value, team_id: this.team.id };
+    return hand(body, () => this.session.call("POST", "/api/collections/comments", comment));
   }
 
   async setMember(member) {
@@ -173,36 +174,11 @@ export class Pane {
     return this.demo.accounts.find((account) => account.id === id)?.email ?? id;
   }
 
-  // Small helpers
-
-  onSubmit(form, action) {
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      this.attempt(form, () => action(form));
-    };
-  }
-
   refetch() {
-    return this.attempt(this.log.element, () => this.fetch());
-  }
-
-  /** Do something that the server may refuse, and say so beside the element that it began with. */
-  async attempt(element, action) {
-    this.element.querySelectorAll(".problem").forEach((problem) => (problem.hidden = true));
-    try {
-      await action();
-    } catch (error) {
-      this.complain(element, `Refused: ${error.message}`);
-    }
+    return attempt(this.log.element, () => this.fetch());
   }
 
   show(state) {
     this.find(".status").textContent = this.find(".status").dataset.state = state;
-  }
-
-  complain(element, message) {
-    const problem = element.closest(".block").querySelector(".problem");
-    problem.textContent = message;
-    problem.hidden = false;
   }
 }

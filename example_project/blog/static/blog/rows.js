@@ -1,3 +1,5 @@
+import { attempt, onSubmit } from "./forms.js";
+
 /** Put a post into its list item, with what its author may do. */
 export function fillPost(pane, item, post) {
   const path = `/api/collections/posts/${post.id}`;
@@ -5,7 +7,7 @@ export function fillPost(pane, item, post) {
   state.textContent = post.published ? "published" : "draft";
   state.dataset.published = post.published;
   fillRow(pane, item, post, post.title, path);
-  onAction(pane, item, "publish", post.published ? "Unpublish" : "Publish", post.title, () =>
+  onAction(item, "publish", post.published ? "Unpublish" : "Publish", post.title, () =>
     pane.session.call("PATCH", path, { published: !post.published }),
   );
   prepareEditor(pane, item, post, path);
@@ -21,14 +23,14 @@ function fillRow(pane, item, row, text, path) {
   item.querySelector(".title").textContent = text;
   item.querySelector(".author").textContent = own ? "" : pane.nameOf(row.author_id);
   item.querySelector(".yours").hidden = item.querySelector(".actions").hidden = !own;
-  onAction(pane, item, "delete", "Delete", text, () => pane.session.call("DELETE", path));
+  onAction(item, "delete", "Delete", text, () => pane.session.call("DELETE", path));
 }
 
-function onAction(pane, item, name, label, subject, action) {
+function onAction(item, name, label, subject, action) {
   const button = item.querySelector(`[data-do=${name}]`);
   button.textContent = label;
   button.setAttribute("aria-label", `${label}: ${subject}`);
-  button.onclick = () => pane.attempt(button, action);
+  button.onclick = () => attempt(button, action);
 }
 
 function prepareEditor(pane, item, post, path) {
@@ -46,7 +48,7 @@ function prepareEditor(pane, item, post, path) {
   };
   item.querySelector("[data-do=cancel]").onclick = () => toggle(false);
   editor.onkeydown = (event) => event.key === "Escape" && toggle(false);
-  pane.onSubmit(editor, async () => {
+  onSubmit(editor, async () => {
     await pane.session.call("PATCH", path, { title: editor.elements.title.value });
     toggle(false);
   });
