@@ -104,11 +104,12 @@ def answers(address: str) -> bool:
 
 
 @contextmanager
-def database(server_url: str) -> Iterator[str]:
-    """Make an empty database on the server; yield its URL; drop it."""
+def database(server_url: str, template: str = "template1") -> Iterator[str]:
+    """Make a database on the server, empty or a copy of ``template``; yield its URL; drop it."""
     name = f"acceptance_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        copy = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+        connection.execute(copy)
         try:
             yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
         finally:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -17,26 +18,33 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def prepared_example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
-    """The example on a database of its own, migrated and seeded, not started."""
-    server_url = os.environ.get("DATABASE_URL")
-    assert server_url, "DATABASE_URL is not set: run these tests with `python -m tests.services python -m pytest ...`"
+def server_url() -> str:
+    """The PostgreSQL to make databases on."""
+    url = os.environ.get("DATABASE_URL")
+    assert url, "DATABASE_URL is not set: run these tests with `python -m tests.services python -m pytest ...`"
+    return url
+
+
+@pytest.fixture(scope="session")
+def seeded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated and seeded database, to make copies of."""
     with database(server_url) as url:
-        example = Example(url, tmp_path_factory.mktemp("example"))
-        example.prepare()
-        yield example
+        Example(url, tmp_path_factory.mktemp("seeded")).prepare()
+        yield urlsplit(url).path.strip("/")
 
 
 @pytest.fixture
-def example(prepared_example: Example) -> Iterator[Example]:
-    """The example, served. At the end it must stop cleanly, and must have logged no traceback."""
-    prepared_example.start()
-    try:
-        yield prepared_example
-    finally:
-        code = prepared_example.stop()
+def example(server_url: str, seeded: str, tmp_path: Path) -> Iterator[Example]:
+    """The example on its own database, served. At the end it must stop cleanly and must have logged no traceback."""
+    with database(server_url, template=seeded) as url:
+        example = Example(url, tmp_path)
+        example.start()
+        try:
+            yield example
+        finally:
+            code = example.stop()
     assert code == 0
-    assert "Traceback" not in prepared_example.log()
+    assert "Traceback" not in example.log()
 
 
 @pytest.fixture(scope="session")

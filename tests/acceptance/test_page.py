@@ -34,11 +34,12 @@ def item(pane: Locator, text: str) -> Locator:
 
 
 async def write_post(pane: Locator, title: str, *, published: bool) -> None:
-    """Fill in a pane's form and send it."""
+    """Fill in a pane's form, send it, and wait until it is ready for the next."""
     form = pane.locator("[data-form=post]")
     await form.locator("[name=title]").fill(title)
     await form.locator("[name=published]").set_checked(published)
     await form.get_by_role("button").click()
+    await expect(form.locator("[name=title]")).to_have_value("")
 
 
 async def set_member(pane: Locator, *, member: bool) -> None:
