@@ -17,8 +17,19 @@ from ayb_realtime.exceptions import Unauthenticated
 AUTHENTICATED_ROLE = "ayb_authenticated"
 ANONYMOUS_ROLE = "ayb_anonymous"
 
-# What simplejwt, PyJWT, a user model's key field and its database column raise for a token that is none.
-INVALID_TOKEN = (TokenError, APIException, ValueError, TypeError, ValidationError, DataError)
+# What simplejwt, PyJWT, a user model's key field and its database column raise for a token that is none; and what its
+# claims cause: one is missing, or an `exp` lies beyond Python's calendar, or beyond the C library's.
+INVALID_TOKEN = (
+    TokenError,
+    APIException,
+    ValueError,
+    TypeError,
+    ValidationError,
+    DataError,
+    LookupError,
+    OverflowError,
+    OSError,
+)
 
 
 @dataclass(frozen=True, slots=True)

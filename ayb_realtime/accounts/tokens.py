@@ -19,9 +19,6 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from ayb_realtime.exceptions import Unauthenticated
 from ayb_realtime.identity import INVALID_TOKEN
 
-# Besides: a claim that is missing, and an `exp` that is beyond Python's calendar, or beyond the C library's.
-REJECTED = (*INVALID_TOKEN, LookupError, OverflowError, OSError)
-
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
@@ -68,7 +65,7 @@ def _refused_as(message: str) -> Iterator[None]:
     """Turn whatever a bad token raises into Unauthenticated."""
     try:
         yield
-    except REJECTED as error:
+    except INVALID_TOKEN as error:
         raise Unauthenticated(message) from error
 
 

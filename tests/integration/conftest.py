@@ -1,0 +1,136 @@
+"""What the integration tests share: the test database, tables of their own, layers, a relay, streams."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import pytest_asyncio
+from channels.layers import BaseChannelLayer, get_channel_layer
+from django.db import connections
+from httpx_sse import EventSource, ServerSentEvent
+
+from ayb_realtime import database, hub
+from ayb_realtime.hub import Hub, get_hub
+from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
+from ayb_realtime.relay import Relay
+from ayb_realtime.subscriber import Subscriber
+
+Connection = psycopg.AsyncConnection[Any]
+
+REDIS_HOST = {"address": os.environ.get("REDIS_URL", ""), "socket_timeout": None}
+LAYERS: dict[str, dict[str, Any]] = {
+    "memory": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+    "core": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_HOST]}},
+    "pubsub": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_HOST]}},
+}
+
+
+def person(user_id: object) -> Identity:
+    """Return the identity of a user with this id."""
+    return Identity(AUTHENTICATED_ROLE, (("ayb.user_email", f"{user_id}@example.com"), ("ayb.user_id", str(user_id))))
+
+
+@pytest.fixture
+def database_url(transactional_db: None) -> str:
+    """The test database, whose tables are emptied afterwards, as psycopg's connection string."""
+    parameters = connections["default"].get_connection_params()
+    kept = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
+    return psycopg.conninfo.make_conninfo(**kept)
+
+
+@pytest.fixture
+def owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the tables' owner, in autocommit mode: any writer, from outside Django."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def make_table(owner: psycopg.Connection[Any]) -> Iterator[Callable[..., None]]:
+    """Make streamed tables: ``make_table("notes", "id int primary key, ...", policy="author = ...")``."""
+    made: list[str] = []
+
+    def make(name: str, columns: str, *, policy: str = "", suffix: str = "", enable: bool = True) -> None:
+        owner.execute(f"create table {name} ({columns}) {suffix}".encode())
+        made.append(name)
+        if policy:
+            owner.execute(f"create policy p on {name} using ({policy})".encode())
+            owner.execute(f"alter table {name} enable row level security".encode())
+        if enable:
+            owner.execute("select ayb_realtime.enable_v1(%s)", [name])
+
+    yield make
+    for name in reversed(made):
+        owner.execute(f"drop table if exists {name} cascade".encode())
+
+
+@pytest.fixture(params=list(LAYERS))
+def layer(request: pytest.FixtureRequest, settings: Any) -> BaseChannelLayer:
+    """Each of the Channels layers in its turn."""
+    settings.CHANNEL_LAYERS = {"default": LAYERS[request.param]}
+    return get_channel_layer()
+
+
+@pytest.fixture
+def memory_layer(settings: Any) -> BaseChannelLayer:
+    """The in-memory layer."""
+    settings.CHANNEL_LAYERS = {"default": LAYERS["memory"]}
+    return get_channel_layer()
+
+
+@asynccontextmanager
+async def relaying(layer: BaseChannelLayer, connect: Callable[[], Any] | None = None) -> AsyncIterator[Relay]:
+    """Run a relay; from the start of the block on, it leads."""
+    relay = Relay(layer, connect or (lambda: database.connect("default")))
+    running = asyncio.create_task(relay.run())
+    leads = asyncio.create_task(relay.leads.wait())
+    await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+    if running.done():
+        running.result()
+    try:
+        yield relay
+    finally:
+        leads.cancel()
+        running.cancel()
+        await asyncio.wait([running])
+
+
+@pytest_asyncio.fixture
+async def the_hub(database_url: str) -> AsyncIterator[Hub]:
+    """The hub of this test's event loop; closed afterwards, also where the test made it by itself."""
+    yield await get_hub()
+    await hub.close_hub()
+
+
+class Stream:
+    """A stream as a client reads it, through an independent parser."""
+
+    def __init__(self, chunks: Any) -> None:
+        headers = {"content-type": "text/event-stream"}
+        self._events = EventSource(httpx.Response(200, headers=headers, content=chunks)).aiter_sse()
+
+    async def next(self) -> ServerSentEvent:
+        """Wait for the next event, as long as a slow machine may need. Raises StopAsyncIteration at the end."""
+        async with asyncio.timeout(30):
+            return await anext(self._events)
+
+    async def next_change(self) -> Any:
+        """Wait for the next unnamed event, and return its data."""
+        event = await self.next()
+        assert event.event == "message", event
+        return event.json()
+
+
+async def open_stream(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Stream:
+    """Subscribe an identity to tables."""
+    return Stream(await subscribed(the_hub, identity, *tables, after=after))
+
+
+async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Subscriber:
+    """Subscribe an identity to tables, without a client that reads."""
+    return await the_hub.subscribe(identity, await the_hub.resolve(tables), after=after)
