@@ -17,7 +17,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-SKIPPED = re.compile(r"(^|[ ,=])\d+ skipped\b")
+SKIPPED = re.compile(r"\b\d+ skipped\b.* in \d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def run_tox(names: list[str], pythons: list[Path]) -> tuple[int, list[str]]:
         for line in _lines(tox):
             sys.stdout.write(line)
             sys.stdout.flush()
-            if SKIPPED.search(line) and " in " in line:
+            if SKIPPED.search(line):
                 skipped.append(line.strip("= \n"))
     return tox.returncode, skipped
 
