@@ -7,6 +7,7 @@ log, and so is everything while the layer is silent.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from channels.layers import BaseChannelLayer
@@ -19,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 # The relay says where the head is twice a second. After a second without a word the log is asked.
 SILENCE_SECONDS = 1.0
-# How many changes are handed out at a time, and how many wait in memory: what is more is read from the log again.
+# How many changes are handed out at a time, of how many characters of records; one that is larger goes alone.
 RUN_CHANGES = 500
+RUN_CHARACTERS = 256 * 1024
+# How many changes wait in memory: what is more is read from the log again.
 WAITING_CHANGES = 5000
 # A layer forgets its groups when Redis is restarted.
 REJOIN_SECONDS = 30.0
@@ -51,17 +54,20 @@ class Feed:
 
     async def next(self) -> list[Change]:
         """Wait for the next changes, and return a run of them. Raises psycopg.Error or PoolTimeout; then call again."""
-        while True:
-            if self._waiting:
-                return [self._waiting.popleft() for _ in range(min(len(self._waiting), RUN_CHANGES))]
+        while not self._waiting:
             if self.head >= self._next_position:
-                return await self._repair()
+                await self._repair()
+                break
             self._news.clear()
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._news.wait()
             except TimeoutError:
                 await self.ask_head()
+        run = first_run(self._waiting)
+        for _ in run:
+            self._waiting.popleft()
+        return run
 
     async def ask_head(self) -> int:
         """Ask the log for the newest position."""
@@ -101,15 +107,28 @@ class Feed:
                 self._next_position += 1
         self._news.set()
 
-    async def _repair(self) -> list[Change]:
+    async def _repair(self) -> None:
         """Read from the log what did not come through the layer."""
         after, upto = self._next_position - 1, min(self.head, self._next_position - 1 + RUN_CHANGES)
         # What comes meanwhile, after these, can wait its turn.
         self._next_position = upto + 1
         try:
             async with self._pool.connection() as connection:
-                return await log.read(connection, after=after, upto=upto)
+                missing = await log.read(connection, after=after, upto=upto)
         except BaseException:
             self._waiting.clear()
             self._next_position = after + 1
             raise
+        self._waiting.extendleft(reversed(missing))
+
+
+def first_run(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes to hand out together: at least one, if there is one."""
+    run: list[Change] = []
+    characters = 0
+    for change in changes:
+        characters += len(change.record or "")
+        if run and (characters > RUN_CHARACTERS or len(run) == RUN_CHANGES):
+            break
+        run.append(change)
+    return run

@@ -18,7 +18,7 @@ from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
 from ayb_realtime.delivery import Delivery
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.feed import RETRY_SECONDS, RUN_CHANGES, Feed
+from ayb_realtime.feed import RETRY_SECONDS, RUN_CHANGES, Feed, first_run
 from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
@@ -133,9 +133,9 @@ class Hub:
     async def _replay_run(self, subscriber: Subscriber) -> None:
         upto = min(self.position, subscriber.position + RUN_CHANGES)
         async with self._pool.connection() as connection:
-            changes = await log.read(connection, after=subscriber.position, upto=upto)
-            prepared = await delivery.prepare(connection, changes, _audience([subscriber]))
-        self._give(prepared, [subscriber], upto)
+            run = first_run(await log.read(connection, after=subscriber.position, upto=upto))
+            prepared = await delivery.prepare(connection, run, _audience([subscriber]))
+        self._give(prepared, [subscriber], run[-1].position)
 
     async def _deliver_all(self) -> NoReturn:
         """Deliver one run of changes after the other, for ever; one that fails again and again until it succeeds."""

@@ -117,7 +117,10 @@ class Stream:
     async def next(self) -> ServerSentEvent:
         """Wait for the next event, as long as a slow machine may need. Raises StopAsyncIteration at the end."""
         async with asyncio.timeout(30):
-            return await anext(self._events)
+            # The parser makes an event of a comment, too; a browser does not.
+            while not (event := await anext(self._events)).data:
+                pass
+            return event
 
     async def next_change(self) -> Any:
         """Wait for the next unnamed event, and return its data."""

@@ -1,31 +1,342 @@
 """The hub: what a stream gets, through each layer, without one, and after a resume."""
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
 import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime.hub import Hub
-from tests.integration.conftest import open_stream, person, relaying
+from ayb_realtime import feed
+from ayb_realtime.changes import GROUP, Batch
+from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
+from ayb_realtime.feed import Feed
+from ayb_realtime.hub import Hub, get_hub
+from ayb_realtime.subscriber import Subscriber
+from tests.integration.conftest import Stream, open_stream, person, relaying, subscribed
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
 
 OWN = "author = current_setting('ayb.user_id')"
 
 
-async def test_changes_through_each_layer_arrive_in_order(
-    layer: BaseChannelLayer, the_hub: Hub, owner, make_table
+async def read_to_end(subscriber: Subscriber) -> bytes:
+    """Return what is left in a stream that has ended."""
+    async with asyncio.timeout(30):
+        return b"".join([chunk async for chunk in subscriber])
+
+
+def insert(owner: Owner, table: str, *ids: int) -> None:
+    """Insert one row after the other, each in a transaction of its own."""
+    for row_id in ids:
+        owner.execute(f"insert into {table} (id) values (%s)".encode(), [row_id])
+
+
+async def next_ids(stream: Stream, count: int) -> list[int]:
+    """Return the ids of the next changes."""
+    return [(await stream.next_change())["record"]["id"] for _ in range(count)]
+
+
+async def caught_up(the_hub: Hub, owner: Owner) -> int:
+    """Return the position of a change made now, once it was delivered: earlier tests' changes are behind it."""
+    stream = await open_stream(the_hub, person(1), "notes")
+    insert(owner, "notes", -1)
+    event = await stream.next()
+    assert event.json()["record"]["id"] == -1
+    return int(event.id)
+
+
+async def log_head(the_hub: Hub, at_least: int) -> int:
+    """Return the head of the log, once it is there: asked by another hub, so that this one does not know."""
+    other = Feed(the_hub._pool)
+    while (head := await other.ask_head()) < at_least:
+        await asyncio.to_thread(lambda: None)
+    return head
+
+
+async def test_changes_through_each_layer_reach_exactly_who_may_see_them(
+    layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
 ) -> None:
     make_table("notes", "id int primary key, author text, body text", policy=OWN)
     async with relaying(layer):
         mine = await open_stream(the_hub, person(1), "notes")
         theirs = await open_stream(the_hub, person(2), "notes")
         owner.execute("insert into notes values (1, '1', 'first')")
-        assert await mine.next_change() == {
-            "action": "create",
-            "table": "notes",
-            "record": {"id": 1, "author": "1", "body": "first"},
-        }
+        record = {"id": 1, "author": "1", "body": "first"}
+        assert await mine.next_change() == {"action": "create", "table": "notes", "record": record}
         owner.execute("update notes set body = 'second'")
-        assert (await mine.next_change())["record"]["body"] == "second"
+        assert await mine.next_change() == {
+            "action": "update",
+            "table": "notes",
+            "record": {**record, "body": "second"},
+        }
         owner.execute("delete from notes")
         delete = {"action": "delete", "table": "notes", "record": {"id": 1}}
         assert await mine.next_change() == delete
         assert await theirs.next_change() == delete
+
+
+async def test_stream_gets_only_the_tables_it_names(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    make_table("other", "id int primary key")
+    async with relaying(memory_layer):
+        notes = await open_stream(the_hub, person(1), "notes")
+        both = await open_stream(the_hub, person(1), "notes", "other")
+        insert(owner, "other", 1)
+        insert(owner, "notes", 2)
+        assert await next_ids(notes, 1) == [2]
+        assert await next_ids(both, 2) == [1, 2]
+
+
+async def test_positions_are_dense_and_are_the_event_ids(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        stream = await open_stream(the_hub, person(1), "notes")
+        insert(owner, "notes", 1, 2, 3)
+        assert [int((await stream.next()).id) for _ in range(3)] == [begin + 1, begin + 2, begin + 3]
+
+
+async def test_silent_layer_only_costs_time(the_hub: Hub, owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key")
+    unheard = InMemoryChannelLayer()
+    async with relaying(unheard):
+        stream = await open_stream(the_hub, person(1), "notes")
+        insert(owner, "notes", 1, 2)
+        assert await next_ids(stream, 2) == [1, 2]
+
+
+async def test_positions_that_the_layer_lost_are_read_from_the_log(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_table("notes", "id int primary key")
+    # Nobody asks the log out of impatience: the only way to the lost changes is to notice that they are missing.
+    monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+    stream = await open_stream(the_hub, person(1), "notes")
+    async with relaying(InMemoryChannelLayer()):
+        insert(owner, "notes", 1, 2, 3)
+        head = await log_head(the_hub, begin + 3)
+    await memory_layer.group_send(GROUP, Batch(head).to_message())
+    assert await next_ids(stream, 3) == [1, 2, 3]
+
+
+async def test_batch_that_comes_twice_is_delivered_once(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    stream = await open_stream(the_hub, person(1), "notes")
+    async with relaying(DoublingLayer(memory_layer)):
+        insert(owner, "notes", 1, 2, 3)
+        assert await next_ids(stream, 3) == [1, 2, 3]
+
+
+class DoublingLayer(BaseChannelLayer):
+    """Sends everything twice, through another layer."""
+
+    def __init__(self, layer: BaseChannelLayer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send twice."""
+        await self.layer.group_send(group, message)
+        await self.layer.group_send(group, message)
+
+
+async def test_more_changes_than_the_layer_holds_all_arrive_in_order(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, body text")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("insert into notes select n, repeat('x', 200) from generate_series(1, 3000) n")
+        assert await next_ids(stream, 3000) == list(range(1, 3001))
+
+
+async def test_change_that_is_too_large_for_the_layer_arrives(
+    layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, body text")
+    async with relaying(layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("insert into notes values (1, repeat('x', 3000000))")
+        assert len((await stream.next_change())["record"]["body"]) == 3000000
+
+
+async def test_resume_goes_on_after_the_given_position_without_gap_or_repetition(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        live = await open_stream(the_hub, person(1), "notes")
+        insert(owner, "notes", 1, 2, 3)
+        assert await next_ids(live, 3) == [1, 2, 3]
+        resumed = await open_stream(the_hub, person(1), "notes", after=begin + 1)
+        insert(owner, "notes", 4)
+        assert await next_ids(resumed, 3) == [2, 3, 4]
+
+
+async def test_resumes_while_changes_flow_miss_nothing_and_repeat_nothing(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+
+    async def write() -> None:
+        for row_id in range(1, 1501):
+            await asyncio.to_thread(insert, owner, "notes", row_id)
+
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        writing = asyncio.create_task(write())
+        streams = []
+        for _ in range(20):
+            await asyncio.to_thread(owner.execute, "select pg_sleep(0.01)")
+            streams.append(await open_stream(the_hub, person(1), "notes", after=begin))
+        await writing
+        for stream in streams:
+            assert await next_ids(stream, 1500) == list(range(1, 1501))
+
+
+async def test_fresh_streams_while_changes_flow_begin_at_one_position_and_miss_nothing_after_it(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+
+    async def write() -> None:
+        for row_id in range(1, 601):
+            await asyncio.to_thread(insert, owner, "notes", row_id)
+
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        writing = asyncio.create_task(write())
+        fresh = []
+        while not writing.done():
+            subscriber = await subscribed(the_hub, person(1), "notes")
+            fresh.append((subscriber.position - begin, Stream(subscriber)))
+            await asyncio.to_thread(owner.execute, "select pg_sleep(0.02)")
+        for position, stream in fresh:
+            assert await next_ids(stream, 600 - position) == list(range(position + 1, 601))
+
+
+async def test_resume_beyond_the_log_is_refused(the_hub: Hub, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key")
+    with pytest.raises(PositionUnavailable):
+        await open_stream(the_hub, person(1), "notes", after=the_hub.position + 1)
+
+
+async def test_resume_beyond_the_hub_but_not_the_log_waits_for_the_hub(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_table("notes", "id int primary key")
+    monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+    async with relaying(InMemoryChannelLayer()):
+        insert(owner, "notes", 1, 2)
+        head = await log_head(the_hub, begin + 2)
+        stream = await open_stream(the_hub, person(1), "notes", after=head)
+        insert(owner, "notes", 3)
+        await log_head(the_hub, head + 1)
+    await memory_layer.group_send(GROUP, Batch(head + 1).to_message())
+    assert await next_ids(stream, 1) == [3]
+
+
+async def test_subscriber_that_does_not_read_is_ended_and_others_are_not(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"BUFFER_BYTES": 10_000}
+    make_table("notes", "id int primary key, body text")
+    async with relaying(memory_layer):
+        slow = await subscribed(the_hub, person(1), "notes")
+        settings.AYB_REALTIME = {}
+        reader = await open_stream(the_hub, person(2), "notes")
+        for row_id in range(20):
+            owner.execute("insert into notes values (%s, repeat('x', 1000))", [row_id])
+            assert await next_ids(reader, 1) == [row_id]
+        assert slow not in the_hub.subscribers
+        received = await read_to_end(slow)
+        assert 0 < len(received) <= 10_000
+        assert received.endswith(b"\n\n")
+        last = received.count(b"\nid: ") + received.startswith(b"id: ")
+        resumed = await open_stream(the_hub, person(1), "notes", after=the_hub.position - 20 + last)
+        assert await next_ids(resumed, 20 - last) == list(range(last, 20))
+
+
+async def test_truncate_tells_clients_to_fetch_again(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("truncate notes")
+        event = await stream.next()
+        assert (event.event, event.json()) == ("reset", {"reason": "table truncated", "tables": ["notes"]})
+        insert(owner, "notes", 1)
+        assert await next_ids(stream, 1) == [1]
+
+
+async def test_transaction_shows_only_the_final_state_of_each_row(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, body text")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        with owner.transaction():
+            owner.execute("insert into notes values (1, 'a'), (2, 'gone')")
+            owner.execute("update notes set body = 'b'")
+            owner.execute("delete from notes where id = 2")
+        insert(owner, "notes", 3)
+        first, second = await stream.next_change(), await stream.next_change()
+        assert first == {"action": "create", "table": "notes", "record": {"id": 1, "body": "b"}}
+        assert second["record"]["id"] == 3
+
+
+async def test_lost_database_connections_are_replaced_and_nothing_is_lost(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        for row_id in range(5):
+            owner.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+            insert(owner, "notes", row_id)
+        assert await next_ids(stream, 5) == [0, 1, 2, 3, 4]
+
+
+async def test_table_that_is_not_streamed_is_unknown(the_hub: Hub, make_table: MakeTable) -> None:
+    make_table("plain", "id int primary key", enable=False)
+    with pytest.raises(UnknownTable, match="unknown table: plain"):
+        await open_stream(the_hub, person(1), "plain")
+
+
+async def test_table_in_public_is_found_before_its_namesake(the_hub: Hub, owner: Owner, make_table: MakeTable) -> None:
+    owner.execute("create schema aside")
+    make_table("aside.notes", "id int primary key")
+    assert [table.schema for table in await the_hub.resolve(["notes"])] == ["aside"]
+    make_table("notes", "id int primary key")
+    assert [table.schema for table in await the_hub.resolve(["notes"])] == ["public"]
+    owner.execute("drop schema aside cascade")
+
+
+async def test_event_loop_has_one_hub(the_hub: Hub) -> None:
+    assert await get_hub() is the_hub
