@@ -18,15 +18,16 @@ as $$
 declare
     query text;
 begin
+    -- t.*, since plain t would be the column of that name, if the table has one.
     select format(
                'select array_agg(k.n order by k.n), '
                '       array_agg(nullif(c.current, k.record) order by k.n) '
                '  from pg_catalog.json_to_recordset($1) as k (n int, record text, %s) '
-               '  join %I.%I as ayb_realtime_row on (%s) '
-               ' cross join lateral (select pg_catalog.row_to_json(ayb_realtime_row)::text) as c (current)',
+               '  join %I.%I as t on (%s) '
+               ' cross join lateral (select pg_catalog.row_to_json(t.*)::text) as c (current)',
                string_agg(format('k%s %s', key.place, format_type(a.atttypid, null)), ', '),
                n.nspname, t.relname,
-               string_agg(format('ayb_realtime_row.%I = k.k%s', a.attname, key.place), ' and '))
+               string_agg(format('t.%I = k.k%s', a.attname, key.place), ' and '))
       into query
       from pg_class t
       join pg_namespace n on n.oid = t.relnamespace

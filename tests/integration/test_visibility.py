@@ -1,0 +1,264 @@
+"""Visibility: what is sent is what Postgres shows to each identity, at the moment it is asked."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+from django.db import connections
+
+from ayb_realtime import database, visibility
+from ayb_realtime.changes import Change
+from ayb_realtime.hub import Hub
+from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
+from ayb_realtime.records import Row
+from ayb_realtime.tables import streamed
+from ayb_realtime.visibility import as_identity
+from tests.integration.conftest import open_stream, person, relaying, subscribed
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+OWN = "author = current_setting('ayb.user_id')"
+
+
+async def seen(table: str, identities: Sequence[Identity]) -> list[dict[int, str | None]]:
+    """Check everything that the log holds of a table, as if it were new; return what each identity sees by position."""
+    async with database.pool() as pool, pool.connection() as connection, connection.transaction():
+        await visibility.prepare(connection)
+        target = next(each for each in await streamed(connection) if each.name == table)
+        cursor = await connection.execute(
+            "select id, xid::text::bigint, relation::bigint, action, record::text from ayb_realtime.change"
+            " where relation = %s and action <> 'delete' order by id",
+            [target.relation],
+        )
+        changes = [Change(*row) for row in await cursor.fetchall()]
+        rows = {place: Row(change.record or "") for place, change in enumerate(changes, 1)}
+        answer = await visibility.check(connection, target, rows, identities)
+        return [dict(answer[identity]) for identity in identities]
+
+
+async def test_owner_policy_shows_each_their_own_rows(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '1')")
+    assert await seen("notes", [person(1), person(2), person(3)]) == [{1: None, 3: None}, {2: None}, {}]
+
+
+async def test_row_that_changed_since_it_was_logged_comes_as_it_is_now(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text, body text", policy=OWN)
+    owner.execute("insert into notes values (1, '1', 'for nobody else')")
+    owner.execute("update notes set author = '2', body = 'for two'")
+    now = '{"id":1,"author":"2","body":"for two"}'
+    assert await seen("notes", [person(1), person(2)]) == [{}, {1: now, 2: None}]
+
+
+async def test_row_that_is_gone_is_not_seen(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1')")
+    owner.execute("delete from notes")
+    assert await seen("notes", [person(1)]) == [{}]
+
+
+async def test_failing_policy_silences_only_those_it_fails_for(
+    owner: Owner, make_table: MakeTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_table("notes", "id int primary key, author int", policy="author = current_setting('ayb.user_id')::int")
+    owner.execute("insert into notes values (1, 7)")
+    assert await seen("notes", [person(7), person("no number"), person(7.5), person(8)]) == [{1: None}, {}, {}, {}]
+    assert "notes: the policies failed for 2 of 4 identities" in caplog.text
+    assert "no number" not in caplog.text
+
+
+async def test_policy_that_leaves_another_role_behind_shows_nothing(owner: Owner, make_table: MakeTable) -> None:
+    policy = "case when current_setting('ayb.user_id') = '1' then set_config('role', 'none', true) = 'none' else true end"
+    make_table("notes", "id int primary key", policy=policy)
+    owner.execute("insert into notes values (1)")
+    assert await seen("notes", [person(1), person(2)]) == [{}, {1: None}]
+
+
+async def test_policy_that_changes_the_settings_changes_them_for_nobody_else(
+    owner: Owner, make_table: MakeTable
+) -> None:
+    policy = f"set_config('ayb.user_id', current_setting('ayb.user_id'), false) is not null and {OWN}"
+    make_table("notes", "id int primary key, author text", policy=policy)
+    owner.execute("insert into notes values (1, '1'), (2, '2')")
+    assert await seen("notes", [person(1), person(2), person(3)]) == [{1: None}, {2: None}, {}]
+
+
+async def test_setting_that_only_another_identity_has_is_empty(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, org text", policy="org = current_setting('ayb.org', true)")
+    owner.execute("insert into notes values (1, 'acme')")
+    member = Identity(AUTHENTICATED_ROLE, (("ayb.org", "acme"), ("ayb.user_id", "1")))
+    assert await seen("notes", [member, person(2), member]) == [{1: None}, {}, {1: None}]
+
+
+async def test_sleeping_policy_costs_only_its_own_identities(
+    owner: Owner, make_table: MakeTable, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.2}
+    slow = "case when current_setting('ayb.user_id') = '5' then pg_sleep(60) is null else true end"
+    make_table("notes", "id int primary key", policy=slow)
+    owner.execute("insert into notes values (1)")
+    people = [person(n) for n in range(8)]
+    async with database.pool() as pool, pool.connection() as connection, connection.transaction():
+        await visibility.prepare(connection)
+        table = next(each for each in await streamed(connection) if each.name == "notes")
+        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
+    assert answer == {each: {1: None} for each in people if each != person(5)}
+    assert "did not say what 1 identities may see" in caplog.text
+
+
+async def test_stream_without_an_answer_ends_and_others_go_on(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.2}
+    slow = "case when current_setting('ayb.user_id') = '5' then pg_sleep(60) is null else true end"
+    make_table("notes", "id int primary key", policy=slow)
+    async with relaying(memory_layer):
+        culprit = await subscribed(the_hub, person(5), "notes")
+        stream = await open_stream(the_hub, person(6), "notes")
+        owner.execute("insert into notes values (1)")
+        assert (await stream.next_change())["record"] == {"id": 1}
+        assert culprit.ended
+
+
+async def test_lock_on_the_table_delays_changes_and_loses_none(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    database_url: str,
+    settings: Any,
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 30}
+    make_table("notes", "id int primary key", policy="true")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        with psycopg.connect(database_url) as migration:
+            migration.execute("insert into notes values (1)")
+            migration.commit()
+            migration.execute("lock table notes in access exclusive mode")
+            waiting = asyncio.create_task(stream.next_change())
+            blocked = "select exists (select from pg_locks where not granted and relation = 'notes'::regclass)"
+            while not (owner.execute(blocked).fetchone() or [False])[0]:
+                await asyncio.to_thread(owner.execute, "select pg_sleep(0.01)")
+            assert not waiting.done()
+        assert (await waiting)["record"] == {"id": 1}
+
+
+async def test_security_off_shows_all_rows_to_whoever_may_select(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key")
+    owner.execute("insert into notes values (1), (2)")
+    assert await seen("notes", [person(1), person(2)]) == [{1: None, 2: None}] * 2
+
+
+async def test_missing_privilege_shows_nothing(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key")
+    owner.execute("insert into notes values (1)")
+    owner.execute("revoke select on notes from ayb_authenticated")
+    assert await seen("notes", [person(1)]) == [{}]
+
+
+async def test_role_that_may_not_be_set_shows_nothing(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key")
+    owner.execute("insert into notes values (1)")
+    assert await seen("notes", [Identity("no_such_role", ())]) == [{}]
+
+
+@pytest.mark.parametrize(
+    ("key_type", "value"),
+    [
+        ("bigint", "9007199254740993"),
+        ("integer", "-1"),
+        ("uuid", "9e107d9d-372b-4bb8-9a2b-1d3d2f1b0c5a"),
+        ("text", 'a "quoted" \\ key\n, é 🙂'),
+        ("varchar(10)", "ten chars."),
+        ("date", "2026-02-28"),
+        ("timestamptz", "2026-02-28 12:00:00.123456+02"),
+        ("numeric", "12345678901234567890.0123456789"),
+        ("bytea", "\\x00ff"),
+        ("boolean", "true"),
+        ("double precision", "0.1"),
+        ("text[]", '{a,"b c",NULL}'),
+        ("jsonb", '{"a": [1, 2.50]}'),
+        ("int4range", "[1,5)"),
+    ],
+)
+async def test_key_of_each_type_finds_its_row(owner: Owner, make_table: MakeTable, key_type: str, value: str) -> None:
+    make_table("notes", f"id {key_type} primary key, author text", policy=OWN)
+    owner.execute(f"insert into notes values (%s::{key_type}, '1')".encode(), [value])
+    assert await seen("notes", [person(1), person(2)]) == [{1: None}, {}]
+
+
+async def test_composite_key_in_another_order_and_odd_names_find_their_rows(
+    owner: Owner, make_table: MakeTable
+) -> None:
+    columns = (
+        '"record" text, "n" int, "k1" int, "a ""b" text, t text, ayb_realtime_row text, '
+        'author text, primary key ("a ""b", "k1", "n")'
+    )
+    make_table('"Odd ""Table"', columns, policy=OWN)
+    owner.execute(
+        """insert into "Odd ""Table" values ('r', 1, 2, 'x', 't', 'w', '1'), ('r', 2, 2, 'x', 't', 'w', '2')"""
+    )
+    assert await seen('Odd "Table', [person(1), person(2)]) == [{1: None}, {2: None}]
+
+
+async def test_membership_counts_from_the_next_event_on(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("members", "team int, person text, primary key (team, person)", enable=False)
+    make_table(
+        "notes",
+        "id int primary key, team int",
+        policy="exists (select from members m where m.team = notes.team and m.person = current_setting('ayb.user_id'))",
+    )
+    owner.execute("grant select on members to ayb_authenticated")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("insert into notes values (1, 1)")
+        owner.execute("delete from notes")
+        assert (await stream.next_change())["action"] == "delete"
+        owner.execute("insert into members values (1, '1')")
+        owner.execute("insert into notes values (2, 1)")
+        assert (await stream.next_change())["record"]["id"] == 2
+        owner.execute("delete from members")
+        owner.execute("insert into notes values (3, 1)")
+        owner.execute("delete from notes where id = 3")
+        assert await stream.next_change() == {"action": "delete", "table": "notes", "record": {"id": 3}}
+
+
+async def test_policy_sees_the_email_and_the_role(owner: Owner, make_table: MakeTable) -> None:
+    policy = "author = current_setting('ayb.user_email') and current_user = 'ayb_authenticated'"
+    make_table("notes", "id int primary key, author text", policy=policy)
+    owner.execute("insert into notes values (1, '1@example.com')")
+    assert await seen("notes", [person(1), person(2)]) == [{1: None}, {}]
+
+
+async def test_nothing_outlasts_the_check(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1')")
+    async with database.pool() as pool, pool.connection() as connection:
+        before = await (await connection.execute("select current_user")).fetchone()
+        async with connection.transaction():
+            await visibility.prepare(connection)
+            table = next(each for each in await streamed(connection) if each.name == "notes")
+            await visibility.check(connection, table, {1: Row('{"id":1,"author":"1"}')}, [person(1)])
+            assert await (await connection.execute("select current_user")).fetchone() == before
+        after = await connection.execute("select current_user, current_setting('ayb.user_id', true)")
+        assert await after.fetchone() == (*(before or ()), "")
+
+
+def test_block_as_identity_reads_what_the_stream_would_show(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1'), (2, '2')")
+    with as_identity(person(2)), connections["default"].cursor() as cursor:
+        cursor.execute("select id from notes")
+        assert cursor.fetchall() == [(2,)]
+    with connections["default"].cursor() as cursor:
+        cursor.execute("select id from notes order by id")
+        assert cursor.fetchall() == [(1,), (2,)]
+        cursor.execute("select current_setting('ayb.user_id', true)")
+        assert cursor.fetchone() in {("",), (None,)}
