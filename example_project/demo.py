@@ -43,8 +43,13 @@ READY = """
 """
 
 
+# Whatever the shell has for other projects: one process, so no Redis; DEBUG, so that it serves its own static files.
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "example_project.settings", "REDIS_URL": "", "DEBUG": "1"}
+
+
 def main() -> int:
     """Run the demo until it is told to stop; return the exit code."""
+    os.environ.update(SETTINGS)
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -104,7 +109,6 @@ def _own_database(server: Postgres) -> str:
 
 
 def _fill_database() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
     django.setup()
     call_command("migrate", verbosity=0)
     call_command("seed", stdout=io.StringIO())
