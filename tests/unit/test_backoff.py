@@ -1,0 +1,24 @@
+"""How long the relay waits before it tries again."""
+
+import pytest
+
+from ayb_realtime.relay import backoff_seconds
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"),
+    [(1, 0.1), (2, 0.2), (3, 0.4), (6, 3.2), (7, 5.0), (8, 5.0), (1000, 5.0), (10**9, 5.0)],
+)
+def test_wait_doubles_up_to_five_seconds(failures: int, seconds: float) -> None:
+    assert backoff_seconds(failures, chance=lambda: 0.0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("failures", [1, 4, 20])
+def test_chance_takes_away_up_to_a_half(failures: int) -> None:
+    longest = backoff_seconds(failures, chance=lambda: 0.0)
+    assert backoff_seconds(failures, chance=lambda: 0.5) == pytest.approx(longest * 0.75)
+    assert backoff_seconds(failures, chance=lambda: 1.0) == pytest.approx(longest / 2)
+
+
+def test_chance_is_taken_anew_each_time() -> None:
+    assert len({backoff_seconds(3) for _ in range(10)}) > 1

@@ -1,0 +1,54 @@
+"""The settings, read at access time."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from ayb_realtime.conf import Conf, conf
+
+
+def test_without_settings_the_defaults_hold(settings: Any) -> None:
+    if hasattr(settings, "AYB_REALTIME"):
+        del settings.AYB_REALTIME
+    assert {name: getattr(conf, name.lower()) for name in Conf.defaults} == Conf.defaults
+
+
+def test_every_setting_has_a_property_with_its_type() -> None:
+    assert {name.lower() for name in Conf.defaults} == {
+        name for name, value in vars(Conf).items() if isinstance(value, property)
+    }
+    assert {name: type(getattr(conf, name.lower())) for name in Conf.defaults} == {
+        name: type(value) for name, value in Conf.defaults.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("DATABASE", "replica", "replica"),
+        ("CHANNEL_LAYER", "realtime", "realtime"),
+        ("ANONYMOUS", True, True),
+        ("HEARTBEAT_SECONDS", 3, 3.0),
+        ("RETRY_MILLISECONDS", 500, 500),
+        ("BUFFER_BYTES", 1, 1),
+        ("CHECK_TIMEOUT_SECONDS", 0.5, 0.5),
+        ("POOL_SIZE", 9, 9),
+    ],
+)
+def test_overridden_setting_is_read_and_then_forgotten(name: str, given: object, read: object) -> None:
+    before = getattr(conf, name.lower())
+    with override_settings(AYB_REALTIME={name: given}):
+        value = getattr(conf, name.lower())
+        assert value == read
+        assert type(value) is type(read)
+    assert getattr(conf, name.lower()) == before
+
+
+def test_unknown_setting_is_refused_with_the_known_ones() -> None:
+    with (
+        override_settings(AYB_REALTIME={"HEARTBEAT": 3, "Z": 1}),
+        pytest.raises(ImproperlyConfigured, match=r"no setting HEARTBEAT, Z\..*BUFFER_BYTES.*HEARTBEAT_SECONDS"),
+    ):
+        _ = conf.database

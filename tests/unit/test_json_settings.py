@@ -1,0 +1,13 @@
+"""A row reads the same when it is logged and when it is checked: that is what tells whether it has changed since."""
+
+import re
+
+from ayb_realtime.database import sql
+from ayb_realtime.visibility import JSON_SETTINGS
+
+
+def test_settings_of_the_check_are_those_of_the_capture() -> None:
+    clauses = re.findall(r"^ +set (\w+) = (.+)$", sql("capture").decode(), re.MULTILINE)
+    captured = {name: value.strip("'") for name, value in clauses}
+    assert captured.pop("search_path") == "pg_catalog, pg_temp"
+    assert captured == JSON_SETTINGS

@@ -1,0 +1,36 @@
+"""What is installed: in tox the wheel, elsewhere the checkout that these tests are in."""
+
+import os
+import re
+from configparser import ConfigParser
+from importlib import metadata
+from pathlib import Path
+
+import ayb_realtime
+import tests
+
+PACKAGE = Path(ayb_realtime.__file__).resolve().parent
+BESIDE_THE_TESTS = Path(tests.__file__).resolve().parent.parent
+
+
+def test_package_comes_from_where_it_should() -> None:
+    if "TOX_ENV_NAME" in os.environ:
+        assert PACKAGE.parent.name == "site-packages"
+        assert not (BESIDE_THE_TESTS / "ayb_realtime").exists()
+    else:
+        assert PACKAGE.parent == BESIDE_THE_TESTS
+
+
+def test_package_holds_what_is_not_python() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+    assert (PACKAGE / "sql" / "capture.sql").is_file()
+    assert {path.suffix for path in (PACKAGE / "sql").iterdir()} == {".sql"}
+
+
+def test_version_is_one_and_the_same() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+([ab]\d+|rc\d+)?", ayb_realtime.__version__)
+    setup = ConfigParser()
+    setup.read(BESIDE_THE_TESTS / "setup.cfg")
+    assert setup["metadata"]["version"] == "attr: ayb_realtime.__version__"
+    if "TOX_ENV_NAME" in os.environ:
+        assert metadata.version(setup["metadata"]["name"]) == ayb_realtime.__version__

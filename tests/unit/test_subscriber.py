@@ -1,0 +1,186 @@
+"""A stream's buffer: what goes in comes out, in order, and every end is told."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from ayb_realtime import sse, subscriber
+from ayb_realtime.events import expired_event
+from ayb_realtime.identity import Identity
+from ayb_realtime.subscriber import Subscriber
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time as the stream knows it: ``clock.now`` in seconds since the epoch."""
+    stub = SimpleNamespace(now=1000.0, later=[])
+
+    def time() -> float:
+        # What is in `later` are the answers to the next questions.
+        stub.now = stub.later.pop(0) if stub.later else stub.now
+        return float(stub.now)
+
+    monkeypatch.setattr(subscriber, "time", SimpleNamespace(time=time, monotonic=time))
+    return stub
+
+
+def make(*, buffer_bytes: int = 1000, heartbeat_seconds: float = 3600.0, expires_at: float | None = None) -> Subscriber:
+    """Make a stream."""
+    return Subscriber(
+        Identity("ayb_authenticated", ()),
+        frozenset({7}),
+        buffer_bytes=buffer_bytes,
+        heartbeat_seconds=heartbeat_seconds,
+        expires_at=expires_at,
+    )
+
+
+async def rest(stream: Subscriber) -> list[bytes]:
+    """Read to the end, which must come."""
+    async with asyncio.timeout(30):
+        return [chunk async for chunk in stream]
+
+
+async def test_chunks_that_wait_come_out_together_in_order() -> None:
+    stream = make()
+    stream.push(b"a")
+    stream.push(b"b")
+    assert await anext(stream) == b"ab"
+
+
+async def test_chunk_wakes_a_waiting_reader() -> None:
+    stream = make()
+    for chunk in (b"first", b"second"):
+        reading = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)  # the reader waits now
+        assert not reading.done()
+        stream.push(chunk)
+        async with asyncio.timeout(30):
+            assert await reading == chunk
+
+
+async def test_silence_makes_a_heartbeat() -> None:
+    stream = make(heartbeat_seconds=0.0)
+    assert await anext(stream) == sse.HEARTBEAT
+    assert await anext(stream) == sse.HEARTBEAT
+    stream.push(b"event")
+    assert await anext(stream) == b"event"
+
+
+async def test_empty_chunk_is_no_end_of_the_silence() -> None:
+    stream = make(heartbeat_seconds=0.0)
+    stream.push(b"")
+    assert await anext(stream) == sse.HEARTBEAT
+
+
+async def test_end_comes_after_what_is_in_the_buffer() -> None:
+    stream = make()
+    stream.push(b"last")
+    stream.end()
+    stream.push(b"too late")
+    assert await rest(stream) == [b"last"]
+
+
+async def test_end_wakes_a_waiting_reader() -> None:
+    stream = make()
+    reading = asyncio.create_task(rest(stream))
+    await asyncio.sleep(0)
+    stream.end()
+    assert await reading == []
+
+
+async def test_full_buffer_ends_the_stream_after_what_fitted() -> None:
+    stream = make(buffer_bytes=10)
+    stream.push(b"123456")
+    stream.push(b"7890")
+    assert not stream.ended
+    stream.push(b"x")
+    assert stream.ended
+    stream.push(b"y")
+    assert await rest(stream) == [b"1234567890"]
+
+
+async def test_read_buffer_has_room_again() -> None:
+    stream = make(buffer_bytes=10)
+    for chunk in (b"1234567890", b"abcdefghij"):
+        stream.push(chunk)
+        assert await anext(stream) == chunk
+    assert not stream.ended
+
+
+async def test_chunk_larger_than_the_buffer_passes_alone() -> None:
+    stream = make(buffer_bytes=10)
+    stream.push(b"x" * 100)
+    assert not stream.ended
+    assert await anext(stream) == b"x" * 100
+    stream.push(b"a")
+    stream.push(b"x" * 100)
+    assert stream.ended
+    assert await rest(stream) == [b"a"]
+
+
+async def test_buffer_is_drained_when_read_and_when_ended() -> None:
+    stream = make()
+    await stream.drained()
+    for empties in (stream.__anext__, None):
+        stream.push(b"a")
+        waiting = asyncio.create_task(stream.drained())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        if empties is None:
+            stream.end()
+        else:
+            await empties()
+        async with asyncio.timeout(30):
+            await waiting
+
+
+async def test_expired_token_ends_a_silent_stream(clock: SimpleNamespace) -> None:
+    stream = make(expires_at=clock.now)
+    assert await rest(stream) == [expired_event()]
+    assert stream.ended
+
+
+async def test_wait_lasts_no_longer_than_the_token(clock: SimpleNamespace) -> None:
+    stream = make(expires_at=2000.0, heartbeat_seconds=3600.0)
+    # When the reading begins, when the wait begins, and after it.
+    clock.later = [1999.0, 1999.999, 2000.0]
+    assert await rest(stream) == [expired_event()]
+
+
+async def test_wait_lasts_no_longer_than_the_heartbeat(clock: SimpleNamespace) -> None:
+    stream = make(expires_at=2000.0, heartbeat_seconds=0.0)
+    async with asyncio.timeout(30):
+        assert await anext(stream) == sse.HEARTBEAT
+
+
+async def test_expired_token_ends_a_stream_that_is_never_silent(clock: SimpleNamespace) -> None:
+    stream = make(expires_at=1002.0)
+    chunks = []
+    for now in (1000.0, 1001.0, 1002.0):
+        clock.now = now
+        stream.push(b"event\n\n")
+        chunks.append(await anext(stream))
+        stream.push(b"more\n\n")
+    assert chunks == [b"event\n\n", b"more\n\nevent\n\n", b"more\n\nevent\n\n" + expired_event()]
+    assert await rest(stream) == []
+
+
+async def test_stream_that_was_ended_says_nothing_of_its_token(clock: SimpleNamespace) -> None:
+    stream = make(expires_at=clock.now)
+    stream.push(b"last")
+    stream.end()
+    assert await rest(stream) == [b"last"]
+
+
+async def test_reading_is_noticed(clock: SimpleNamespace) -> None:
+    stream = make(heartbeat_seconds=0.0)
+    clock.now = 1234.0
+    assert stream.read_at < 1234.0
+    await anext(stream)
+    assert stream.read_at == 1234.0
+
+
+def test_every_stream_has_a_name_of_its_own() -> None:
+    assert len({make().client_id for _ in range(100)}) == 100
