@@ -36,6 +36,7 @@ def main() -> int:
     """Start what is missing, run the command, stop what was started."""
     arguments = _arguments()
     environment = dict(os.environ)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of the with blocks
     with ExitStack() as stack:
         try:
             start_services(stack, environment, arguments.postgres, arguments.redis)
