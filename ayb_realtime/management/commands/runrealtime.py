@@ -1,6 +1,7 @@
 """``manage.py runrealtime``: relay changes to the Channels layer; with ``--serve`` serve the site, too."""
 
 import asyncio
+import logging
 import signal
 from typing import Any
 
@@ -51,6 +52,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check the layer, then relay."""
+        _log_to_console()
         relay = Relay(
             self._layer(serves=bool(options["serve"])), lambda: database.connect(options["database"] or conf.database)
         )
@@ -87,6 +89,16 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Cannot serve on {host}:{port}: {error}. Choose another port: --serve {host}:PORT"
             ) from error
+
+
+def _log_to_console() -> None:
+    """Say what happens also where the project has not configured logging: Django shows no more than warnings."""
+    logger = logging.getLogger("ayb_realtime")
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
