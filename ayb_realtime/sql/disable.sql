@@ -3,8 +3,8 @@ create function ayb_realtime.disable_v1(relation regclass) returns void
     language plpgsql
 as $$
 begin
-    execute format('drop trigger "0ayb_realtime" on %s', relation);
-    execute format('drop trigger "0ayb_realtime_truncate" on %s', relation);
+    execute format('drop trigger "!ayb_realtime" on %s', relation);
+    execute format('drop trigger "!ayb_realtime_truncate" on %s', relation);
     execute format('revoke select on %s from ayb_authenticated', relation);
 end
 $$;

@@ -36,11 +36,11 @@ begin
     end if;
     execute format('grant select on %s to ayb_authenticated', relation);
 
-    -- The name sorts before every other trigger's: the log then has the versions of a row in their order even where a
-    -- later trigger updates the row again.
-    execute format('create trigger "0ayb_realtime" after insert or update or delete on %s '
+    -- The name sorts before every other trigger's, also a "00_first": the log then has the versions of a row in their
+    -- order even where a later trigger updates the row again.
+    execute format('create trigger "!ayb_realtime" after insert or update or delete on %s '
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
-    execute format('create trigger "0ayb_realtime_truncate" after truncate on %s '
+    execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
                    'for each statement execute function ayb_realtime.capture_v1()', relation);
 end
 $$;

@@ -10,6 +10,6 @@ select c.oid::bigint as relation, n.nspname as schema, c.relname as name,
   from pg_trigger t
   join pg_class c on c.oid = t.tgrelid
   join pg_namespace n on n.oid = c.relnamespace
- where t.tgname = '0ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc
+ where t.tgname = '!ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc
    and t.tgparentid = 0 and t.tgenabled <> 'D'
  order by n.nspname <> 'public', n.nspname, c.relname
