@@ -1,0 +1,324 @@
+"""The log: every committed change gets one position, in order, and reads the same for ever."""
+
+import asyncio
+import json
+import random
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from ayb_realtime import database, log
+from ayb_realtime.changes import Change
+from ayb_realtime.exceptions import PositionUnavailable
+
+Writer = psycopg.Connection[Any]
+Connection = psycopg.AsyncConnection[Any]
+MakeTable = Callable[..., None]
+
+
+@pytest_asyncio.fixture
+async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
+    """A connection as the relay has it, with the table ``notes`` streamed, and all that was there numbered."""
+    make_table("notes", "id int primary key, version int")
+    async with await database.connect("default") as connection:
+        while await log.next_batch(connection):
+            pass
+        yield connection
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[Writer]:
+    """A connection of another writer."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+def records(changes: list[Change]) -> list[Any]:
+    """Return each change's action and the values of its record."""
+    return [(change.action, *json.loads(change.record or "{}").values()) for change in changes]
+
+
+async def assert_same_when_read(relay: Connection, batches: list[list[Change]], after: int) -> None:
+    """Compare what ``next_batch`` returned with what ``read`` finds: all at once, by batch, and one by one."""
+    changes = [change for batch in batches for change in batch]
+    upto = after + len(changes)
+    assert [change.position for change in changes] == list(range(after + 1, upto + 1))
+    assert await log.head(relay) == upto
+    assert await log.read(relay, after=after, upto=upto) == changes
+    for batch in batches:
+        assert await log.read(relay, after=batch[0].position - 1, upto=batch[-1].position) == batch
+    for change in changes[:50]:
+        assert await log.read(relay, after=change.position - 1, upto=change.position) == [change]
+
+
+async def test_head_of_a_log_that_is_not_there_yet_is_zero(relay: Connection) -> None:
+    async with relay.transaction(force_rollback=True):
+        await relay.execute("delete from ayb_realtime.batch where id > 0")
+        assert await log.head(relay) == 0
+
+
+async def test_nothing_new_makes_no_batch(relay: Connection) -> None:
+    head = await log.head(relay)
+    count = "select count(*) from ayb_realtime.batch"
+    before = await (await relay.execute(count)).fetchone()
+    assert await log.next_batch(relay) == []
+    assert await log.head(relay) == head
+    assert await (await relay.execute(count)).fetchone() == before
+
+
+async def test_batch_reads_the_same_later(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    batches: list[list[Change]] = []
+    for n in range(3):
+        owner.execute("insert into notes values (%s, 0)", [n])
+        with owner.transaction():
+            owner.execute("update notes set version = version + 1")
+            with owner.transaction():
+                owner.execute("delete from notes where id = 0")
+        with owner.transaction():
+            owner.execute("insert into notes values (99, 0)")
+            raise psycopg.Rollback
+        batches.append(await log.next_batch(relay))
+    assert records(batches[0]) == [("create", 0, 0), ("update", 0, 1), ("delete", 0, 1)]
+    await assert_same_when_read(relay, batches, start)
+
+
+async def test_change_tells_its_transaction_and_table(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    with owner.transaction():
+        with owner.transaction():
+            owner.execute("insert into notes values (1, 0)")
+        row = owner.execute("select pg_current_xact_id()::text::bigint, 'notes'::regclass::oid::bigint").fetchone()
+    assert row is not None
+    assert await log.next_batch(relay) == [Change(start + 1, row[0], row[1], "create", '{"id":1,"version":0}')]
+
+
+async def test_truncate_has_no_record(owner: Writer, relay: Connection) -> None:
+    owner.execute("truncate notes")
+    ((action, record),) = [(change.action, change.record) for change in await log.next_batch(relay)]
+    assert (action, record) == ("truncate", None)
+
+
+async def test_long_transaction_holds_nobody_up_and_is_numbered_when_it_commits(
+    owner: Writer, other: Writer, relay: Connection
+) -> None:
+    start = await log.head(relay)
+    batches = []
+    with owner.transaction():
+        owner.execute("insert into notes values (1, 0)")
+        with owner.transaction():
+            owner.execute("insert into notes values (2, 0)")
+        for n in (10, 11, 12):
+            other.execute("insert into notes values (%s, 0)", [n])
+            batches.append(await log.next_batch(relay))
+            assert records(batches[-1]) == [("create", n, 0)]
+        with owner.transaction():
+            owner.execute("insert into notes values (3, 0)")
+        assert await log.next_batch(relay) == []
+    batches.append(await log.next_batch(relay))
+    assert records(batches[-1]) == [("create", n, 0) for n in (1, 2, 3)]
+    assert await log.next_batch(relay) == []
+    await assert_same_when_read(relay, batches, start)
+
+
+async def test_transaction_that_ran_across_batches_and_rolled_back_is_never_numbered(
+    owner: Writer, other: Writer, relay: Connection
+) -> None:
+    start = await log.head(relay)
+    with owner.transaction():
+        owner.execute("insert into notes values (1, 0)")
+        other.execute("insert into notes values (10, 0)")
+        first = await log.next_batch(relay)
+        owner.execute("insert into notes values (2, 0)")
+        raise psycopg.Rollback
+    assert await log.next_batch(relay) == []
+    other.execute("insert into notes values (11, 0)")
+    second = await log.next_batch(relay)
+    assert records(first + second) == [("create", 10, 0), ("create", 11, 0)]
+    await assert_same_when_read(relay, [first, second], start)
+
+
+async def test_transactions_that_overlap_are_each_numbered_once(
+    database_url: str, other: Writer, relay: Connection
+) -> None:
+    """Ten writers, one ending as the next begins, each seen as running by several batches."""
+    start = await log.head(relay)
+    batches = []
+    with ExitStack() as stack:
+        writers = [stack.enter_context(psycopg.connect(database_url)) for _ in range(10)]
+        for n, writer in enumerate(writers):
+            writer.execute("insert into notes values (%s, 0)", [n])
+            if n >= 3:
+                writers[n - 3].commit() if n % 2 else writers[n - 3].rollback()
+            other.execute("insert into notes values (%s, 0)", [100 + n])
+            batches.append(await log.next_batch(relay))
+        for writer in writers[7:]:
+            writer.commit()
+        batches.append(await log.next_batch(relay))
+    created = sorted(change[1] for batch in batches for change in records(batch))
+    assert created == [0, 2, 4, 6, 7, 8, 9, *range(100, 110)]
+    await assert_same_when_read(relay, batches, start)
+
+
+async def test_two_writers_of_one_row_are_in_the_order_of_their_commits(
+    owner: Writer, other: Writer, relay: Connection
+) -> None:
+    owner.execute("insert into notes values (1, 0)")
+    assert len(await log.next_batch(relay)) == 1
+    with owner.transaction():
+        # Has the older transaction id, and gets the row's lock second.
+        owner.execute("insert into notes values (2, 0)")
+        other.execute("update notes set version = 1 where id = 1")
+        owner.execute("update notes set version = 2 where id = 1")
+    assert records(await log.next_batch(relay)) == [("create", 2, 0), ("update", 1, 1), ("update", 1, 2)]
+
+
+async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Writer, relay: Connection) -> None:
+    owner.execute("begin")
+    owner.execute("insert into notes values (1, 0)")
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="NOTIFY"):
+        owner.execute("prepare transaction 'two-phase'")
+    assert await log.next_batch(relay) == []
+
+
+async def test_second_of_two_relays_is_fenced(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    owner.execute("insert into notes values (1, 0)")
+    async with await database.connect("default") as rival:
+        async with rival.transaction():
+            theirs = await log.next_batch(rival)
+            # Waits for the rival to end: both open the same batch.
+            ours = asyncio.create_task(log.next_batch(relay))
+            await until_waiting(rival, relay)
+            assert not ours.done()
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await ours
+    owner.execute("insert into notes values (2, 0)")
+    await assert_same_when_read(relay, [theirs, await log.next_batch(relay)], start)
+
+
+async def test_second_of_two_relays_takes_over_where_the_first_fails(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    owner.execute("insert into notes values (1, 0)")
+    async with await database.connect("default") as rival:
+        async with rival.transaction(force_rollback=True):
+            theirs = await log.next_batch(rival)
+            ours = asyncio.create_task(log.next_batch(relay))
+            await until_waiting(rival, relay)
+        assert await ours == theirs
+    await assert_same_when_read(relay, [theirs], start)
+
+
+async def until_waiting(observer: Connection, waiting: Connection) -> None:
+    """Return once a connection waits for a lock."""
+    async with asyncio.timeout(30):
+        while True:
+            cursor = await observer.execute("select cardinality(pg_blocking_pids(%s))", [waiting.info.backend_pid])
+            if await cursor.fetchone() == (1,):
+                return
+
+
+async def test_range_beyond_the_head_is_unavailable(owner: Writer, relay: Connection) -> None:
+    owner.execute("insert into notes values (1, 0)")
+    await log.next_batch(relay)
+    head = await log.head(relay)
+    assert len(await log.read(relay, after=head - 1, upto=head)) == 1
+    assert await log.read(relay, after=head, upto=head) == []
+    for after, upto in ((head - 1, head + 1), (head, head + 1), (head + 5, head + 6)):
+        with pytest.raises(PositionUnavailable, match=f"after {after} up to {upto}"):
+            await log.read(relay, after=after, upto=upto)
+
+
+async def test_range_whose_beginning_is_gone_is_unavailable(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    for n in range(3):
+        owner.execute("insert into notes values (%s, 0)", [n])
+        await log.next_batch(relay)
+    async with relay.transaction(force_rollback=True):
+        await relay.execute("delete from ayb_realtime.batch where first_position <= %s", [start + 1])
+        assert len(await log.read(relay, after=start + 2, upto=start + 3)) == 1
+        for upto in (start + 1, start + 3):
+            with pytest.raises(PositionUnavailable):
+                await log.read(relay, after=start, upto=upto)
+
+
+async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    owner.execute("insert into notes select n, 0 from generate_series(1, 3) as n")
+    await log.next_batch(relay)
+    async with relay.transaction(force_rollback=True):
+        await relay.execute("delete from ayb_realtime.change where id = (select max(id) from ayb_realtime.change)")
+        with pytest.raises(PositionUnavailable):
+            await log.read(relay, after=start, upto=start + 3)
+
+
+WRITERS = 6
+ROWS = 8
+TRANSACTIONS = 150
+
+
+class RandomWriter(threading.Thread):
+    """Writes to a few rows that others write to, too, with savepoints and rollbacks."""
+
+    def __init__(self, url: str, seed: int) -> None:
+        super().__init__()
+        self._url = url
+        self._chance = random.Random(seed)
+        self.committed = 0
+
+    def run(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            for _ in range(TRANSACTIONS):
+                done = 0
+                with connection.transaction():
+                    # In one order, so that there are no deadlocks.
+                    for row in sorted(self._chance.sample(range(ROWS), self._chance.randint(1, 3))):
+                        done += self._write(connection, row)
+                    if self._chance.random() < 0.2:
+                        done = 0
+                        raise psycopg.Rollback
+                self.committed += done
+
+    def _write(self, connection: Writer, row: int) -> int:
+        """Count the row's version up; now and then inside a savepoint, or one that is rolled back."""
+        count_up = "update notes set version = version + 1 where id = %s"
+        kind = self._chance.choice(("plain", "savepoint", "rolled back"))
+        if kind == "plain":
+            connection.execute(count_up, [row])
+            return 1
+        with connection.transaction():
+            connection.execute(count_up, [row])
+            if kind == "rolled back":
+                raise psycopg.Rollback
+        return int(kind == "savepoint")
+
+
+async def test_random_writers_lose_and_repeat_nothing(owner: Writer, database_url: str, relay: Connection) -> None:
+    owner.execute("insert into notes select n, 0 from generate_series(0, %s) as n", [ROWS - 1])
+    await log.next_batch(relay)
+    start = await log.head(relay)
+    writers = [RandomWriter(database_url, seed) for seed in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    batches = []
+    while any(writer.is_alive() for writer in writers):
+        batches.append(await log.next_batch(relay))
+    batches.append(await log.next_batch(relay))
+    batches = [batch for batch in batches if batch]
+
+    changes = [change for batch in batches for change in batch]
+    versions: dict[int, list[int]] = {row: [] for row in range(ROWS)}
+    for _, row, version in records(changes):
+        versions[row].append(version)
+    # A row's versions are 1, 2, 3 …: a lost one is a gap, a repeated or an early one is out of order.
+    assert versions == {row: list(range(1, len(seen) + 1)) for row, seen in versions.items()}
+    stored = dict(owner.execute("select id, version from notes").fetchall())
+    assert {row: len(seen) for row, seen in versions.items()} == stored
+    assert sum(writer.committed for writer in writers) == len(changes)
+    assert len(batches) > 1
+    await assert_same_when_read(relay, batches, start)
