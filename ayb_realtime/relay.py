@@ -53,20 +53,19 @@ class Relay:
         self._connect = connect
         self._wake = asyncio.Event()
         self._failures = 0
+        self._has_started = False
         self._layer_fails = False
 
     async def run(self) -> NoReturn:
         """Relay for ever. A failure is tried again, but not one of the first start, which is raised.
 
-        Raises psycopg.Error or NotificationsUnheard where it could never lead.
+        Raises psycopg.Error or NotificationsUnheard where it could never lead, nor stand by.
         """
-        has_led = False
         while True:
             try:
                 await self._session()
             except (psycopg.Error, OSError, TimeoutError, NotificationsUnheard) as error:
-                has_led = has_led or self.leads.is_set()
-                if not has_led:
+                if not self._has_started:
                     raise
                 self._failures += 1
                 logger.warning("the relay lost its database, and tries again: %s", error)
@@ -94,7 +93,7 @@ class Relay:
         while not await _one(writer, "select pg_try_advisory_lock(hashtext('ayb_realtime relay'))"):
             if not waited:
                 logger.info("another relay leads; this one stands by")
-            waited = True
+            waited = self._has_started = True
             await asyncio.sleep(STANDBY_SECONDS)
 
     async def _hear_itself(self, listener: Connection, writer: Connection) -> None:
@@ -126,6 +125,7 @@ class Relay:
         names = [table.name for table in await tables.streamed(writer)]
         logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), head)
         self._failures = 0
+        self._has_started = True
         self.leads.set()
         while not listening.done():
             self._wake.clear()

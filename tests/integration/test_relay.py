@@ -1,0 +1,363 @@
+"""The relay: it numbers and publishes whatever commits, and gets over whatever fails around it."""
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+import pytest_asyncio
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+
+from ayb_realtime import database, log
+from ayb_realtime import relay as relay_module
+from ayb_realtime.changes import GROUP, Batch
+from ayb_realtime.exceptions import NotificationsUnheard
+from ayb_realtime.relay import Relay
+from example_project.embedded import free_port
+from tests.integration.conftest import LAYERS, relaying
+
+Connection = psycopg.AsyncConnection[Any]
+Writer = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+
+class Receiver:
+    """A member of the layer's group, as a hub is one."""
+
+    def __init__(self, layer: BaseChannelLayer, layer_channel: str) -> None:
+        self._layer = layer
+        self._layer_channel = layer_channel
+
+    async def next(self) -> Batch:
+        """Wait for the next message."""
+        async with asyncio.timeout(30):
+            return Batch.from_message(await self._layer.receive(self._layer_channel))
+
+    async def records(self, count: int) -> list[str | None]:
+        """Wait for so many changes, and return their records."""
+        records: list[str | None] = []
+        while len(records) < count:
+            records += [change.record for change in (await self.next()).changes]
+        return records
+
+
+async def receiver(layer: BaseChannelLayer) -> Receiver:
+    """Join the layer's group."""
+    layer_channel = await layer.new_channel()
+    await layer.group_add(GROUP, layer_channel)
+    return Receiver(layer, layer_channel)
+
+
+class Connector:
+    """Opens connections for a relay, and keeps them in view. While it ``fails``, none can be had."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.opened: list[Connection] = []
+
+    async def __call__(self) -> Connection:
+        if self.fails:
+            nobody = {**database.connection_parameters("default"), "port": free_port()}
+            return await psycopg.AsyncConnection.connect(**nobody)
+        self.opened.append(await database.connect("default"))
+        return self.opened[-1]
+
+    def terminate(self, owner: Writer, *ordinals: int) -> None:
+        """End some of the server's processes behind the connections."""
+        for ordinal in ordinals:
+            assert owner.execute(
+                "select pg_terminate_backend(%s, 30000)", [self.opened[ordinal].info.backend_pid]
+            ).fetchone() == (True,)
+
+
+class LogWatch(logging.Handler):
+    """Tells when something is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._news = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        self._news.set()
+
+    def count(self, text: str) -> int:
+        return sum(text in line for line in self.lines)
+
+    async def until(self, text: str, times: int = 1) -> None:
+        """Wait until a line with this text has been logged so many times."""
+        async with asyncio.timeout(30):
+            while self.count(text) < times:
+                self._news.clear()
+                await self._news.wait()
+
+
+@pytest.fixture
+def logs() -> Iterator[LogWatch]:
+    """What the relay logs, and what asyncio has to complain about."""
+    watch = LogWatch()
+    loggers = [logging.getLogger(name) for name in ("ayb_realtime.relay", "asyncio")]
+    for logger in loggers:
+        logger.addHandler(watch)
+    yield watch
+    for logger in loggers:
+        logger.removeHandler(watch)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits that a test would only sit through."""
+    monkeypatch.setattr(relay_module, "STANDBY_SECONDS", 0.02)
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(relay_module, "backoff_seconds", lambda failures: 0.02)
+
+
+@pytest_asyncio.fixture
+async def notes(make_table: MakeTable) -> None:
+    """The table ``notes``, streamed; whatever was changed before is numbered."""
+    make_table("notes", "id int primary key, body text")
+    async with await database.connect("default") as connection:
+        while await log.next_batch(connection):
+            pass
+
+
+@asynccontextmanager
+async def standing_by(layer: BaseChannelLayer, connect: Connector, logs: LogWatch) -> AsyncIterator[Relay]:
+    """Run a relay beside a leader; from the start of the block on, it stands by."""
+    seen = logs.count("stands by")
+    relay = Relay(layer, connect)
+    running = asyncio.create_task(relay.run())
+    await logs.until("stands by", seen + 1)
+    try:
+        yield relay
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def leads(relay: Relay) -> None:
+    """Wait until a relay leads."""
+    async with asyncio.timeout(30):
+        await relay.leads.wait()
+
+
+async def test_what_committed_before_the_start_is_published(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer
+) -> None:
+    owner.execute("insert into notes values (1, 'before')")
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer):
+        assert await hub.records(1) == ['{"id":1,"body":"before"}']
+
+
+async def test_commit_wakes_a_sleeping_relay(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer):
+        for n in (1, 2, 3):
+            owner.execute("insert into notes values (%s, 'x')", [n])
+            assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
+async def test_change_of_which_no_word_came_is_found_at_the_next_look(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer
+) -> None:
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer):
+        await hub.next()
+        owner.execute("insert into ayb_realtime.change (relation, action) values ('notes'::regclass, 'truncate')")
+        assert await hub.records(1) == [None]
+
+
+async def test_start_says_what_is_relayed(
+    notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, owner: Writer
+) -> None:
+    async with relaying(memory_layer), await database.connect("default") as connection:
+        head = await log.head(connection)
+    assert logs.lines == [f"relay leads: 3 tables (comments, notes, posts), position {head}"]
+
+
+async def test_heartbeat_carries_the_head(owner: Writer, notes: None, memory_layer: BaseChannelLayer) -> None:
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer), await database.connect("default") as connection:
+        assert await hub.next() == Batch(await log.head(connection))
+        owner.execute("insert into notes values (1, 'x')")
+        await hub.records(1)
+        head = await log.head(connection)
+        assert [await hub.next(), await hub.next()] == [Batch(head), Batch(head)]
+
+
+async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "MESSAGE_CHARACTERS", 100)
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer), await database.connect("default") as connection:
+        with owner.transaction():
+            owner.execute("insert into notes values (1, 'small')")
+            owner.execute("insert into notes values (2, repeat('x', 100))")
+            owner.execute("insert into notes values (3, 'small')")
+        batches = [await hub.next()]
+        while not batches[-1].changes or batches[-1].changes[-1].record != '{"id":3,"body":"small"}':
+            batches.append(await hub.next())
+        head = await log.head(connection)
+    small, large, last = batches[-3:]
+    assert [change.record for change in small.changes] == ['{"id":1,"body":"small"}']
+    assert large == Batch(head - 1)
+    assert (small.head, last.head) == (head - 2, head)
+
+
+async def test_relay_that_does_not_hear_itself_says_why(
+    database_url: str, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "ANSWER_SECONDS", 0.2)
+    opened: list[None] = []
+
+    async def connect() -> Connection:
+        # The second one listens. In another database, like behind a pooler, it hears nothing.
+        opened.append(None)
+        if len(opened) == 2:
+            return await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True)
+        return await database.connect("default")
+
+    with pytest.raises(NotificationsUnheard, match=r"pooler in transaction mode.*direct connection.*--database"):
+        await Relay(memory_layer, connect).run()
+    assert len(opened) == 2
+
+
+async def test_database_that_cannot_be_reached_at_the_start_is_not_tried_again(memory_layer: BaseChannelLayer) -> None:
+    connect = Connector()
+    connect.fails = True
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        await Relay(memory_layer, connect).run()
+
+
+WRITER, LISTENER = 0, 1
+
+
+@pytest.mark.parametrize("lost", [(WRITER,), (LISTENER,), (WRITER, LISTENER)])
+async def test_lost_connections_are_replaced_and_nothing_is_missing(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, lost: tuple[int, ...]
+) -> None:
+    hub = await receiver(memory_layer)
+    connect = Connector()
+    async with relaying(memory_layer, connect):
+        owner.execute("insert into notes values (1, 'before')")
+        assert await hub.records(1) == ['{"id":1,"body":"before"}']
+        connect.fails = True
+        connect.terminate(owner, *lost)
+        owner.execute("insert into notes values (2, 'meanwhile')")
+        await logs.until("lost its database", 2)
+        owner.execute("insert into notes values (3, 'still')")
+        connect.fails = False
+        assert await hub.records(2) == ['{"id":2,"body":"meanwhile"}', '{"id":3,"body":"still"}']
+        await logs.until("relay leads", 2)
+        owner.execute("insert into notes values (4, 'after')")
+        assert await hub.records(1) == ['{"id":4,"body":"after"}']
+        assert len(connect.opened) == 4
+    gc.collect()
+    assert logs.count("never retrieved") == 0
+
+
+async def test_standby_takes_over_when_the_leader_stops(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+) -> None:
+    hub = await receiver(memory_layer)
+    leader = relaying(memory_layer)
+    await leader.__aenter__()
+    async with standing_by(memory_layer, Connector(), logs) as standby:
+        assert not standby.leads.is_set()
+        await leader.__aexit__(None, None, None)
+        await leads(standby)
+        owner.execute("insert into notes values (1, 'x')")
+        assert await hub.records(1) == ['{"id":1,"body":"x"}']
+
+
+async def test_standby_takes_over_when_the_leader_loses_its_database(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+) -> None:
+    hub = await receiver(memory_layer)
+    connect = Connector()
+    async with relaying(memory_layer, connect) as leader, standing_by(memory_layer, Connector(), logs) as standby:
+        connect.fails = True
+        connect.terminate(owner, WRITER)
+        owner.execute("insert into notes values (1, 'x')")
+        await leads(standby)
+        assert await hub.records(1) == ['{"id":1,"body":"x"}']
+        assert not leader.leads.is_set()
+        # Back again, the old leader stands by.
+        connect.fails = False
+        await logs.until("stands by", 2)
+        owner.execute("insert into notes values (2, 'y')")
+        assert await hub.records(1) == ['{"id":2,"body":"y"}']
+
+
+async def test_standby_that_loses_its_database_stands_by_again(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+) -> None:
+    connect = Connector()
+    leader = relaying(memory_layer)
+    await leader.__aenter__()
+    async with standing_by(memory_layer, connect, logs) as standby:
+        connect.terminate(owner, WRITER, LISTENER)
+        await logs.until("stands by", 2)
+        await leader.__aexit__(None, None, None)
+        await leads(standby)
+
+
+async def until_head(connection: Connection, position: int) -> None:
+    """Wait until the log has come to a position."""
+    async with asyncio.timeout(30):
+        while await log.head(connection) < position:
+            pass
+
+
+@pytest.mark.parametrize("kind", ["core", "pubsub"])
+async def test_layer_that_fails_holds_nothing_up_and_is_logged_once(
+    owner: Writer, notes: None, settings: Any, logs: LogWatch, kind: str
+) -> None:
+    nobody = {"hosts": [f"redis://127.0.0.1:{free_port()}"]}
+    settings.CHANNEL_LAYERS = {"default": {**LAYERS[kind], "CONFIG": nobody}}
+    layer = get_channel_layer()
+    assert layer is not None
+    async with relaying(layer), await database.connect("default") as connection:
+        await logs.until("the Channels layer fails")
+        head = await log.head(connection)
+        for n in range(1, 4):
+            owner.execute("insert into notes values (%s, 'x')", [n])
+            await until_head(connection, head + n)
+        assert len(await log.read(connection, after=head, upto=head + 3)) == 3
+    assert logs.count("the Channels layer fails") == 1
+    assert logs.count("lost") == 0
+
+
+class FailingLayer(InMemoryChannelLayer):
+    """An in-memory layer that fails for as long as it is told to."""
+
+    fails = True
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        if self.fails:
+            raise ConnectionError("no way through")
+        await super().group_send(group, message)
+
+
+async def test_layer_that_is_back_is_logged_and_used(owner: Writer, notes: None, logs: LogWatch) -> None:
+    layer = FailingLayer()
+    hub = await receiver(layer)
+    async with relaying(layer):
+        for times in (1, 2):
+            layer.fails = True
+            await logs.until("the Channels layer fails (no way through)", times)
+            layer.fails = False
+            await logs.until("the Channels layer is back", times)
+        owner.execute("insert into notes values (1, 'x')")
+        assert await hub.records(1) == ['{"id":1,"body":"x"}']
