@@ -1,5 +1,6 @@
 """Migration operations: ``EnableRealtime`` marks a table whose changes are streamed."""
 
+import re
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -92,7 +93,7 @@ class EnableRealtime(_DatabaseOperation):
     @property
     def migration_name_fragment(self) -> str:
         """Return a part for the name of a migration."""
-        return f"realtime_{self.model_name or self.table}".lower().replace(".", "_").replace('"', "")
+        return re.sub(r"[\W_]+", "_", f"realtime_{self.model_name or self.table}".lower()).strip("_")
 
     def _call(
         self, schema_editor: BaseDatabaseSchemaEditor, function: str, app_label: str, state: ProjectState

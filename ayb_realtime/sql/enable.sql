@@ -28,11 +28,22 @@ begin
         raise exception '% has no primary key: subscribers could not tell its rows apart', relation
             using hint = format('Add one first: ALTER TABLE %s ADD PRIMARY KEY (...);', relation),
                   errcode = 'wrong_object_type';
+    elsif exists (select from pg_trigger where tgrelid = relation and tgname = '!ayb_realtime') then
+        raise exception '% is streamed already', relation
+            using hint = 'Another migration has enabled realtime for it: leave this operation out.',
+                  errcode = 'duplicate_object';
     end if;
 
     perform ayb_realtime.create_roles_v1();
     if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
         execute format('grant usage on schema %s to ayb_authenticated', namespace);
+    end if;
+    -- Whoever may use a schema but not grant that is only warned.
+    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
+        raise exception 'subscribers may not use the schema %, and you may not let them', namespace
+            using hint = format('Run this as its owner, then migrate again: '
+                                'GRANT USAGE ON SCHEMA %s TO ayb_authenticated;', namespace),
+                  errcode = 'insufficient_privilege';
     end if;
     execute format('grant select on %s to ayb_authenticated', relation);
 
