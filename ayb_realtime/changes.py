@@ -5,9 +5,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-# Every hub is in this group of the Channels layer.
-GROUP = "ayb_realtime"
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -14,7 +14,7 @@ from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import log
-from ayb_realtime.changes import GROUP, Batch, Change
+from ayb_realtime.changes import Batch, Change
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Feed:
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self.head = 0
+        self._group = ""
         self._layer_channel: str | None = None
         self._pool = pool
         # Contiguous changes. Everything before the first of them has been handed out.
@@ -49,6 +50,7 @@ class Feed:
         """Begin at the head of the log, and return it."""
         async with self._pool.connection() as connection:
             self.head = await log.head(connection)
+            self._group = await log.group(connection)
         self._next_position = self.head + 1
         return self.head
 
@@ -82,7 +84,7 @@ class Feed:
                 # Only this task waits on the channel, and nothing cancels it to try again: both Redis layers lose
                 # messages when a receive is cancelled.
                 self._layer_channel = await layer.new_channel()
-                await layer.group_add(GROUP, self._layer_channel)
+                await layer.group_add(self._group, self._layer_channel)
                 while True:
                     self._accept(Batch.from_message(await layer.receive(self._layer_channel)))
             except Exception:
@@ -95,7 +97,7 @@ class Feed:
             await asyncio.sleep(REJOIN_SECONDS)
             if self._layer_channel is not None:
                 try:
-                    await layer.group_add(GROUP, self._layer_channel)
+                    await layer.group_add(self._group, self._layer_channel)
                 except Exception:
                     logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
 

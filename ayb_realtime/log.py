@@ -11,6 +11,12 @@ from ayb_realtime.exceptions import PositionUnavailable
 Connection = psycopg.AsyncConnection[Any]
 
 
+async def group(connection: Connection) -> str:
+    """Return the name of the Channels layer's group that hears of this log, and of no other."""
+    row = await (await connection.execute(sql("group"))).fetchone()
+    return str(row[0]) if row else ""
+
+
 async def next_batch(connection: Connection) -> list[Change]:
     """Number what has committed since the last batch, and return it, in position order; nothing new: an empty list.
 

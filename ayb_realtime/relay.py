@@ -16,7 +16,7 @@ import psycopg
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime import log, tables
-from ayb_realtime.changes import GROUP, Batch, in_batches
+from ayb_realtime.changes import Batch, in_batches
 from ayb_realtime.exceptions import NotificationsUnheard
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Relay:
         self._failures = 0
         self._has_started = False
         self._layer_fails = False
+        self._group = ""
 
     async def run(self) -> NoReturn:
         """Relay for ever. A failure is tried again, but not one of the first start, which is raised.
@@ -122,6 +123,7 @@ class Relay:
     async def _number(self, writer: Connection, listening: "asyncio.Task[NoReturn]") -> None:
         """Number and publish whatever has committed, until the listening ends."""
         head = await log.head(writer)
+        self._group = await log.group(writer)
         names = [table.name for table in await tables.streamed(writer)]
         logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), head)
         self._failures = 0
@@ -145,7 +147,7 @@ class Relay:
         """Tell the hubs. A layer that fails costs them time and nothing else: they read the log."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._layer.group_send(GROUP, batch.to_message())
+                await self._layer.group_send(self._group, batch.to_message())
         except Exception as error:  # noqa: BLE001 - each layer raises errors of its own
             if not self._layer_fails:
                 logger.warning("the Channels layer fails (%s); the hubs read the log meanwhile", error)

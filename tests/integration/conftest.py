@@ -10,6 +10,7 @@ import httpx
 import psycopg
 import pytest
 import pytest_asyncio
+from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.db import connections
 from httpx_sse import EventSource, ServerSentEvent
@@ -73,14 +74,21 @@ def make_table(owner: psycopg.Connection[Any]) -> Iterator[Callable[..., None]]:
 def layer(request: pytest.FixtureRequest, settings: Any) -> BaseChannelLayer:
     """Each of the Channels layers in its turn."""
     settings.CHANNEL_LAYERS = {"default": LAYERS[request.param]}
-    return get_channel_layer()
+    return configured_layer()
 
 
 @pytest.fixture
 def memory_layer(settings: Any) -> BaseChannelLayer:
     """The in-memory layer."""
     settings.CHANNEL_LAYERS = {"default": LAYERS["memory"]}
-    return get_channel_layer()
+    return configured_layer()
+
+
+def configured_layer() -> BaseChannelLayer:
+    """Return the default layer."""
+    layer = get_channel_layer()
+    assert layer is not None
+    return layer
 
 
 @asynccontextmanager
@@ -105,6 +113,8 @@ async def the_hub(database_url: str) -> AsyncIterator[Hub]:
     """The hub of this test's event loop; closed afterwards, also where the test made it by itself."""
     yield await get_hub()
     await hub.close_hub()
+    # Those of Django's asynchronous ORM.
+    await sync_to_async(connections.close_all)()
 
 
 class Stream:

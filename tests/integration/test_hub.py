@@ -1,19 +1,23 @@
 """The hub: what a stream gets, through each layer, without one, and after a resume."""
 
 import asyncio
+import subprocess
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import feed
-from ayb_realtime.changes import GROUP, Batch
+from ayb_realtime import feed, log
+from ayb_realtime.changes import Batch
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
 from ayb_realtime.feed import Feed
 from ayb_realtime.hub import Hub, get_hub
 from ayb_realtime.subscriber import Subscriber
+from example_project.blog.models import Post, User
+from example_project.embedded.postgres import bundled_binaries
 from tests.integration.conftest import Stream, open_stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]
@@ -128,7 +132,7 @@ async def test_positions_that_the_layer_lost_are_read_from_the_log(
     async with relaying(InMemoryChannelLayer()):
         insert(owner, "notes", 1, 2, 3)
         head = await log_head(the_hub, begin + 3)
-    await memory_layer.group_send(GROUP, Batch(head).to_message())
+    await memory_layer.group_send(the_hub._feed._group, Batch(head).to_message())
     assert await next_ids(stream, 3) == [1, 2, 3]
 
 
@@ -254,7 +258,7 @@ async def test_resume_beyond_the_hub_but_not_the_log_waits_for_the_hub(
         stream = await open_stream(the_hub, person(1), "notes", after=head)
         insert(owner, "notes", 3)
         await log_head(the_hub, head + 1)
-    await memory_layer.group_send(GROUP, Batch(head + 1).to_message())
+    await memory_layer.group_send(the_hub._feed._group, Batch(head + 1).to_message())
     assert await next_ids(stream, 1) == [3]
 
 
@@ -338,5 +342,44 @@ async def test_table_in_public_is_found_before_its_namesake(the_hub: Hub, owner:
     owner.execute("drop schema aside cascade")
 
 
+async def test_databases_that_share_a_layer_have_groups_of_their_own(the_hub: Hub, database_url: str) -> None:
+    other_database = psycopg.conninfo.make_conninfo(database_url, dbname="template1")
+    async with await psycopg.AsyncConnection.connect(other_database) as connection:
+        assert await log.group(connection) != the_hub._feed._group
+
+
 async def test_event_loop_has_one_hub(the_hub: Hub) -> None:
     assert await get_hub() is the_hub
+
+
+async def test_write_of_every_kind_arrives_and_a_rolled_back_one_never_does(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, database_url: str
+) -> None:
+    make_table("squads", "id int primary key", enable=False)
+    make_table("notes", "id int primary key, team int references squads on delete cascade")
+    owner.execute("insert into squads values (1)")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(uuid4()), "notes", "posts")
+
+        psql = [str(bundled_binaries() / "psql"), database_url, "--no-psqlrc", "--quiet", "--command"]
+        await asyncio.to_thread(subprocess.run, [*psql, "insert into notes values (1, 1)"], check=True)
+        assert (await stream.next_change())["record"] == {"id": 1, "team": 1}
+
+        with owner.transaction(force_rollback=True):
+            owner.execute("insert into notes values (666, 1)")
+
+        with owner.cursor() as cursor, cursor.copy("copy notes from stdin") as copy:
+            copy.write_row((2, 1))
+            copy.write_row((3, 1))
+        assert await next_ids(stream, 2) == [2, 3]
+
+        author = await User.objects.acreate(email="author@example.com")
+        post = await Post.objects.acreate(author=author, title="by the ORM", published=True)
+        change = await stream.next_change()
+        assert (change["table"], change["record"]["id"], change["record"]["title"]) == ("posts", post.id, "by the ORM")
+        assert change["record"]["created_at"].endswith("Z")
+
+        owner.execute("delete from squads")
+        deletes = [await stream.next_change() for _ in range(3)]
+        assert {change["action"] for change in deletes} == {"delete"}
+        assert sorted(change["record"]["id"] for change in deletes) == [1, 2, 3]

@@ -15,7 +15,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_
 
 from ayb_realtime import database, log
 from ayb_realtime import relay as relay_module
-from ayb_realtime.changes import GROUP, Batch
+from ayb_realtime.changes import Batch
 from ayb_realtime.exceptions import NotificationsUnheard
 from ayb_realtime.relay import Relay
 from example_project.embedded import free_port
@@ -49,7 +49,8 @@ class Receiver:
 async def receiver(layer: BaseChannelLayer) -> Receiver:
     """Join the layer's group."""
     layer_channel = await layer.new_channel()
-    await layer.group_add(GROUP, layer_channel)
+    async with await database.connect("default") as connection:
+        await layer.group_add(await log.group(connection), layer_channel)
     return Receiver(layer, layer_channel)
 
 

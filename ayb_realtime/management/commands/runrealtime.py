@@ -11,6 +11,7 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from ayb_realtime import database
 from ayb_realtime.conf import conf
@@ -53,14 +54,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check the layer, then relay."""
         _log_to_console()
-        relay = Relay(
-            self._layer(serves=bool(options["serve"])), lambda: database.connect(options["database"] or conf.database)
-        )
+        alias = _postgres_alias(options["database"] or conf.database)
+        relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias))
         try:
             if options["serve"]:
                 self._serve(options["serve"], relay)
             else:
                 asyncio.run(_until_signalled(relay))
+        except psycopg.errors.UndefinedTable as error:
+            raise CommandError(f"{error.diag.message_primary}. First run: manage.py migrate") from error
         except (psycopg.Error, NotificationsUnheard) as error:
             raise CommandError(str(error)) from error
 
@@ -99,6 +101,14 @@ def _log_to_console() -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
+
+
+def _postgres_alias(alias: str) -> str:
+    if alias not in connections:
+        raise CommandError(f"DATABASES has no {alias!r}. It has: {', '.join(connections)}.")
+    if connections[alias].vendor != "postgresql":
+        raise CommandError(f"The database {alias!r} is {connections[alias].vendor}; the relay needs PostgreSQL.")
+    return alias
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -1,0 +1,162 @@
+"""``manage.py runrealtime``: whatever keeps it from working is said in a sentence."""
+
+import os
+import re
+import socket
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from channels.layers import BaseChannelLayer, get_channel_layer
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from ayb_realtime.management.commands.runrealtime import _host_and_port
+from example_project.embedded import Child, free_port
+from tests.example import MANAGE, Example
+
+
+@pytest.fixture
+def redis_layer(settings: Any) -> None:
+    """A layer that leaves the process."""
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [os.environ["REDIS_URL"]]},
+        }
+    }
+
+
+@pytest.fixture
+def another_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The settings of another database, ``another``, which the test may change before it is used."""
+    database = dict(connections.settings["default"])
+    monkeypatch.setitem(connections.settings, "another", database)
+    yield database
+    with suppress(AttributeError):  # never used
+        del connections["another"]
+
+
+def refusal(*arguments: str) -> str:
+    """Run the command, which must fail, and return what it says."""
+    with pytest.raises(CommandError) as error:
+        call_command("runrealtime", *arguments)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("alias", ["default", "realtime"])
+@pytest.mark.parametrize("arguments", [(), ("--serve", "8000")])
+def test_no_layer_is_refused_with_settings_that_would_do(settings: Any, alias: str, arguments: tuple[str, ...]) -> None:
+    settings.CHANNEL_LAYERS = {}
+    settings.AYB_REALTIME = {"CHANNEL_LAYER": alias}
+    message = refusal(*arguments)
+    assert message.startswith(f"There is no Channels layer {alias!r}")
+    assert "channels.layers.InMemoryChannelLayer" in message
+    assert "--serve" in message
+
+    advice: dict[str, Any] = {}
+    found = re.search(r"^    CHANNEL_LAYERS = .*?^    }$", message, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    exec(textwrap.dedent(found[0]), advice)
+    settings.CHANNEL_LAYERS = advice["CHANNEL_LAYERS"]
+    assert type(get_channel_layer(alias)).__name__ == "RedisPubSubChannelLayer"
+
+
+def test_in_memory_layer_without_serve_is_refused(memory_layer: BaseChannelLayer) -> None:
+    message = refusal()
+    assert message.startswith("The Channels layer 'default' is the in-memory one")
+    assert "pip install django-ayb-realtime[redis]" in message
+    assert "runrealtime --serve 127.0.0.1:8000" in message
+
+
+@pytest.mark.parametrize(
+    "address", ["nope", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", ":-1", "localhost:65536", "²"]
+)
+def test_address_that_is_none_is_refused(memory_layer: BaseChannelLayer, address: str) -> None:
+    assert refusal("--serve", address) == f"--serve takes [HOST:]PORT, such as 127.0.0.1:8000, not {address!r}"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("8000", ("127.0.0.1", 8000)),
+        (":8000", ("127.0.0.1", 8000)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("localhost:65535", ("localhost", 65535)),
+        ("[::1]:8000", ("::1", 8000)),
+    ],
+)
+def test_address_is_read(address: str, expected: tuple[str, int]) -> None:
+    assert _host_and_port(address) == expected
+
+
+def test_unknown_database_is_refused_with_the_known_ones(redis_layer: None) -> None:
+    assert refusal("--database", "nope") == "DATABASES has no 'nope'. It has: default."
+
+
+def test_database_that_is_not_postgres_is_refused(redis_layer: None, another_database: dict[str, Any]) -> None:
+    another_database["ENGINE"] = "django.db.backends.sqlite3"
+    assert refusal("--database", "another") == "The database 'another' is sqlite; the relay needs PostgreSQL."
+
+
+def test_database_that_cannot_be_reached_is_said_so(redis_layer: None, another_database: dict[str, Any]) -> None:
+    another_database.update(HOST="127.0.0.1", PORT=free_port())
+    message = refusal("--database", "another")
+    assert f'connection to server at "127.0.0.1", port {another_database["PORT"]} failed: Connection refused' in message
+
+
+def test_database_without_our_tables_is_told_to_migrate(redis_layer: None, another_database: dict[str, Any]) -> None:
+    another_database["NAME"] = urlsplit(os.environ["DATABASE_URL"]).path[1:]
+    assert refusal("--database", "another") == (
+        'relation "ayb_realtime.batch" does not exist. First run: manage.py migrate'
+    )
+
+
+@pytest.fixture
+def example(database_url: str, tmp_path: Path) -> Example:
+    """The example, on the test database."""
+    name = connections["default"].settings_dict["NAME"]
+    return Example(urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")), tmp_path)
+
+
+def ended(child: Child) -> int:
+    """Wait until a process has ended by itself; return its exit code."""
+    return child.process.wait(60)
+
+
+def test_taken_port_is_refused(example: Example) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        child = example.run(str(MANAGE), "runrealtime", "--serve", f"127.0.0.1:{port}")
+        assert ended(child) == 1
+    log = example.log()
+    assert f"CommandError: Cannot serve on 127.0.0.1:{port}: " in log
+    assert "Address already in use" in log
+    assert "Choose another port: --serve 127.0.0.1:PORT" in log
+    assert "Traceback" not in log
+
+
+def test_server_whose_database_cannot_be_reached_ends_and_says_so(example: Example) -> None:
+    port = free_port()
+    example.environment["DATABASE_URL"] = f"postgres://nobody@127.0.0.1:{port}/nothing"
+    child = example.run(str(MANAGE), "runrealtime", "--serve", f"127.0.0.1:{free_port()}")
+    assert ended(child) == 1
+    log = example.log()
+    assert re.search(rf"CommandError: .*port {port} failed: Connection refused", log)
+    assert "Traceback" not in log
+
+
+def test_start_is_logged_in_one_line(example: Example) -> None:
+    example.environment["REDIS_URL"] = os.environ["REDIS_URL"]
+    child = example.run(str(MANAGE), "runrealtime")
+    try:
+        child.wait_until(lambda: "relay leads" in example.log())
+    finally:
+        code = child.stop()
+    (line,) = example.log().splitlines()
+    assert re.search(r"INFO ayb_realtime\.relay: relay leads: 2 tables \(comments, posts\), position \d+$", line)
+    assert code == 0
