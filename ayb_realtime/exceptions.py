@@ -24,6 +24,10 @@ class UnknownTable(RealtimeError):
         super().__init__(f"unknown table: {name}")
 
 
+class NotMigrated(RealtimeError):
+    """The schema ``ayb_realtime`` is not there. Its migration has to run first: depend on it, or run ``migrate``."""
+
+
 class PositionUnavailable(RealtimeError):
     """The log does not hold the changes after this position: it ended before, or they are gone."""
 

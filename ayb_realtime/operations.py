@@ -3,13 +3,16 @@
 import re
 from typing import Any
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from django.db import ProgrammingError
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
 from ayb_realtime.conf import conf
 from ayb_realtime.database import sql
+from ayb_realtime.exceptions import NotMigrated
 
 
 class _DatabaseOperation(Operation):
@@ -102,4 +105,12 @@ class EnableRealtime(_DatabaseOperation):
         if self.model_name:
             name = schema_editor.quote_name(state.apps.get_model(app_label, self.model_name)._meta.db_table)
         literal = name.replace("'", "''")
-        self._execute(schema_editor, f"select ayb_realtime.{function}('{literal}')")
+        try:
+            self._execute(schema_editor, f"select ayb_realtime.{function}('{literal}')")
+        except ProgrammingError as error:
+            if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
+                raise NotMigrated(
+                    f"{self.describe()}: ayb_realtime's own migration has not run yet. Add "
+                    f'("ayb_realtime", "0001_initial") to the dependencies of this migration of {app_label!r}.'
+                ) from error
+            raise

@@ -19,6 +19,7 @@ from django.db.migrations.state import ProjectState
 from django.db.migrations.writer import OperationWriter
 from django.db.utils import ConnectionHandler
 
+from ayb_realtime.exceptions import NotMigrated
 from ayb_realtime.operations import EnableRealtime, RunSQLFile
 from example_project.blog.models import Team
 
@@ -332,6 +333,16 @@ def test_migrations_go_back_to_nothing_and_forth_again(owner: Writer) -> None:
         call_command("migrate", verbosity=0)
     assert owner.execute(schema_exists).fetchone() == (True,)
     assert triggers(owner, "posts") == OURS
+
+
+def test_migration_that_does_not_depend_on_ours_is_told_to(owner: Writer, make_table: MakeTable) -> None:
+    make_table("plain", "id int primary key", enable=False)
+    owner.execute("alter schema ayb_realtime rename to aside")
+    try:
+        with pytest.raises(NotMigrated, match=r'Add \("ayb_realtime", "0001_initial"\) to the dependencies'):
+            forwards(EnableRealtime(table="plain"))
+    finally:
+        owner.execute("alter schema aside rename to ayb_realtime")
 
 
 @pytest.mark.parametrize(
