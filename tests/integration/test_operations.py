@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -284,9 +285,9 @@ def test_database_that_is_not_the_streamed_one_is_left_alone(
 
 
 @pytest.fixture
-def sqlite(transactional_db: None) -> Iterator[BaseDatabaseWrapper]:
+def sqlite(transactional_db: None, tmp_path: Path) -> Iterator[BaseDatabaseWrapper]:
     """A database that is not Postgres, with the alias ``lite``."""
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "lite"}
     connections["lite"] = ConnectionHandler({"default": database, "lite": database})["lite"]
     yield connections["lite"]
     connections["lite"].close()
