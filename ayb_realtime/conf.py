@@ -18,6 +18,7 @@ class Conf:
         "BUFFER_BYTES": 1024 * 1024,
         "CHECK_TIMEOUT_SECONDS": 2.0,
         "POOL_SIZE": 4,
+        "KEEP_HOURS": 24.0,
     }
 
     def _read(self, name: str) -> Any:
@@ -67,6 +68,11 @@ class Conf:
     def pool_size(self) -> int:
         """How many database connections a web process has for its streams, however many streams there are."""
         return int(self._read("POOL_SIZE"))
+
+    @property
+    def keep_hours(self) -> float:
+        """How long the log keeps a change, at least seven eighths of it: so long may a client be away, and resume."""
+        return float(self._read("KEEP_HOURS"))
 
 
 conf = Conf()

@@ -1,6 +1,6 @@
 """The change log: number what has committed, read what was numbered. Only this module knows the log's SQL."""
 
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -13,8 +13,40 @@ Connection = psycopg.AsyncConnection[Any]
 
 async def group(connection: Connection) -> str:
     """Return the name of the Channels layer's group that hears of this log, and of no other."""
-    row = await (await connection.execute(sql("group"))).fetchone()
-    return str(row[0]) if row else ""
+    return str(await _value(connection, sql("group")))
+
+
+async def ensure_epoch(connection: Connection) -> bool:
+    """Begin a new epoch, with an empty log, if the database is on another cluster or timeline than before."""
+    return bool(await _value(connection, "select ayb_realtime.ensure_epoch_v1()"))
+
+
+async def prune(connection: Connection, keep_hours: float) -> bool:
+    """Empty the oldest eighth of the log, once the newest was written to for long enough; return whether it was.
+
+    Raises psycopg.errors.LockNotAvailable where somebody is still in it; then try again.
+    """
+    is_due = bool(await _value(connection, "select ayb_realtime.prune_v1(%s * interval '1 hour')", keep_hours))
+    if is_due:
+        await connection.execute("select ayb_realtime.next_slot_v1()")
+    return is_due
+
+
+async def stay_awake(connection: Connection, seconds: float) -> None:
+    """Tell the writers that for so long the relay looks at the log by itself, so that they need not notify it."""
+    query = "select setval('ayb_realtime.awake_until', ayb_realtime.milliseconds_v1() + %s::bigint)"
+    await _value(connection, query, round(seconds * 1000))
+
+
+async def fall_asleep(connection: Connection) -> int:
+    """Ask the writers to notify again. Return a fence: transactions up to it may have been told not to."""
+    await connection.execute("select setval('ayb_realtime.awake_until', 0)")
+    return int(await _value(connection, "select pg_current_xact_id()::text"))
+
+
+async def is_past(connection: Connection, fence: int) -> bool:
+    """Tell whether every transaction up to a fence has ended."""
+    return bool(await _value(connection, "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", fence))
 
 
 async def next_batch(connection: Connection) -> list[Change]:
@@ -40,5 +72,9 @@ async def read(connection: Connection, *, after: int, upto: int) -> list[Change]
 
 async def head(connection: Connection) -> int:
     """Return the newest position, 0 while there is none."""
-    row = await (await connection.execute(sql("head"))).fetchone()
-    return int(row[0]) if row else 0
+    return int(await _value(connection, sql("head")))
+
+
+async def _value(connection: Connection, query: LiteralString | bytes, *parameters: object) -> Any:
+    row = await (await connection.execute(query, parameters or None)).fetchone()
+    return row[0] if row else None

@@ -69,25 +69,28 @@ class EnableRealtime(_DatabaseOperation):
 
     table: the table's name, with its schema where it is not on the search path: ``"sales.orders"``; quoted as in SQL
     where it holds more than lower-case letters, digits and underscores.
+    notify: False for a table that is written in two-phase commits, in which Postgres allows no NOTIFY. The relay then
+    finds its changes when it next looks, within half a second.
     """
 
-    def __init__(self, model_name: str = "", *, table: str = "") -> None:
+    def __init__(self, model_name: str = "", *, table: str = "", notify: bool = True) -> None:
         if bool(model_name) == bool(table):
             raise TypeError('EnableRealtime takes either a model, EnableRealtime("Post"), or table="legacy_orders"')
         self.model_name = model_name
         self.table = table
+        self.notify = notify
 
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
         """Add the triggers and the grants. Raises django.db.Error with a hint where the table cannot be streamed."""
-        self._call(schema_editor, "enable_v1", app_label, to_state)
+        self._call(schema_editor, f"enable_v1(%s, {str(self.notify).lower()})", app_label, to_state)
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
         """Take them away again."""
-        self._call(schema_editor, "disable_v1", app_label, from_state)
+        self._call(schema_editor, "disable_v1(%s)", app_label, from_state)
 
     def describe(self) -> str:
         """Say what the operation does."""
@@ -98,15 +101,13 @@ class EnableRealtime(_DatabaseOperation):
         """Return a part for the name of a migration."""
         return re.sub(r"[\W_]+", "_", f"realtime_{self.model_name or self.table}".lower()).strip("_")
 
-    def _call(
-        self, schema_editor: BaseDatabaseSchemaEditor, function: str, app_label: str, state: ProjectState
-    ) -> None:
+    def _call(self, schema_editor: BaseDatabaseSchemaEditor, call: str, app_label: str, state: ProjectState) -> None:
         name = self.table
         if self.model_name:
             name = schema_editor.quote_name(state.apps.get_model(app_label, self.model_name)._meta.db_table)
-        literal = name.replace("'", "''")
+        literal = "'" + name.replace("'", "''") + "'"
         try:
-            self._execute(schema_editor, f"select ayb_realtime.{function}('{literal}')")
+            self._execute(schema_editor, f"select ayb_realtime.{call % literal}")
         except ProgrammingError as error:
             if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
                 raise NotMigrated(

@@ -15,8 +15,9 @@ from uuid import uuid4
 import psycopg
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime import log, tables
+from ayb_realtime import leadership, log, tables
 from ayb_realtime.changes import Batch, in_batches
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,13 @@ HEARTBEAT_SECONDS = 0.5
 # How often the listening connection is tried, and how long an answer may take.
 PROBE_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
-STANDBY_SECONDS = 1.0
+# While awake: how often the log is looked at, how long without a change until asleep, how far ahead writers are told.
+LOOK_SECONDS = 0.005
+IDLE_SECONDS = 0.2
+AWAKE_SECONDS = 2.0
+# How long to look on for writers that may have been told not to notify.
+FENCE_SECONDS = 2.0
+PRUNE_SECONDS = 30.0
 # A batch is published in messages of at most so many characters of records.
 MESSAGE_CHARACTERS = 256 * 1024
 
@@ -56,6 +63,7 @@ class Relay:
         self._has_started = False
         self._layer_fails = False
         self._group = ""
+        self._head = 0
 
     async def run(self) -> NoReturn:
         """Relay for ever. A failure is tried again, but not one of the first start, which is raised.
@@ -75,27 +83,25 @@ class Relay:
             await asyncio.sleep(backoff_seconds(self._failures))
 
     async def _session(self) -> None:
-        """Lead for as long as both connections last."""
-        async with await self._connect() as writer, await self._connect() as listener:
-            await self._await_leadership(writer)
+        """Lead for as long as every connection lasts."""
+        async with await self._connect() as writer, await self._connect() as listener, await self._connect() as keeper:
+            acquiring = asyncio.ensure_future(leadership.acquire(writer))
+            await asyncio.wait([acquiring], timeout=leadership.TRY_SECONDS)
+            self._has_started = self._has_started or not acquiring.done()
+            await acquiring
             await listener.execute(f"listen {NOTIFY_CHANNEL}")
             await self._hear_itself(listener, writer)
-            listening = asyncio.create_task(self._listen(listener))
-            listening.add_done_callback(lambda _: self._wake.set())
+            await self._begin(writer)
+            # The first that ends, ends all: it has lost its connection.
+            parts = (self._number(writer), self._listen(listener), self._prune(keeper), leadership.be_seen(keeper))
+            tasks = [asyncio.create_task(part) for part in parts]
             try:
-                await self._number(writer, listening)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                listening.cancel()
-                await asyncio.wait([listening])
-
-    async def _await_leadership(self, writer: Connection) -> None:
-        """Wait for the lock that the leader's connection holds. A lost connection is lost leadership."""
-        waited = False
-        while not await _one(writer, "select pg_try_advisory_lock(hashtext('ayb_realtime relay'))"):
-            if not waited:
-                logger.info("another relay leads; this one stands by")
-            waited = self._has_started = True
-            await asyncio.sleep(STANDBY_SECONDS)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+            done.pop().result()
 
     async def _hear_itself(self, listener: Connection, writer: Connection) -> None:
         """Notify ourselves. Through a transaction pooler LISTEN succeeds, and nothing is ever heard."""
@@ -112,6 +118,19 @@ class Relay:
             "itself, named by --database."
         )
 
+    async def _begin(self, writer: Connection) -> None:
+        if await log.ensure_epoch(writer):
+            logger.warning(
+                "this is another cluster, or timeline, than before: the log begins anew, clients fetch again"
+            )
+        self._head = await log.head(writer)
+        self._group = await log.group(writer)
+        names = [table.name for table in await tables.streamed(writer)]
+        logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), self._head)
+        self._failures = 0
+        self._has_started = True
+        self.leads.set()
+
     async def _listen(self, listener: Connection) -> NoReturn:
         """Wake the numbering at every notification; now and then see whether the connection is still alive."""
         while True:
@@ -120,28 +139,56 @@ class Relay:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await listener.execute("select 1")
 
-    async def _number(self, writer: Connection, listening: "asyncio.Task[NoReturn]") -> None:
-        """Number and publish whatever has committed, until the listening ends."""
-        head = await log.head(writer)
-        self._group = await log.group(writer)
-        names = [table.name for table in await tables.streamed(writer)]
-        logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), head)
-        self._failures = 0
-        self._has_started = True
-        self.leads.set()
-        while not listening.done():
+    async def _prune(self, keeper: Connection) -> NoReturn:
+        """Empty the oldest part of the log now and then, for ever."""
+        while True:
+            try:
+                await log.prune(keeper, conf.keep_hours)
+            except psycopg.errors.LockNotAvailable:
+                logger.debug("the oldest part of the log is still in use; it is emptied later")
+            await asyncio.sleep(PRUNE_SECONDS)
+
+    async def _number(self, writer: Connection) -> NoReturn:
+        """Number and publish whatever has committed, for ever: asleep until a notification, or awake under load."""
+        while True:
             self._wake.clear()
-            if changes := await log.next_batch(writer):
-                head = changes[-1].position
-                for batch in in_batches(changes, MESSAGE_CHARACTERS):
-                    await self._publish(batch)
+            if await self._publish_next(writer):
+                # More at once: under load, looking costs less than notifying.
+                if await self._publish_next(writer):
+                    await self._stay_awake(writer)
                 continue
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
-                await self._publish(Batch(head))
-        listening.result()
+                await self._publish(Batch(self._head))
+
+    async def _publish_next(self, writer: Connection) -> bool:
+        changes = await log.next_batch(writer)
+        for batch in in_batches(changes, MESSAGE_CHARACTERS):
+            self._head = batch.head
+            await self._publish(batch)
+        return bool(changes)
+
+    async def _stay_awake(self, writer: Connection) -> None:
+        """Look at the log again and again, until nothing comes any more; then make sure that all notify again."""
+        clock = asyncio.get_running_loop().time
+        told_at, busy_at = -AWAKE_SECONDS, clock()
+        while clock() - busy_at < IDLE_SECONDS:
+            if clock() - told_at > AWAKE_SECONDS / 2:
+                told_at = clock()
+                await log.stay_awake(writer, AWAKE_SECONDS)
+            if await self._publish_next(writer):
+                busy_at = clock()
+            else:
+                await asyncio.sleep(LOOK_SECONDS)
+        fence = await log.fall_asleep(writer)
+        # Whoever was told not to notify has to end first; for one that goes on for long, the regular look is enough.
+        asleep_at = clock()
+        while clock() - asleep_at < FENCE_SECONDS and not await log.is_past(writer, fence):
+            await self._publish_next(writer)
+            await asyncio.sleep(LOOK_SECONDS)
+        await self._publish_next(writer)
 
     async def _publish(self, batch: Batch) -> None:
         """Tell the hubs. A layer that fails costs them time and nothing else: they read the log."""
@@ -156,8 +203,3 @@ class Relay:
             if self._layer_fails:
                 logger.info("the Channels layer is back")
             self._layer_fails = False
-
-
-async def _one(connection: Connection, query: str) -> Any:
-    row = await (await connection.execute(query)).fetchone()
-    return row[0] if row else None

@@ -16,7 +16,7 @@ class Table:
 
     relation: its oid, which survives a rename.
     key_columns: of the primary key, in its order.
-    utc_columns: those of type timestamp with time zone, or arrays of it.
+    utc_columns: those of type timestamp with time zone, arrays of it, or domains over either.
     row_security: whether row-level security is on.
     """
 

@@ -11,10 +11,13 @@ class Migration(migrations.Migration):
         RunSQLFile("schema", reverse_sql="drop schema ayb_realtime cascade"),
         RunSQLFile("change"),
         RunSQLFile("batch"),
+        RunSQLFile("epoch"),
+        RunSQLFile("wake"),
         RunSQLFile("key_columns"),
         RunSQLFile("capture"),
         RunSQLFile("roles"),
         RunSQLFile("enable"),
         RunSQLFile("disable"),
         RunSQLFile("visible"),
+        RunSQLFile("prune"),
     ]

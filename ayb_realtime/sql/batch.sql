@@ -5,11 +5,15 @@ create table ayb_realtime.batch (
     id bigint primary key,
     first_position bigint not null,
     size bigint not null,
-    snapshot pg_snapshot not null,
-    opened_at timestamptz not null default clock_timestamp()
+    snapshot pg_snapshot not null
 );
 
 create index batch_first_position on ayb_realtime.batch (first_position);
 
--- Before the first batch nothing was seen: 3 is the first transaction id that Postgres hands out.
-insert into ayb_realtime.batch (id, first_position, size, snapshot) values (0, 1, 0, '3:3:');
+-- One life of the log, on one cluster and one timeline of it. In another, after a restore or a failover, transaction ids
+-- mean other transactions, and clients may have seen what is no longer there: a new epoch begins.
+create table ayb_realtime.epoch (
+    number bigint primary key,
+    system_identifier bigint not null,
+    timeline text not null
+);

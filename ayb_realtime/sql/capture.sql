@@ -1,6 +1,7 @@
 -- Append a change to the log and wake the relay. The row trigger of every streamed table, and its truncate trigger.
 --
--- Arguments of the trigger: the names of the primary key's columns.
+-- Arguments of the trigger: 'notify', or 'quiet' for a table that is written in two-phase commits, which may not notify;
+-- and the names of the primary key's columns.
 -- It has no exception block: a change that cannot be logged fails with the write that made it, so none is missing.
 -- The settings fix how a row reads as JSON, whatever the writer's session says: visible_v1() compares that text.
 create function ayb_realtime.capture_v1() returns trigger
@@ -16,6 +17,7 @@ as $$
 declare
     -- Writes to a partition fire the trigger with the partition's own oid.
     relation constant oid := coalesce(pg_partition_root(tg_relid), tg_relid);
+    slot smallint;
     old_row json;
     new_row json;
     key_columns text[];
@@ -23,26 +25,32 @@ declare
     same_key boolean := true;
 begin
     -- One empty notification: it says "wake up" and carries nothing, since anyone may LISTEN and 8000 bytes is its limit.
-    -- Equal ones collapse to one for each transaction.
-    perform pg_notify('ayb_realtime', '');
+    -- Equal ones collapse to one for each transaction. While the relay is awake, it needs none.
+    if tg_argv[0] = 'notify'
+       and (select last_value from ayb_realtime.awake_until) < extract(epoch from clock_timestamp()) * 1000 then
+        perform pg_notify('ayb_realtime', '');
+    end if;
 
+    select last_value into slot from ayb_realtime.slot;
     if tg_op = 'TRUNCATE' then
-        insert into ayb_realtime.change (relation, action) values (relation, 'truncate');
+        insert into ayb_realtime.change (slot, relation, action) values (slot, relation, 'truncate');
         return null;
     end if;
     if tg_op = 'INSERT' then
-        insert into ayb_realtime.change (relation, action, record) values (relation, 'create', row_to_json(new));
+        insert into ayb_realtime.change (slot, relation, action, record)
+        values (slot, relation, 'create', row_to_json(new));
         return null;
     end if;
     if tg_op = 'DELETE' then
-        insert into ayb_realtime.change (relation, action, record) values (relation, 'delete', row_to_json(old));
+        insert into ayb_realtime.change (slot, relation, action, record)
+        values (slot, relation, 'delete', row_to_json(old));
         return null;
     end if;
 
     old_row := row_to_json(old);
     new_row := row_to_json(new);
-    key_columns := tg_argv;
-    foreach key_column in array tg_argv loop
+    key_columns := tg_argv[1:];
+    foreach key_column in array key_columns loop
         if new_row -> key_column is null then
             -- A key column was renamed since the trigger was made.
             key_columns := ayb_realtime.key_columns_v1(relation);
@@ -52,11 +60,11 @@ begin
         same_key := same_key and new_row ->> key_column is not distinct from old_row ->> key_column;
     end loop;
     if same_key then
-        insert into ayb_realtime.change (relation, action, record) values (relation, 'update', new_row);
+        insert into ayb_realtime.change (slot, relation, action, record) values (slot, relation, 'update', new_row);
     else
         -- To a client the primary key is the row: a new key is a new row.
-        insert into ayb_realtime.change (relation, action, record)
-        values (relation, 'delete', old_row), (relation, 'create', new_row);
+        insert into ayb_realtime.change (slot, relation, action, record)
+        values (slot, relation, 'delete', old_row), (slot, relation, 'create', new_row);
     end if;
     return null;
 end

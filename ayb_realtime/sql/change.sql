@@ -1,9 +1,11 @@
 -- The change log: one row for each change of a row, appended by capture_v1() in the transaction that made the change,
 -- never updated.
 create table ayb_realtime.change (
+    -- The part of a ring that the row lies in: retention empties the oldest part at a stroke.
+    slot smallint not null,
     -- Row locks order the changes of one row, so the order of `id` within a batch is their commit order.
-    -- That needs an identity sequence that does not cache, which is the default.
-    id bigint generated always as identity,
+    -- That needs a sequence that does not cache, which is the default.
+    id bigint not null,
     -- The top-level transaction, also where a savepoint made the change: snapshots speak of those.
     xid xid8 not null default pg_current_xact_id(),
     -- The table; of a partitioned table its root.
@@ -11,6 +13,22 @@ create table ayb_realtime.change (
     action text not null check (action in ('create', 'update', 'delete', 'truncate')),
     -- The row as it was written (of a delete: as it was before); null for a truncate.
     record json
-);
+) partition by list (slot);
 
+create sequence ayb_realtime.change_id owned by ayb_realtime.change.id;
+alter table ayb_realtime.change alter column id set default nextval('ayb_realtime.change_id');
 create index change_xid on ayb_realtime.change (xid);
+
+do $$
+begin
+    for slot in 0 .. 7 loop
+        execute format('create table ayb_realtime.change_%s partition of ayb_realtime.change for values in (%1$s)', slot);
+    end loop;
+end
+$$;
+
+-- The slot that is written to now. A sequence: it is read by every change, and moves outside of transactions.
+create sequence ayb_realtime.slot as smallint minvalue 0 maxvalue 7;
+-- When it became that.
+create table ayb_realtime.slot_history (slot smallint primary key, opened_at timestamptz not null);
+insert into ayb_realtime.slot_history values (0, clock_timestamp());

@@ -1,5 +1,7 @@
 -- Stream a table: EnableRealtime calls this; for a table that Django does not manage, so may anyone who owns it.
-create function ayb_realtime.enable_v1(relation regclass) returns void
+-- notifies: false for a table that is written in two-phase commits (PREPARE TRANSACTION), which may not notify; its
+-- changes are found by the relay's own regular look.
+create function ayb_realtime.enable_v1(relation regclass, notifies boolean default true) returns void
     language plpgsql
 as $$
 declare
@@ -7,7 +9,8 @@ declare
     root constant regclass := pg_partition_root(relation);
     namespace constant regnamespace := (select relnamespace from pg_class where oid = relation);
     key_columns constant text[] := ayb_realtime.key_columns_v1(relation);
-    arguments constant text := (select string_agg(quote_literal(name), ', ') from unnest(key_columns) as name);
+    mode constant text := case when notifies then 'notify' else 'quiet' end;
+    arguments constant text := (select string_agg(quote_literal(name), ', ') from unnest(mode || key_columns) as name);
 begin
     if kind in ('v', 'm') then
         raise exception '% is a view: a view has no changes of its own to stream', relation
@@ -52,6 +55,6 @@ begin
     execute format('create trigger "!ayb_realtime" after insert or update or delete on %s '
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
     execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
-                   'for each statement execute function ayb_realtime.capture_v1()', relation);
+                   'for each statement execute function ayb_realtime.capture_v1(%L)', relation, mode);
 end
 $$;

@@ -1,11 +1,13 @@
 -- The streamed tables: those that carry our trigger. This is the allow-list, there is no second one.
 select c.oid::bigint as relation, n.nspname as schema, c.relname as name,
        ayb_realtime.key_columns_v1(c.oid) as key_columns,
-       -- Their JSON ends in +00:00 where the protocol says Z.
+       -- Their JSON ends in +00:00 where the protocol says Z. The type of a column may be a domain over these.
        array(select a.attname::text
                from pg_attribute a
+               join pg_type y on y.oid = a.atttypid
               where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                and a.atttypid in ('timestamptz'::regtype, 'timestamptz[]'::regtype)) as utc_columns,
+                and coalesce(nullif(y.typbasetype, 0), y.oid) in ('timestamptz'::regtype, 'timestamptz[]'::regtype)
+              order by a.attnum) as utc_columns,
        c.relrowsecurity as row_security
   from pg_trigger t
   join pg_class c on c.oid = t.tgrelid

@@ -321,7 +321,7 @@ def test_sqlmigrate_prints_what_migrate_runs(database_url: str) -> None:
     assert "-- Run ayb_realtime's capture.sql" in printed
     printed = sqlmigrate("blog", "0002")
     assert "-- Enable realtime for Post" in printed
-    assert """select ayb_realtime.enable_v1('"posts"');""" in printed
+    assert """select ayb_realtime.enable_v1('"posts"', true);""" in printed
     printed = sqlmigrate("blog", "0002", backwards=True)
     assert """select ayb_realtime.disable_v1('"posts"');""" in printed
 

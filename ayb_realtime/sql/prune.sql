@@ -1,0 +1,46 @@
+-- Retention: once the current part of the ring was written to for long enough, empty the next one, to which
+-- next_slot_v1() then moves on. With 8 parts of an eighth of the time to keep each, what is emptied is older than seven
+-- eighths of it. Returns whether the next part is due and empty.
+-- Raises lock_not_available where somebody is still in it. Writers are elsewhere, and never wait for this.
+create function ayb_realtime.prune_v1(keep interval) returns boolean
+    language plpgsql
+    set lock_timeout = '50ms'
+as $$
+declare
+    current_slot constant smallint := (select last_value from ayb_realtime.slot);
+    next_slot constant smallint := (current_slot + 1) % 8;
+    leaf constant regclass := format('ayb_realtime.change_%s', next_slot);
+    youngest xid8;
+    seen_all bigint;
+begin
+    if (select opened_at from ayb_realtime.slot_history where slot = current_slot) > clock_timestamp() - keep / 8 then
+        return false;
+    end if;
+    execute format('lock table %s in access exclusive mode', leaf);
+    execute format('select xid from %s order by xid desc limit 1', leaf) into youngest;
+    if youngest is not null then
+        -- The first batch that saw every change in there. It is kept, as what came before the batch after it.
+        execute format(
+            'select id from ayb_realtime.batch b '
+            ' where pg_snapshot_xmax(snapshot) > $1 '
+            '   and not exists (select from %s c where c.xid >= pg_snapshot_xmin(b.snapshot) '
+            '                      and not pg_visible_in_snapshot(c.xid, b.snapshot)) '
+            ' order by id limit 1', leaf) into seen_all using youngest;
+        if seen_all is null then
+            return false;  -- Something in there is not numbered yet.
+        end if;
+        delete from ayb_realtime.batch where id < seen_all;
+        execute format('truncate %s', leaf);
+    end if;
+    return true;
+end
+$$;
+
+-- Move on to the next part of the ring. In a transaction after the one that emptied it, whose lock is then gone.
+create function ayb_realtime.next_slot_v1() returns void
+    language sql
+as $$
+    insert into ayb_realtime.slot_history
+    select setval('ayb_realtime.slot', (last_value + 1) % 8), clock_timestamp() from ayb_realtime.slot
+        on conflict (slot) do update set opened_at = excluded.opened_at
+$$;

@@ -1,0 +1,12 @@
+-- Until when the relay looks at the log by itself, in milliseconds since 1970, so that writers need not notify it. The
+-- commits that notify wait for each other, all over the cluster; those that do not, do not.
+-- A sequence: every change reads it, and the relay sets it outside of transactions.
+create sequence ayb_realtime.awake_until minvalue 0 start 0;
+-- When the leader was last seen, likewise.
+create sequence ayb_realtime.leader_seen minvalue 0 start 0;
+
+create function ayb_realtime.milliseconds_v1() returns bigint
+    language sql
+    volatile
+    set search_path = pg_catalog, pg_temp
+as $$ select (extract(epoch from clock_timestamp()) * 1000)::bigint $$;
