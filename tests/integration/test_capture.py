@@ -486,6 +486,7 @@ def test_committed_changes_wake_the_relay_once_and_rolled_back_ones_never(
     owner: Writer, database_url: str, make_table: MakeTable
 ) -> None:
     make_table("notes", "id int primary key")
+    owner.execute("select setval('ayb_realtime.awake_until', 0)")  # the relay sleeps
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute("listen ayb_realtime")
         listener.execute("listen marker")

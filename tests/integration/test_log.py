@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -23,9 +24,10 @@ MakeTable = Callable[..., None]
 
 @pytest_asyncio.fixture
 async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
-    """A connection as the relay has it, with the table ``notes`` streamed, and all that was there numbered."""
+    """A connection as a sleeping relay has it, with the table ``notes`` streamed, and all that was there numbered."""
     make_table("notes", "id int primary key, version int")
     async with await database.connect("default") as connection:
+        await log.fall_asleep(connection)
         while await log.next_batch(connection):
             pass
         yield connection
@@ -182,7 +184,7 @@ async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Wri
     owner.execute("begin")
     owner.execute("insert into notes values (1, 0)")
     with pytest.raises(psycopg.errors.FeatureNotSupported, match="NOTIFY"):
-        owner.execute("prepare transaction 'two-phase'")
+        owner.execute(f"prepare transaction '{uuid4()}'".encode())
     assert await log.next_batch(relay) == []
 
 

@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 self._serve(options["serve"], relay)
             else:
                 asyncio.run(_until_signalled(relay))
-        except psycopg.errors.UndefinedTable as error:
+        except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
             raise CommandError(f"{error.diag.message_primary}. First run: manage.py migrate") from error
         except (psycopg.Error, NotificationsUnheard) as error:
             raise CommandError(str(error)) from error
