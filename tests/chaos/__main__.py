@@ -1,0 +1,101 @@
+"""Run the proof: ``python -m tests.chaos [--minutes N] [--layers NAME;...] [--faults NAME;...] [--seed N]``.
+
+It starts every process that it needs on the loopback address, ends each of them, and prints one table. The exit code is
+1 if a change was lost, repeated, inverted or leaked.
+"""
+
+import argparse
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from example_project.embedded import ServerError
+from tests.chaos.checker import KINDS
+from tests.chaos.faults import FAULTS
+from tests.chaos.report import Report
+from tests.chaos.run import Outcome, Run
+from tests.chaos.world import Options
+
+LAYERS = ("pubsub", "core")
+SHOWN = 20
+
+
+def main() -> int:
+    """Run once with each layer; return the exit code."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of the with blocks
+    total = Report([])
+    for layer in arguments.layers:
+        _say(f"== layer {layer}, seed {arguments.seed}")
+        try:
+            outcome = _run(layer, arguments)
+        except ServerError as error:
+            _say(f"The run failed: {error}")
+            return 1
+        total.merge(outcome.report)
+        _show_findings(outcome)
+    _say("")
+    for line in total.table():
+        _say(line)
+    return int(any(total.total().found.values()))
+
+
+def _run(layer: str, arguments: argparse.Namespace) -> Outcome:
+    folder = Path(tempfile.mkdtemp(prefix=f"ayb-chaos-{layer}-"))
+    folder.chmod(0o755)  # PostgreSQL may run as another user
+    options = Options(layer, arguments.flaw, arguments.postgres, arguments.redis)
+    began = time.monotonic()
+    try:
+        seconds = arguments.minutes * 60 / len(arguments.layers)
+        return Run(folder, options, arguments.seed, _say).run(arguments.faults, seconds, per_second=arguments.rate)
+    finally:
+        _say(f"{time.monotonic() - began:6.1f} s  done")
+        if arguments.keep:
+            _say(f"logs and histories: {folder}")
+        else:
+            shutil.rmtree(folder)
+
+
+def _show_findings(outcome: Outcome) -> None:
+    _say(f"{outcome.required:,} deliveries were required for certain")
+    for kind in KINDS:
+        for stream, finding in [each for each in outcome.findings if each[1].kind == kind][:SHOWN]:
+            _say(f"{kind}: stream {stream}, at {finding.at:.3f}: {finding.what}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Prove that nothing is lost.")
+    parser.add_argument("--minutes", type=float, default=2, help="for all layers together (2)")
+    parser.add_argument("--layers", type=_names(LAYERS), default=LAYERS, help=", ".join(LAYERS))
+    parser.add_argument("--faults", type=_names(tuple(FAULTS)), default=tuple(FAULTS), help="; ".join(FAULTS))
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of what is random")
+    parser.add_argument("--rate", type=int, default=80, help="writes a second (80)")
+    parser.add_argument("--flaw", default="", help="run a product that is flawed so, to see it found")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with logs and histories")
+    parser.add_argument("--postgres", type=Path, metavar="FOLDER", help="binaries of another PostgreSQL")
+    parser.add_argument("--redis", type=Path, metavar="PROGRAM", help="another Redis or Valkey server")
+    return parser.parse_args()
+
+
+def _names(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in text.split(";"))
+        if unknown := set(names) - set(known):
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; there are: {'; '.join(known)}")
+        return names
+
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What goes wrong. Each fault is done, lasts, and is mended, as a supervisor or an operator would."""
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from tests.chaos.world import RELAYS, WEB, World
+
+Fault = Callable[[World], None]
+
+DOWN_SECONDS = 1.0
+OUTAGE_SECONDS = 3.0
+STOPPED_SECONDS = 5.0
+
+# Which connection holds a relay's leadership: an advisory lock.
+LEADER = """
+select a.application_name from pg_locks l join pg_stat_activity a using (pid)
+ where l.locktype = 'advisory' and l.granted and a.application_name like 'relay-%'
+ limit 1
+"""
+TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like %s"
+
+
+def leader(world: World) -> str:
+    """Return the name of the relay that leads; where none does, that of any."""
+    with suppress(psycopg.Error), world.connect() as connection:
+        row = connection.execute(LEADER).fetchone()
+        if row:
+            return str(row[0])
+    return world.chance.choice(RELAYS)
+
+
+def kill_relay(world: World) -> None:
+    """Kill the leading relay, and start it again a second later."""
+    name = leader(world)
+    world.kill(name)
+    time.sleep(DOWN_SECONDS)
+    world.start_relay(name)
+
+
+def stop_relay(world: World) -> None:
+    """Stop the leading relay for so long that another takes over, and let it wake up as a second leader."""
+    name = leader(world)
+    world.signal(name, signal.SIGSTOP)
+    time.sleep(STOPPED_SECONDS)
+    world.signal(name, signal.SIGCONT)
+
+
+def kill_web(world: World) -> None:
+    """Kill a web process with its streams, and start it again a second later."""
+    name = world.chance.choice(WEB)
+    world.kill(name)
+    time.sleep(DOWN_SECONDS)
+    world.start_web(name)
+
+
+def restart_redis(world: World) -> None:
+    """Kill Redis, and start an empty one."""
+    world.kill("redis")
+    time.sleep(DOWN_SECONDS)
+    world.start_redis()
+
+
+def terminate_relay(world: World) -> None:
+    """End the relays' database connections."""
+    _terminate(world, "relay-%")
+
+
+def terminate_hub(world: World) -> None:
+    """End the web processes' database connections."""
+    _terminate(world, "web-%")
+
+
+def _terminate(world: World, name: str) -> None:
+    with world.connect() as connection:
+        connection.execute(TERMINATE, [name])
+
+
+def restart_postgres_fast(world: World) -> None:
+    """Restart PostgreSQL as an upgrade does."""
+    world.stop_postgres(immediate=False)
+    world.start_postgres()
+
+
+def restart_postgres_immediate(world: World) -> None:
+    """Restart PostgreSQL as after a crash."""
+    world.stop_postgres(immediate=True)
+    world.start_postgres()
+
+
+def cut_web_from_redis(world: World) -> None:
+    """Let nothing through between the web processes and Redis for a while."""
+    _cut(world, "web-redis")
+
+
+def cut_web_from_postgres(world: World) -> None:
+    """Let nothing through between the web processes and PostgreSQL for a while."""
+    _cut(world, "web-postgres")
+
+
+def cut_relay_from_postgres(world: World) -> None:
+    """Let nothing through between the leading relay and PostgreSQL for a while: its session there lives on."""
+    _cut(world, f"{leader(world)}-postgres")
+
+
+def _cut(world: World, proxy: str) -> None:
+    """Cut; then either what was on its way arrives, or its connections are reset."""
+    world.signal(proxy, signal.SIGUSR1)
+    time.sleep(OUTAGE_SECONDS)
+    world.signal(proxy, world.chance.choice((signal.SIGUSR2, signal.SIGHUP)))
+
+
+FAULTS: dict[str, Fault] = {
+    "relay killed": kill_relay,
+    "relay stopped, wakes as a second leader": stop_relay,
+    "relay's connections terminated": terminate_relay,
+    "relay cut from Postgres": cut_relay_from_postgres,
+    "web process killed": kill_web,
+    "web's connections terminated": terminate_hub,
+    "web cut from Postgres": cut_web_from_postgres,
+    "web cut from Redis": cut_web_from_redis,
+    "Redis killed": restart_redis,
+    "Postgres restarted, fast": restart_postgres_fast,
+    "Postgres restarted, immediate": restart_postgres_immediate,
+}

@@ -1,0 +1,85 @@
+"""A TCP connection that can be cut: ``python -m tests.chaos.proxy LISTEN_PORT TARGET_PORT``, on the loopback address.
+
+SIGUSR1  cut: nothing goes through any more, in either direction, and nobody is told
+SIGUSR2  whole again: what was on its way arrives
+SIGHUP   whole again, but the connections of before are reset
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+HOST = "127.0.0.1"
+CHUNK_BYTES = 64 * 1024
+
+
+class Proxy:
+    """Connects its clients with the target, while it is whole."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._whole = asyncio.Event()
+        self._whole.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def cut(self) -> None:
+        """Let nothing through."""
+        self._whole.clear()
+
+    def heal(self) -> None:
+        """Let everything through again."""
+        self._whole.set()
+
+    def reset(self) -> None:
+        """Reset every connection, and let new ones through."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._whole.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect one client."""
+        self._writers.add(writer)
+        try:
+            await self._whole.wait()
+            target_reader, target_writer = await asyncio.open_connection(HOST, self._target_port)
+        except OSError:
+            writer.transport.abort()
+            self._writers.discard(writer)
+            return
+        self._writers.add(target_writer)
+        try:
+            await asyncio.gather(self._pump(reader, target_writer), self._pump(target_reader, writer))
+        finally:
+            for each in (writer, target_writer):
+                each.transport.abort()
+                self._writers.discard(each)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(CHUNK_BYTES):
+                await self._whole.wait()
+                writer.write(data)
+                await writer.drain()
+        await self._whole.wait()
+        with contextlib.suppress(OSError):
+            writer.close()
+
+
+async def run(listen_port: int, target_port: int) -> None:
+    """Serve until the process is ended."""
+    proxy = Proxy(target_port)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, proxy.cut)
+    loop.add_signal_handler(signal.SIGUSR2, proxy.heal)
+    loop.add_signal_handler(signal.SIGHUP, proxy.reset)
+    server = await asyncio.start_server(proxy.serve, HOST, listen_port)
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    await stopped.wait()
+    server.close()
+    proxy.reset()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(int(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,178 @@
+"""One run: everything is started, faults are injected while writers write, and the end is compared with the truth."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from example_project.blog.demo import ACCOUNTS
+from example_project.embedded import Child, ServerError
+from tests.chaos import statements
+from tests.chaos.checker import Finding, check
+from tests.chaos.faults import FAULTS
+from tests.chaos.history import Transaction, read_events
+from tests.chaos.report import Report
+from tests.chaos.truth import Truth
+from tests.chaos.world import Options, World, running
+from tests.chaos.writers import History, Session
+
+MARKER = "marker-1"
+STREAMS = 12
+# Two streams begin while faults are injected, two never leave by themselves.
+LATE, STAYING = (10, 11), (0, 1)
+THREADS = 4
+SETTLE_SECONDS = 2.5
+QUIET_SECONDS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run found."""
+
+    report: Report
+    findings: Sequence[tuple[int, Finding]]
+    required: int
+
+
+class Run:
+    """A run in a folder of its own.
+
+    say: told what happens, line by line.
+    """
+
+    def __init__(self, folder: Path, options: Options, seed: int, say: Callable[[str], object]) -> None:
+        self._folder = folder
+        self._options = options
+        self._seed = seed
+        self._say = say
+        self._chance = random.Random(seed)
+        self._injected: list[tuple[float, str]] = []
+        self._history = folder / "transactions.jsonl"
+
+    def run(self, faults: Sequence[str], seconds: float, *, per_second: int = 80) -> Outcome:
+        """Inject the faults again and again, in random order, for so many seconds, each of them at least once."""
+        with running(self._folder, self._options, self._chance) as world:
+            with world.connect() as connection:
+                connection.autocommit = False
+                teams = statements.prepare(connection)
+            subscribers = world.start_configured(
+                "subscribers", "tests.chaos.subscribers", self._streams(world, seconds)
+            )
+            subscribers.wait_until(lambda: self._began(STREAMS - len(LATE)))
+            writers = world.start_configured("writers", "tests.chaos.writers", self._load(world, teams, per_second))
+            self._inject(world, faults, seconds, (subscribers, writers))
+            if writers.stop(seconds=30) != 0:
+                raise ServerError(f"the writers failed.{writers.log_tail()}")
+            self._mark(world, teams)
+            self._await_markers(subscribers)
+            return self._compare(world, teams)
+
+    def _streams(self, world: World, seconds: float) -> dict[str, Any]:
+        streams = [
+            {
+                "account": ACCOUNTS[number % len(ACCOUNTS)].email,
+                "history": str(self._stream_path(number)),
+                "begins_after": self._chance.uniform(0.2, 0.8) * seconds if number in LATE else 0,
+                "stays": number in STAYING,
+            }
+            for number in range(STREAMS)
+        ]
+        return {"addresses": world.addresses, "streams": streams, "marker": MARKER, "seed": self._seed}
+
+    def _stream_path(self, number: int) -> Path:
+        return self._folder / f"stream-{number}.jsonl"
+
+    def _began(self, count: int) -> bool:
+        """Tell whether so many streams have received an event."""
+        return all(path.exists() and path.stat().st_size for path in map(self._stream_path, range(count)))
+
+    def _load(self, world: World, teams: dict[str, int], per_second: int) -> dict[str, Any]:
+        return {
+            "database_url": world.database_url(),
+            "history": str(self._history),
+            "teams": teams,
+            "seed": self._seed,
+            "threads": THREADS,
+            "per_second": per_second,
+        }
+
+    def _inject(self, world: World, faults: Sequence[str], seconds: float, load: Sequence[Child]) -> None:
+        began = time.monotonic()
+        time.sleep(SETTLE_SECONDS)
+        for name in self._order(faults):
+            enough = len(self._injected) >= len(faults)
+            if enough and time.monotonic() - began + SETTLE_SECONDS > seconds:
+                return
+            self._say(f"{time.monotonic() - began:6.1f} s  {name}")
+            self._injected.append((time.monotonic(), name))
+            FAULTS[name](world)
+            for child in load:
+                if child.process.poll() is not None:
+                    raise ServerError(f"{child.name} ended early.{child.log_tail()}")
+            time.sleep(SETTLE_SECONDS)
+
+    def _order(self, faults: Sequence[str]) -> Iterator[str]:
+        while faults:
+            yield from self._chance.sample(faults, len(faults))
+
+    def _mark(self, world: World, teams: dict[str, int]) -> None:
+        """Write what every stream sees, last of all."""
+        session = Session(world.database_url(), History(self._history), "marker")
+        with closing(session.connection):
+            author, team = ACCOUNTS[0].id, teams["chaos two"]
+            session.writes += statements.post_writes(
+                session.connection, "create", statements.INSERT_POST, author, session.token(), "", True
+            )
+            session.commit()
+            made = statements.comment_writes(
+                session.connection, "create", statements.INSERT_COMMENT, author, team, session.token()
+            )
+            session.writes += made
+            session.commit()
+            session.writes += statements.comment_writes(
+                session.connection, "delete", statements.DELETE_COMMENT, made[0].pk
+            )
+            session.commit()
+
+    def _await_markers(self, subscribers: Child) -> None:
+        """Wait until every stream has received the last write. One that does not in time has lost it."""
+        self._say("the writers have stopped; waiting for the streams")
+        if not _ends_within(subscribers, QUIET_SECONDS):
+            self._say(f"after {QUIET_SECONDS} s some streams have not received the last write")
+        if subscribers.stop(seconds=10) != 0:
+            raise ServerError(f"the subscribers failed.{subscribers.log_tail()}")
+
+    def _compare(self, world: World, teams: dict[str, int]) -> Outcome:
+        truth = Truth(self._committed(world), statements.initial_members(teams))
+        report = Report(self._injected)
+        report.add_truth(truth)
+        findings: list[tuple[int, Finding]] = []
+        required = 0
+        for number in range(STREAMS):
+            with self._stream_path(number).open() as lines:
+                verdict = check(truth, str(ACCOUNTS[number % len(ACCOUNTS)].id), list(read_events(lines)))
+            report.add(verdict)
+            required += verdict.required
+            findings += [(number, finding) for finding in verdict.findings]
+        return Outcome(report, findings, required)
+
+    def _committed(self, world: World) -> list[Transaction]:
+        """Return the transactions that committed: where a writer got no answer, Postgres has it."""
+        with world.connect() as connection:
+            names = {name for (name,) in connection.execute("select name from chaos_transaction").fetchall()}
+        transactions = list(map(Transaction.from_line, self._history.read_text().splitlines()))
+        if forgotten := [one.name for one in transactions if one.finished < float("inf") and one.name not in names]:
+            raise ServerError(f"Postgres confirmed transactions that it does not hold: {forgotten[:5]}")
+        return [transaction for transaction in transactions if transaction.name in names]
+
+
+def _ends_within(child: Child, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    try:
+        child.wait_until(lambda: child.process.poll() is not None or time.monotonic() > deadline, seconds=seconds + 5)
+    except ServerError:
+        pass  # it ended, which is what we wait for
+    return child.process.poll() is not None

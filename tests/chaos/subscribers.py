@@ -1,0 +1,146 @@
+"""The streams: ``python -m tests.chaos.subscribers CONFIG``, clients that come and go, and resume where they were.
+
+Each writes what it receives to a file of its own, and ends when it has received the markers; all end on SIGTERM.
+
+CONFIG is JSON: ``addresses`` (of the web processes), ``accounts``, ``streams`` (each with ``account``, ``history``,
+``begins_after`` in seconds, and ``stays`` if it never leaves by itself), ``marker``, ``seed``.
+"""
+
+import asyncio
+import json
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from example_project.blog.demo import PASSWORD
+from tests.chaos.history import Event, split_text
+
+# A stream sends a heartbeat at least every 15 seconds.
+TIMEOUTS = httpx.Timeout(connect=3, read=20, write=5, pool=5)
+RETRY_SECONDS = 0.3
+# How long a client stays connected, and away, on average.
+STAYS_SECONDS = 8.0
+AWAY_SECONDS = 0.3
+LONG_ABSENCE_SECONDS = 4.0
+
+
+class Parser:
+    """Reads server-sent events out of chunks: what is not complete waits for the next chunk."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[dict[str, str]]:
+        """Yield the fields of each event that is complete now."""
+        *blocks, self._rest = (self._rest + chunk).split(b"\n\n")
+        for block in blocks:
+            lines = (line.partition(": ") for line in block.decode().split("\n"))
+            fields = {name: value for name, _, value in lines if name}
+            if "data" in fields:
+                yield fields
+
+
+def event_from(fields: dict[str, str]) -> Event:
+    """Make an event of its fields, as received now."""
+    at, number, kind = time.monotonic(), int(fields.get("id", 0)), fields.get("event", "change")
+    if kind != "change":
+        return Event(at, number, kind)
+    change = json.loads(fields["data"])
+    record, table = change["record"], change["table"]
+    text = record.get("title" if table == "posts" else "body", "")
+    token, version = split_text(text) if change["action"] != "delete" else ("", 0)
+    return Event(at, number, kind, change["action"], table, record["id"], token, version)
+
+
+class Client:
+    """One account's stream, over however many connections."""
+
+    def __init__(self, config: dict[str, Any], stream: dict[str, Any], number: int) -> None:
+        self._config = config
+        self._stream = stream
+        self._chance = random.Random(f"{config['seed']} {number}")
+        self._token = ""
+        self._last_id: int | None = None
+        self._markers: set[tuple[str, str]] = set()
+        self._deleted_marker = False
+
+    async def run(self, http: httpx.AsyncClient) -> None:
+        """Stream until the markers have come."""
+        await asyncio.sleep(self._stream["begins_after"])
+        with Path(self._stream["history"]).open("a", buffering=1) as history:
+            while not self._has_markers():
+                pause = RETRY_SECONDS
+                try:
+                    async with asyncio.timeout(self._stay()):
+                        await self._connect(http, history)
+                except TimeoutError:
+                    pause = LONG_ABSENCE_SECONDS if self._chance.random() < 0.1 else AWAY_SECONDS
+                except httpx.HTTPError:
+                    pass  # refused, reset, or silent for too long: another try, perhaps elsewhere
+                if not self._has_markers():
+                    await asyncio.sleep(self._chance.uniform(0, 2) * pause)
+
+    def _stay(self) -> float | None:
+        return None if self._stream.get("stays") else self._chance.expovariate(1 / STAYS_SECONDS) + 0.5
+
+    async def _connect(self, http: httpx.AsyncClient, history: Any) -> None:
+        address = self._chance.choice(self._config["addresses"])
+        if not self._token:
+            await self._log_in(http, address)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if self._last_id is not None:
+            headers["Last-Event-ID"] = str(self._last_id)
+        parameters = {"tables": "posts,comments"}
+        async with http.stream("GET", f"{address}/api/realtime", params=parameters, headers=headers) as response:
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                self._token = ""
+            response.raise_for_status()
+            parser = Parser()
+            async for chunk in response.aiter_raw():
+                for fields in parser.feed(chunk):
+                    self._take(event_from(fields), history)
+                if self._has_markers():
+                    return
+
+    async def _log_in(self, http: httpx.AsyncClient, address: str) -> None:
+        credentials = {"email": self._stream["account"], "password": PASSWORD}
+        answer = await http.post(f"{address}/api/auth/login", json=credentials)
+        self._token = answer.raise_for_status().json()["token"]
+
+    def _take(self, event: Event, history: Any) -> None:
+        history.write(event.to_line())
+        if event.kind == "expired":
+            self._token = ""
+            return
+        self._last_id = event.id
+        if event.kind == "change" and event.token == self._config["marker"]:
+            self._markers.add((event.table, event.action))
+        if event.kind == "change" and event.action == "delete" and ("posts", "create") in self._markers:
+            # The last of all writes: the marker of the comments, which not everybody sees, is deleted.
+            self._markers.add((event.table, event.action))
+
+    def _has_markers(self) -> bool:
+        return {("posts", "create"), ("comments", "delete")} <= self._markers
+
+
+async def run(config: dict[str, Any]) -> None:
+    """Run every stream."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(timeout=TIMEOUTS, limits=limits) as http:
+        clients = [Client(config, stream, number) for number, stream in enumerate(config["streams"])]
+        work = asyncio.gather(*(client.run(http) for client in clients))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+        try:
+            await work
+        except asyncio.CancelledError:
+            return
+
+
+if __name__ == "__main__":
+    asyncio.run(run(json.loads(Path(sys.argv[1]).read_text())))

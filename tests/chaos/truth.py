@@ -1,0 +1,113 @@
+"""What the writers' own records say: which versions committed, in which order, and who could see them when. Pure."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.chaos.history import ALL, TEAM, Transaction, Write
+
+RowKey = tuple[str, int]
+
+
+class ContradictoryHistory(Exception):
+    """The writers' records cannot be true. The harness is at fault, or Postgres lost or invented a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The final state of a row in a transaction: what a subscriber is told, at most once.
+
+    version, token, audience: of that state.
+    started, finished: of the transaction's COMMIT.
+    """
+
+    row: RowKey
+    version: int
+    token: str
+    action: str
+    audience: str
+    started: float
+    finished: float
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A membership, from one moment to another: ``certain`` leaves out what lies within a COMMIT."""
+
+    possible: tuple[float, float]
+    certain: tuple[float, float]
+
+
+class Truth:
+    """The committed history.
+
+    rows: each row's changes, in the order of its versions.
+    tokens: the change that a token stands for; None for a version that its own transaction overwrote.
+    """
+
+    def __init__(self, transactions: Iterable[Transaction], members: Iterable[tuple[int, str]] = ()) -> None:
+        """members: the teams and users that were together before the first transaction."""
+        self.rows: dict[RowKey, list[Change]] = {}
+        self.tokens: dict[str, Change | None] = {}
+        self.periods: dict[tuple[int, str], list[Period]] = {}
+        ordered = sorted(transactions, key=lambda transaction: transaction.started)
+        for transaction in ordered:
+            self._add_writes(transaction)
+        for row, changes in self.rows.items():
+            changes.sort(key=lambda change: change.version)
+            _require_distinct_versions(row, changes)
+        self._add_periods(ordered, members)
+
+    def _add_writes(self, transaction: Transaction) -> None:
+        by_row: dict[RowKey, list[Write]] = {}
+        for write in transaction.writes:
+            by_row.setdefault((write.table, write.pk), []).append(write)
+            self.tokens[write.token] = None
+        for row, writes in by_row.items():
+            writes.sort(key=lambda write: write.version)
+            change = _final_change(row, writes, transaction)
+            if change is not None:
+                self.rows.setdefault(row, []).append(change)
+                self.tokens[change.token] = change
+
+    def _add_periods(self, transactions: list[Transaction], members: Iterable[tuple[int, str]]) -> None:
+        for member in members:
+            self.periods[member] = [Period((-math.inf, math.inf), (-math.inf, math.inf))]
+        for transaction in transactions:
+            for membership in transaction.memberships:
+                periods = self.periods.setdefault((membership.team, membership.user), [])
+                if membership.granted:
+                    periods.append(Period((transaction.started, math.inf), (transaction.finished, math.inf)))
+                elif periods:
+                    last = periods.pop()
+                    possible, certain = last.possible[0], last.certain[0]
+                    periods.append(Period((possible, transaction.finished), (certain, transaction.started)))
+
+    def could_see(self, user: str, audience: str, since: float, until: float) -> bool:
+        """Tell whether the audience may have included the user at any moment between these two."""
+        if not audience.startswith(TEAM):
+            return audience in (ALL, user)
+        periods = self.periods.get((int(audience.removeprefix(TEAM)), user), ())
+        return any(period.possible[0] <= until and period.possible[1] >= since for period in periods)
+
+    def sees_until(self, user: str, audience: str, since: float) -> float:
+        """Return until when the audience certainly includes the user, beginning at ``since``; before it: never."""
+        if not audience.startswith(TEAM):
+            return math.inf if audience in (ALL, user) else -math.inf
+        periods = self.periods.get((int(audience.removeprefix(TEAM)), user), ())
+        return max((p.certain[1] for p in periods if p.certain[0] <= since <= p.certain[1]), default=-math.inf)
+
+
+def _final_change(row: RowKey, writes: list[Write], transaction: Transaction) -> Change | None:
+    existed, exists = writes[0].action != "create", writes[-1].action != "delete"
+    if not existed and not exists:
+        return None
+    action = ("update" if existed else "create") if exists else "delete"
+    last = writes[-1]
+    return Change(row, last.version, last.token, action, last.audience, transaction.started, transaction.finished)
+
+
+def _require_distinct_versions(row: RowKey, changes: list[Change]) -> None:
+    for earlier, later in zip(changes, changes[1:], strict=False):
+        if earlier.version == later.version:
+            raise ContradictoryHistory(f"{row} has version {later.version} twice: {earlier.token} and {later.token}")

@@ -1,0 +1,207 @@
+"""The processes of a run: PostgreSQL, Valkey, two relays, two web processes, and proxies between them.
+
+All are children of this one, which has a single thread, so that none is left behind. Ports lie below those that the
+system gives to outgoing connections: a server that was killed finds its port free again.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
+from example_project.embedded.valkey import bundled_binary
+from tests.example import MANAGE, answers
+
+SETTINGS = {"fsync": "off", "max_connections": "200", "log_min_messages": "fatal"}
+PORTS = range(20_000, 32_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is made of.
+
+    layer: ``pubsub`` or ``core``.
+    flaw: of the flawed products in ``flawed.py``, to see whether the checker finds it; usually none.
+    binaries, redis: another PostgreSQL's folder of programs, another Redis's program.
+    """
+
+    layer: str = "pubsub"
+    flaw: str = ""
+    binaries: Path | None = None
+    redis: Path | None = None
+
+
+class World:
+    """Start each process, end it, start it again. ``names`` of relays and web processes are 0 and 1."""
+
+    def __init__(self, folder: Path, options: Options, chance: random.Random) -> None:
+        self.folder = folder
+        self.options = options
+        self.chance = chance
+        self.children: dict[str, Child] = {}
+        self.ports = dict(zip(PORT_NAMES, free_ports(chance, len(PORT_NAMES)), strict=True))
+        self.addresses = [f"http://127.0.0.1:{self.ports[name]}" for name in WEB]
+        self._postgres: ExitStack = ExitStack()
+        self._server: Postgres | None = None
+        self._log_number = 0
+
+    def database_url(self, port_name: str = "postgres") -> str:
+        """Return the database's URL, straight or through a proxy."""
+        if self._server is None:
+            raise ServerError("PostgreSQL is not running")
+        return f"postgresql://postgres:{self._server.password}@127.0.0.1:{self.ports[port_name]}/postgres"
+
+    def start_postgres(self) -> None:
+        """Start PostgreSQL on the data that is there."""
+        running = postgres(
+            self.folder / "postgres",
+            binaries=self.options.binaries,
+            preferred_port=self.ports["postgres"],
+            settings=SETTINGS,
+        )
+        self._server = self._postgres.enter_context(running)
+
+    def stop_postgres(self, *, immediate: bool) -> None:
+        """Stop PostgreSQL, fast; or immediately, so that it has to recover."""
+        if immediate:
+            pid = (self.folder / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
+            os.kill(int(pid), signal.SIGQUIT)
+        self._postgres.close()
+
+    def start_redis(self) -> None:
+        """Start Valkey, without what an earlier one held."""
+        port = str(self.ports["redis"])
+        command = [self.options.redis or bundled_binary(), "--bind", "127.0.0.1", "--port", port]
+        self._start("redis", [*map(str, command), "--save", "", "--appendonly", "no", "--dir", str(self.folder)])
+
+    def start_proxies(self) -> None:
+        """Start the proxies through which the web processes and the relays connect."""
+        for name, target in PROXIES.items():
+            self.start_python(name, "-m", "tests.chaos.proxy", str(self.ports[name]), str(self.ports[target]))
+
+    def start_relay(self, name: str) -> None:
+        """Start a relay; do not wait for it."""
+        self.start_product(name, str(MANAGE), "runrealtime")
+
+    def start_web(self, name: str) -> None:
+        """Start a web process; do not wait for it."""
+        options = ["--port", str(self.ports[name]), "--timeout-graceful-shutdown", "1", "--no-access-log"]
+        self.start_product(name, "-m", "uvicorn", "example_project.asgi:application", *options)
+
+    def start_product(self, name: str, *arguments: str) -> None:
+        """Start a process of the product, as it is or with a flaw."""
+        if self.options.flaw:
+            arguments = ("-m", "tests.chaos.flawed", self.options.flaw, *arguments)
+        self.start_python(name, *arguments, env=self._environment(name))
+
+    def _environment(self, name: str) -> dict[str, str]:
+        database, redis = ROUTES[name]
+        return {
+            "DATABASE_URL": self.database_url(database),
+            "REDIS_URL": f"redis://127.0.0.1:{self.ports[redis]}/0",
+            "CHANNEL_LAYER": self.options.layer,
+            "DEBUG": "",
+            # psycopg's library reads it: it tells whose a connection is.
+            "PGAPPNAME": name,
+        }
+
+    def start_python(self, name: str, *arguments: str, env: dict[str, str] | None = None) -> Child:
+        """Start Python with these arguments."""
+        return self._start(name, [sys.executable, *arguments], env or {})
+
+    def start_configured(self, name: str, module: str, config: dict[str, Any]) -> Child:
+        """Start a module of ours that takes a file of JSON."""
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(config))
+        return self.start_python(name, "-m", module, str(path))
+
+    def _start(self, name: str, command: list[str], env: dict[str, str] | None = None) -> Child:
+        self._log_number += 1
+        log = self.folder / f"{name}.{self._log_number}.log"
+        environment = {**os.environ, **(env or {})}
+        child = Child.start(command, name=name, log=log, env=environment, cwd=MANAGE.parent)
+        self.children[name] = child
+        return child
+
+    def kill(self, name: str) -> None:
+        """End a process as a power failure would."""
+        self.children[name].process.kill()
+        self.children[name].process.wait()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a process a signal."""
+        self.children[name].process.send_signal(number)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Connect to PostgreSQL as its superuser, in autocommit mode."""
+        return psycopg.connect(self.database_url(), autocommit=True, application_name="chaos", connect_timeout=10)
+
+    def log(self, name: str) -> str:
+        """Return what every process of this name has printed."""
+        paths = sorted(self.folder.glob(f"{name}.*.log"), key=lambda path: int(path.suffixes[-2][1:]))
+        return "".join(path.read_text(errors="replace") for path in paths)
+
+    def stop(self) -> None:
+        """End everything."""
+        for name in reversed(self.children):
+            self.children[name].process.send_signal(signal.SIGCONT)
+            self.children[name].stop(signal.SIGTERM, seconds=10)
+        self._postgres.close()
+
+
+RELAYS, WEB = ("relay-0", "relay-1"), ("web-0", "web-1")
+# Where each proxy leads, and which way each process of the product takes to PostgreSQL and Redis.
+PROXIES = {
+    "web-postgres": "postgres",
+    "web-redis": "redis",
+    "relay-0-postgres": "postgres",
+    "relay-1-postgres": "postgres",
+}
+ROUTES = {
+    **{name: (f"{name}-postgres", "redis") for name in RELAYS},
+    **dict.fromkeys(WEB, ("web-postgres", "web-redis")),
+    "manage": ("postgres", "redis"),
+}
+PORT_NAMES = ("postgres", "redis", *WEB, *PROXIES)
+
+
+def free_ports(chance: random.Random, count: int) -> list[int]:
+    """Return free ports."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().choice(PORTS)
+        if port not in found and is_free(port):
+            found.append(port)
+    return found
+
+
+@contextmanager
+def running(folder: Path, options: Options, chance: random.Random) -> Iterator[World]:
+    """Start everything: from the start of the block on, both web processes answer and a relay leads."""
+    world = World(folder, options, chance)
+    try:
+        world.start_postgres()
+        world.start_redis()
+        world.start_proxies()
+        for command in ("migrate", "seed"):
+            child = world.start_python("manage", str(MANAGE), command, env=world._environment("manage"))
+            if child.process.wait(120) != 0:
+                raise ServerError(f"manage.py {command} failed.{child.log_tail()}")
+        for name in RELAYS:
+            world.start_relay(name)
+        for name, address in zip(WEB, world.addresses, strict=True):
+            world.start_web(name)
+            world.children[name].wait_until(lambda address=address: answers(address))  # type: ignore[misc]
+        world.children[RELAYS[0]].wait_until(lambda: any("relay leads" in world.log(name) for name in RELAYS))
+        yield world
+    finally:
+        world.stop()
