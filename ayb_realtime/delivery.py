@@ -7,6 +7,7 @@ from ayb_realtime.changes import Change, final_states
 from ayb_realtime.events import change_event, reset_event
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
+from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
 
 Event = tuple[int, bytes]
@@ -23,14 +24,30 @@ class Delivery:
         # By table: what goes to everyone, and what goes to one identity.
         self._common: dict[int, list[Event]] = {}
         self._own: dict[tuple[int, Identity], list[Event]] = {}
+        # By table: the identities whose role may read it at all.
+        self._readers: dict[int, set[Identity]] = {}
 
-    def chunk(self, identity: Identity, relations: Iterable[int]) -> bytes:
-        """Return the events for a subscriber with this identity and these tables, in position order, as one chunk."""
+    def chunk(self, identity: Identity, relations: Iterable[int], after: int) -> bytes:
+        """Return the events after a position for a subscriber with this identity and these tables, as one chunk."""
         events: list[Event] = []
         for relation in relations:
-            events += self._common.get(relation, ())
+            if identity in self._readers.get(relation, ()):
+                events += self._common.get(relation, ())
             events += self._own.get((relation, identity), ())
-        return b"".join(event for _, event in sorted(events))
+        return b"".join(event for position, event in sorted(events) if position > after)
+
+    def give(self, subscribers: Iterable[Subscriber], position: int) -> None:
+        """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
+        chunks: dict[tuple[Identity, frozenset[int], int], bytes] = {}
+        for subscriber in subscribers:
+            if subscriber.identity in self.unanswered:
+                subscriber.end()
+                continue
+            group = (subscriber.identity, subscriber.relations, subscriber.position)
+            if group not in chunks:
+                chunks[group] = self.chunk(*group)
+            subscriber.push(chunks[group])
+            subscriber.position = position
 
     async def add(
         self,
@@ -38,8 +55,12 @@ class Delivery:
         table: Table,
         changes: Sequence[Change],
         identities: Sequence[Identity],
+        *,
+        insist: bool,
     ) -> None:
         """Add the changes of one table. connection: in a prepared transaction."""
+        identities = await visibility.may_select(connection, table, identities)
+        self._readers[table.relation] = set(identities)
         rows = {change.position: Row(change.record) for change in changes if change.record is not None}
         truncates = [change for change in changes if change.record is None]
         if any(name not in row.columns for row in rows.values() for name in table.key_columns):
@@ -59,7 +80,7 @@ class Delivery:
         )
         asked = {change.position: change for change in states if change.action != "delete"}
         if asked:
-            seen = await visibility.check(connection, table, {at: rows[at] for at in asked}, identities)
+            seen = await visibility.check(connection, table, {at: rows[at] for at in asked}, identities, insist=insist)
             self.unanswered.update(identity for identity in identities if identity not in seen)
             self._add_rows(table, asked, rows, seen)
         return None
@@ -96,15 +117,38 @@ async def prepare(
     audience: table → the identities that subscribe to it.
     Raises psycopg.OperationalError if the connection is lost: then nobody has been told anything.
     """
-    delivery = Delivery()
     by_relation: dict[int, list[Change]] = {}
     for change in changes:
         if change.relation in audience:
             by_relation.setdefault(change.relation, []).append(change)
-    if by_relation:
-        async with connection.transaction():
-            await visibility.prepare(connection)
-            for table in await tables.streamed(connection):
-                if table.relation in by_relation:
-                    await delivery.add(connection, table, by_relation[table.relation], audience[table.relation])
+    if not by_relation:
+        return Delivery()
+    try:
+        return await _prepare(connection, by_relation, audience, insist=False)
+    except visibility.CatalogChanged:
+        return await _prepare(connection, by_relation, audience, insist=True)
+
+
+async def _prepare(
+    connection: visibility.Connection,
+    changes: Mapping[int, Sequence[Change]],
+    audience: Mapping[int, Sequence[Identity]],
+    *,
+    insist: bool,
+) -> Delivery:
+    delivery = Delivery()
+    async with connection.transaction():
+        await visibility.prepare(connection)
+        for table in await tables.streamed(connection):
+            if table.relation in changes:
+                await delivery.add(connection, table, changes[table.relation], audience[table.relation], insist=insist)
     return delivery
+
+
+def audience(subscribers: Iterable[Subscriber]) -> dict[int, list[Identity]]:
+    """Return the identities that subscribe to each table, each once."""
+    identities: dict[int, dict[Identity, None]] = {}
+    for subscriber in subscribers:
+        for relation in subscriber.relations:
+            identities.setdefault(relation, {})[subscriber.identity] = None
+    return {relation: list(distinct) for relation, distinct in identities.items()}

@@ -28,6 +28,10 @@ class NotMigrated(RealtimeError):
     """The schema ``ayb_realtime`` is not there. Its migration has to run first: depend on it, or run ``migrate``."""
 
 
+class RoleNotGranted(RealtimeError):
+    """The database user of the web processes may not act as a subscriber's role."""
+
+
 class PositionUnavailable(RealtimeError):
     """The log does not hold the changes after this position: it ended before, or they are gone."""
 

@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import log
 from ayb_realtime.changes import Batch, Change
+from ayb_realtime.exceptions import PositionUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Feed:
         # Contiguous changes. Everything before the first of them has been handed out.
         self._waiting: deque[Change] = deque()
         self._next_position = 1
+        self._in_doubt = False
         self._news = asyncio.Event()
 
     async def start(self) -> int:
@@ -55,7 +57,11 @@ class Feed:
         return self.head
 
     async def next(self) -> list[Change]:
-        """Wait for the next changes, and return a run of them. Raises psycopg.Error or PoolTimeout; then call again."""
+        """Wait for the next changes, and return a run of them. Raises psycopg.Error or PoolTimeout; then call again.
+
+        Raises PositionUnavailable where the next change is not to be had, for the log was pruned or has begun anew. The
+        feed then goes on at ``head``.
+        """
         while not self._waiting:
             if self.head >= self._next_position:
                 await self._repair()
@@ -65,17 +71,13 @@ class Feed:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._news.wait()
             except TimeoutError:
-                await self.ask_head()
+                self._in_doubt = True
+            if self._in_doubt:
+                await self._look()
         run = first_run(self._waiting)
         for _ in run:
             self._waiting.popleft()
         return run
-
-    async def ask_head(self) -> int:
-        """Ask the log for the newest position."""
-        async with self._pool.connection() as connection:
-            self.head = max(self.head, await log.head(connection))
-        return self.head
 
     async def receive(self, layer: BaseChannelLayer) -> NoReturn:
         """Take what comes through the layer, for ever."""
@@ -101,13 +103,33 @@ class Feed:
                 except Exception:
                     logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
 
+    async def leave(self, layer: BaseChannelLayer) -> None:
+        """Leave the layer's group."""
+        if self._layer_channel is not None:
+            try:
+                await layer.group_discard(self._group, self._layer_channel)
+            except Exception:
+                logger.warning("the Channels layer fails, and may go on sending to nobody", exc_info=True)
+
     def _accept(self, batch: Batch) -> None:
         self.head = max(self.head, batch.head)
+        # Late, or from a log that has begun anew.
+        self._in_doubt = batch.head < self._next_position - 1
         for change in batch.changes:
             if change.position == self._next_position and len(self._waiting) < WAITING_CHANGES:
                 self._waiting.append(change)
                 self._next_position += 1
         self._news.set()
+
+    async def _look(self) -> None:
+        """Ask the log where it ends."""
+        async with self._pool.connection() as connection:
+            head = await log.head(connection)
+        self._in_doubt = False
+        if head < self._next_position - 1:
+            self._jump(head)
+            raise PositionUnavailable("the log has begun anew")
+        self.head = max(self.head, head)
 
     async def _repair(self) -> None:
         """Read from the log what did not come through the layer."""
@@ -116,12 +138,27 @@ class Feed:
         self._next_position = upto + 1
         try:
             async with self._pool.connection() as connection:
-                missing = await log.read(connection, after=after, upto=upto)
+                try:
+                    missing = await log.read(connection, after=after, upto=upto)
+                except PositionUnavailable:
+                    self._jump(await log.head(connection))
+                    raise
+        except PositionUnavailable:
+            raise
         except BaseException:
             self._waiting.clear()
             self._next_position = after + 1
             raise
+        if missing[-1].position < upto:
+            # They are large, and it is only a part.
+            self._waiting.clear()
+            self._next_position = missing[-1].position + 1
         self._waiting.extendleft(reversed(missing))
+
+    def _jump(self, head: int) -> None:
+        self._waiting.clear()
+        self.head = head
+        self._next_position = head + 1
 
 
 def first_run(changes: Iterable[Change]) -> list[Change]:

@@ -13,18 +13,20 @@ from weakref import WeakKeyDictionary
 from channels.layers import BaseChannelLayer, get_channel_layer
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import database, delivery, log, tables
+from ayb_realtime import database, delivery, log, tables, visibility
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
-from ayb_realtime.delivery import Delivery
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.feed import RETRY_SECONDS, RUN_CHANGES, Feed, first_run
+from ayb_realtime.feed import RETRY_SECONDS, Feed
 from ayb_realtime.identity import Identity
+from ayb_realtime.replay import Replay
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
 
 logger = logging.getLogger(__name__)
 
+# Who is at most so far behind is let in between two deliveries.
+LAST_CHANGES = 50
 # A client that has read nothing for so long is gone: not every server says so while a send is blocked.
 GONE_SECONDS = 120.0
 
@@ -41,19 +43,26 @@ class Hub:
         self._pool = pool
         self._layer = layer
         self._feed = Feed(pool)
-        # Held while a run is delivered, and by whoever joins between two deliveries; notified when `position` moves.
-        self._turn = asyncio.Condition()
+        self._replay = Replay(pool)
+        # Held while a run is delivered, and by whoever joins between two deliveries.
+        self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
-        """Begin at the head of the log. Raises psycopg.Error or PoolTimeout where the database does not answer."""
+        """Begin at the head of the log.
+
+        Raises psycopg.Error or PoolTimeout where the database does not answer, RoleNotGranted where it must not.
+        """
         try:
             await self._pool.open()
+            async with self._pool.connection() as connection:
+                await visibility.check_roles(connection)
             self.position = await self._feed.start()
         except BaseException:
             await self._pool.close()
             raise
         self._spawn(self._deliver_all())
+        self._spawn(self._replay_all())
         self._spawn(self._sweep())
         if self._layer is not None:
             self._spawn(self._feed.receive(self._layer))
@@ -61,12 +70,14 @@ class Hub:
 
     async def close(self) -> None:
         """End every stream and stop."""
-        for subscriber in list(self.subscribers):
+        for subscriber in [*self.subscribers, *self._replay.subscribers]:
             self.leave(subscriber)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._layer is not None:
+            await self._feed.leave(self._layer)
         await self._pool.close()
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
@@ -85,11 +96,11 @@ class Hub:
         """Open a stream of these tables: whatever commits from now on will be in it, if Postgres shows it.
 
         after: the position to resume after; None: begin now.
-        Raises PositionUnavailable if the log has not got there yet.
+        Raises PositionUnavailable if the log does not reach there, or not back to there.
         """
         subscriber = Subscriber(
             identity,
-            frozenset(table.relation for table in streamed),
+            streamed,
             buffer_bytes=conf.buffer_bytes,
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,
@@ -98,44 +109,25 @@ class Hub:
             async with self._turn:
                 subscriber.position = self.position
                 self.subscribers.add(subscriber)
-            return subscriber
-        if after > self.position and after > await self._feed.ask_head():
-            raise PositionUnavailable(f"the log ends before position {after}")
-        subscriber.position = after
-        self._spawn(self._replay(subscriber))
+        else:
+            await self._check_resumable(after)
+            subscriber.position = after
+            self._replay.add(subscriber)
         return subscriber
+
+    async def _check_resumable(self, after: int) -> None:
+        async with self._pool.connection() as connection:
+            oldest, head = await log.bounds(connection)
+        if after > head:
+            raise PositionUnavailable("the log ends before that position")
+        if after < oldest:
+            raise PositionUnavailable("the log no longer holds what came after that position")
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber whose client has gone. May be called again."""
         subscriber.end()
         self.subscribers.discard(subscriber)
-
-    async def _replay(self, subscriber: Subscriber) -> None:
-        """Bring a subscriber to the position of the hub, and let it in there.
-
-        Who is far behind reads on without holding up the others. Only the last stretch is taken between two deliveries.
-        """
-        try:
-            while self.position - subscriber.position > RUN_CHANGES and not subscriber.ended:
-                await self._replay_run(subscriber)
-                await subscriber.drained()
-            async with self._turn:
-                # It may have been further, in another process.
-                await self._turn.wait_for(lambda: self.position >= subscriber.position)
-                while self.position > subscriber.position and not subscriber.ended:
-                    await self._replay_run(subscriber)
-                if not subscriber.ended:
-                    self.subscribers.add(subscriber)
-        except Exception:
-            logger.warning("a replay failed: the stream ends, and resumes where it was", exc_info=True)
-            subscriber.end()
-
-    async def _replay_run(self, subscriber: Subscriber) -> None:
-        upto = min(self.position, subscriber.position + RUN_CHANGES)
-        async with self._pool.connection() as connection:
-            run = first_run(await log.read(connection, after=subscriber.position, upto=upto))
-            prepared = await delivery.prepare(connection, run, _audience([subscriber]))
-        self._give(prepared, [subscriber], run[-1].position)
+        self._replay.subscribers.discard(subscriber)
 
     async def _deliver_all(self) -> NoReturn:
         """Deliver one run of changes after the other, for ever; one that fails again and again until it succeeds."""
@@ -145,57 +137,79 @@ class Hub:
                 run = run or await self._feed.next()
                 await self._deliver(run)
                 run = []
+            except PositionUnavailable as error:
+                await self._reset(str(error))
             except Exception:
                 logger.warning("changes cannot be delivered now; the streams wait", exc_info=True)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _deliver(self, changes: Sequence[Change]) -> None:
+    async def _deliver(self, run: Sequence[Change]) -> None:
         async with self._turn:
             # Nobody joins while the turn is held.
             subscribers = list(self.subscribers)
             async with self._pool.connection() as connection:
-                prepared = await delivery.prepare(connection, changes, _audience(subscribers))
-            self._give(prepared, subscribers, changes[-1].position)
-            self.position = changes[-1].position
-            self._turn.notify_all()
+                prepared = await delivery.prepare(connection, run, delivery.audience(subscribers))
+            prepared.give(subscribers, run[-1].position)
+            self._moved_to(run[-1].position)
 
-    def _give(self, prepared: Delivery, subscribers: Iterable[Subscriber], position: int) -> None:
-        """Put into each buffer what its subscriber sees; those that see the same share the bytes."""
-        chunks: dict[tuple[Identity, frozenset[int]], bytes] = {}
-        for subscriber in subscribers:
-            if subscriber.identity in prepared.unanswered:
-                self.leave(subscriber)
-                continue
-            audience = (subscriber.identity, subscriber.relations)
-            if audience not in chunks:
-                chunks[audience] = prepared.chunk(*audience)
-            subscriber.push(chunks[audience])
-            subscriber.position = position
-            if subscriber.ended:
-                self.leave(subscriber)
+    async def _reset(self, reason: str) -> None:
+        """Go on at the feed's head; what was in between is not to be had."""
+        logger.warning("%s: every stream is told to fetch again", reason)
+        async with self._turn:
+            for subscriber in self.subscribers:
+                subscriber.reset(reason, self._feed.head)
+            self._moved_to(self._feed.head)
+
+    def _moved_to(self, position: int) -> None:
+        self.position = position
+        self.subscribers = {subscriber for subscriber in self.subscribers if not subscriber.ended}
+        self._replay.news.set()
+
+    async def _replay_all(self) -> NoReturn:
+        """Bring those that resume to the position of the hub, and let them in there, for ever.
+
+        Who is far behind goes on without holding up the others. Only the last stretch is gone between two deliveries.
+        """
+        while True:
+            await self._replay.news.wait()
+            self._replay.news.clear()
+            try:
+                while far := [s for s in self._replay.ready() if self.position - s.position > LAST_CHANGES]:
+                    await self._replay.advance(far, self.position)
+                await self._let_in()
+            except Exception:
+                logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._replay.news.set()
+
+    async def _let_in(self) -> None:
+        async with self._turn:
+            # One run, however large its rows are; who has not arrived then tries again.
+            if behind := [s for s in self._replay.ready() if s.position < self.position]:
+                await self._replay.advance(behind, self.position)
+                self._replay.news.set()
+            self.subscribers.update(self._replay.take_arrived(self.position))
 
     async def _sweep(self) -> NoReturn:
         """Let go of clients that are gone without a word."""
         while True:
             seconds = max(GONE_SECONDS, 4 * conf.heartbeat_seconds)
             await asyncio.sleep(seconds / 4)
-            for subscriber in list(self.subscribers):
+            for subscriber in [*self.subscribers, *self._replay.subscribers]:
                 if time.monotonic() - subscriber.read_at > seconds:
                     self.leave(subscriber)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_ended)
 
-
-def _audience(subscribers: Iterable[Subscriber]) -> dict[int, list[Identity]]:
-    """Return the identities that subscribe to each table, each once."""
-    identities: dict[int, dict[Identity, None]] = {}
-    for subscriber in subscribers:
-        for relation in subscriber.relations:
-            identities.setdefault(relation, {})[subscriber.identity] = None
-    return {relation: list(distinct) for relation, distinct in identities.items()}
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a part of the hub has failed; every stream ends", exc_info=task.exception())
+            for subscriber in [*self.subscribers, *self._replay.subscribers]:
+                self.leave(subscriber)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[Hub]"] = WeakKeyDictionary()
@@ -206,10 +220,12 @@ async def get_hub() -> Hub:
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         _hubs[loop] = loop.create_task(_make_hub())
+    making = _hubs[loop]
     try:
-        return await asyncio.shield(_hubs[loop])
+        return await asyncio.shield(making)
     except Exception:
-        _hubs.pop(loop, None)
+        if _hubs.get(loop) is making:
+            del _hubs[loop]
         raise
 
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.http import HttpRequest
 from rest_framework.exceptions import APIException
-from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.authentication import AUTH_HEADER_TYPE_BYTES, JWTAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 
 from ayb_realtime.conf import conf
@@ -61,7 +61,7 @@ def identify(user: AbstractBaseUser | None) -> Identity:
     """Return the identity of a user, or of nobody."""
     if user is None:
         return Identity(ANONYMOUS_ROLE, (("ayb.user_id", ""), ("ayb.user_email", "")))
-    email = str(getattr(user, user.get_email_field_name(), ""))
+    email = str(getattr(user, user.get_email_field_name(), None) or "")
     return Identity(AUTHENTICATED_ROLE, (("ayb.user_id", str(user.pk)), ("ayb.user_email", email)))
 
 
@@ -83,8 +83,13 @@ def authenticate(request: HttpRequest) -> Authenticated:
 
 
 def _token(jwt: JWTAuthentication, request: HttpRequest) -> bytes | None:
-    header: bytes | None = jwt.get_header(request)
-    token = jwt.get_raw_token(header) if header else None
+    header: bytes = jwt.get_header(request) or b""
+    # The scheme's case does not matter to HTTP, but to simplejwt it does.
+    scheme, space, rest = header.strip().partition(b" ")
+    for name in AUTH_HEADER_TYPE_BYTES:
+        if scheme.lower() == name.lower():
+            header = name + space + rest
+    token = jwt.get_raw_token(header)
     # An empty token would make simplejwt issue a new one, which is valid.
     return token or request.GET.get("token", "").encode()
 

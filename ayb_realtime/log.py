@@ -10,6 +10,9 @@ from ayb_realtime.exceptions import PositionUnavailable
 
 Connection = psycopg.AsyncConnection[Any]
 
+# How much is read at a time, as it is stored; a change that is larger comes alone.
+READ_BYTES = 1024 * 1024
+
 
 async def group(connection: Connection) -> str:
     """Return the name of the Channels layer's group that hears of this log, and of no other."""
@@ -60,19 +63,32 @@ async def next_batch(connection: Connection) -> list[Change]:
 
 
 async def read(connection: Connection, *, after: int, upto: int) -> list[Change]:
-    """Return the changes at the positions after ``after`` up to ``upto``, all of them.
+    """Return the changes at the positions after ``after``, at most up to ``upto`` and READ_BYTES, but at least one.
 
-    Raises PositionUnavailable if the log does not hold every one.
+    Raises PositionUnavailable if the log does not hold them.
     """
-    rows = await (await connection.execute(sql("read"), {"after": after, "upto": upto})).fetchall()
-    if len(rows) != upto - after:
-        raise PositionUnavailable(f"the log does not hold the changes after {after} up to {upto}")
-    return [Change(*row) for row in rows]
+    parameters = {"after": after, "upto": upto, "bytes": READ_BYTES}
+    rows = await (await connection.execute(sql("read"), parameters)).fetchall()
+    changes = [Change(*row) for row in rows]
+    if not changes or [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
+        raise PositionUnavailable("the log no longer holds what came after that position")
+    return changes
+
+
+async def bounds(connection: Connection) -> tuple[int, int]:
+    """Return the position before the oldest one that the log holds, and the newest one.
+
+    Whoever has had a position from the first to the second can resume after it.
+    """
+    row = await (await connection.execute(sql("bounds"))).fetchone()
+    if row is None or row[0] is None:
+        raise PositionUnavailable("the log has no epoch: run migrate")
+    return int(row[0]), int(row[1])
 
 
 async def head(connection: Connection) -> int:
-    """Return the newest position, 0 while there is none."""
-    return int(await _value(connection, sql("head")))
+    """Return the newest position."""
+    return (await bounds(connection))[1]
 
 
 async def _value(connection: Connection, query: LiteralString | bytes, *parameters: object) -> Any:

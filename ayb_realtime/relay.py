@@ -100,7 +100,7 @@ class Relay:
             finally:
                 for task in tasks:
                     task.cancel()
-                await asyncio.wait(tasks)
+                await asyncio.gather(*tasks, return_exceptions=True)
             done.pop().result()
 
     async def _hear_itself(self, listener: Connection, writer: Connection) -> None:

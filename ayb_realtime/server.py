@@ -104,9 +104,19 @@ def serve(application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any
     server = BackpressureServer(application, endpoints=endpoints, server_name="", action_logger=log_action)
     reactor.callWhenRunning(server.start_relay, relay)
     server.run()
+    _finish_tasks()
     if server.failure is not None:
         relay.close()
         raise server.failure
+
+
+def _finish_tasks() -> None:
+    """Let what is left in the event loop end: the interpreter can crash on tasks that are pending when it exits."""
+    loop = asyncio.get_event_loop()
+    if tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
 def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:

@@ -4,8 +4,6 @@ import re
 
 from ayb_realtime.exceptions import InvalidField
 
-HEARTBEAT = b": heartbeat\n\n"
-
 _line_end = re.compile(r"\r\n|\r|\n")
 _forbidden = re.compile(r"[\r\n\0]")
 
@@ -25,6 +23,11 @@ def encode(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002 
             lines.append(f"{name}: {value}\n")
     lines += [f"data: {line}\n" for line in _line_end.split(data)]
     return "".join([*lines, "\n"]).encode()
+
+
+def heartbeat(position: int) -> bytes:
+    """Encode a comment, and the position without an event: a client that resumes need not begin further back."""
+    return f": heartbeat\nid: {position}\n\n".encode()
 
 
 def retry(milliseconds: int) -> bytes:

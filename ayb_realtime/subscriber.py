@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 from uuid import uuid4
 
 from ayb_realtime import sse
-from ayb_realtime.events import expired_event
+from ayb_realtime.events import expired_event, reset_event
 from ayb_realtime.identity import Identity
+from ayb_realtime.tables import Table
 
 
 class Subscriber:
@@ -16,7 +18,7 @@ class Subscriber:
     client then reconnects and resumes, so that no event is dropped without a word.
 
     identity: who it is to Postgres.
-    relations: the oids of its tables.
+    tables: the tables that it names.
     position: everything up to it has been put into the buffer.
     expires_at: when the token expires, in seconds since the epoch; None: never.
     """
@@ -24,7 +26,7 @@ class Subscriber:
     def __init__(
         self,
         identity: Identity,
-        relations: frozenset[int],
+        tables: Iterable[Table],
         *,
         buffer_bytes: int,
         heartbeat_seconds: float,
@@ -32,7 +34,8 @@ class Subscriber:
     ) -> None:
         self.client_id = uuid4().hex
         self.identity = identity
-        self.relations = relations
+        self.tables = tuple(tables)
+        self.relations = frozenset(table.relation for table in self.tables)
         self.position = 0
         self._buffer_bytes = buffer_bytes
         self._heartbeat_seconds = heartbeat_seconds
@@ -40,8 +43,8 @@ class Subscriber:
         self._chunks: list[bytes] = []
         self._size = 0
         self._changed = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._drained.set()
+        # Called when the buffer has become empty.
+        self.on_drained: Callable[[], None] | None = None
         self.ended = False
         self.read_at = time.monotonic()
 
@@ -54,18 +57,22 @@ class Subscriber:
             return
         self._chunks.append(chunk)
         self._size += len(chunk)
-        self._drained.clear()
         self._changed.set()
+
+    def reset(self, reason: str, position: int) -> None:
+        """Tell the client to fetch its tables again; the stream goes on after ``position``."""
+        self.push(reset_event(reason, [table.name for table in self.tables], position))
+        self.position = position
 
     def end(self) -> None:
         """End the stream after what is in the buffer."""
         self.ended = True
         self._changed.set()
-        self._drained.set()
 
-    async def drained(self) -> None:
-        """Wait until the buffer is empty, or the stream has ended."""
-        await self._drained.wait()
+    @property
+    def is_drained(self) -> bool:
+        """Whether the buffer is empty."""
+        return not self._chunks
 
     def __aiter__(self) -> "Subscriber":
         return self
@@ -82,7 +89,7 @@ class Subscriber:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
-        return sse.HEARTBEAT
+        return sse.heartbeat(self.position)
 
     async def _wait(self) -> None:
         """Wait until something changes, for as long as a stream may be silent and its token lasts."""
@@ -99,7 +106,8 @@ class Subscriber:
         taken = b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
-        self._drained.set()
         if not self.ended:
             self._changed.clear()
+        if self.on_drained is not None:
+            self.on_drained()
         return taken

@@ -1,24 +1,30 @@
 """``GET /api/realtime``: authenticate, resolve the tables, subscribe, stream."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import psycopg
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from psycopg_pool import PoolTimeout
 
 from ayb_realtime import sse
 from ayb_realtime.conf import conf
 from ayb_realtime.events import connected_event, reset_event
-from ayb_realtime.exceptions import PositionUnavailable, Unauthenticated, UnknownTable
+from ayb_realtime.exceptions import PositionUnavailable, RoleNotGranted, Unauthenticated, UnknownTable
 from ayb_realtime.hub import Hub, get_hub
 from ayb_realtime.identity import Authenticated, authenticate
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
+
+logger = logging.getLogger(__name__)
 
 
 class EventStream:
@@ -55,23 +61,33 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     try:
+        parameters = request.GET
+    except SuspiciousOperation:  # More of them than Django takes.
+        return _error(400, "malformed query")
+    try:
         # In a thread of its own: a database connection opened in the request's would stay open as long as the stream.
         authenticated = await sync_to_async(_authenticate, thread_sensitive=False)(request)
     except Unauthenticated as error:
         return _error(401, error.message)
-    names = _table_names(request.GET.get("tables", ""))
+    names = _table_names(parameters.get("tables", ""))
     if names is None:
         return _error(400, "tables parameter is required")
     if not names:
         return _error(400, "at least one valid table is required")
     if not isinstance(request, ASGIRequest):
         return _error(500, "streaming not supported")
-    hub = await get_hub()
     try:
+        hub = await get_hub()
         tables = await hub.resolve(names)
+        return _response(await _open(hub, authenticated, tables, _last_event_id(request)))
     except UnknownTable as error:
         return _error(400, str(error))
-    return _response(await _open(hub, authenticated, tables, _last_event_id(request)))
+    except (psycopg.OperationalError, PoolTimeout):
+        logger.warning("the database does not answer, so that no stream can be opened", exc_info=True)
+        return _error(503, "database unavailable")
+    except RoleNotGranted as error:
+        logger.error("%s", error)
+        return _error(503, "database unavailable")
 
 
 def _authenticate(request: HttpRequest) -> Authenticated:

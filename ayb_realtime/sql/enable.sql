@@ -3,6 +3,7 @@
 -- changes are found by the relay's own regular look.
 create function ayb_realtime.enable_v1(relation regclass, notifies boolean default true) returns void
     language plpgsql
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     kind constant "char" := (select relkind from pg_class where oid = relation);

@@ -2,6 +2,7 @@
 -- Its positions begin far above those of the epochs before it, so that no position means two things.
 create function ayb_realtime.ensure_epoch_v1() returns boolean
     language plpgsql
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     here constant bigint := (pg_control_system()).system_identifier;

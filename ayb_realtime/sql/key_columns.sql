@@ -9,4 +9,5 @@ as $$
            unnest(i.indkey) with ordinality as k (attnum, place),
            pg_attribute a
      where i.indrelid = relation and i.indisprimary and a.attrelid = relation and a.attnum = k.attnum
+       and k.place <= i.indnkeyatts  -- not those that the key merely includes
 $$;

@@ -4,6 +4,7 @@
 -- Raises lock_not_available where somebody is still in it. Writers are elsewhere, and never wait for this.
 create function ayb_realtime.prune_v1(keep interval) returns boolean
     language plpgsql
+    set search_path = pg_catalog, pg_temp
     set lock_timeout = '50ms'
 as $$
 declare
@@ -39,6 +40,7 @@ $$;
 -- Move on to the next part of the ring. In a transaction after the one that emptied it, whose lock is then gone.
 create function ayb_realtime.next_slot_v1() returns void
     language sql
+    set search_path = pg_catalog, pg_temp
 as $$
     insert into ayb_realtime.slot_history
     select setval('ayb_realtime.slot', (last_value + 1) % 8), clock_timestamp() from ayb_realtime.slot

@@ -1,6 +1,7 @@
 -- Make the subscribers' roles where they are missing, and let the current user act as them.
 create function ayb_realtime.create_roles_v1() returns void
     language plpgsql
+    set search_path = pg_catalog, pg_temp
 as $$
 declare
     -- From 16 on, whoever makes a role is its administrator, and may act as it only if granted so.
@@ -18,7 +19,11 @@ begin
             end;
         end if;
         if not pg_has_role(current_user, role_name, kind) then
-            execute format('grant %I to %I%s', role_name, current_user, options);
+            begin
+                execute format('grant %I to %I%s', role_name, current_user, options);
+            exception when unique_violation then
+                null;  -- Likewise.
+            end;
         end if;
     end loop;
 exception when insufficient_privilege then

@@ -106,33 +106,33 @@ REFUSED = [
     (
         "create view refused as select 1 as id",
         "drop view refused",
-        "refused is a view: a view has no changes of its own to stream",
+        "public.refused is a view: a view has no changes of its own to stream",
         "HINT:  Enable realtime for the tables that it reads.",
     ),
     (
         "create materialized view refused as select 1 as id",
         "drop materialized view refused",
-        "refused is a view: a view has no changes of its own to stream",
+        "public.refused is a view: a view has no changes of its own to stream",
         "HINT:  Enable realtime for the tables that it reads.",
     ),
     (
         "create table whole (id int primary key) partition by list (id);"
         "create table refused partition of whole for values in (1)",
         "drop table whole",
-        "refused is a partition of whole",
-        "HINT:  Enable realtime for whole: it then covers every partition.",
+        "public.refused is a partition of public.whole",
+        "HINT:  Enable realtime for public.whole: it then covers every partition.",
     ),
     (
         "create table refused (id int unique not null)",
         "drop table refused",
-        "refused has no primary key: subscribers could not tell its rows apart",
-        "HINT:  Add one first: ALTER TABLE refused ADD PRIMARY KEY (...);",
+        "public.refused has no primary key: subscribers could not tell its rows apart",
+        "HINT:  Add one first: ALTER TABLE public.refused ADD PRIMARY KEY (...);",
     ),
-    ("create sequence refused", "drop sequence refused", "refused is not a table", ""),
+    ("create sequence refused", "drop sequence refused", "public.refused is not a table", ""),
     (
         "create table refused (id int primary key); select ayb_realtime.enable_v1('refused')",
         "drop table refused",
-        "refused is streamed already",
+        "public.refused is streamed already",
         "HINT:  Another migration has enabled realtime for it: leave this operation out.",
     ),
     ("select 1", "select 1", 'relation "refused" does not exist', ""),
@@ -174,7 +174,7 @@ def test_foreign_table_is_refused(owner: Writer) -> None:
         message = refusal("refused")
     finally:
         owner.execute("drop foreign data wrapper ayb_test_wrapper cascade")
-    assert message.startswith("refused is a foreign table: its changes happen on another server")
+    assert message.startswith("public.refused is a foreign table: its changes happen on another server")
     assert "HINT:  Enable realtime in the database that holds the table." in message
 
 

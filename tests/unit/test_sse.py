@@ -26,7 +26,7 @@ def parsed(stream: bytes) -> list[ServerSentEvent]:
         (sse.encode(" third event"), b"data:  third event\n\n"),
         (sse.encode("Grüße 🦆"), "data: Grüße 🦆\n\n".encode()),
         (sse.retry(2000), b"retry: 2000\n"),
-        (sse.HEARTBEAT, b": heartbeat\n\n"),
+        (sse.heartbeat(7), b": heartbeat\nid: 7\n\n"),
     ],
 )
 def test_field_is_written_as_the_specification_says(encoded: bytes, expected: bytes) -> None:
@@ -57,7 +57,7 @@ def test_field_that_would_end_early_is_refused(value: str) -> None:
 
 def test_events_one_after_another_stay_apart() -> None:
     first, second = sse.encode("first", id="1", event="connected"), sse.encode("second", id="2")
-    events = parsed(sse.retry(3000) + first + sse.HEARTBEAT + second)
+    events = parsed(sse.retry(3000) + first + sse.heartbeat(7) + second)
     assert [(event.id, event.event, event.data, event.retry) for event in events] == [
         ("1", "connected", "first", 3000),
         ("2", "message", "second", None),

@@ -9,6 +9,9 @@ from ayb_realtime import sse, subscriber
 from ayb_realtime.events import expired_event
 from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.tables import Table
+
+TABLE = Table(7, "public", "notes", ("id",), (), row_security=False)
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def make(*, buffer_bytes: int = 1000, heartbeat_seconds: float = 3600.0, expires
     """Make a stream."""
     return Subscriber(
         Identity("ayb_authenticated", ()),
-        frozenset({7}),
+        [TABLE],
         buffer_bytes=buffer_bytes,
         heartbeat_seconds=heartbeat_seconds,
         expires_at=expires_at,
@@ -62,8 +65,8 @@ async def test_chunk_wakes_a_waiting_reader() -> None:
 
 async def test_silence_makes_a_heartbeat() -> None:
     stream = make(heartbeat_seconds=0.0)
-    assert await anext(stream) == sse.HEARTBEAT
-    assert await anext(stream) == sse.HEARTBEAT
+    assert await anext(stream) == sse.heartbeat(0)
+    assert await anext(stream) == sse.heartbeat(0)
     stream.push(b"event")
     assert await anext(stream) == b"event"
 
@@ -71,7 +74,7 @@ async def test_silence_makes_a_heartbeat() -> None:
 async def test_empty_chunk_is_no_end_of_the_silence() -> None:
     stream = make(heartbeat_seconds=0.0)
     stream.push(b"")
-    assert await anext(stream) == sse.HEARTBEAT
+    assert await anext(stream) == sse.heartbeat(0)
 
 
 async def test_end_comes_after_what_is_in_the_buffer() -> None:
@@ -120,20 +123,23 @@ async def test_chunk_larger_than_the_buffer_passes_alone() -> None:
     assert await rest(stream) == [b"a"]
 
 
-async def test_buffer_is_drained_when_read_and_when_ended() -> None:
+async def test_buffer_says_when_it_is_drained() -> None:
     stream = make()
-    await stream.drained()
-    for empties in (stream.__anext__, None):
-        stream.push(b"a")
-        waiting = asyncio.create_task(stream.drained())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        if empties is None:
-            stream.end()
-        else:
-            await empties()
-        async with asyncio.timeout(30):
-            await waiting
+    drained: list[bool] = []
+    stream.on_drained = lambda: drained.append(stream.is_drained)
+    assert stream.is_drained
+    stream.push(b"a")
+    assert not stream.is_drained
+    assert drained == []
+    await anext(stream)
+    assert drained == [True]
+
+
+async def test_reset_names_the_tables_and_moves_the_stream_on() -> None:
+    stream = make()
+    stream.reset("gone", 42)
+    assert await anext(stream) == b'id: 42\nevent: reset\ndata: {"reason":"gone","tables":["notes"]}\n\n'
+    assert stream.position == 42
 
 
 async def test_expired_token_ends_a_silent_stream(clock: SimpleNamespace) -> None:
@@ -152,7 +158,7 @@ async def test_wait_lasts_no_longer_than_the_token(clock: SimpleNamespace) -> No
 async def test_wait_lasts_no_longer_than_the_heartbeat(clock: SimpleNamespace) -> None:
     stream = make(expires_at=2000.0, heartbeat_seconds=0.0)
     async with asyncio.timeout(30):
-        assert await anext(stream) == sse.HEARTBEAT
+        assert await anext(stream) == sse.heartbeat(0)
 
 
 async def test_expired_token_ends_a_stream_that_is_never_silent(clock: SimpleNamespace) -> None:
