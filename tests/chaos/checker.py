@@ -35,12 +35,13 @@ class Finding:
 class Verdict:
     """What the checker says about one stream.
 
-    delays: when each delivered change was committed, and how many seconds later it arrived.
+    deliveries: of required changes: when each was committed, and how many seconds later it arrived; while its client was
+        away by itself, they do not count.
     resets: when they arrived.
     """
 
     findings: list[Finding] = field(default_factory=list)
-    delays: list[tuple[float, float]] = field(default_factory=list)
+    deliveries: list[tuple[float, float]] = field(default_factory=list)
     resets: list[float] = field(default_factory=list)
     required: int = 0
 
@@ -49,10 +50,11 @@ def check(truth: Truth, user: str, events: Sequence[Event]) -> Verdict:
     """Check everything that one stream received, over all its connections.
 
     user: whose stream it is.
-    events: in the order of their arrival, the first of them ``connected``.
+    events: in the order of their arrival.
     """
     verdict = Verdict(resets=[event.at for event in events if event.kind == "reset"])
-    if not events:
+    began = next((event.at for event in events if event.kind == "connected"), None)
+    if began is None:
         verdict.findings.append(Finding(LOST, math.inf, "the stream never began"))
         return verdict
     changes = [event for event in events if event.kind == "change"]
@@ -61,7 +63,8 @@ def check(truth: Truth, user: str, events: Sequence[Event]) -> Verdict:
     by_row: dict[RowKey, list[Event]] = {}
     for event in changes:
         by_row.setdefault((event.table, event.pk), []).append(event)
-    progress = Progress(truth, changes, events[0].at, verdict.resets)
+    came = [event.at for event in events if event.kind == "connecting"]
+    progress = Progress(truth, changes, began, verdict.resets, came)
     for row in truth.rows.keys() | by_row.keys():
         _check_row(verdict, progress, truth, user, row, by_row.get(row, []))
     return verdict
@@ -105,10 +108,10 @@ def _check_row(
     verdict.required += sum(required)
     matched, superfluous = match(changes, required, events)
     for change, must, event in zip(changes, required, matched, strict=True):
-        if event is not None and not math.isinf(change.finished):
-            verdict.delays.append((change.finished, event.at - change.finished))
-        elif event is None and must:
+        if event is None and must:
             verdict.findings.append(Finding(LOST, change.started, f"{change.action} of {row}: {change.token}"))
+        elif event is not None and must:
+            verdict.deliveries.append((change.started, progress.delay(change, event)))
     verdict.findings += [
         Finding(REPEATED, event.at, f"no change is left for this event: {_described(event)}") for event in superfluous
     ]
@@ -138,8 +141,12 @@ def _required(progress: "Progress", truth: Truth, user: str, changes: Sequence[C
 class Progress:
     """How far a stream had got at which moment, by the events that it had received."""
 
-    def __init__(self, truth: Truth, changes: Sequence[Event], began: float, resets: Sequence[float]) -> None:
+    def __init__(
+        self, truth: Truth, changes: Sequence[Event], began: float, resets: Sequence[float], came: Sequence[float]
+    ) -> None:
+        """began: when the stream was first connected. came: when its client, having left by itself, came back."""
         self._began = began
+        self._came = came
         self._resets = resets
         self._arrivals: list[float] = []
         # By then the stream was past everything that had finished committing before this.
@@ -165,6 +172,11 @@ class Progress:
         if math.isinf(until):
             return until > 0
         return self._marks[bisect_left(self._arrivals, until)] > change.finished
+
+    def delay(self, change: Change, event: Event) -> float:
+        """Return how many seconds after the commit the event arrived; while its client is away, they do not count."""
+        came = self._came[: bisect_left(self._came, event.at)][-1:]
+        return max(0.0, event.at - max([change.finished if math.isfinite(change.finished) else event.at, *came]))
 
 
 def _described(event: Event) -> str:

@@ -78,7 +78,8 @@ class Event:
     """One event that a stream received.
 
     at: when it arrived.
-    kind: ``connected``, ``change`` or ``reset``, or another name that the server gave.
+    kind: ``connected``, ``change`` or ``reset``, or another name that the server gave; ``connecting`` where it is the
+        client that comes, for the first time or back from having left by itself.
     token, version: of the record; empty for a delete, which carries the primary key alone.
     """
 

@@ -23,11 +23,13 @@ def match(changes: Sequence[Change], required: Sequence[bool], events: Sequence[
     at, of = 0, 0
     while at < len(changes) or of < len(events):
         cost = costs[at][of]
-        if (
+        if at < len(changes) and not required[at] and cost == costs[at + 1][of]:
+            at += 1
+        elif (
             at < len(changes)
             and of < len(events)
             and _stands_for(events[of], changes[at])
-            and (cost == costs[at + 1][of + 1])
+            and cost == costs[at + 1][of + 1]
         ):
             matched[at] = events[of]
             at, of = at + 1, of + 1

@@ -54,7 +54,7 @@ class Report:
 
     def add(self, verdict: Verdict) -> None:
         """Count what one stream received."""
-        for committed, seconds in verdict.delays:
+        for committed, seconds in verdict.deliveries:
             line = self._line(committed)
             line.deliveries += 1
             line.silence = max(line.silence, seconds)

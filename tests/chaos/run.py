@@ -1,6 +1,7 @@
 """One run: everything is started, faults are injected while writers write, and the end is compared with the truth."""
 
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -86,8 +87,8 @@ class Run:
         return self._folder / f"stream-{number}.jsonl"
 
     def _began(self, count: int) -> bool:
-        """Tell whether so many streams have received an event."""
-        return all(path.exists() and path.stat().st_size for path in map(self._stream_path, range(count)))
+        """Tell whether so many streams are connected."""
+        return all(path.exists() and "connected" in path.read_text() for path in map(self._stream_path, range(count)))
 
     def _load(self, world: World, teams: dict[str, int], per_second: int) -> dict[str, Any]:
         return {
@@ -113,6 +114,7 @@ class Run:
                 if child.process.poll() is not None:
                     raise ServerError(f"{child.name} ended early.{child.log_tail()}")
             time.sleep(SETTLE_SECONDS)
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
 
     def _order(self, faults: Sequence[str]) -> Iterator[str]:
         while faults:
@@ -170,9 +172,8 @@ class Run:
 
 
 def _ends_within(child: Child, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
     try:
-        child.wait_until(lambda: child.process.poll() is not None or time.monotonic() > deadline, seconds=seconds + 5)
-    except ServerError:
-        pass  # it ended, which is what we wait for
-    return child.process.poll() is not None
+        child.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

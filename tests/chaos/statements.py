@@ -41,7 +41,10 @@ INSERT_COMMENT = (
     "insert into comments (author_id, team_id, body, created_at) values (%s, %s, %s || ' 1', now())"
     " returning id, body, team_id"
 )
-UPDATE_COMMENT = "update comments set body = %s || ' ' || split_part(body, ' ', 2)::int + 1 where id = %s returning id, body, team_id"
+UPDATE_COMMENT = (
+    "update comments set body = %s || ' ' || split_part(body, ' ', 2)::int + 1"
+    " where id = %s returning id, body, team_id"
+)
 DELETE_COMMENT = "delete from comments where id = %s returning id, body, team_id"
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 
@@ -58,6 +58,11 @@ def event_from(fields: dict[str, str]) -> Event:
     return Event(at, number, kind, change["action"], table, record["id"], token, version)
 
 
+def open_history(path: str) -> TextIO:
+    """Open a file of events: each line is in it at once, so that nothing is missing when the process is ended."""
+    return Path(path).open("a", buffering=1)
+
+
 class Client:
     """One account's stream, over however many connections."""
 
@@ -73,13 +78,17 @@ class Client:
     async def run(self, http: httpx.AsyncClient) -> None:
         """Stream until the markers have come."""
         await asyncio.sleep(self._stream["begins_after"])
-        with Path(self._stream["history"]).open("a", buffering=1) as history:
+        with open_history(self._stream["history"]) as history:
+            comes_by_itself = True
             while not self._has_markers():
-                pause = RETRY_SECONDS
+                if comes_by_itself:
+                    history.write(Event(time.monotonic(), 0, "connecting").to_line())
+                pause, comes_by_itself = RETRY_SECONDS, False
                 try:
                     async with asyncio.timeout(self._stay()):
                         await self._connect(http, history)
                 except TimeoutError:
+                    comes_by_itself = True
                     pause = LONG_ABSENCE_SECONDS if self._chance.random() < 0.1 else AWAY_SECONDS
                 except httpx.HTTPError:
                     pass  # refused, reset, or silent for too long: another try, perhaps elsewhere
@@ -89,7 +98,7 @@ class Client:
     def _stay(self) -> float | None:
         return None if self._stream.get("stays") else self._chance.expovariate(1 / STAYS_SECONDS) + 0.5
 
-    async def _connect(self, http: httpx.AsyncClient, history: Any) -> None:
+    async def _connect(self, http: httpx.AsyncClient, history: TextIO) -> None:
         address = self._chance.choice(self._config["addresses"])
         if not self._token:
             await self._log_in(http, address)
@@ -113,7 +122,7 @@ class Client:
         answer = await http.post(f"{address}/api/auth/login", json=credentials)
         self._token = answer.raise_for_status().json()["token"]
 
-    def _take(self, event: Event, history: Any) -> None:
+    def _take(self, event: Event, history: TextIO) -> None:
         history.write(event.to_line())
         if event.kind == "expired":
             self._token = ""

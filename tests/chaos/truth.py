@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.chaos.history import ALL, TEAM, Transaction, Write
 
@@ -108,6 +109,6 @@ def _final_change(row: RowKey, writes: list[Write], transaction: Transaction) ->
 
 
 def _require_distinct_versions(row: RowKey, changes: list[Change]) -> None:
-    for earlier, later in zip(changes, changes[1:], strict=False):
+    for earlier, later in pairwise(changes):
         if earlier.version == later.version:
             raise ContradictoryHistory(f"{row} has version {later.version} twice: {earlier.token} and {later.token}")

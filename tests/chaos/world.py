@@ -48,7 +48,7 @@ class World:
         self.options = options
         self.chance = chance
         self.children: dict[str, Child] = {}
-        self.ports = dict(zip(PORT_NAMES, free_ports(chance, len(PORT_NAMES)), strict=True))
+        self.ports = dict(zip(PORT_NAMES, free_ports(len(PORT_NAMES)), strict=True))
         self.addresses = [f"http://127.0.0.1:{self.ports[name]}" for name in WEB]
         self._postgres: ExitStack = ExitStack()
         self._server: Postgres | None = None
@@ -101,9 +101,10 @@ class World:
         """Start a process of the product, as it is or with a flaw."""
         if self.options.flaw:
             arguments = ("-m", "tests.chaos.flawed", self.options.flaw, *arguments)
-        self.start_python(name, *arguments, env=self._environment(name))
+        self.start_python(name, *arguments, env=self.environment(name))
 
-    def _environment(self, name: str) -> dict[str, str]:
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the environment of a process of the product."""
         database, redis = ROUTES[name]
         return {
             "DATABASE_URL": self.database_url(database),
@@ -174,7 +175,7 @@ ROUTES = {
 PORT_NAMES = ("postgres", "redis", *WEB, *PROXIES)
 
 
-def free_ports(chance: random.Random, count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return free ports."""
     found: list[int] = []
     while len(found) < count:
@@ -193,7 +194,7 @@ def running(folder: Path, options: Options, chance: random.Random) -> Iterator[W
         world.start_redis()
         world.start_proxies()
         for command in ("migrate", "seed"):
-            child = world.start_python("manage", str(MANAGE), command, env=world._environment("manage"))
+            child = world.start_python("manage", str(MANAGE), command, env=world.environment("manage"))
             if child.process.wait(120) != 0:
                 raise ServerError(f"manage.py {command} failed.{child.log_tail()}")
         for name in RELAYS:

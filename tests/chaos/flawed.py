@@ -1,0 +1,99 @@
+"""The product with a flaw, to see whether the checker finds it: ``python -m tests.chaos.flawed FLAW COMMAND ...``.
+
+COMMAND is ``-m uvicorn ...`` or ``.../manage.py runrealtime``; each flaw takes away one of the things that the promise
+rests on. Only here is anything of the product's inside touched.
+"""
+
+import os
+import runpy
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from unittest.mock import patch
+
+import django
+import psycopg
+
+NAIVE_TABLE = "create table if not exists chaos_naive (position bigint primary key, id bigint not null)"
+NAIVE_NEXT = """
+with numbered as (
+    insert into chaos_naive (position, id)
+    select (select coalesce(max(position), 0) from chaos_naive) + row_number() over (order by id), id
+      from ayb_realtime.change
+     where id > (select coalesce(max(id), 0) from chaos_naive)
+    returning position, id
+)
+select position, xid::text::bigint, relation::bigint, action, record::text
+  from numbered join ayb_realtime.change using (id) order by position
+"""
+NAIVE_READ = """
+select position, xid::text::bigint, relation::bigint, action, record::text
+  from chaos_naive join ayb_realtime.change using (id)
+ where position > %s and position <= %s order by position
+"""
+
+
+def unfiltered() -> None:
+    """Ask nobody who may see a row."""
+    from ayb_realtime import visibility
+
+    async def check(_: Any, __: Any, rows: Mapping[int, Any], identities: Sequence[Any], **___: Any) -> Any:
+        return {identity: dict.fromkeys(rows) for identity in identities}
+
+    patch.object(visibility, "check", check).start()
+
+
+def unrepaired() -> None:
+    """Take only what comes through the Channels layer."""
+    from ayb_realtime.feed import Feed
+
+    async def skip(self: Any) -> None:
+        while not self._waiting:
+            self._next_position = self.head + 1
+            self._news.clear()
+            await self._news.wait()
+
+    patch.object(Feed, "_repair", skip).start()
+
+
+def naive() -> None:
+    """Number whatever has a larger id than the last: a transaction that began earlier and ends later is passed over."""
+    from ayb_realtime import log
+    from ayb_realtime.changes import Change
+
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(1)")
+        connection.execute(NAIVE_TABLE)
+
+    async def next_batch(connection: Any) -> list[Change]:
+        return [Change(*row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
+
+    async def read(connection: Any, *, after: int, upto: int) -> list[Change]:
+        return [Change(*row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]
+
+    async def bounds(connection: Any) -> tuple[int, int]:
+        cursor = await connection.execute("select coalesce(max(position), 0) from chaos_naive")
+        return 0, (await cursor.fetchone())[0]
+
+    patch.multiple(log, next_batch=next_batch, read=read, bounds=bounds).start()
+
+
+FLAWS: dict[str, Callable[[], None]] = {"unfiltered": unfiltered, "unrepaired": unrepaired, "naive": naive}
+
+
+def main() -> None:
+    """Break the product, and run it."""
+    _, flaw, *command = sys.argv
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
+    django.setup()
+    FLAWS[flaw]()
+    if command[0] == "-m":
+        sys.argv = command[1:]
+        runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = command
+        runpy.run_path(command[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
