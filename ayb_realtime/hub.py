@@ -44,6 +44,7 @@ class Hub:
         self._layer = layer
         self._feed = Feed(pool)
         self._replay = Replay(pool)
+        self._known_relations: set[int] = set()
         # Held while a run is delivered, and by whoever joins between two deliveries.
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -148,9 +149,21 @@ class Hub:
             # Nobody joins while the turn is held.
             subscribers = list(self.subscribers)
             async with self._pool.connection() as connection:
+                if not self._known_relations.issuperset(change.relation for change in run):
+                    self._follow(await tables.streamed(connection), run)
                 prepared = await delivery.prepare(connection, run, delivery.audience(subscribers))
             prepared.give(subscribers, run[-1].position)
             self._moved_to(run[-1].position)
+
+    def _follow(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:
+        """Look whether a table that somebody subscribes to was dropped and made again: it has a new oid then."""
+        now = {(table.schema, table.name): table for table in streamed}
+        self._known_relations = {table.relation for table in streamed} | {change.relation for change in run}
+        for subscriber in [*self.subscribers, *self._replay.subscribers]:
+            followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]
+            if subscriber.relations != {table.relation for table in followed}:
+                subscriber.follow(followed)
+                subscriber.reset("table made anew", subscriber.position)
 
     async def _reset(self, reason: str) -> None:
         """Go on at the feed's head; what was in between is not to be had."""

@@ -123,6 +123,8 @@ class Relay:
             logger.warning(
                 "this is another cluster, or timeline, than before: the log begins anew, clients fetch again"
             )
+        # The leader before may have ended while it was awake.
+        await log.fall_asleep(writer)
         self._head = await log.head(writer)
         self._group = await log.group(writer)
         names = [table.name for table in await tables.streamed(writer)]

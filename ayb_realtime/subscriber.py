@@ -34,8 +34,7 @@ class Subscriber:
     ) -> None:
         self.client_id = uuid4().hex
         self.identity = identity
-        self.tables = tuple(tables)
-        self.relations = frozenset(table.relation for table in self.tables)
+        self.follow(tables)
         self.position = 0
         self._buffer_bytes = buffer_bytes
         self._heartbeat_seconds = heartbeat_seconds
@@ -47,6 +46,11 @@ class Subscriber:
         self.on_drained: Callable[[], None] | None = None
         self.ended = False
         self.read_at = time.monotonic()
+
+    def follow(self, tables: Iterable[Table]) -> None:
+        """Subscribe to these tables, and to no others."""
+        self.tables = tuple(tables)
+        self.relations = frozenset(table.relation for table in self.tables)
 
     def push(self, chunk: bytes) -> None:
         """Put whole events into the buffer; where it is full, end the stream."""

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import feed, log
-from ayb_realtime.changes import Batch
+from ayb_realtime import database, feed, log
+from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
 from ayb_realtime.hub import Hub, get_hub
 from ayb_realtime.subscriber import Subscriber
@@ -381,6 +381,107 @@ async def test_closing_the_hub_ends_streams_that_are_behind_too(
         behind = await subscribed(the_hub, person(1), "notes", after=begin)
         await the_hub.close()
     assert behind.ended
+
+
+async def test_log_that_begins_anew_tells_every_stream_to_fetch_again(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        stream = await open_stream(the_hub, person(1), "notes")
+        insert(owner, "notes", 1)
+        assert await next_ids(stream, 1) == [1]
+    owner.execute("update ayb_realtime.epoch set timeline = 'another'")
+    async with relaying(memory_layer):
+        insert(owner, "notes", 2)
+        reset = await stream.next()
+        assert (reset.event, reset.json()["tables"]) == ("reset", ["notes"])
+        insert(owner, "notes", 3)
+        while (change := await stream.next_change())["record"]["id"] != 3:
+            assert change["record"]["id"] == 2
+        with pytest.raises(PositionUnavailable):
+            await open_stream(the_hub, person(1), "notes", after=begin)
+
+
+async def test_log_whose_positions_go_back_tells_every_stream_to_fetch_again(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        await caught_up(the_hub, owner)
+        stream = await open_stream(the_hub, person(1), "notes")
+        insert(owner, "notes", *range(1, 100))
+        assert await next_ids(stream, 99) == list(range(1, 100))
+    # As if the schema had been dropped and made again while the hub was there.
+    owner.execute("truncate ayb_realtime.change, ayb_realtime.batch")
+    owner.execute("insert into ayb_realtime.batch values (0, 1, 0, '3:3:')")
+    async with relaying(memory_layer):
+        reset = await stream.next()
+        assert (reset.event, reset.json()["reason"]) == ("reset", "the log has begun anew")
+        insert(owner, "notes", 100)
+        assert await next_ids(stream, 1) == [100]
+
+
+async def test_position_that_was_pruned_cannot_be_resumed_after(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        async with await database.connect("default") as connection:
+            for row_id in range(1, 10):
+                insert(owner, "notes", row_id)
+                await log_head(the_hub, begin + row_id)
+                assert await log.prune(connection, keep_hours=0)
+        with pytest.raises(PositionUnavailable, match="no longer holds"):
+            await open_stream(the_hub, person(1), "notes", after=begin)
+
+
+async def test_table_that_is_made_again_is_followed_after_a_reset(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("drop table notes")
+        make_table("notes", "id int primary key, body text")
+        owner.execute("insert into notes values (1, 'x')")
+        reset = await stream.next()
+        assert (reset.event, reset.json()) == ("reset", {"reason": "table made anew", "tables": ["notes"]})
+        insert(owner, "notes", 2)
+        while (await stream.next_change())["record"]["id"] != 2:
+            pass
+
+
+async def test_streams_that_resume_together_share_the_reading(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        owner.execute("insert into notes select generate_series(1, 3000)")
+        follower = await open_stream(the_hub, person(0), "notes")
+        insert(owner, "notes", 3001)
+        while (await follower.next_change())["record"]["id"] != 3001:
+            pass
+        reads: list[int] = []
+        read = log.read
+
+        async def counted(connection: Any, *, after: int, upto: int) -> list[Change]:
+            reads.append(after)
+            return await read(connection, after=after, upto=upto)
+
+        monkeypatch.setattr(log, "read", counted)
+        streams = [await open_stream(the_hub, person(n), "notes", after=begin) for n in range(50)]
+        ids = await asyncio.gather(*(next_ids(stream, 3001) for stream in streams))
+    assert ids == [list(range(1, 3002))] * 50
+    # Seven runs of 500, and again for those who were not yet there or had not yet read.
+    assert len(reads) < 50
 
 
 async def test_lost_database_connections_are_replaced_and_nothing_is_lost(

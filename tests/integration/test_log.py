@@ -58,10 +58,14 @@ async def assert_same_when_read(relay: Connection, batches: list[list[Change]], 
         assert await log.read(relay, after=change.position - 1, upto=change.position) == [change]
 
 
-async def test_head_of_a_log_that_is_not_there_yet_is_zero(relay: Connection) -> None:
+async def test_head_of_an_epoch_without_changes_is_before_its_first_position(relay: Connection) -> None:
     async with relay.transaction(force_rollback=True):
-        await relay.execute("delete from ayb_realtime.batch where id > 0")
-        assert await log.head(relay) == 0
+        await relay.execute("truncate ayb_realtime.batch, ayb_realtime.epoch")
+        assert await log.ensure_epoch(relay)
+        assert await log.bounds(relay) == (0, 0)
+        await relay.execute("update ayb_realtime.epoch set system_identifier = 0")
+        assert await log.ensure_epoch(relay)
+        assert await log.bounds(relay) == (1 << 40, 1 << 40)
 
 
 async def test_nothing_new_makes_no_batch(relay: Connection) -> None:
@@ -272,6 +276,43 @@ async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Writer, re
         await relay.execute("delete from ayb_realtime.change where id = (select max(id) from ayb_realtime.change)")
         with pytest.raises(PositionUnavailable):
             await log.read(relay, after=start, upto=start + 3)
+
+
+async def test_log_is_a_ring_that_forgets_the_oldest_part_and_says_so(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    for n in range(12):
+        owner.execute("insert into notes values (%s, 0)", [n])
+        await log.next_batch(relay)
+        assert await log.prune(relay, keep_hours=0)
+    oldest, head = await log.bounds(relay)
+    # The parts that were not emptied hold seven changes.
+    assert (oldest, head) == (start + 5, start + 12)
+    assert len(await log.read(relay, after=oldest, upto=head)) == 7
+    with pytest.raises(PositionUnavailable):
+        await log.read(relay, after=oldest - 1, upto=head)
+    assert not await log.prune(relay, keep_hours=1)
+
+
+async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Writer, relay: Connection) -> None:
+    await log.next_batch(relay)
+    owner.execute("insert into notes values (1, 0)")
+    moved = [await log.prune(relay, keep_hours=0) for _ in range(9)]
+    assert moved == [True] * 7 + [False] * 2
+    assert len(await log.next_batch(relay)) == 1
+    assert await log.prune(relay, keep_hours=0)
+
+
+async def test_part_that_a_transaction_still_writes_to_is_kept_and_nobody_waits(
+    owner: Writer, relay: Connection, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as writing:
+        writing.execute("insert into notes values (1, 0)")
+        for _ in range(7):
+            assert await log.prune(relay, keep_hours=0)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await log.prune(relay, keep_hours=0)
+        owner.execute("insert into notes values (2, 0)")
+    assert len(await log.next_batch(relay)) == 2
 
 
 WRITERS = 6

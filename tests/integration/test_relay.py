@@ -16,7 +16,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_
 from ayb_realtime import database, leadership, log
 from ayb_realtime import relay as relay_module
 from ayb_realtime.changes import Batch
-from ayb_realtime.exceptions import NotificationsUnheard
+from ayb_realtime.exceptions import NotificationsUnheard, PositionUnavailable
 from ayb_realtime.relay import Relay
 from example_project.embedded import free_port
 from tests.integration.conftest import LAYERS, relaying
@@ -166,6 +166,84 @@ async def test_commit_wakes_a_sleeping_relay(
         for n in (1, 2, 3):
             owner.execute("insert into notes values (%s, 'x')", [n])
             assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
+async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_again(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    hub = await receiver(memory_layer)
+    with psycopg.connect(database_url, autocommit=True) as other, psycopg.connect(database_url) as late:
+        other.execute("listen ayb_realtime")
+        async with relaying(memory_layer):
+            await asyncio.to_thread(
+                write_until, other, "is awake", "select last_value > 0 from ayb_realtime.awake_until"
+            )
+            for _ in other.notifies(timeout=0):
+                pass
+            # This one is told not to notify, and commits only when the relay is about to sleep.
+            late.execute("insert into notes values (0, 'late')")
+            row = other.execute("select count(*) from notes").fetchone()
+            await until(other, "select last_value = 0 from ayb_realtime.awake_until")
+            late.commit()
+            assert not list(other.notifies(timeout=0))
+            records = await hub.records((row or (0,))[0] + 1)
+            assert records[-1] == '{"id":0,"body":"late"}'
+            # And from now on they notify again.
+            for n in (-1, -2, -3):
+                owner.execute("insert into notes values (%s, 'x')", [n])
+                assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
+def write_until(connection: Writer, body: str, condition: str) -> None:
+    """Insert rows, each in a transaction of its own, until a condition holds."""
+    n = 0
+    while connection.execute(condition.encode()).fetchone() != (True,):
+        n += 1
+        connection.execute("insert into notes values (%s, %s)", [n, body])
+
+
+async def until(connection: Writer, condition: str) -> None:
+    """Wait until a condition holds in the database."""
+    async with asyncio.timeout(30):
+        while (await asyncio.to_thread(connection.execute, condition.encode())).fetchone() != (True,):
+            pass
+
+
+async def test_stopped_leader_is_replaced_and_fenced(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leadership, "GONE_SECONDS", 0.3)
+    hub = await receiver(memory_layer)
+    connect = Connector()
+    async with relaying(memory_layer, connect) as stopped:
+        # A process that is stopped keeps its connections, but does not say that it is there.
+        monkeypatch.setattr(leadership, "be_seen", lambda connection: asyncio.Event().wait())
+        await asyncio.to_thread(connect.terminate, owner, KEEPER)
+        await logs.until("relay leads", 2)
+        async with standing_by(memory_layer, Connector(), logs) as standby:
+            await leads(standby)
+            owner.execute("insert into notes values (1, 'x')")
+            assert await hub.records(1) == ['{"id":1,"body":"x"}']
+            assert stopped is not standby
+
+
+async def test_new_epoch_begins_on_another_cluster_far_above_the_old_one(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+) -> None:
+    async with await database.connect("default") as connection:
+        before = await log.head(connection)
+        owner.execute("insert into notes values (1, 'x')")
+        await log.next_batch(connection)
+        owner.execute("update ayb_realtime.epoch set system_identifier = 0")
+        async with relaying(memory_layer):
+            oldest, head = await log.bounds(connection)
+            assert oldest == head > before
+            assert head % (1 << 40) == 0
+            assert logs.count("the log begins anew") == 1
+            with pytest.raises(PositionUnavailable):
+                await log.read(connection, after=before, upto=before + 1)
+        assert await log.ensure_epoch(connection) is False
 
 
 async def test_change_of_which_no_word_came_is_found_at_the_next_look(

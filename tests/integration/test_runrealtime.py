@@ -1,5 +1,6 @@
 """``manage.py runrealtime``: whatever keeps it from working is said in a sentence."""
 
+import asyncio
 import os
 import re
 import socket
@@ -18,6 +19,7 @@ from django.db import connections
 from ayb_realtime.management.commands.runrealtime import _host_and_port
 from example_project.embedded import Child, free_port
 from tests.example import MANAGE, Example
+from tests.integration.conftest import relaying
 
 
 @pytest.fixture
@@ -46,6 +48,21 @@ def refusal(*arguments: str) -> str:
     with pytest.raises(CommandError) as error:
         call_command("runrealtime", *arguments)
     return str(error.value)
+
+
+async def test_check_says_who_leads_and_fails_where_nobody_does(
+    database_url: str, memory_layer: BaseChannelLayer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = await asyncio.to_thread(refusal, "--check")
+    assert re.fullmatch(
+        r"No relay leads: position \d+, \d+ changes wait to be numbered. Start one: manage.py runrealtime", message
+    )
+    async with relaying(memory_layer):
+        await asyncio.to_thread(call_command, "runrealtime", "--check")
+    said = (
+        r"A relay leads, seen \d\.\d s ago by Postgres as process \d+: position \d+, \d+ changes wait to be numbered\n"
+    )
+    assert re.fullmatch(said, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("alias", ["default", "realtime"])

@@ -13,7 +13,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from ayb_realtime import database
+from ayb_realtime import database, leadership
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
 from ayb_realtime.relay import Relay
@@ -50,13 +50,21 @@ class Command(BaseCommand):
             "--database",
             help="alias in DATABASES of a direct connection, where a pooler in transaction mode is in the way",
         )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="say in one line how the relay is doing, and fail if none leads: for a container's health check",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check the layer, then relay."""
         _log_to_console()
         alias = _postgres_alias(options["database"] or conf.database)
-        relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias))
         try:
+            if options["check"]:
+                self.stdout.write(asyncio.run(_check(alias)))
+                return
+            relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias))
             if options["serve"]:
                 self._serve(options["serve"], relay)
             else:
@@ -116,6 +124,15 @@ def _host_and_port(address: str) -> tuple[str, int]:
     if not port.isdecimal() or int(port) > 65535:
         raise CommandError(f"--serve takes [HOST:]PORT, such as 127.0.0.1:8000, not {address!r}")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+async def _check(alias: str) -> str:
+    async with await database.connect(alias) as connection:
+        leader, unseen_seconds, head, waiting = await leadership.status(connection)
+    log = f"position {head}, {waiting} changes wait to be numbered"
+    if leader is None or unseen_seconds > leadership.GONE_SECONDS:
+        raise CommandError(f"No relay leads: {log}. Start one: manage.py runrealtime")
+    return f"A relay leads, seen {unseen_seconds:.1f} s ago by Postgres as process {leader}: {log}"
 
 
 async def _until_signalled(relay: Relay) -> None:
