@@ -1,6 +1,7 @@
 """The hub: what a stream gets, through each layer, without one, and after a resume."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -484,6 +485,38 @@ async def test_streams_that_resume_together_share_the_reading(
     assert len(reads) < 50
 
 
+async def test_hundred_thousand_rows_of_one_statement_all_arrive_in_order(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        subscriber = await subscribed(the_hub, person(1), "notes")
+        owner.execute("insert into notes select generate_series(1, 100000)")
+        received = b""
+        async with asyncio.timeout(120):
+            while not received.endswith(b'{"id":100000}}\n\n'):
+                received += await anext(subscriber)
+    ids = [int(number) for number in re.findall(rb'"record":\{"id":(\d+)\}', received)]
+    assert ids == list(range(1, 100_001))
+
+
+async def test_two_phase_commit_of_a_quiet_table_arrives_once_it_commits(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key", enable=False)
+    owner.execute("select ayb_realtime.enable_v1('notes', false)")
+    name = uuid4().hex
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("begin")
+        insert(owner, "notes", 1)
+        owner.execute(f"prepare transaction '{name}'".encode())
+        insert(owner, "notes", 2)
+        assert await next_ids(stream, 1) == [2]
+        owner.execute(f"commit prepared '{name}'".encode())
+        assert await next_ids(stream, 1) == [1]
+
+
 async def test_lost_database_connections_are_replaced_and_nothing_is_lost(
     memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
 ) -> None:
@@ -531,6 +564,7 @@ async def test_write_of_every_kind_arrives_and_a_rolled_back_one_never_does(
     make_table("notes", "id int primary key, team int references squads on delete cascade")
     owner.execute("insert into squads values (1)")
     async with relaying(memory_layer):
+        await caught_up(the_hub, owner)
         stream = await open_stream(the_hub, person(uuid4()), "notes", "posts")
 
         psql = [str(bundled_binaries() / "psql"), database_url, "--no-psqlrc", "--quiet", "--command"]
