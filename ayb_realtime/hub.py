@@ -1,4 +1,4 @@
-"""The hub: one for each process and event loop. It gives every open stream what it may see, in position order.
+"""The hub of a process. It gives every open stream what it may see, in position order.
 
 A position is delivered to every subscriber before the next one is, and to each exactly once.
 """
@@ -8,12 +8,11 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
 
-from channels.layers import BaseChannelLayer, get_channel_layer
+from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import database, delivery, log, tables, visibility
+from ayb_realtime import delivery, log, tables, visibility
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
@@ -187,21 +186,27 @@ class Hub:
             await self._replay.news.wait()
             self._replay.news.clear()
             try:
-                while far := [s for s in self._replay.ready() if self.position - s.position > LAST_CHANGES]:
-                    await self._replay.advance(far, self.position)
-                await self._let_in()
+                while await self._replay_round():
+                    pass
             except Exception:
                 logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._replay.news.set()
 
-    async def _let_in(self) -> None:
-        async with self._turn:
-            # One run, however large its rows are; who has not arrived then tries again.
-            if behind := [s for s in self._replay.ready() if s.position < self.position]:
-                await self._replay.advance(behind, self.position)
-                self._replay.news.set()
-            self.subscribers.update(self._replay.take_arrived(self.position))
+    async def _replay_round(self) -> bool:
+        """Take those that are far behind one run further, and let in the others; return whether there were any."""
+        ready = self._replay.ready()
+        far = [subscriber for subscriber in ready if subscriber.position < self.position - LAST_CHANGES]
+        near = [s for s in ready if self.position - LAST_CHANGES <= s.position <= self.position]
+        if far:
+            await self._replay.advance(far, self.position)
+        if near:
+            async with self._turn:
+                # One run, however large its rows are; who has not arrived then has another round.
+                if behind := [s for s in self._replay.ready() if s.position < self.position and s in near]:
+                    await self._replay.advance(behind, self.position)
+                self.subscribers.update(self._replay.take_arrived(self.position))
+        return bool(far or near)
 
     async def _sweep(self) -> NoReturn:
         """Let go of clients that are gone without a word."""
@@ -223,32 +228,3 @@ class Hub:
             logger.error("a part of the hub has failed; every stream ends", exc_info=task.exception())
             for subscriber in [*self.subscribers, *self._replay.subscribers]:
                 self.leave(subscriber)
-
-
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[Hub]"] = WeakKeyDictionary()
-
-
-async def get_hub() -> Hub:
-    """Return the hub of this event loop; the first call makes it. Raises psycopg.Error or PoolTimeout."""
-    loop = asyncio.get_running_loop()
-    if loop not in _hubs:
-        _hubs[loop] = loop.create_task(_make_hub())
-    making = _hubs[loop]
-    try:
-        return await asyncio.shield(making)
-    except Exception:
-        if _hubs.get(loop) is making:
-            del _hubs[loop]
-        raise
-
-
-async def close_hub() -> None:
-    """Close the hub of this event loop, if there is one: every stream ends."""
-    if task := _hubs.pop(asyncio.get_running_loop(), None):
-        await (await task).close()
-
-
-async def _make_hub() -> Hub:
-    hub = Hub(get_channel_layer(conf.channel_layer), database.pool())
-    await hub.start()
-    return hub

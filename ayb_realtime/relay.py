@@ -30,6 +30,8 @@ HEARTBEAT_SECONDS = 0.5
 # How often the listening connection is tried, and how long an answer may take.
 PROBE_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
+# A layer that does not take a message in time holds the numbering up no longer.
+PUBLISH_SECONDS = 1.0
 # While awake: how often the log is looked at, how long without a change until asleep, how far ahead writers are told.
 LOOK_SECONDS = 0.005
 IDLE_SECONDS = 0.2
@@ -195,7 +197,7 @@ class Relay:
     async def _publish(self, batch: Batch) -> None:
         """Tell the hubs. A layer that fails costs them time and nothing else: they read the log."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(PUBLISH_SECONDS):
                 await self._layer.group_send(self._group, batch.to_message())
         except Exception as error:  # noqa: BLE001 - each layer raises errors of its own
             if not self._layer_fails:

@@ -19,7 +19,8 @@ from ayb_realtime import sse
 from ayb_realtime.conf import conf
 from ayb_realtime.events import connected_event, reset_event
 from ayb_realtime.exceptions import PositionUnavailable, RoleNotGranted, Unauthenticated, UnknownTable
-from ayb_realtime.hub import Hub, get_hub
+from ayb_realtime.hub import Hub
+from ayb_realtime.hubs import get_hub
 from ayb_realtime.identity import Authenticated, authenticate
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table

@@ -15,8 +15,9 @@ from channels.layers import BaseChannelLayer, get_channel_layer
 from django.db import connections
 from httpx_sse import EventSource, ServerSentEvent
 
-from ayb_realtime import database, hub
-from ayb_realtime.hub import Hub, get_hub
+from ayb_realtime import database
+from ayb_realtime.hub import Hub
+from ayb_realtime.hubs import close_hub, get_hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.relay import Relay
 from ayb_realtime.subscriber import Subscriber
@@ -112,7 +113,7 @@ async def relaying(layer: BaseChannelLayer, connect: Callable[[], Any] | None = 
 async def the_hub(database_url: str) -> AsyncIterator[Hub]:
     """The hub of this test's event loop; closed afterwards, also where the test made it by itself."""
     yield await get_hub()
-    await hub.close_hub()
+    await close_hub()
     # Those of Django's asynchronous ORM.
     await sync_to_async(connections.close_all)()
 

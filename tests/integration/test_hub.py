@@ -14,7 +14,8 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from ayb_realtime import database, feed, log
 from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
-from ayb_realtime.hub import Hub, get_hub
+from ayb_realtime.hub import Hub
+from ayb_realtime.hubs import get_hub
 from ayb_realtime.subscriber import Subscriber
 from example_project.blog.models import Post, User
 from example_project.embedded.postgres import bundled_binaries
