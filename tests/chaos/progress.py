@@ -1,0 +1,51 @@
+"""How far a stream had got, and when, as far as it can be proved from outside. Pure."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from tests.chaos.history import Event
+from tests.chaos.truth import Change, RowKey, Truth
+
+
+class Progress:
+    """How far a stream had got at which moment, by the events that it had received."""
+
+    def __init__(self, truth: Truth, events: Sequence[Event]) -> None:
+        times: dict[str, list[float]] = {}
+        for event in events:
+            times.setdefault(event.kind, []).append(event.at)
+        # Infinite if it never was.
+        self._began = min(times.get("connected", [math.inf]))
+        # Of its client, for the first time or back from having left by itself.
+        self._came = times.get("connecting", [])
+        self._resets = times.get("reset", [])
+        self._arrivals: list[float] = []
+        # By then the stream was past everything that had finished committing before this.
+        self._marks: list[float] = [-math.inf]
+        count: dict[RowKey, int] = {}
+        for event in (event for event in events if event.kind == "change"):
+            row = (event.table, event.pk)
+            place = count[row] = count.get(row, -1) + 1
+            known = truth.rows.get(row, ())
+            # The event may stand for a later change of the row, but never for an earlier one than this.
+            mark = known[place].started if place < len(known) else -math.inf
+            self._arrivals.append(event.at)
+            self._marks.append(max(self._marks[-1], mark))
+
+    def passed(self, change: Change, until: float) -> bool:
+        """Tell whether the stream should have had the change by then; infinity: by its end.
+
+        What was committed before the stream began, or while a reset was on its way, nobody can say.
+        """
+        if change.started <= self._began:
+            return False
+        until = min([until, *(at for at in self._resets if at > change.started)])
+        if math.isinf(until):
+            return until > 0
+        return self._marks[bisect_left(self._arrivals, until)] > change.finished
+
+    def delay(self, change: Change, event: Event) -> float:
+        """Return how many seconds after the commit the event arrived; while its client is away, they do not count."""
+        came = self._came[: bisect_left(self._came, event.at)][-1:]
+        return max(0.0, event.at - max([change.finished if math.isfinite(change.finished) else event.at, *came]))
