@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from example_project.embedded import ServerError
+from tests.chaos import clock
 from tests.chaos.checker import KINDS
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import CLOCK_STEPPED, FAULTS
 from tests.chaos.report import Report
 from tests.chaos.run import Outcome, Run
 from tests.chaos.world import Options
@@ -48,11 +49,16 @@ def main() -> int:
 def _run(layer: str, arguments: argparse.Namespace) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"ayb-chaos-{layer}-"))
     folder.chmod(0o755)  # PostgreSQL may run as another user
-    options = Options(layer, arguments.flaw, arguments.postgres, arguments.redis)
+    faults = arguments.faults
+    clocks = CLOCK_STEPPED in faults and clock.library() is not None
+    if CLOCK_STEPPED in faults and not clocks:
+        faults = tuple(name for name in faults if name != CLOCK_STEPPED)
+        _say(f"Left out: {CLOCK_STEPPED}, because {clock.NOT_INSTALLED}.")
+    options = Options(layer, arguments.flaw, clocks, arguments.postgres, arguments.redis)
     began = time.monotonic()
     try:
         seconds = arguments.minutes * 60 / len(arguments.layers)
-        return Run(folder, options, arguments.seed, _say).run(arguments.faults, seconds, per_second=arguments.rate)
+        return Run(folder, options, arguments.seed, _say).run(faults, seconds, per_second=arguments.rate)
     finally:
         _say(f"{time.monotonic() - began:6.1f} s  done")
         if arguments.keep:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import psycopg
 
+from tests.chaos import clock
 from tests.chaos.world import RELAYS, WEB, World
 
 Fault = Callable[[World], None]
@@ -14,6 +15,10 @@ Fault = Callable[[World], None]
 DOWN_SECONDS = 1.0
 OUTAGE_SECONDS = 3.0
 STOPPED_SECONDS = 5.0
+LONG_SECONDS = 10.0
+CLOCK_SECONDS = 30 * 60
+
+CLOCK_STEPPED = "clock stepped by half an hour, and back"
 
 # Which connection holds a relay's leadership: an advisory lock.
 LEADER = """
@@ -91,6 +96,13 @@ def restart_postgres_immediate(world: World) -> None:
     world.start_postgres()
 
 
+def lose_postgres(world: World) -> None:
+    """Leave PostgreSQL stopped for long."""
+    world.stop_postgres(immediate=False)
+    time.sleep(LONG_SECONDS)
+    world.start_postgres()
+
+
 def cut_web_from_redis(world: World) -> None:
     """Let nothing through between the web processes and Redis for a while."""
     _cut(world, "web-redis")
@@ -113,6 +125,14 @@ def _cut(world: World, proxy: str) -> None:
     world.signal(proxy, world.chance.choice((signal.SIGUSR2, signal.SIGHUP)))
 
 
+def step_clock(world: World) -> None:
+    """Set the wall clock of the leading relay, a web process or PostgreSQL half an hour wrong, and right again."""
+    name = world.chance.choice((leader(world), world.chance.choice(WEB), "postgres"))
+    clock.step(world.clock(name), world.chance.choice((-1, 1)) * CLOCK_SECONDS)
+    time.sleep(OUTAGE_SECONDS)
+    clock.step(world.clock(name), 0)
+
+
 FAULTS: dict[str, Fault] = {
     "relay killed": kill_relay,
     "relay stopped, wakes as a second leader": stop_relay,
@@ -125,4 +145,6 @@ FAULTS: dict[str, Fault] = {
     "Redis killed": restart_redis,
     "Postgres restarted, fast": restart_postgres_fast,
     "Postgres restarted, immediate": restart_postgres_immediate,
+    "Postgres gone for ten seconds": lose_postgres,
+    CLOCK_STEPPED: step_clock,
 }

@@ -14,11 +14,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 
 from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
 from example_project.embedded.valkey import bundled_binary
+from tests.chaos import clock
 from tests.example import MANAGE, answers
 
 SETTINGS = {"fsync": "off", "max_connections": "200", "log_min_messages": "fatal"}
@@ -31,11 +33,13 @@ class Options:
 
     layer: ``pubsub`` or ``core``.
     flaw: of the flawed products in ``flawed.py``, to see whether the checker finds it; usually none.
+    clocks: whether clocks can be stepped; that takes libfaketime.
     binaries, redis: another PostgreSQL's folder of programs, another Redis's program.
     """
 
     layer: str = "pubsub"
     flaw: str = ""
+    clocks: bool = False
     binaries: Path | None = None
     redis: Path | None = None
 
@@ -68,7 +72,8 @@ class World:
             preferred_port=self.ports["postgres"],
             settings=SETTINGS,
         )
-        self._server = self._postgres.enter_context(running)
+        with patch.dict(os.environ, self._clock("postgres")):
+            self._server = self._postgres.enter_context(running)
 
     def stop_postgres(self, *, immediate: bool) -> None:
         """Stop PostgreSQL, fast; or immediately, so that it has to recover."""
@@ -111,9 +116,17 @@ class World:
             "REDIS_URL": f"redis://127.0.0.1:{self.ports[redis]}/0",
             "CHANNEL_LAYER": self.options.layer,
             "DEBUG": "",
+            **self._clock(name),
             # psycopg's library reads it: it tells whose a connection is.
             "PGAPPNAME": name,
         }
+
+    def _clock(self, name: str) -> dict[str, str]:
+        return clock.environment(self.clock(name)) if self.options.clocks else {}
+
+    def clock(self, name: str) -> Path:
+        """Return the file that says how wrong the process's clock is."""
+        return self.folder / f"{name}.clock"
 
     def start_python(self, name: str, *arguments: str, env: dict[str, str] | None = None) -> Child:
         """Start Python with these arguments."""
