@@ -178,7 +178,7 @@ async def test_role_that_may_not_be_set_gets_no_answer(owner: Owner, make_table:
 
 
 async def test_hub_whose_user_may_not_act_as_subscribers_says_what_to_run(database_url: str, owner: Owner) -> None:
-    owner.execute("create role bystander login password 'bystander' in role pg_read_all_data")
+    owner.execute("create role bystander login password 'bystander'")
     try:
         stranger = psycopg.conninfo.make_conninfo(database_url, user="bystander", password="bystander")
         async with await psycopg.AsyncConnection.connect(stranger) as connection:
