@@ -52,16 +52,19 @@ async def received(page: Page, count: int) -> list[tuple[str, Any]]:
 async def test_sdk_in_chromium_receives_what_its_user_may_see(example: Example, page: Page, sdk: str) -> None:
     await subscribe(page, example, COLLEAGUE, sdk)
     draft = example.add_post("a draft", published=False)
+    # Each write waits until the one before has arrived: a record is sent as it is when it is delivered.
     news = example.add_post("news", published=True)
+    expected: list[tuple[str, Any]] = [("create", "news")]
+    assert await received(page, 1) == expected
     example.write("update posts set title = 'newer' where id = %s", news)
+    expected.append(("update", "newer"))
+    assert await received(page, 2) == expected
     example.write("update posts set published = true where id = %s", draft)
+    expected.append(("update", "a draft"))
+    assert await received(page, 3) == expected
     example.write("delete from posts where id = %s", news)
-    assert await received(page, 4) == [
-        ("create", "news"),
-        ("update", "newer"),
-        ("update", "a draft"),
-        ("delete", {"id": news}),
-    ]
+    expected.append(("delete", {"id": news}))
+    assert await received(page, 4) == expected
 
 
 async def test_author_in_chromium_receives_their_own_draft(example: Example, page: Page, sdk: str) -> None:

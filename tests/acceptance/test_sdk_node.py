@@ -50,23 +50,27 @@ async def test_sdk_in_node_receives_what_its_user_may_see(example: Example, npm:
             await stack.enter_async_context(listening(npm, example.address, account.email))
             for account in (AUTHOR, COLLEAGUE, STRANGER)
         ]
-        draft = example.add_post("a draft", published=False)
-        news = example.add_post("news", published=True)
-        example.write("update posts set title = 'newer' where id = %s", news)
-        example.add_comment("for the team")
-        example.write("update posts set published = true where id = %s", draft)
-        example.write("delete from posts where id = %s", news)
+        everyone = (author, colleague, stranger)
 
-        public = [("create", "posts", "news"), ("update", "posts", "newer")]
-        ending = [("update", "posts", "a draft"), ("delete", "posts", {"id": news})]
-        comment = ("create", "comments", "for the team")
-        expected = {
-            author: [("create", "posts", "a draft"), *public, comment, *ending],
-            colleague: [*public, comment, *ending],
-            stranger: [*public, *ending],
-        }
-        for listener, events in expected.items():
-            assert [await listener.summary() for _ in events] == events
+        # Each write waits until the one before has arrived: a record is sent as it is when it is delivered.
+        draft = example.add_post("a draft", published=False)
+        await assert_next(("create", "posts", "a draft"), author)
+        news = example.add_post("news", published=True)
+        await assert_next(("create", "posts", "news"), *everyone)
+        example.write("update posts set title = 'newer' where id = %s", news)
+        await assert_next(("update", "posts", "newer"), *everyone)
+        example.add_comment("for the team")
+        await assert_next(("create", "comments", "for the team"), author, colleague)
+        example.write("update posts set published = true where id = %s", draft)
+        await assert_next(("update", "posts", "a draft"), *everyone)
+        example.write("delete from posts where id = %s", news)
+        await assert_next(("delete", "posts", {"id": news}), *everyone)
+
+
+async def assert_next(event: tuple[str, str, object], *listeners: Listener) -> None:
+    """Expect this event, and none before it, from each of these."""
+    for listener in listeners:
+        assert await listener.summary() == event
 
 
 async def test_sdk_receives_the_whole_row(example: Example, npm: Path) -> None:
