@@ -1,23 +1,21 @@
 """Changes and batches of them, and what they look like on the way through the Channels layer. Pure."""
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row's create, update or delete, or a table's truncate.
+    """What one transaction did to a row, create, update or delete, or its truncate of a table.
 
     position: dense, from 1.
-    xid: the transaction that made it.
     relation: the table's oid.
-    record: the row as JSON text, as it was logged; None for a truncate.
+    record: the row as JSON text, as the transaction left it, or found it before its delete; None for a truncate.
     """
 
     position: int
-    xid: int
     relation: int
     action: str
     record: str | None
@@ -25,10 +23,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the relay publishes: the newest position, and the changes up to it, as far as they fit.
+    """What the relay publishes: the newest position, and changes before it.
 
-    changes: without a gap between them, the last one at ``head``. Empty: "the head is here", a heartbeat, or changes
-    that are too large for the layer. The layer is a hint: whoever misses a position reads it from the log.
+    changes: without a gap between them. Those after the last of them, up to ``head``, are in the log alone: they are
+    many, or too large for the layer, which is a hint; whoever misses a position reads it from the log.
     """
 
     head: int
@@ -48,14 +46,14 @@ class Batch:
         return cls(head, tuple(Change(*fields) for fields in changes))
 
 
-def in_batches(changes: Sequence[Change], max_bytes: int) -> Iterator[Batch]:
-    """Cut changes into batches whose records together take at most ``max_bytes`` characters.
+def in_messages(batch: Batch, max_bytes: int) -> Iterator[Batch]:
+    """Cut a batch into such that hold at most ``max_bytes`` characters of records each.
 
-    A change that is larger than that alone becomes a batch without changes.
+    A change that is larger than that alone is left to the log.
     """
     taken: list[Change] = []
     size = 0
-    for change in changes:
+    for change in batch.changes:
         length = len(change.record or "")
         if taken and size + length > max_bytes:
             yield Batch(taken[-1].position, tuple(taken))
@@ -67,27 +65,5 @@ def in_batches(changes: Sequence[Change], max_bytes: int) -> Iterator[Batch]:
             size += length
     if taken:
         yield Batch(taken[-1].position, tuple(taken))
-
-
-def final_states(changes: Sequence[Change], key: Callable[[Change], Hashable]) -> list[Change]:
-    """Keep of each transaction the final state of each row: others never saw the states in between.
-
-    changes: creates, updates and deletes, in position order.
-    key: of the row that a change is about.
-    Returns changes in position order, each at the position of the last one that it stands for. A row that was created
-    and deleted again has none.
-    """
-    first: dict[tuple[int, int, Hashable], Change] = {}
-    last: dict[tuple[int, int, Hashable], Change] = {}
-    for change in changes:
-        row = (change.xid, change.relation, key(change))
-        first.setdefault(row, change)
-        last[row] = change
-    states = []
-    for row, change in last.items():
-        existed = first[row].action != "create"
-        exists = change.action != "delete"
-        if existed or exists:
-            action = ("update" if existed else "create") if exists else "delete"
-            states.append(replace(change, action=action))
-    return sorted(states, key=lambda change: change.position)
+    if not batch.changes or batch.changes[-1].position < batch.head:
+        yield Batch(batch.head)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from ayb_realtime import tables, visibility
-from ayb_realtime.changes import Change, final_states
+from ayb_realtime.changes import Change
 from ayb_realtime.events import change_event, reset_event
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
@@ -69,16 +69,13 @@ class Delivery:
         if truncates:
             self._add_reset(table, "table truncated", truncates[-1].position)
 
-        states = final_states(
-            [change for change in changes if change.position in rows],
-            key=lambda change: tuple(rows[change.position].columns[name] for name in table.key_columns),
-        )
+        told = [change for change in changes if change.position in rows]
         # By the protocol, deletes go to everyone: there is no row left to ask about.
-        deletes = [change for change in states if change.action == "delete"]
+        deletes = [change for change in told if change.action == "delete"]
         self._common.setdefault(table.relation, []).extend(
             (change.position, change_event(change, table, rows[change.position])) for change in deletes
         )
-        asked = {change.position: change for change in states if change.action != "delete"}
+        asked = {change.position: change for change in told if change.action != "delete"}
         if asked:
             seen = await visibility.check(connection, table, {at: rows[at] for at in asked}, identities, insist=insist)
             self.unanswered.update(identity for identity in identities if identity not in seen)

@@ -4,7 +4,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from ayb_realtime.changes import Change
+from ayb_realtime.changes import Batch, Change
 from ayb_realtime.database import sql
 from ayb_realtime.exceptions import PositionUnavailable
 
@@ -12,6 +12,9 @@ Connection = psycopg.AsyncConnection[Any]
 
 # How much is read at a time, as it is stored; a change that is larger comes alone.
 READ_BYTES = 1024 * 1024
+# How much of a new batch is handed out, as it is stored, and how many changes: the rest is for whoever reads the log.
+NEW_BYTES = 4 * 1024 * 1024
+NEW_CHANGES = 5000
 
 
 async def group(connection: Connection) -> str:
@@ -52,14 +55,15 @@ async def is_past(connection: Connection, fence: int) -> bool:
     return bool(await _value(connection, "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", fence))
 
 
-async def next_batch(connection: Connection) -> list[Change]:
-    """Number what has committed since the last batch, and return it, in position order; nothing new: an empty list.
+async def next_batch(connection: Connection) -> Batch | None:
+    """Number what has committed since the last batch, and return it, or the beginning of it; nothing new: None.
 
     connection: in autocommit mode.
     Raises psycopg.errors.UniqueViolation if another relay has just numbered: it is fenced, and must stop.
     """
-    rows = await (await connection.execute(sql("next_batch"))).fetchall()
-    return [Change(*row) for row in rows]
+    parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
+    rows = await (await connection.execute(sql("next_batch"), parameters)).fetchall()
+    return Batch(rows[0][-1], tuple(Change(*row[:-1]) for row in rows)) if rows else None
 
 
 async def read(connection: Connection, *, after: int, upto: int) -> list[Change]:

@@ -16,7 +16,7 @@ import psycopg
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime import leadership, log, tables
-from ayb_realtime.changes import Batch, in_batches
+from ayb_realtime.changes import Batch, in_messages
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
 
@@ -168,11 +168,13 @@ class Relay:
                 await self._publish(Batch(self._head))
 
     async def _publish_next(self, writer: Connection) -> bool:
-        changes = await log.next_batch(writer)
-        for batch in in_batches(changes, MESSAGE_CHARACTERS):
-            self._head = batch.head
-            await self._publish(batch)
-        return bool(changes)
+        numbered = await log.next_batch(writer)
+        if numbered is None:
+            return False
+        for message in in_messages(numbered, MESSAGE_CHARACTERS):
+            self._head = message.head
+            await self._publish(message)
+        return True
 
     async def _stay_awake(self, writer: Connection) -> None:
         """Look at the log again and again, until nothing comes any more; then make sure that all notify again."""

@@ -1,11 +1,18 @@
--- What became visible between two snapshots. The change at place i (from 0) in the order of `id` among those that
--- `snapshot` sees and the batch before it did not has the position `first_position + i`.
+-- What became visible between two snapshots, in parts of at most a thousand changes. The changes of a part are those that
+-- `snapshot` sees and `before` does not, from `first_id` to `last_id`. In the order of `id`, less those that `folded`
+-- leaves out, they have the positions from `first_position` on.
 create table ayb_realtime.batch (
-    -- The key fences two relays: both would open the same id, and one of them fails.
+    -- Dense. The key fences two relays: both would open the same id, and one of them fails.
     id bigint primary key,
     first_position bigint not null,
     size bigint not null,
-    snapshot pg_snapshot not null
+    before pg_snapshot not null,
+    snapshot pg_snapshot not null,
+    first_id bigint not null,
+    last_id bigint not null,
+    -- A transaction's changes of one row are one to everybody else. By id, what a change is told as, where that is not
+    -- its own action; null for one that is not told. Null: nothing is folded.
+    folded jsonb
 );
 
 create index batch_first_position on ayb_realtime.batch (first_position);

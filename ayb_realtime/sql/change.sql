@@ -17,7 +17,8 @@ create table ayb_realtime.change (
 
 create sequence ayb_realtime.change_id owned by ayb_realtime.change.id;
 alter table ayb_realtime.change alter column id set default nextval('ayb_realtime.change_id');
-create index change_xid on ayb_realtime.change (xid);
+-- A part of a batch is a range of `id` within its transactions.
+create index change_xid_id on ayb_realtime.change (xid, id);
 
 do $$
 begin

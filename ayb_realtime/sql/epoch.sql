@@ -18,7 +18,8 @@ begin
     delete from ayb_realtime.batch;
     insert into ayb_realtime.epoch values (beginning, here, now_on);
     -- Before the first batch nothing was seen: 3 is the first transaction id that Postgres hands out.
-    insert into ayb_realtime.batch (id, first_position, size, snapshot) values (0, (beginning << 40) + 1, 0, '3:3:');
+    insert into ayb_realtime.batch (id, first_position, size, before, snapshot, first_id, last_id)
+    values (0, (beginning << 40) + 1, 0, '3:3:', '3:3:', 0, 0);
     return true;
 end
 $$;

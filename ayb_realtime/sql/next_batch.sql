@@ -1,25 +1,79 @@
 -- Number what has committed since the newest batch. One statement, so one snapshot: what it sees and that batch's
--- snapshot did not see becomes the next batch. Nothing new: no batch, no rows.
+-- snapshot did not see becomes the next batch, in parts of a thousand changes, so that reading one is cheap however
+-- large the batch is. Nothing new: no batch, no rows.
+-- Returns the first changes, so many as are published: at most `changes` of them, and `bytes` as they are
+-- stored, but at least one; beside each the newest position.
 with newest as materialized (
     select id, first_position + size as next_position, snapshot from ayb_realtime.batch order by id desc limit 1
 ), delta as materialized (
     -- Began after that snapshot was taken ...
-    select c.*
+    select c.id, c.xid, c.relation, c.action, c.record
       from newest, ayb_realtime.change c
      where c.xid >= pg_snapshot_xmax(newest.snapshot) and c.xid < (select pg_snapshot_xmax(pg_current_snapshot()))
     union all
     -- ... or was still running then.
-    select c.*
+    select c.id, c.xid, c.relation, c.action, c.record
       from ayb_realtime.change c
      where c.xid = any (array(select pg_snapshot_xip(newest.snapshot) from newest))
+), several as materialized (
+    -- Where a transaction has made several changes of a table, perhaps of one row.
+    select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns
+      from delta
+     where record is not null
+     group by xid, relation
+    having count(*) > 1
+), keyed as (
+    select d.id, d.xid, d.relation, d.action,
+           array(select (d.record ->> name) collate "C" from unnest(s.key_columns) as name) as key
+      from several s
+      join delta d on d.xid = s.xid and d.relation = s.relation
+     where d.record is not null
+), ordered as (
+    select id, action,
+           first_value(action) over states = 'create' as is_new,
+           lead(id) over states is null as is_last
+      from keyed
+     where array_position(key, null) is null  -- or its key column was renamed since
+    window states as (partition by xid, relation, key order by id)
+), folded as (
+    -- Of each row the last change is told, as what the transaction as a whole has done. A row that the transaction
+    -- created and deleted was never there.
+    select id, action,
+           case when is_last and action = 'delete' and not is_new then 'delete'
+                when is_last and action <> 'delete' then case when is_new then 'create' else 'update' end
+           end as outcome
+      from ordered
+), numbered as materialized (
+    select d.id, d.relation, d.record,
+           case when f.id is null then d.action else f.outcome end as action,
+           f.outcome is distinct from f.action as is_folded,
+           (row_number() over (order by d.id) - 1) / 1000 as part
+      from delta d
+      left join folded f on f.id = d.id
+), part as (
+    select part, min(id) as first_id, max(id) as last_id, count(action) as size,
+           jsonb_object_agg(id, action) filter (where is_folded) as folded
+      from numbered
+     group by part
 ), opened as (
-    insert into ayb_realtime.batch (id, first_position, size, snapshot)
-    select newest.id + 1, newest.next_position, (select count(*) from delta), pg_current_snapshot()
-      from newest
-     where exists (select from delta)
-    returning first_position
+    insert into ayb_realtime.batch (id, first_position, size, before, snapshot, first_id, last_id, folded)
+    select newest.id + row_number() over parts, newest.next_position + sum(size) over parts - size, size,
+           newest.snapshot, pg_current_snapshot(), first_id, last_id, folded
+      from newest, part
+     -- The last one also where nothing in it is told: the next batch begins at its snapshot.
+     where size > 0 or part = (select max(part) from part)
+    window parts as (order by part)
+), told as (
+    select newest.next_position + row_number() over changes - 1 as position, n.relation, n.action, n.record,
+           newest.next_position + count(*) over () - 1 as head,
+           row_number() over changes = 1 as is_first,
+           sum(pg_column_size(n.record)) over changes as bytes
+      from newest, numbered n
+     where n.action is not null
+    window changes as (order by n.id)
 )
-select opened.first_position + row_number() over (order by delta.id) - 1 as position,
-       delta.xid::text::bigint, delta.relation::bigint, delta.action, delta.record::text
-  from opened, delta
- order by delta.id
+select position, relation::bigint, action, record::text, head
+  from told
+ where bytes is null or bytes <= %(bytes)s or is_first
+ order by position
+ limit %(changes)s

@@ -20,7 +20,7 @@ begin
     execute format('lock table %s in access exclusive mode', leaf);
     execute format('select xid from %s order by xid desc limit 1', leaf) into youngest;
     if youngest is not null then
-        -- The first batch that saw every change in there. It is kept, as what came before the batch after it.
+        -- The first batch that saw every change in there. Its last part is kept, as what came before the next batch.
         execute format(
             'select id from ayb_realtime.batch b '
             ' where pg_snapshot_xmax(snapshot) > $1 '
@@ -30,7 +30,13 @@ begin
         if seen_all is null then
             return false;  -- Something in there is not numbered yet.
         end if;
-        delete from ayb_realtime.batch where id < seen_all;
+        delete from ayb_realtime.batch
+         where id < coalesce(
+            (select later.id - 1
+               from ayb_realtime.batch later, ayb_realtime.batch b
+              where b.id = seen_all and later.id > b.id and later.snapshot::text <> b.snapshot::text
+              order by later.id limit 1),
+            (select max(id) from ayb_realtime.batch));
         execute format('truncate %s', leaf);
     end if;
     return true;

@@ -3,22 +3,25 @@
 with found as (
     select numbered.*
       from ayb_realtime.batch b
-      join ayb_realtime.batch before on before.id = b.id - 1
      cross join lateral (
         select b.first_position + row_number() over (order by delta.id) - 1 as position,
-               delta.xid, delta.relation, delta.action, delta.record,
-               count(*) over () as size
+               delta.relation, delta.action, delta.record, count(*) over () as size
           from (
-            select c.*
+            select c.id, c.relation, c.record,
+                   case when b.folded ? c.id::text then b.folded ->> c.id::text else c.action end as action
               from ayb_realtime.change c
-             where c.xid >= pg_snapshot_xmax(before.snapshot) and c.xid < pg_snapshot_xmax(b.snapshot)
+             where c.xid >= pg_snapshot_xmax(b.before) and c.xid < pg_snapshot_xmax(b.snapshot)
+               and c.id between b.first_id and b.last_id
                and pg_visible_in_snapshot(c.xid, b.snapshot)
             union all
-            select c.*
+            select c.id, c.relation, c.record,
+                   case when b.folded ? c.id::text then b.folded ->> c.id::text else c.action end
               from ayb_realtime.change c
-             where c.xid = any (array(select pg_snapshot_xip(before.snapshot)))
+             where c.xid = any (array(select pg_snapshot_xip(b.before)))
+               and c.id between b.first_id and b.last_id
                and pg_visible_in_snapshot(c.xid, b.snapshot)
           ) as delta
+         where delta.action is not null
       ) as numbered
      where b.first_position <= %(upto)s
        and b.first_position >= (select max(first_position) from ayb_realtime.batch where first_position <= %(after)s + 1)
@@ -28,7 +31,7 @@ with found as (
 ), measured as (
     select found.*, sum(pg_column_size(record)) over (order by position) as bytes from found
 )
-select position, xid::text::bigint, relation::bigint, action, record::text
+select position, relation::bigint, action, record::text
   from measured
  where bytes is null or bytes <= %(bytes)s or position = %(after)s + 1
  order by position

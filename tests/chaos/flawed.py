@@ -23,11 +23,11 @@ with numbered as (
      where id > (select coalesce(max(id), 0) from chaos_naive)
     returning position, id
 )
-select position, xid::text::bigint, relation::bigint, action, record::text
+select position, relation::bigint, action, record::text
   from numbered join ayb_realtime.change using (id) order by position
 """
 NAIVE_READ = """
-select position, xid::text::bigint, relation::bigint, action, record::text
+select position, relation::bigint, action, record::text
   from chaos_naive join ayb_realtime.change using (id)
  where position > %s and position <= %s order by position
 """
@@ -59,14 +59,15 @@ def unrepaired() -> None:
 def naive() -> None:
     """Number whatever has a larger id than the last: a transaction that began earlier and ends later is passed over."""
     from ayb_realtime import log
-    from ayb_realtime.changes import Change
+    from ayb_realtime.changes import Batch, Change
 
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(1)")
         connection.execute(NAIVE_TABLE)
 
-    async def next_batch(connection: Any) -> list[Change]:
-        return [Change(*row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
+    async def next_batch(connection: Any) -> Batch | None:
+        changes = [Change(*row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
+        return Batch(changes[-1].position, tuple(changes)) if changes else None
 
     async def read(connection: Any, *, after: int, upto: int) -> list[Change]:
         return [Change(*row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]

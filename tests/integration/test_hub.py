@@ -417,7 +417,7 @@ async def test_log_whose_positions_go_back_tells_every_stream_to_fetch_again(
         assert await next_ids(stream, 99) == list(range(1, 100))
     # As if the schema had been dropped and made again while the hub was there.
     owner.execute("truncate ayb_realtime.change, ayb_realtime.batch")
-    owner.execute("insert into ayb_realtime.batch values (0, 1, 0, '3:3:')")
+    owner.execute("insert into ayb_realtime.batch values (0, 1, 0, '3:3:', '3:3:', 0, 0)")
     async with relaying(memory_layer):
         reset = await stream.next()
         assert (reset.event, reset.json()["reason"]) == ("reset", "the log has begun anew")

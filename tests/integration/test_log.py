@@ -28,7 +28,7 @@ async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
     make_table("notes", "id int primary key, version int")
     async with await database.connect("default") as connection:
         await log.fall_asleep(connection)
-        while await log.next_batch(connection):
+        while await numbered(connection):
             pass
         yield connection
 
@@ -38,6 +38,15 @@ def other(database_url: str) -> Iterator[Writer]:
     """A connection of another writer."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
+
+
+async def numbered(connection: Connection) -> list[Change]:
+    """Number what has committed, and return it."""
+    batch = await log.next_batch(connection)
+    if batch is None:
+        return []
+    assert batch.head == batch.changes[-1].position
+    return list(batch.changes)
 
 
 def records(changes: list[Change]) -> list[Any]:
@@ -72,7 +81,7 @@ async def test_nothing_new_makes_no_batch(relay: Connection) -> None:
     head = await log.head(relay)
     count = "select count(*) from ayb_realtime.batch"
     before = await (await relay.execute(count)).fetchone()
-    assert await log.next_batch(relay) == []
+    assert await numbered(relay) == []
     assert await log.head(relay) == head
     assert await (await relay.execute(count)).fetchone() == before
 
@@ -89,24 +98,129 @@ async def test_batch_reads_the_same_later(owner: Writer, relay: Connection) -> N
         with owner.transaction():
             owner.execute("insert into notes values (99, 0)")
             raise psycopg.Rollback
-        batches.append(await log.next_batch(relay))
-    assert records(batches[0]) == [("create", 0, 0), ("update", 0, 1), ("delete", 0, 1)]
+        batches.append(await numbered(relay))
+    assert records(batches[0]) == [("create", 0, 0), ("delete", 0, 1)]
     await assert_same_when_read(relay, batches, start)
 
 
-async def test_change_tells_its_transaction_and_table(owner: Writer, relay: Connection) -> None:
+async def test_change_tells_its_table(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    owner.execute("insert into notes values (1, 0)")
+    row = owner.execute("select 'notes'::regclass::oid::bigint").fetchone()
+    assert row is not None
+    assert await numbered(relay) == [Change(start + 1, row[0], "create", '{"id":1,"version":0}')]
+
+
+INSERT, UPDATE, DELETE = (
+    "insert into notes values (1, 0)",
+    "update notes set version = version + 1 where id = 1",
+    "delete from notes where id = 1",
+)
+
+
+@pytest.mark.parametrize(
+    ("existed", "statements", "expected"),
+    [
+        (False, [INSERT], [("create", 1, 0)]),
+        (False, [INSERT, UPDATE, UPDATE], [("create", 1, 2)]),
+        (False, [INSERT, DELETE, INSERT], [("create", 1, 0)]),
+        (False, [INSERT, DELETE, INSERT, UPDATE], [("create", 1, 1)]),
+        (False, [INSERT, DELETE], []),
+        (False, [INSERT, UPDATE, DELETE, INSERT, DELETE], []),
+        (True, [UPDATE, UPDATE], [("update", 1, 2)]),
+        (True, [UPDATE, DELETE], [("delete", 1, 1)]),
+        (True, [DELETE, INSERT], [("update", 1, 0)]),
+        (True, [UPDATE, DELETE, INSERT, UPDATE], [("update", 1, 1)]),
+        (True, [DELETE, INSERT, DELETE], [("delete", 1, 0)]),
+        (True, ["update notes set id = 2"], [("delete", 1, 0), ("create", 2, 0)]),
+        (True, ["update notes set id = 2", "update notes set id = 1"], [("update", 1, 0)]),
+        (True, [UPDATE, "truncate notes", INSERT], [("truncate",), ("update", 1, 0)]),
+    ],
+)
+async def test_transaction_is_told_as_what_it_did_to_each_row(
+    owner: Writer, relay: Connection, existed: bool, statements: list[str], expected: list[Any]
+) -> None:
+    if existed:
+        owner.execute(INSERT)
+        await numbered(relay)
     start = await log.head(relay)
     with owner.transaction():
-        with owner.transaction():
-            owner.execute("insert into notes values (1, 0)")
-        row = owner.execute("select pg_current_xact_id()::text::bigint, 'notes'::regclass::oid::bigint").fetchone()
-    assert row is not None
-    assert await log.next_batch(relay) == [Change(start + 1, row[0], row[1], "create", '{"id":1,"version":0}')]
+        for statement in statements:
+            owner.execute(statement.encode())
+    owner.execute("insert into notes values (9, 9)")
+    changes = await numbered(relay)
+    assert records(changes) == [*expected, ("create", 9, 9)]
+    await assert_same_when_read(relay, [changes], start)
+
+
+async def test_rows_tables_and_transactions_are_told_apart(
+    owner: Writer, relay: Connection, make_table: MakeTable
+) -> None:
+    make_table("others", "a text, b text, primary key (b, a)")
+    with owner.transaction():
+        owner.execute("insert into notes values (1, 0), (2, 0)")
+        owner.execute("insert into others values ('1', '2'), ('2', '1'), ('12', '')")
+        owner.execute("update others set b = '1' where b = ''")
+    owner.execute("update notes set version = 1 where id = 1")
+    assert records(await numbered(relay)) == [
+        ("create", 1, 0), ("create", 2, 0),
+        ("create", "1", "2"), ("create", "2", "1"), ("create", "12", "1"),
+        ("update", 1, 1),
+    ]  # fmt: skip
+
+
+async def test_transaction_that_leaves_nothing_is_passed(owner: Writer, relay: Connection) -> None:
+    head = await log.head(relay)
+    with owner.transaction():
+        owner.execute(INSERT)
+        owner.execute(DELETE)
+    assert await numbered(relay) == []
+    assert await log.head(relay) == head
+    # And not looked at again.
+    assert owner.execute(
+        "select pg_visible_in_snapshot(xid, (select snapshot from ayb_realtime.batch order by id desc"
+        " limit 1)) from ayb_realtime.change order by id desc limit 1"
+    ).fetchone() == (True,)
+
+
+async def test_large_transaction_is_told_once_for_each_row_and_reads_the_same_in_parts(
+    owner: Writer, relay: Connection
+) -> None:
+    start = await log.head(relay)
+    with owner.transaction():
+        # Each row is written three times, far apart; the first of them are deleted again.
+        owner.execute("insert into notes select n, 0 from generate_series(1, 3000) n")
+        owner.execute("update notes set version = version + 1")
+        owner.execute("update notes set version = version + 1")
+        owner.execute("delete from notes where id <= 500")
+    changes = await numbered(relay)
+    assert sorted(records(changes)) == [("create", row, 2) for row in range(501, 3001)]
+    await assert_same_when_read(relay, [changes], start)
+    parts = owner.execute("select size from ayb_realtime.batch where first_position > %s order by id", [start])
+    assert sum(size for (size,) in parts.fetchall()) == 2500
+
+
+async def test_beginning_of_a_large_batch_is_handed_out_and_all_of_it_is_in_the_log(
+    owner: Writer, relay: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "NEW_CHANGES", 10)
+    start = await log.head(relay)
+    owner.execute("insert into notes select n, 0 from generate_series(1, 2500) n")
+    batch = await log.next_batch(relay)
+    assert batch is not None
+    assert batch.head == start + 2500 == await log.head(relay)
+    assert records(list(batch.changes)) == [("create", n, 0) for n in range(1, 11)]
+    assert records(await log.read(relay, after=start, upto=batch.head)) == [("create", n, 0) for n in range(1, 2501)]
+    monkeypatch.setattr(log, "NEW_BYTES", 1)
+    owner.execute("update notes set version = 1 where id <= 3")
+    batch = await log.next_batch(relay)
+    assert batch is not None
+    assert (batch.head, len(batch.changes)) == (start + 2503, 1)
 
 
 async def test_truncate_has_no_record(owner: Writer, relay: Connection) -> None:
     owner.execute("truncate notes")
-    ((action, record),) = [(change.action, change.record) for change in await log.next_batch(relay)]
+    ((action, record),) = [(change.action, change.record) for change in await numbered(relay)]
     assert (action, record) == ("truncate", None)
 
 
@@ -121,14 +235,14 @@ async def test_long_transaction_holds_nobody_up_and_is_numbered_when_it_commits(
             owner.execute("insert into notes values (2, 0)")
         for n in (10, 11, 12):
             other.execute("insert into notes values (%s, 0)", [n])
-            batches.append(await log.next_batch(relay))
+            batches.append(await numbered(relay))
             assert records(batches[-1]) == [("create", n, 0)]
         with owner.transaction():
             owner.execute("insert into notes values (3, 0)")
-        assert await log.next_batch(relay) == []
-    batches.append(await log.next_batch(relay))
+        assert await numbered(relay) == []
+    batches.append(await numbered(relay))
     assert records(batches[-1]) == [("create", n, 0) for n in (1, 2, 3)]
-    assert await log.next_batch(relay) == []
+    assert await numbered(relay) == []
     await assert_same_when_read(relay, batches, start)
 
 
@@ -139,12 +253,12 @@ async def test_transaction_that_ran_across_batches_and_rolled_back_is_never_numb
     with owner.transaction():
         owner.execute("insert into notes values (1, 0)")
         other.execute("insert into notes values (10, 0)")
-        first = await log.next_batch(relay)
+        first = await numbered(relay)
         owner.execute("insert into notes values (2, 0)")
         raise psycopg.Rollback
-    assert await log.next_batch(relay) == []
+    assert await numbered(relay) == []
     other.execute("insert into notes values (11, 0)")
-    second = await log.next_batch(relay)
+    second = await numbered(relay)
     assert records(first + second) == [("create", 10, 0), ("create", 11, 0)]
     await assert_same_when_read(relay, [first, second], start)
 
@@ -162,10 +276,10 @@ async def test_transactions_that_overlap_are_each_numbered_once(
             if n >= 3:
                 writers[n - 3].commit() if n % 2 else writers[n - 3].rollback()
             other.execute("insert into notes values (%s, 0)", [100 + n])
-            batches.append(await log.next_batch(relay))
+            batches.append(await numbered(relay))
         for writer in writers[7:]:
             writer.commit()
-        batches.append(await log.next_batch(relay))
+        batches.append(await numbered(relay))
     created = sorted(change[1] for batch in batches for change in records(batch))
     assert created == [0, 2, 4, 6, 7, 8, 9, *range(100, 110)]
     await assert_same_when_read(relay, batches, start)
@@ -175,13 +289,13 @@ async def test_two_writers_of_one_row_are_in_the_order_of_their_commits(
     owner: Writer, other: Writer, relay: Connection
 ) -> None:
     owner.execute("insert into notes values (1, 0)")
-    assert len(await log.next_batch(relay)) == 1
+    assert len(await numbered(relay)) == 1
     with owner.transaction():
         # Has the older transaction id, and gets the row's lock second.
         owner.execute("insert into notes values (2, 0)")
         other.execute("update notes set version = 1 where id = 1")
         owner.execute("update notes set version = 2 where id = 1")
-    assert records(await log.next_batch(relay)) == [("create", 2, 0), ("update", 1, 1), ("update", 1, 2)]
+    assert records(await numbered(relay)) == [("create", 2, 0), ("update", 1, 1), ("update", 1, 2)]
 
 
 async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Writer, relay: Connection) -> None:
@@ -189,7 +303,7 @@ async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Wri
     owner.execute("insert into notes values (1, 0)")
     with pytest.raises(psycopg.errors.FeatureNotSupported, match="NOTIFY"):
         owner.execute(f"prepare transaction '{uuid4()}'".encode())
-    assert await log.next_batch(relay) == []
+    assert await numbered(relay) == []
 
 
 async def test_second_of_two_relays_is_fenced(owner: Writer, relay: Connection) -> None:
@@ -197,15 +311,15 @@ async def test_second_of_two_relays_is_fenced(owner: Writer, relay: Connection) 
     owner.execute("insert into notes values (1, 0)")
     async with await database.connect("default") as rival:
         async with rival.transaction():
-            theirs = await log.next_batch(rival)
+            theirs = await numbered(rival)
             # Waits for the rival to end: both open the same batch.
-            ours = asyncio.create_task(log.next_batch(relay))
+            ours = asyncio.create_task(numbered(relay))
             await until_waiting(rival, relay)
             assert not ours.done()
         with pytest.raises(psycopg.errors.UniqueViolation):
             await ours
     owner.execute("insert into notes values (2, 0)")
-    await assert_same_when_read(relay, [theirs, await log.next_batch(relay)], start)
+    await assert_same_when_read(relay, [theirs, await numbered(relay)], start)
 
 
 async def test_second_of_two_relays_takes_over_where_the_first_fails(owner: Writer, relay: Connection) -> None:
@@ -213,8 +327,8 @@ async def test_second_of_two_relays_takes_over_where_the_first_fails(owner: Writ
     owner.execute("insert into notes values (1, 0)")
     async with await database.connect("default") as rival:
         async with rival.transaction(force_rollback=True):
-            theirs = await log.next_batch(rival)
-            ours = asyncio.create_task(log.next_batch(relay))
+            theirs = await numbered(rival)
+            ours = asyncio.create_task(numbered(relay))
             await until_waiting(rival, relay)
         assert await ours == theirs
     await assert_same_when_read(relay, [theirs], start)
@@ -231,7 +345,7 @@ async def until_waiting(observer: Connection, waiting: Connection) -> None:
 
 async def test_range_beyond_the_head_is_unavailable(owner: Writer, relay: Connection) -> None:
     owner.execute("insert into notes values (1, 0)")
-    await log.next_batch(relay)
+    await numbered(relay)
     head = await log.head(relay)
     assert len(await log.read(relay, after=head - 1, upto=head)) == 1
     assert len(await log.read(relay, after=head - 1, upto=head + 1)) == 1
@@ -246,20 +360,20 @@ async def test_large_changes_are_read_in_parts(
     monkeypatch.setattr(log, "READ_BYTES", 100)
     start = await log.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 20) as n")
-    numbered = await log.next_batch(relay)
+    changes = await numbered(relay)
     read: list[Change] = []
     while len(read) < 20:
         part = await log.read(relay, after=start + len(read), upto=start + 20)
         assert len(part) < 20
         read += part
-    assert read == numbered
+    assert read == changes
 
 
 async def test_range_whose_beginning_is_gone_is_unavailable(owner: Writer, relay: Connection) -> None:
     start = await log.head(relay)
     for n in range(3):
         owner.execute("insert into notes values (%s, 0)", [n])
-        await log.next_batch(relay)
+        await numbered(relay)
     async with relay.transaction(force_rollback=True):
         await relay.execute("delete from ayb_realtime.batch where first_position <= %s", [start + 1])
         assert len(await log.read(relay, after=start + 2, upto=start + 3)) == 1
@@ -271,7 +385,7 @@ async def test_range_whose_beginning_is_gone_is_unavailable(owner: Writer, relay
 async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Writer, relay: Connection) -> None:
     start = await log.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 3) as n")
-    await log.next_batch(relay)
+    await numbered(relay)
     async with relay.transaction(force_rollback=True):
         await relay.execute("delete from ayb_realtime.change where id = (select max(id) from ayb_realtime.change)")
         with pytest.raises(PositionUnavailable):
@@ -282,7 +396,7 @@ async def test_log_is_a_ring_that_forgets_the_oldest_part_and_says_so(owner: Wri
     start = await log.head(relay)
     for n in range(12):
         owner.execute("insert into notes values (%s, 0)", [n])
-        await log.next_batch(relay)
+        await numbered(relay)
         assert await log.prune(relay, keep_hours=0)
     oldest, head = await log.bounds(relay)
     # The parts that were not emptied hold seven changes.
@@ -293,12 +407,23 @@ async def test_log_is_a_ring_that_forgets_the_oldest_part_and_says_so(owner: Wri
     assert not await log.prune(relay, keep_hours=1)
 
 
+async def test_batch_of_many_parts_is_forgotten_as_a_whole(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    owner.execute("insert into notes select n, 0 from generate_series(1, 2500) n")
+    await numbered(relay)
+    for _ in range(8):
+        assert await log.prune(relay, keep_hours=0)
+    assert await log.bounds(relay) == (start + 2500, start + 2500)
+    owner.execute("insert into notes values (0, 0)")
+    await assert_same_when_read(relay, [await numbered(relay)], start + 2500)
+
+
 async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Writer, relay: Connection) -> None:
-    await log.next_batch(relay)
+    await numbered(relay)
     owner.execute("insert into notes values (1, 0)")
     moved = [await log.prune(relay, keep_hours=0) for _ in range(9)]
     assert moved == [True] * 7 + [False] * 2
-    assert len(await log.next_batch(relay)) == 1
+    assert len(await numbered(relay)) == 1
     assert await log.prune(relay, keep_hours=0)
 
 
@@ -312,7 +437,7 @@ async def test_part_that_a_transaction_still_writes_to_is_kept_and_nobody_waits(
         with pytest.raises(psycopg.errors.LockNotAvailable):
             await log.prune(relay, keep_hours=0)
         owner.execute("insert into notes values (2, 0)")
-    assert len(await log.next_batch(relay)) == 2
+    assert len(await numbered(relay)) == 2
 
 
 WRITERS = 6
@@ -358,15 +483,15 @@ class RandomWriter(threading.Thread):
 
 async def test_random_writers_lose_and_repeat_nothing(owner: Writer, database_url: str, relay: Connection) -> None:
     owner.execute("insert into notes select n, 0 from generate_series(0, %s) as n", [ROWS - 1])
-    await log.next_batch(relay)
+    await numbered(relay)
     start = await log.head(relay)
     writers = [RandomWriter(database_url, seed) for seed in range(WRITERS)]
     for writer in writers:
         writer.start()
     batches = []
     while any(writer.is_alive() for writer in writers):
-        batches.append(await log.next_batch(relay))
-    batches.append(await log.next_batch(relay))
+        batches.append(await numbered(relay))
+    batches.append(await numbered(relay))
     batches = [batch for batch in batches if batch]
 
     changes = [change for batch in batches for change in batch]

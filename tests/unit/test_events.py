@@ -16,7 +16,7 @@ POSTS = Table(7, "public", "posts", ("id",), ("created_at",), row_security=True)
 
 def event(record: str, table: Table = POSTS, action: str = "create") -> bytes:
     """Encode a change at position 1042."""
-    return change_event(Change(1042, 1, 7, action, record), table, Row(record))
+    return change_event(Change(1042, 7, action, record), table, Row(record))
 
 
 def test_create_is_what_the_wire_protocol_prints() -> None:
