@@ -11,8 +11,19 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
 
-# Half-open connections are noticed within about half a minute.
-KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+# A connection whose other end is gone without a word is noticed within about ten seconds, also where it waits for an
+# answer; one that is being made, within five.
+NOTICE_LOSS = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+# How long the pool may keep whoever asks it, and tries to connect, before the next who asks makes it try anew: its own
+# pauses between attempts double, and would outlast an outage by as much again.
+POOL_SECONDS = 2.0
 
 
 @cache
@@ -26,7 +37,7 @@ def connection_parameters(database: str) -> dict[str, Any]:
     parameters = dict(connections[database].get_connection_params())
     parameters.pop("cursor_factory", None)
     parameters.pop("context", None)
-    return {**KEEPALIVE, **parameters, "autocommit": True, "row_factory": tuple_row}
+    return {**NOTICE_LOSS, **parameters, "autocommit": True, "row_factory": tuple_row}
 
 
 async def connect(database: str) -> psycopg.AsyncConnection[Any]:
@@ -46,7 +57,8 @@ def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
         configure=configure,
         # After a restart of Postgres its old connections are replaced here, not found broken by whoever takes one.
         check=AsyncConnectionPool.check_connection,
-        timeout=10,
+        timeout=POOL_SECONDS,
+        reconnect_timeout=POOL_SECONDS,
         min_size=1,
         max_size=conf.pool_size,
         open=False,

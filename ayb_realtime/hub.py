@@ -19,6 +19,7 @@ from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.feed import RETRY_SECONDS, Feed
 from ayb_realtime.identity import Identity
 from ayb_realtime.replay import Replay
+from ayb_realtime.shared import Shared
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
 
@@ -44,6 +45,9 @@ class Hub:
         self._feed = Feed(pool)
         self._replay = Replay(pool)
         self._known_relations: set[int] = set()
+        # What thousands ask who come back at once.
+        self._streamed = Shared(self._read_streamed)
+        self._bounds = Shared(self._read_bounds)
         # Held while a run is delivered, and by whoever joins between two deliveries.
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -82,8 +86,11 @@ class Hub:
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
+        return tables.named(await self._streamed.get(), names)
+
+    async def _read_streamed(self) -> list[Table]:
         async with self._pool.connection() as connection:
-            return tables.named(await tables.streamed(connection), names)
+            return await tables.streamed(connection)
 
     async def subscribe(
         self,
@@ -116,12 +123,15 @@ class Hub:
         return subscriber
 
     async def _check_resumable(self, after: int) -> None:
-        async with self._pool.connection() as connection:
-            oldest, head = await log.bounds(connection)
+        oldest, head = await self._bounds.get()
         if after > head:
             raise PositionUnavailable("the log ends before that position")
         if after < oldest:
             raise PositionUnavailable("the log no longer holds what came after that position")
+
+    async def _read_bounds(self) -> tuple[int, int]:
+        async with self._pool.connection() as connection:
+            return await log.bounds(connection)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber whose client has gone. May be called again."""

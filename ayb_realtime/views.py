@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -10,8 +11,8 @@ import psycopg
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
+from django.db import InterfaceError, OperationalError, connections, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from psycopg_pool import PoolTimeout
 
@@ -26,6 +27,14 @@ from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
 
 logger = logging.getLogger(__name__)
+
+STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    # Keeps GZipMiddleware away, which would hold events back.
+    "Content-Encoding": "identity",
+}
 
 
 class EventStream:
@@ -56,39 +65,42 @@ class EventStream:
             self._loop.call_soon_threadsafe(self._leave)
 
 
+# What it looks like when the database, or Django's way to it, does not answer as it should.
+UNAVAILABLE = (OperationalError, InterfaceError, psycopg.OperationalError, PoolTimeout, RoleNotGranted)
+
+
 @transaction.non_atomic_requests
 async def realtime(request: HttpRequest) -> HttpResponseBase:
     """Stream the changes of the tables that the request names, as far as its user may see the rows."""
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     try:
-        parameters = request.GET
-    except SuspiciousOperation:  # More of them than Django takes.
+        return await _answer(request)
+    except SuspiciousOperation:  # More parameters than Django takes.
         return _error(400, "malformed query")
-    try:
-        # In a thread of its own: a database connection opened in the request's would stay open as long as the stream.
-        authenticated = await sync_to_async(_authenticate, thread_sensitive=False)(request)
     except Unauthenticated as error:
         return _error(401, error.message)
-    names = _table_names(parameters.get("tables", ""))
+    except UnknownTable as error:
+        return _error(400, str(error))
+    except UNAVAILABLE as error:
+        logger.error("no stream can be opened: %s", error)
+        return _unavailable(request)
+
+
+async def _answer(request: HttpRequest) -> HttpResponseBase:
+    parameter = request.GET.get("tables", "")
+    # In a thread of its own: a database connection opened in the request's would stay open as long as the stream.
+    authenticated = await sync_to_async(_authenticate, thread_sensitive=False)(request)
+    names = _table_names(parameter)
     if names is None:
         return _error(400, "tables parameter is required")
     if not names:
         return _error(400, "at least one valid table is required")
     if not isinstance(request, ASGIRequest):
         return _error(500, "streaming not supported")
-    try:
-        hub = await get_hub()
-        tables = await hub.resolve(names)
-        return _response(await _open(hub, authenticated, tables, _last_event_id(request)))
-    except UnknownTable as error:
-        return _error(400, str(error))
-    except (psycopg.OperationalError, PoolTimeout):
-        logger.warning("the database does not answer, so that no stream can be opened", exc_info=True)
-        return _error(503, "database unavailable")
-    except RoleNotGranted as error:
-        logger.error("%s", error)
-        return _error(503, "database unavailable")
+    hub = await get_hub()
+    tables = await hub.resolve(names)
+    return _response(await _open(hub, authenticated, tables, _last_event_id(request)))
 
 
 def _authenticate(request: HttpRequest) -> Authenticated:
@@ -134,16 +146,18 @@ def _position(last_event_id: str) -> int:
 
 
 def _response(stream: EventStream) -> StreamingHttpResponse:
-    return StreamingHttpResponse(
-        stream,
-        headers={
-            "Content-Type": "text/event-stream",
-            "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",
-            # Keeps GZipMiddleware away, which would hold events back.
-            "Content-Encoding": "identity",
-        },
-    )
+    return StreamingHttpResponse(stream, headers=STREAM_HEADERS)
+
+
+def _unavailable(request: HttpRequest) -> HttpResponse:
+    """Answer while the database does not.
+
+    A browser's EventSource gives up for ever on any status but 200. What it comes back after is a stream that ends.
+    """
+    if "text/event-stream" not in request.headers.get("Accept", ""):
+        return _error(503, "database unavailable")
+    milliseconds = conf.retry_milliseconds * random.uniform(1, 2)  # noqa: S311 - so that not all come at once
+    return HttpResponse(sse.retry(round(milliseconds)), headers=STREAM_HEADERS)
 
 
 def _error(code: int, message: str) -> JsonResponse:

@@ -11,12 +11,14 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer
 from django.contrib.auth import get_user_model
+from django.db import connections
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, Client
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from ayb_realtime.hub import Hub
+from example_project.embedded import free_port
 from tests.integration.conftest import Stream, relaying
 
 Owner = psycopg.Connection[Any]
@@ -287,3 +289,28 @@ async def test_gzip_leaves_the_stream_alone(
     response = await get({"Accept-Encoding": "gzip"}, tables="posts", token=token)
     first = await anext(aiter(response.streaming_content))
     assert first.startswith(b"retry: 2000\n")
+
+
+async def gone_from_django(monkeypatch: pytest.MonkeyPatch, the_hub: Hub) -> None:
+    """Let nobody answer where Django's own connections lead."""
+    monkeypatch.setitem(connections.settings["default"], "PORT", free_port())
+
+
+async def gone_from_the_hub(monkeypatch: pytest.MonkeyPatch, the_hub: Hub) -> None:
+    """Let the hub have no connections."""
+    await the_hub._pool.close()
+
+
+@pytest.mark.parametrize("gone", [gone_from_django, gone_from_the_hub])
+async def test_database_that_is_gone_is_said_so_and_a_browser_comes_back(
+    get: Callable[..., Any], the_hub: Hub, token: str, monkeypatch: pytest.MonkeyPatch, gone: Callable[..., Any]
+) -> None:
+    await gone(monkeypatch, the_hub)
+    unavailable = {"code": 503, "message": "database unavailable"}
+    assert answer(await get(tables="posts", token=token)) == (503, unavailable)
+    # An EventSource gives up for ever on any other status. Source: WHATWG HTML, "Server-sent events", processing model.
+    response = await get({"Accept": "text/event-stream"}, tables="posts", token=token)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
+    field, milliseconds = response.content.decode().split(": ")
+    assert field == "retry"
+    assert 2000 <= int(milliseconds) <= 4000
