@@ -20,7 +20,7 @@ Connection = psycopg.AsyncConnection[Any]
 TRY_SECONDS = 0.5
 SEEN_SECONDS = 0.5
 # A leader that was not seen for so long is stopped.
-GONE_SECONDS = 5.0
+GONE_SECONDS = 3.0
 
 LOCK = "select pg_try_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))"
 SEEN = "select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1())"

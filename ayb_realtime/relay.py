@@ -44,8 +44,8 @@ MESSAGE_CHARACTERS = 256 * 1024
 
 
 def backoff_seconds(failures: int, chance: Callable[[], float] = random.random) -> float:
-    """Return how long to wait after so many failures in a row: from 0.1 s, doubling up to 5 s, less up to a half."""
-    longest: float = min(5.0, 0.1 * 2 ** min(failures - 1, 10))
+    """Return how long to wait after so many failures in a row: from 0.1 s, doubling up to 2 s, less up to a half."""
+    longest: float = min(2.0, 0.1 * 2 ** min(failures - 1, 10))
     return longest * (1 - chance() / 2)
 
 
