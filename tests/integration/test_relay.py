@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -193,6 +194,49 @@ async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_
             for n in (-1, -2, -3):
                 owner.execute("insert into notes values (%s, 'x')", [n])
                 assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
+BURSTS, WRITERS = 60, 3
+
+
+async def test_relay_that_falls_asleep_again_and_again_misses_no_commit(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No regular look would find what no notification told of; and it is asleep as soon as it may be.
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 0.003)
+    awake = 0
+    async with relaying(memory_layer):
+        for burst in range(BURSTS):
+            writers = [asyncio.to_thread(write_slowly, database_url, burst, number) for number in range(WRITERS)]
+            awake += sum(await asyncio.gather(*writers))
+            # Nobody writes any more, so a commit that the relay has missed stays where it is.
+            await until(owner, f"select {NUMBERED} = count(*) from notes")
+    # Some of them were told not to notify.
+    assert awake > 0
+
+
+NUMBERED = """
+(select sum(size) from ayb_realtime.batch b where exists (
+    select from ayb_realtime.change c
+     where c.id between b.first_id and b.last_id and c.relation = 'notes'::regclass))
+"""
+
+
+def write_slowly(database_url: str, burst: int, number: int) -> int:
+    """Insert some rows, and commit each a moment later; return how many of them the relay wanted no word of."""
+    chance = random.Random(f"{burst} {number}")
+    awake = 0
+    with psycopg.connect(database_url) as connection:
+        for row in range(6):
+            connection.execute("insert into notes values (%s, 'x')", [(burst * WRITERS + number) * 6 + row])
+            cursor = connection.execute(
+                "select last_value > ayb_realtime.milliseconds_v1(), pg_sleep(%s) from ayb_realtime.awake_until",
+                [chance.choice((0, 0, 0.002, 0.01))],
+            )
+            awake += (cursor.fetchone() or (False,))[0]
+            connection.commit()
+    return awake
 
 
 def write_until(connection: Writer, body: str, condition: str) -> None:
