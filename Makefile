@@ -1,5 +1,6 @@
 # make demo    the example, from nothing, on http://127.0.0.1:8090/   (PORT=8091: elsewhere; DATABASE_URL: your PostgreSQL)
 # make test    every test, in every environment that this machine can run   (ONLY="py311-django52 lint": these alone)
+# make chaos   the proof that nothing is lost: a load, one fault after another, a table   (MINUTES=30: for so long)
 # make lint    ruff, mypy and the import order
 # make clean   remove everything that these made, the demo's data included
 
@@ -9,7 +10,7 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test lint clean
+.PHONY: demo test chaos lint clean
 .DEFAULT_GOAL = demo
 
 demo: $(VENV)/.demo
@@ -17,6 +18,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@$(RUN) -m tests.suite $(if $(COMPLETE),--complete) $(ONLY)
+
+chaos: $(VENV)/.chaos
+	@$(RUN) -m tests.chaos --minutes $(or $(MINUTES),10)
 
 lint: $(VENV)/.test
 	@$(RUN) -m tests.suite lint
@@ -31,6 +35,10 @@ $(VENV)/.demo: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: $(VENV)/.demo tox.ini
 	@$(INSTALL) "tox>=4.30,<5"
+	@touch $@
+
+$(VENV)/.chaos: $(VENV)/.demo
+	@$(INSTALL) --editable ".[test]"
 	@touch $@
 
 $(VENV)/bin/python:

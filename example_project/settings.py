@@ -3,7 +3,7 @@
 DATABASE_URL   PostgreSQL; where it is not set, the embedded one that ``make demo`` starts
 REDIS_URL      Redis or Valkey for the channel layer; where it is not set, the layer lives in one process
 CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core, else channels_redis.pubsub
-SECRET_KEY, DEBUG
+SECRET_KEY, DEBUG, ALLOWED_HOSTS (names besides this machine's)
 """
 
 import os
@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "a-demo-key-that-signs-nothing-of-value")
 DEBUG = os.environ.get("DEBUG", "1").lower() not in {"", "0", "false", "no"}
-ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver", *os.environ.get("ALLOWED_HOSTS", "").split()]
 
 INSTALLED_APPS = [
     "daphne",

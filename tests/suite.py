@@ -17,7 +17,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-SKIPPED = re.compile(r"\b\d+ skipped\b.* in \d")
+# What pytest says of tests, and the chaos run of faults.
+SKIPPED = re.compile(r"\b\d+ skipped\b.* in \d|^Left out: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ ENVIRONMENTS = (
     Environment("py312-django60", "3.12"),
     Environment("py313-django61", "3.13"),
     Environment("acceptance", programs=(("node",), ("npm",), CHROMIUM)),
+    Environment("chaos"),
 )
 
 
@@ -75,7 +77,7 @@ def what_is_missing(environment: Environment, pythons: dict[str, Path]) -> str:
 
 
 def run_tox(names: list[str], pythons: list[Path]) -> tuple[int, list[str]]:
-    """Run tox, showing what it prints; return its exit code and pytest's closing lines that count skipped tests."""
+    """Run tox, showing what it prints; return its exit code and the lines that tell what was skipped."""
     command = [sys.executable, "-m", "tox", "run", "-e", ",".join(names)]
     command += ["--discover", *map(str, pythons)] if pythons else []
     skipped = []

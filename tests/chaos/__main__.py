@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from example_project.embedded import ServerError
-from tests.chaos import clock
+from tests.chaos import clock, webhost
 from tests.chaos.checker import KINDS
-from tests.chaos.faults import CLOCK_STEPPED, FAULTS
+from tests.chaos.faults import CLOCK_STEPPED, FAULTS, UNPLUGGED
 from tests.chaos.report import Report
 from tests.chaos.run import Outcome, Run
 from tests.chaos.world import Options
@@ -43,18 +43,18 @@ def main() -> int:
     _say("")
     for line in total.table():
         _say(line)
+    for name, why in _impossible().items():
+        if name in arguments.faults:
+            _say(f"Left out: {name}, because {why}.")
     return int(any(total.total().found.values()))
 
 
 def _run(layer: str, arguments: argparse.Namespace) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"ayb-chaos-{layer}-"))
     folder.chmod(0o755)  # PostgreSQL may run as another user
-    faults = arguments.faults
-    clocks = CLOCK_STEPPED in faults and clock.library() is not None
-    if CLOCK_STEPPED in faults and not clocks:
-        faults = tuple(name for name in faults if name != CLOCK_STEPPED)
-        _say(f"Left out: {CLOCK_STEPPED}, because {clock.NOT_INSTALLED}.")
-    options = Options(layer, arguments.flaw, clocks, arguments.postgres, arguments.redis)
+    faults = tuple(name for name in arguments.faults if name not in _impossible())
+    clocks, hosts = CLOCK_STEPPED in faults, UNPLUGGED in faults
+    options = Options(layer, arguments.flaw, clocks, hosts, arguments.postgres, arguments.redis)
     began = time.monotonic()
     try:
         seconds = arguments.minutes * 60 / len(arguments.layers)
@@ -65,6 +65,12 @@ def _run(layer: str, arguments: argparse.Namespace) -> Outcome:
             _say(f"logs and histories: {folder}")
         else:
             shutil.rmtree(folder)
+
+
+def _impossible() -> dict[str, str]:
+    """Return the faults that this machine cannot have, and why."""
+    impossible = {} if clock.library() else {CLOCK_STEPPED: clock.NOT_INSTALLED}
+    return impossible if webhost.is_available() else {**impossible, UNPLUGGED: webhost.NOT_AVAILABLE}
 
 
 def _show_findings(outcome: Outcome) -> None:

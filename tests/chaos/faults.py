@@ -7,7 +7,9 @@ from contextlib import suppress
 
 import psycopg
 
+from example_project.embedded import ServerError
 from tests.chaos import clock
+from tests.chaos.webhost import NOT_AVAILABLE
 from tests.chaos.world import RELAYS, WEB, World
 
 Fault = Callable[[World], None]
@@ -16,9 +18,11 @@ DOWN_SECONDS = 1.0
 OUTAGE_SECONDS = 3.0
 STOPPED_SECONDS = 5.0
 LONG_SECONDS = 10.0
+UNPLUGGED_SECONDS = 12.0
 CLOCK_SECONDS = 30 * 60
 
 CLOCK_STEPPED = "clock stepped by half an hour, and back"
+UNPLUGGED = "web host unplugged"
 
 # Which connection holds a relay's leadership: an advisory lock.
 LEADER = """
@@ -125,6 +129,15 @@ def _cut(world: World, proxy: str) -> None:
     world.signal(proxy, world.chance.choice((signal.SIGUSR2, signal.SIGHUP)))
 
 
+def unplug_web(world: World) -> None:
+    """Pull the cable of a web process's host: longer than it believes that its connections are only slow."""
+    if world.host is None:
+        raise ServerError(NOT_AVAILABLE)
+    world.host.unplug()
+    time.sleep(UNPLUGGED_SECONDS)
+    world.host.plug()
+
+
 def step_clock(world: World) -> None:
     """Set the wall clock of the leading relay, a web process or PostgreSQL half an hour wrong, and right again."""
     name = world.chance.choice((leader(world), world.chance.choice(WEB), "postgres"))
@@ -146,5 +159,6 @@ FAULTS: dict[str, Fault] = {
     "Postgres restarted, fast": restart_postgres_fast,
     "Postgres restarted, immediate": restart_postgres_immediate,
     "Postgres gone for ten seconds": lose_postgres,
+    UNPLUGGED: unplug_web,
     CLOCK_STEPPED: step_clock,
 }

@@ -1,4 +1,6 @@
-"""A TCP connection that can be cut: ``python -m tests.chaos.proxy LISTEN_PORT TARGET_PORT``, on the loopback address.
+"""A TCP connection that can be cut: ``python -m tests.chaos.proxy TARGET_PORT LISTEN_PORT ADDRESS ...``.
+
+The target is on the loopback address; it listens on the addresses that are named.
 
 SIGUSR1  cut: nothing goes through any more, in either direction, and nobody is told
 SIGUSR2  whole again: what was on its way arrives
@@ -66,14 +68,14 @@ class Proxy:
             writer.close()
 
 
-async def run(listen_port: int, target_port: int) -> None:
+async def run(target_port: int, listen_port: int, addresses: list[str]) -> None:
     """Serve until the process is ended."""
     proxy = Proxy(target_port)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, proxy.cut)
     loop.add_signal_handler(signal.SIGUSR2, proxy.heal)
     loop.add_signal_handler(signal.SIGHUP, proxy.reset)
-    server = await asyncio.start_server(proxy.serve, HOST, listen_port)
+    server = await asyncio.start_server(proxy.serve, addresses, listen_port)
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()
@@ -82,4 +84,4 @@ async def run(listen_port: int, target_port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(run(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))

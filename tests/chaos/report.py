@@ -55,8 +55,9 @@ class Report:
     def add(self, verdict: Verdict) -> None:
         """Count what one stream received."""
         for committed, seconds in verdict.deliveries:
-            line = self._line(committed)
-            line.deliveries += 1
+            self._line(committed).deliveries += 1
+            # A fault has what it delays, also where that was committed just before.
+            line = self._line(committed + seconds)
             line.silence = max(line.silence, seconds)
         for at in verdict.resets:
             self._line(at).resets += 1

@@ -4,7 +4,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,7 @@ class Run:
             subscribers.wait_until(lambda: self._began(STREAMS - len(LATE)))
             writers = world.start_configured("writers", "tests.chaos.writers", self._load(world, teams, per_second))
             self._inject(world, faults, seconds, (subscribers, writers))
-            if writers.stop(seconds=30) != 0:
-                raise ServerError(f"the writers failed.{writers.log_tail()}")
+            _stop(writers)
             self._mark(world, teams)
             self._await_markers(subscribers)
             return self._compare(world, teams)
@@ -122,8 +121,9 @@ class Run:
 
     def _mark(self, world: World, teams: dict[str, int]) -> None:
         """Write what every stream sees, last of all."""
-        session = Session(world.database_url(), History(self._history), "marker")
-        with closing(session.connection):
+        with ExitStack() as stack:
+            history = stack.enter_context(closing(History(self._history)))
+            session = stack.enter_context(closing(Session(world.database_url(), history, "marker")))
             author, team = ACCOUNTS[0].id, teams["chaos two"]
             session.writes += statements.post_writes(
                 session.connection, "create", statements.INSERT_POST, author, session.token(), "", True
@@ -144,8 +144,7 @@ class Run:
         self._say("the writers have stopped; waiting for the streams")
         if not _ends_within(subscribers, QUIET_SECONDS):
             self._say(f"after {QUIET_SECONDS} s some streams have not received the last write")
-        if subscribers.stop(seconds=10) != 0:
-            raise ServerError(f"the subscribers failed.{subscribers.log_tail()}")
+        _stop(subscribers)
 
     def _compare(self, world: World, teams: dict[str, int]) -> Outcome:
         truth = Truth(self._committed(world), statements.initial_members(teams))
@@ -169,6 +168,12 @@ class Run:
         if forgotten := [one.name for one in transactions if one.finished < float("inf") and one.name not in names]:
             raise ServerError(f"Postgres confirmed transactions that it does not hold: {forgotten[:5]}")
         return [transaction for transaction in transactions if transaction.name in names]
+
+
+def _stop(child: Child) -> None:
+    code = child.stop(seconds=60)
+    if code != 0:
+        raise ServerError(f"the {child.name} ended with exit code {code}.{child.log_tail()}")
 
 
 def _ends_within(child: Child, seconds: float) -> bool:

@@ -12,11 +12,13 @@ from tests.chaos.truth import Truth
 
 def test_each_fault_lasts_until_the_next() -> None:
     report = Report([(10, "Redis killed"), (20, "web process killed"), (30, "Redis killed")])
-    report.add(Verdict([Finding(LOST, 5, ""), Finding(LEAKED, 35, "")], [(12, 0.5), (31, 2.0), (22, 1.0)], [21]))
+    report.add(Verdict([Finding(LOST, 5, ""), Finding(LEAKED, 35, "")], [(12, 0.5), (31, 2.0), (19, 4.0)], [21]))
     none, redis, web = report.lines.values()
     assert (none.times, none.found[LOST]) == (0, 1)
-    assert (redis.times, redis.deliveries, redis.silence, redis.found[LEAKED]) == (2, 2, 2.0, 1)
-    assert (web.times, web.deliveries, web.resets) == (1, 1, 1)
+    assert (redis.times, redis.deliveries, redis.silence, redis.found[LEAKED]) == (2, 3, 2.0, 1)
+    assert (web.times, web.deliveries, web.resets) == (1, 0, 1)
+    # Committed before, and held up by it.
+    assert web.silence == 4.0
 
 
 def test_table_ends_with_the_sum_of_all_runs() -> None:

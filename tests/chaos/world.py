@@ -21,10 +21,12 @@ import psycopg
 from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
 from example_project.embedded.valkey import bundled_binary
 from tests.chaos import clock
+from tests.chaos.webhost import WebHost, web_host
 from tests.example import MANAGE, answers
 
 SETTINGS = {"fsync": "off", "max_connections": "200", "log_min_messages": "fatal"}
 PORTS = range(20_000, 32_000)
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,14 @@ class Options:
     layer: ``pubsub`` or ``core``.
     flaw: of the flawed products in ``flawed.py``, to see whether the checker finds it; usually none.
     clocks: whether clocks can be stepped; that takes libfaketime.
+    hosts: whether one of the web processes has a host of its own; that takes root.
     binaries, redis: another PostgreSQL's folder of programs, another Redis's program.
     """
 
     layer: str = "pubsub"
     flaw: str = ""
     clocks: bool = False
+    hosts: bool = False
     binaries: Path | None = None
     redis: Path | None = None
 
@@ -47,22 +51,32 @@ class Options:
 class World:
     """Start each process, end it, start it again. ``names`` of relays and web processes are 0 and 1."""
 
-    def __init__(self, folder: Path, options: Options, chance: random.Random) -> None:
+    def __init__(self, folder: Path, options: Options, chance: random.Random, host: WebHost | None = None) -> None:
+        """``host``: where the second of the web processes runs; None: here."""
         self.folder = folder
         self.options = options
+        self.host = host
         self.chance = chance
         self.children: dict[str, Child] = {}
         self.ports = dict(zip(PORT_NAMES, free_ports(len(PORT_NAMES)), strict=True))
-        self.addresses = [f"http://127.0.0.1:{self.ports[name]}" for name in WEB]
+        self.addresses = [f"http://{self._far(name)}:{self.ports[name]}" for name in WEB]
         self._postgres: ExitStack = ExitStack()
         self._server: Postgres | None = None
         self._log_number = 0
 
-    def database_url(self, port_name: str = "postgres") -> str:
+    def database_url(self, port_name: str = "postgres", address: str = LOOPBACK) -> str:
         """Return the database's URL, straight or through a proxy."""
         if self._server is None:
             raise ServerError("PostgreSQL is not running")
-        return f"postgresql://postgres:{self._server.password}@127.0.0.1:{self.ports[port_name]}/postgres"
+        return f"postgresql://postgres:{self._server.password}@{address}:{self.ports[port_name]}/postgres"
+
+    def _far(self, name: str) -> str:
+        """Return the address that a process has, to this machine."""
+        return self.host.far if self.host and name == HOSTED else LOOPBACK
+
+    def _near(self, name: str) -> str:
+        """Return the address that this machine has, to a process."""
+        return self.host.near if self.host and name == HOSTED else LOOPBACK
 
     def start_postgres(self) -> None:
         """Start PostgreSQL on the data that is there."""
@@ -90,8 +104,10 @@ class World:
 
     def start_proxies(self) -> None:
         """Start the proxies through which the web processes and the relays connect."""
+        addresses = [LOOPBACK, *([self.host.near] if self.host else [])]
         for name, target in PROXIES.items():
-            self.start_python(name, "-m", "tests.chaos.proxy", str(self.ports[name]), str(self.ports[target]))
+            ports = (str(self.ports[target]), str(self.ports[name]))
+            self.start_python(name, "-m", "tests.chaos.proxy", *ports, *addresses)
 
     def start_relay(self, name: str) -> None:
         """Start a relay; do not wait for it."""
@@ -99,7 +115,8 @@ class World:
 
     def start_web(self, name: str) -> None:
         """Start a web process; do not wait for it."""
-        options = ["--port", str(self.ports[name]), "--timeout-graceful-shutdown", "1", "--no-access-log"]
+        options = ["--host", self._far(name), "--port", str(self.ports[name])]
+        options += ["--timeout-graceful-shutdown", "1", "--no-access-log"]
         self.start_product(name, "-m", "uvicorn", "example_project.asgi:application", *options)
 
     def start_product(self, name: str, *arguments: str) -> None:
@@ -112,8 +129,9 @@ class World:
         """Return the environment of a process of the product."""
         database, redis = ROUTES[name]
         return {
-            "DATABASE_URL": self.database_url(database),
-            "REDIS_URL": f"redis://127.0.0.1:{self.ports[redis]}/0",
+            "DATABASE_URL": self.database_url(database, self._near(name)),
+            "REDIS_URL": f"redis://{self._near(name)}:{self.ports[redis]}/0",
+            "ALLOWED_HOSTS": self._far(name),
             "CHANNEL_LAYER": self.options.layer,
             "DEBUG": "",
             **self._clock(name),
@@ -130,7 +148,8 @@ class World:
 
     def start_python(self, name: str, *arguments: str, env: dict[str, str] | None = None) -> Child:
         """Start Python with these arguments."""
-        return self._start(name, [sys.executable, *arguments], env or {})
+        prefix = self.host.prefix if self.host and name == HOSTED else []
+        return self._start(name, [*prefix, sys.executable, *arguments], env or {})
 
     def start_configured(self, name: str, module: str, config: dict[str, Any]) -> Child:
         """Start a module of ours that takes a file of JSON."""
@@ -173,6 +192,8 @@ class World:
 
 
 RELAYS, WEB = ("relay-0", "relay-1"), ("web-0", "web-1")
+# Which of them has the host of its own, where there is one.
+HOSTED = WEB[1]
 # Where each proxy leads, and which way each process of the product takes to PostgreSQL and Redis.
 PROXIES = {
     "web-postgres": "postgres",
@@ -201,21 +222,24 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def running(folder: Path, options: Options, chance: random.Random) -> Iterator[World]:
     """Start everything: from the start of the block on, both web processes answer and a relay leads."""
-    world = World(folder, options, chance)
-    try:
-        world.start_postgres()
-        world.start_redis()
-        world.start_proxies()
-        for command in ("migrate", "seed"):
-            child = world.start_python("manage", str(MANAGE), command, env=world.environment("manage"))
-            if child.process.wait(120) != 0:
-                raise ServerError(f"manage.py {command} failed.{child.log_tail()}")
-        for name in RELAYS:
-            world.start_relay(name)
-        for name, address in zip(WEB, world.addresses, strict=True):
-            world.start_web(name)
-            world.children[name].wait_until(lambda address=address: answers(address))  # type: ignore[misc]
-        world.children[RELAYS[0]].wait_until(lambda: any("relay leads" in world.log(name) for name in RELAYS))
+    with ExitStack() as stack:
+        world = World(folder, options, chance, stack.enter_context(web_host()) if options.hosts else None)
+        stack.callback(world.stop)
+        _start(world)
         yield world
-    finally:
-        world.stop()
+
+
+def _start(world: World) -> None:
+    world.start_postgres()
+    world.start_redis()
+    world.start_proxies()
+    for command in ("migrate", "seed"):
+        child = world.start_python("manage", str(MANAGE), command, env=world.environment("manage"))
+        if child.process.wait(120) != 0:
+            raise ServerError(f"manage.py {command} failed.{child.log_tail()}")
+    for name in RELAYS:
+        world.start_relay(name)
+    for name, address in zip(WEB, world.addresses, strict=True):
+        world.start_web(name)
+        world.children[name].wait_until(lambda address=address: answers(address))  # type: ignore[misc]
+    world.children[RELAYS[0]].wait_until(lambda: any("relay leads" in world.log(name) for name in RELAYS))

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,6 +29,10 @@ class History:
     def __init__(self, path: Path) -> None:
         self._file: TextIO = path.open("a", buffering=1)
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def append(self, transaction: Transaction) -> None:
         """Write one down."""
@@ -53,8 +57,8 @@ class Session:
         self._number += 1
         return f"{self._name}-{self._number}"
 
-    def commit(self) -> bool:
-        """Commit, and record it; where no answer comes, as unknown. Return whether it did."""
+    def commit(self) -> None:
+        """Commit, and record it; where no answer comes, as unknown."""
         self._transaction += 1
         name = f"{self._name}/{self._transaction}"
         self.connection.execute("insert into chaos_transaction values (%s)", [name])
@@ -66,7 +70,10 @@ class Session:
         finally:
             self._history.append(Transaction(name, started, finished, writes, memberships))
             self._forget()
-        return True
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
 
     def roll_back(self) -> None:
         """Undo the transaction. Raises psycopg.OperationalError where the connection is lost."""
@@ -120,15 +127,15 @@ class Writer(threading.Thread):
 def main() -> None:
     """Write until SIGTERM; then end after the transactions that are open."""
     config = json.loads(Path(sys.argv[1]).read_text())
-    history = History(Path(config["history"]))
     rows = Rows(config["teams"])
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    writers = [Writer(config, number, rows, history, stop) for number in range(config["threads"])]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    with closing(History(Path(config["history"]))) as history:
+        writers = [Writer(config, number, rows, history, stop) for number in range(config["threads"])]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
 
 
 if __name__ == "__main__":

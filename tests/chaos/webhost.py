@@ -1,0 +1,73 @@
+"""A host of its own for a web process: a network namespace at the end of a cable that can be pulled.
+
+It takes Linux, root and iproute2. Nothing in there reaches further than this machine. A cable that is pulled loses what
+is sent, and tells nobody, unlike a proxy that stands still.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NOT_AVAILABLE = "network namespaces take Linux, root and iproute2"
+# Of the network that is set aside for tests. Source: RFC 2544.
+NETWORK = "198.18"
+
+
+class WebHost:
+    """A network namespace: this machine is ``near`` to it, and it is ``far``."""
+
+    def __init__(self) -> None:
+        number = random.SystemRandom().randrange(1, 250)
+        self.near, self.far = f"{NETWORK}.{number}.1", f"{NETWORK}.{number}.2"
+        self._name = f"ayb-chaos-{os.getpid()}-{number}"
+        self._cable = f"ayb{number}"
+
+    @property
+    def prefix(self) -> list[str]:
+        """Return what makes a command run on the host."""
+        return ["ip", "netns", "exec", self._name]
+
+    def set_up(self) -> None:
+        """Make the host, and the cable."""
+        _ip("netns", "add", self._name)
+        _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self._name)
+        _ip("address", "add", f"{self.near}/30", "dev", self._cable)
+        _ip("-n", self._name, "address", "add", f"{self.far}/30", "dev", "eth0")
+        _ip("-n", self._name, "link", "set", "lo", "up")
+        _ip("-n", self._name, "link", "set", "eth0", "up")
+        self.plug()
+
+    def unplug(self) -> None:
+        """Pull the cable."""
+        _ip("link", "set", self._cable, "down")
+
+    def plug(self) -> None:
+        """Plug it in again."""
+        _ip("link", "set", self._cable, "up")
+
+    def remove(self) -> None:
+        """Remove the host with its cable."""
+        _ip("netns", "delete", self._name)
+
+
+def is_available() -> bool:
+    """Tell whether this machine lets us make one."""
+    return shutil.which("ip") is not None and os.geteuid() == 0
+
+
+@contextmanager
+def web_host() -> Iterator[WebHost]:
+    """Make a host for the length of the block."""
+    host = WebHost()
+    host.set_up()
+    try:
+        yield host
+    finally:
+        host.remove()
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
