@@ -5,14 +5,14 @@ A position is delivered to every subscriber before the next one is, and to each 
 
 import asyncio
 import logging
-import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import delivery, log, tables, visibility
+from ayb_realtime import delivery, endings, log, tables, visibility
+from ayb_realtime.background import Background
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 # Who is at most so far behind is let in between two deliveries.
 LAST_CHANGES = 50
-# A client that has read nothing for so long is gone: not every server says so while a send is blocked.
-GONE_SECONDS = 120.0
 
 
 class Hub:
@@ -50,7 +48,7 @@ class Hub:
         self._bounds = Shared(self._read_bounds)
         # Held while a run is delivered, and by whoever joins between two deliveries.
         self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background(self._leave_all)
 
     async def start(self) -> None:
         """Begin at the head of the log.
@@ -65,24 +63,31 @@ class Hub:
         except BaseException:
             await self._pool.close()
             raise
-        self._spawn(self._deliver_all())
-        self._spawn(self._replay_all())
-        self._spawn(self._sweep())
+        self._background.run(self._deliver_all())
+        self._background.run(self._replay_all())
+        self._background.run(endings.sweep(self._open, self.leave))
         if self._layer is not None:
-            self._spawn(self._feed.receive(self._layer))
-            self._spawn(self._feed.rejoin(self._layer))
+            self._background.run(self._feed.receive(self._layer))
+            self._background.run(self._feed.rejoin(self._layer))
 
     async def close(self) -> None:
-        """End every stream and stop."""
-        for subscriber in [*self.subscribers, *self._replay.subscribers]:
-            self.leave(subscriber)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End every stream, as ``end_streams`` does, and stop."""
+        await endings.end_all(self._open())
+        await self._background.stop()
+        self._leave_all()
         if self._layer is not None:
             await self._feed.leave(self._layer)
         await self._pool.close()
+
+    def end_streams(self) -> None:
+        """Begin to end the streams that are open: the server is about to stop. If it does not, new ones may come."""
+        self._background.run(self._end_streams())
+
+    async def _end_streams(self) -> None:
+        await endings.end_all(self._open())
+        # Requests that had come before the server stopped listening, and have become streams since.
+        await asyncio.sleep(endings.PATIENCE_SECONDS)
+        await endings.end_all(self._open())
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
@@ -139,6 +144,13 @@ class Hub:
         self.subscribers.discard(subscriber)
         self._replay.subscribers.discard(subscriber)
 
+    def _leave_all(self) -> None:
+        for subscriber in self._open():
+            self.leave(subscriber)
+
+    def _open(self) -> list[Subscriber]:
+        return [*self.subscribers, *self._replay.subscribers]
+
     async def _deliver_all(self) -> NoReturn:
         """Deliver one run of changes after the other, for ever; one that fails again and again until it succeeds."""
         run: list[Change] = []
@@ -168,7 +180,7 @@ class Hub:
         """Look whether a table that somebody subscribes to was dropped and made again: it has a new oid then."""
         now = {(table.schema, table.name): table for table in streamed}
         self._known_relations = {table.relation for table in streamed} | {change.relation for change in run}
-        for subscriber in [*self.subscribers, *self._replay.subscribers]:
+        for subscriber in self._open():
             followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]
             if subscriber.relations != {table.relation for table in followed}:
                 subscriber.follow(followed)
@@ -217,24 +229,3 @@ class Hub:
                     await self._replay.advance(behind, self.position)
                 self.subscribers.update(self._replay.take_arrived(self.position))
         return bool(far or near)
-
-    async def _sweep(self) -> NoReturn:
-        """Let go of clients that are gone without a word."""
-        while True:
-            seconds = max(GONE_SECONDS, 4 * conf.heartbeat_seconds)
-            await asyncio.sleep(seconds / 4)
-            for subscriber in [*self.subscribers, *self._replay.subscribers]:
-                if time.monotonic() - subscriber.read_at > seconds:
-                    self.leave(subscriber)
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-
-    def _task_ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a part of the hub has failed; every stream ends", exc_info=task.exception())
-            for subscriber in [*self.subscribers, *self._replay.subscribers]:
-                self.leave(subscriber)

@@ -1,6 +1,7 @@
 """One hub for each event loop, made on first use."""
 
 import asyncio
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
@@ -8,8 +9,10 @@ from channels.layers import get_channel_layer
 from ayb_realtime import database
 from ayb_realtime.conf import conf
 from ayb_realtime.hub import Hub
+from ayb_realtime.signal_chain import SignalChain
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[Hub]"] = WeakKeyDictionary()
+_signal_chains: WeakKeyDictionary[Hub, SignalChain] = WeakKeyDictionary()
 
 
 async def get_hub() -> Hub:
@@ -29,10 +32,26 @@ async def get_hub() -> Hub:
 async def close_hub() -> None:
     """Close the hub of this event loop, if there is one: every stream ends."""
     if task := _hubs.pop(asyncio.get_running_loop(), None):
-        await (await task).close()
+        hub = await task
+        await hub.close()
+        _signal_chains.pop(hub).restore()
 
 
 async def _make_hub() -> Hub:
     hub = Hub(get_channel_layer(conf.channel_layer), database.pool())
     await hub.start()
+    _signal_chains[hub] = _end_streams_on_signals(hub)
     return hub
+
+
+def _end_streams_on_signals(hub: Hub) -> SignalChain:
+    """Let the streams end before the server waits for them, which it does when it is told to stop."""
+    loop = asyncio.get_running_loop()
+
+    def end_streams() -> None:
+        with suppress(RuntimeError):  # The event loop may be gone already.
+            loop.call_soon_threadsafe(hub.end_streams)
+
+    chain = SignalChain(end_streams)
+    chain.install()
+    return chain

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import uuid4
 
 from ayb_realtime import sse
@@ -44,6 +45,8 @@ class Subscriber:
         self._changed = asyncio.Event()
         # Called when the buffer has become empty.
         self.on_drained: Callable[[], None] | None = None
+        # The task that sends the stream to a client, if it is a response.
+        self.response: asyncio.Task[Any] | None = None
         self.ended = False
         self.read_at = time.monotonic()
 
@@ -68,8 +71,10 @@ class Subscriber:
         self.push(reset_event(reason, [table.name for table in self.tables], position))
         self.position = position
 
-    def end(self) -> None:
-        """End the stream after what is in the buffer."""
+    def end(self, last_words: bytes = b"") -> None:
+        """End the stream after what is in the buffer, and after these; they always have room. May be called again."""
+        if last_words and not self.ended:
+            self._chunks.append(last_words)
         self.ended = True
         self._changed.set()
 
@@ -87,8 +92,7 @@ class Subscriber:
         if not self._size and not self.ended:
             await self._wait()
         if not self.ended and self._expires_at is not None and time.time() >= self._expires_at:
-            self._chunks.append(expired_event())
-            self.end()
+            self.end(expired_event())
         if self._chunks:
             return self._take()
         if self.ended:

@@ -53,7 +53,8 @@ class EventStream:
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next chunk of whole events."""
+        """Return the next chunk of whole events, to the task that sends it."""
+        self._subscriber.response = asyncio.current_task()
         if first := self._first:
             self._first = b""
             return first

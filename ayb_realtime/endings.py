@@ -1,0 +1,72 @@
+"""How streams end: when the server stops, soon, but not all at once; when the client is gone without a word, at last.
+
+The hub calls it. Every stream that is open ends, also one whose client does not read: that one is cut.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from random import Random, SystemRandom
+from typing import Any, NoReturn, TypeVar
+
+from ayb_realtime import sse
+from ayb_realtime.conf import conf
+from ayb_realtime.subscriber import Subscriber
+
+Stream = TypeVar("Stream")
+
+# Up to so many streams end at once. More do in groups, the last of them after less than two seconds.
+GROUP_STREAMS = 200
+GROUPS_MAX = 20
+PAUSE_SECONDS = 0.1
+# How long a client may take to read its last words. With the groups it is less than the three seconds that Hypercorn
+# gives its requests, which of the servers is the least.
+PATIENCE_SECONDS = 1.0
+# A client that has read nothing for so long is gone: not every server says so while a send is blocked.
+GONE_SECONDS = 120.0
+
+_random = SystemRandom()
+
+
+def groups(streams: Sequence[Stream], random: Random) -> Iterator[tuple[float, list[Stream]]]:
+    """Yield seconds to wait, and then the streams to end together, until each was yielded once, in a random order."""
+    shuffled = random.sample(streams, len(streams))
+    size = max(GROUP_STREAMS, -(-len(shuffled) // GROUPS_MAX))
+    for first in range(0, len(shuffled), size):
+        yield (PAUSE_SECONDS if first else 0.0), shuffled[first : first + size]
+
+
+def last_words(retry_milliseconds: int, random: Random) -> bytes:
+    """Tell a client to come back after half to one and a half times the usual, so that not all do so together."""
+    return sse.retry(round(retry_milliseconds * random.uniform(0.5, 1.5))) + b"\n"
+
+
+async def end_all(subscribers: Sequence[Subscriber], random: Random = _random) -> None:
+    """End these streams, group after group; return when their clients have got it, or are cut."""
+    for seconds, group in groups(subscribers, random):
+        await asyncio.sleep(seconds)
+        for subscriber in group:
+            subscriber.end(last_words(conf.retry_milliseconds, random))
+    await _cut({subscriber.response for subscriber in subscribers if subscriber.response is not None})
+
+
+async def _cut(responses: set[asyncio.Task[Any]]) -> None:
+    """Let these responses finish, and cancel those that do not: their clients do not read.
+
+    Django takes a cancelled response for a client that has gone. Where the server cancels the whole request, it
+    and Django complain.
+    """
+    if responses:
+        _, blocked = await asyncio.wait(responses, timeout=PATIENCE_SECONDS)
+        for response in blocked:
+            response.cancel()
+
+
+async def sweep(streams: Callable[[], Sequence[Subscriber]], leave: Callable[[Subscriber], object]) -> NoReturn:
+    """Let go of clients that are gone without a word, for ever."""
+    while True:
+        seconds = max(GONE_SECONDS, 4 * conf.heartbeat_seconds)
+        await asyncio.sleep(seconds / 4)
+        for subscriber in streams():
+            if time.monotonic() - subscriber.read_at > seconds:
+                leave(subscriber)
