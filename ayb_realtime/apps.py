@@ -1,5 +1,7 @@
 """The Django app."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class RealtimeConfig(AppConfig):
 
     name = "ayb_realtime"
     verbose_name = "Realtime"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        import_module("ayb_realtime.checks")

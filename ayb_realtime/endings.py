@@ -42,8 +42,11 @@ def last_words(retry_milliseconds: int, random: Random) -> bytes:
 
 
 async def end_all(subscribers: Sequence[Subscriber], random: Random = _random) -> None:
-    """End these streams, group after group; return when their clients have got it, or are cut."""
-    for seconds, group in groups(subscribers, random):
+    """End these streams, group after group; return when their clients have got it, or are cut.
+
+    subscribers: also those that have ended, for their clients may not read.
+    """
+    for seconds, group in groups([subscriber for subscriber in subscribers if not subscriber.ended], random):
         await asyncio.sleep(seconds)
         for subscriber in group:
             subscriber.end(last_words(conf.retry_milliseconds, random))

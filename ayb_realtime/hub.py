@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
@@ -48,6 +49,8 @@ class Hub:
         self._bounds = Shared(self._read_bounds)
         # Held while a run is delivered, and by whoever joins between two deliveries.
         self._turn = asyncio.Lock()
+        # Also those that have ended, as long as somebody sends what is left of them.
+        self._streams: WeakSet[Subscriber] = WeakSet()
         self._background = Background(self._leave_all)
 
     async def start(self) -> None:
@@ -72,22 +75,25 @@ class Hub:
 
     async def close(self) -> None:
         """End every stream, as ``end_streams`` does, and stop."""
-        await endings.end_all(self._open())
+        await endings.end_all(list(self._streams))
         await self._background.stop()
         self._leave_all()
         if self._layer is not None:
             await self._feed.leave(self._layer)
         await self._pool.close()
 
-    def end_streams(self) -> None:
-        """Begin to end the streams that are open: the server is about to stop. If it does not, new ones may come."""
-        self._background.run(self._end_streams())
+    def end_streams(self) -> asyncio.Task[None]:
+        """Begin to end the streams that are open, for the server is about to stop; return the task that does it.
+
+        If the server goes on all the same, so does the hub: streams that are opened later stay open.
+        """
+        return self._background.run(self._end_streams())
 
     async def _end_streams(self) -> None:
-        await endings.end_all(self._open())
+        await endings.end_all(list(self._streams))
         # Requests that had come before the server stopped listening, and have become streams since.
         await asyncio.sleep(endings.PATIENCE_SECONDS)
-        await endings.end_all(self._open())
+        await endings.end_all(list(self._streams))
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
@@ -117,6 +123,7 @@ class Hub:
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,
         )
+        self._streams.add(subscriber)
         if after is None:
             async with self._turn:
                 subscriber.position = self.position
