@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +12,11 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import database, feed, log
+from ayb_realtime import database, endings, feed, log
 from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
 from ayb_realtime.hub import Hub
-from ayb_realtime.hubs import get_hub
+from ayb_realtime.hubs import close_hub, get_hub
 from ayb_realtime.subscriber import Subscriber
 from example_project.blog.models import Post, User
 from example_project.embedded.postgres import bundled_binaries
@@ -590,3 +591,51 @@ async def test_write_of_every_kind_arrives_and_a_rolled_back_one_never_does(
         deletes = [await stream.next_change() for _ in range(3)]
         assert {change["action"] for change in deletes} == {"delete"}
         assert sorted(change["record"]["id"] for change in deletes) == [1, 2, 3]
+
+
+async def test_streams_end_on_the_signal_that_stops_the_server_and_later_ones_stay_open(
+    memory_layer: BaseChannelLayer, database_url: str, owner: Owner, make_table: MakeTable, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(endings, "PATIENCE_SECONDS", 0.0)
+    make_table("notes", "id int primary key")
+    handled: list[int] = []
+    handler = lambda number, _: handled.append(number)  # noqa: E731 - signal.getsignal is compared with it
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        the_hub = await get_hub()
+        stopped = await subscribed(the_hub, person(1), "notes")
+        signal.raise_signal(signal.SIGTERM)
+        assert re.search(rb"^retry: \d+\n\n\Z", await read_to_end(stopped), re.MULTILINE)
+        assert handled == [signal.SIGTERM]
+        # The process lives on.
+        await the_hub.end_streams()
+        async with relaying(memory_layer):
+            later = await open_stream(the_hub, person(1), "notes")
+            insert(owner, "notes", 1)
+            assert await next_ids(later, 1) == [1]
+        await close_hub()
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        await close_hub()
+
+
+async def test_stream_that_was_on_its_way_in_ends_too(
+    the_hub: Hub, owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "PATIENCE_SECONDS", 0.2)
+    make_table("notes", "id int primary key")
+    early = await subscribed(the_hub, person(1), "notes")
+    ending = the_hub.end_streams()
+    await read_to_end(early)
+    late = await subscribed(the_hub, person(1), "notes")
+    await read_to_end(late)
+    await ending
+
+
+async def test_close_ends_streams_with_their_last_words(the_hub: Hub, owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key")
+    streams = [await subscribed(the_hub, person(number), "notes") for number in range(3)]
+    await close_hub()
+    for stream in streams:
+        assert re.fullmatch(rb"retry: \d+\n\n", await read_to_end(stream))

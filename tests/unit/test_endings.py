@@ -98,7 +98,7 @@ async def test_response_whose_client_does_not_read_is_cut_and_others_finish(monk
     reading.response = asyncio.create_task(rest(reading))
     blocked.response = asyncio.create_task(send_to_nobody())
     await end_all([reading, blocked], Random(1))
-    await asyncio.wait([reading.response, blocked.response])
+    await asyncio.wait([reading.response, blocked.response], timeout=10)
     assert not reading.response.cancelled()
     assert blocked.response.cancelled()
 
@@ -113,6 +113,6 @@ async def test_response_that_ended_with_a_full_buffer_is_cut_without_last_words(
     assert full.ended
     full.response = asyncio.create_task(asyncio.Event().wait())
     await end_all([full], Random(1))
-    await asyncio.wait([full.response])
+    await asyncio.wait([full.response], timeout=10)
     assert full.response.cancelled()
     assert await rest(full) == b"data: waiting\n\n"

@@ -190,3 +190,11 @@ async def test_reading_is_noticed(clock: SimpleNamespace) -> None:
 
 def test_every_stream_has_a_name_of_its_own() -> None:
     assert len({make().client_id for _ in range(100)}) == 100
+
+
+async def test_last_words_come_after_what_waits_even_where_the_buffer_is_full_and_only_once() -> None:
+    stream = make(buffer_bytes=5)
+    stream.push(b"event")
+    stream.end(b"last")
+    stream.end(b"too late")
+    assert await rest(stream) == [b"eventlast"]

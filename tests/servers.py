@@ -1,0 +1,67 @@
+"""The ASGI servers that users run the example by, with a relay and Redis or Valkey as in production."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.example import MANAGE, Example, answers
+
+APPLICATION = "example_project.asgi:application"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server's arguments to Python, where ``{port}`` stands for the port.
+
+    limit: those that give it a limit for clients that do not read, when it is told to stop.
+    code: what its process ends with when it is told to stop.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    limit: tuple[str, ...] = ()
+    code: int = 0
+
+    def command(self, port: int, *, limited: bool) -> list[str]:
+        """Return the arguments to Python."""
+        return [part.format(port=port) for part in (*self.arguments, *(self.limit if limited else ()))]
+
+
+SERVERS = [
+    Server("runrealtime", (str(MANAGE), "runrealtime", "--serve", "127.0.0.1:{port}")),
+    Server(
+        "uvicorn",
+        ("-m", "uvicorn", APPLICATION, "--port", "{port}"),
+        ("--timeout-graceful-shutdown", "5"),
+        # It ends by the signal itself, once it is done.
+        code=-signal.SIGTERM,
+    ),
+    Server("hypercorn", ("-m", "hypercorn", APPLICATION, "--bind", "127.0.0.1:{port}", "--workers", "0")),
+    Server(
+        "granian",
+        ("-m", "granian", "--interface", "asginl", APPLICATION, "--port", "{port}"),
+        ("--workers-kill-timeout", "5"),
+    ),
+]
+every_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+
+
+@contextmanager
+def deployed(database_url: str, folder: Path, server: Server, *, limited: bool) -> Iterator[Example]:
+    """Serve the example by this server, with a relay of its own; yield it once it answers, and the relay leads."""
+    example = Example(database_url, folder, REDIS_URL=os.environ["REDIS_URL"])
+    example.prepare()
+    relay = example.run(str(MANAGE), "runrealtime")
+    try:
+        relay.wait_until(lambda: "relay leads" in example.log())
+        example.server = example.run(*server.command(example.port, limited=limited))
+        example.server.wait_until(lambda: answers(example.address))
+        yield example
+    finally:
+        example.stop()
+        relay.stop()
