@@ -1,13 +1,14 @@
 """How streams end: when the server stops, soon, but not all at once; when the client is gone without a word, at last.
 
-The hub calls it. Every stream that is open ends, also one whose client does not read: that one is cut.
+The hub calls it. Every stream that is open ends. Where a client does not read what is left of its own, only the server
+can let go of the connection.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from random import Random, SystemRandom
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from ayb_realtime import sse
 from ayb_realtime.conf import conf
@@ -19,9 +20,9 @@ Stream = TypeVar("Stream")
 GROUP_STREAMS = 200
 GROUPS_MAX = 20
 PAUSE_SECONDS = 0.1
-# How long a client may take to read its last words. With the groups it is less than the three seconds that Hypercorn
-# gives its requests, which of the servers is the least.
-PATIENCE_SECONDS = 1.0
+# How long after the others the streams end that were on their way in. With the groups it is less than the three seconds
+# that Hypercorn gives its requests, which of the servers is the least.
+LATECOMERS_SECONDS = 1.0
 # A client that has read nothing for so long is gone: not every server says so while a send is blocked.
 GONE_SECONDS = 120.0
 
@@ -42,27 +43,11 @@ def last_words(retry_milliseconds: int, random: Random) -> bytes:
 
 
 async def end_all(subscribers: Sequence[Subscriber], random: Random = _random) -> None:
-    """End these streams, group after group; return when their clients have got it, or are cut.
-
-    subscribers: also those that have ended, for their clients may not read.
-    """
-    for seconds, group in groups([subscriber for subscriber in subscribers if not subscriber.ended], random):
+    """End these streams, group after group."""
+    for seconds, group in groups(subscribers, random):
         await asyncio.sleep(seconds)
         for subscriber in group:
             subscriber.end(last_words(conf.retry_milliseconds, random))
-    await _cut({subscriber.response for subscriber in subscribers if subscriber.response is not None})
-
-
-async def _cut(responses: set[asyncio.Task[Any]]) -> None:
-    """Let these responses finish, and cancel those that do not: their clients do not read.
-
-    Django takes a cancelled response for a client that has gone. Where the server cancels the whole request, it
-    and Django complain.
-    """
-    if responses:
-        _, blocked = await asyncio.wait(responses, timeout=PATIENCE_SECONDS)
-        for response in blocked:
-            response.cancel()
 
 
 async def sweep(streams: Callable[[], Sequence[Subscriber]], leave: Callable[[Subscriber], object]) -> NoReturn:

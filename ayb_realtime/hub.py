@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
-from weakref import WeakSet
 
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
@@ -49,8 +48,6 @@ class Hub:
         self._bounds = Shared(self._read_bounds)
         # Held while a run is delivered, and by whoever joins between two deliveries.
         self._turn = asyncio.Lock()
-        # Also those that have ended, as long as somebody sends what is left of them.
-        self._streams: WeakSet[Subscriber] = WeakSet()
         self._background = Background(self._leave_all)
 
     async def start(self) -> None:
@@ -75,7 +72,7 @@ class Hub:
 
     async def close(self) -> None:
         """End every stream, as ``end_streams`` does, and stop."""
-        await endings.end_all(list(self._streams))
+        await endings.end_all(self._open())
         await self._background.stop()
         self._leave_all()
         if self._layer is not None:
@@ -90,10 +87,10 @@ class Hub:
         return self._background.run(self._end_streams())
 
     async def _end_streams(self) -> None:
-        await endings.end_all(list(self._streams))
+        await endings.end_all(self._open())
         # Requests that had come before the server stopped listening, and have become streams since.
-        await asyncio.sleep(endings.PATIENCE_SECONDS)
-        await endings.end_all(list(self._streams))
+        await asyncio.sleep(endings.LATECOMERS_SECONDS)
+        await endings.end_all(self._open())
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
@@ -123,7 +120,6 @@ class Hub:
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,
         )
-        self._streams.add(subscriber)
         if after is None:
             async with self._turn:
                 subscriber.position = self.position

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 from uuid import uuid4
 
 from ayb_realtime import sse
@@ -45,8 +44,6 @@ class Subscriber:
         self._changed = asyncio.Event()
         # Called when the buffer has become empty.
         self.on_drained: Callable[[], None] | None = None
-        # The task that sends the stream to a client, if it is a response.
-        self.response: asyncio.Task[Any] | None = None
         self.ended = False
         self.read_at = time.monotonic()
 

@@ -53,8 +53,7 @@ class EventStream:
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next chunk of whole events, to the task that sends it."""
-        self._subscriber.response = asyncio.current_task()
+        """Return the next chunk of whole events."""
         if first := self._first:
             self._first = b""
             return first

@@ -596,7 +596,7 @@ async def test_write_of_every_kind_arrives_and_a_rolled_back_one_never_does(
 async def test_streams_end_on_the_signal_that_stops_the_server_and_later_ones_stay_open(
     memory_layer: BaseChannelLayer, database_url: str, owner: Owner, make_table: MakeTable, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(endings, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(endings, "LATECOMERS_SECONDS", 0.0)
     make_table("notes", "id int primary key")
     handled: list[int] = []
     handler = lambda number, _: handled.append(number)  # noqa: E731 - signal.getsignal is compared with it
@@ -620,15 +620,13 @@ async def test_streams_end_on_the_signal_that_stops_the_server_and_later_ones_st
         await close_hub()
 
 
-async def test_stream_that_was_on_its_way_in_ends_too(
-    the_hub: Hub, owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(endings, "PATIENCE_SECONDS", 0.2)
+async def test_stream_that_was_on_its_way_in_ends_too(the_hub: Hub, owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
-    early = await subscribed(the_hub, person(1), "notes")
+    notes = await the_hub.resolve(["notes"])
+    early = await the_hub.subscribe(person(1), notes)
     ending = the_hub.end_streams()
     await read_to_end(early)
-    late = await subscribed(the_hub, person(1), "notes")
+    late = await the_hub.subscribe(person(1), notes)
     await read_to_end(late)
     await ending
 

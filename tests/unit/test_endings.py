@@ -12,11 +12,9 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
 
 
-def make(*, buffer_bytes: int = 1000) -> Subscriber:
+def make() -> Subscriber:
     """Make a stream that is silent for as long as nothing happens."""
-    return Subscriber(
-        Identity("ayb_authenticated", ()), [], buffer_bytes=buffer_bytes, heartbeat_seconds=3600.0, expires_at=None
-    )
+    return Subscriber(Identity("ayb_authenticated", ()), [], buffer_bytes=1000, heartbeat_seconds=3600.0)
 
 
 async def rest(stream: Subscriber) -> bytes:
@@ -85,34 +83,3 @@ async def test_next_group_waits_until_the_pause_is_over(monkeypatch: pytest.Monk
     for task in (ending, *readings):
         task.cancel()
     await asyncio.gather(ending, *readings, return_exceptions=True)
-
-
-async def test_response_whose_client_does_not_read_is_cut_and_others_finish(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endings, "PATIENCE_SECONDS", 0.05)
-    reading, blocked = make(), make()
-
-    async def send_to_nobody() -> None:
-        async for _ in blocked:
-            await asyncio.Event().wait()
-
-    reading.response = asyncio.create_task(rest(reading))
-    blocked.response = asyncio.create_task(send_to_nobody())
-    await end_all([reading, blocked], Random(1))
-    await asyncio.wait([reading.response, blocked.response], timeout=10)
-    assert not reading.response.cancelled()
-    assert blocked.response.cancelled()
-
-
-async def test_response_that_ended_with_a_full_buffer_is_cut_without_last_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(endings, "PATIENCE_SECONDS", 0.05)
-    full = make(buffer_bytes=1)
-    full.push(b"data: waiting\n\n")
-    full.push(b"data: too much\n\n")
-    assert full.ended
-    full.response = asyncio.create_task(asyncio.Event().wait())
-    await end_all([full], Random(1))
-    await asyncio.wait([full.response], timeout=10)
-    assert full.response.cancelled()
-    assert await rest(full) == b"data: waiting\n\n"
