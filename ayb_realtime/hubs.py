@@ -33,8 +33,8 @@ async def close_hub() -> None:
     """Close the hub of this event loop, if there is one: every stream ends."""
     if task := _hubs.pop(asyncio.get_running_loop(), None):
         hub = await task
-        await hub.close()
         _signal_chains.pop(hub).restore()
+        await hub.close()
 
 
 async def _make_hub() -> Hub:
