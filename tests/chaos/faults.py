@@ -66,6 +66,13 @@ def kill_web(world: World) -> None:
     world.start_web(name)
 
 
+def redeploy_web(world: World) -> None:
+    """Tell a web process to stop, as a deploy does, and start it again once it has."""
+    name = world.chance.choice(WEB)
+    world.children[name].stop(seconds=20)
+    world.start_web(name)
+
+
 def restart_redis(world: World) -> None:
     """Kill Redis, and start an empty one."""
     world.kill("redis")
@@ -152,6 +159,7 @@ FAULTS: dict[str, Fault] = {
     "relay's connections terminated": terminate_relay,
     "relay cut from Postgres": cut_relay_from_postgres,
     "web process killed": kill_web,
+    "web process redeployed": redeploy_web,
     "web's connections terminated": terminate_hub,
     "web cut from Postgres": cut_web_from_postgres,
     "web cut from Redis": cut_web_from_redis,

@@ -116,7 +116,7 @@ class World:
     def start_web(self, name: str) -> None:
         """Start a web process; do not wait for it."""
         options = ["--host", self._far(name), "--port", str(self.ports[name])]
-        options += ["--timeout-graceful-shutdown", "1", "--no-access-log"]
+        options += ["--timeout-graceful-shutdown", "5", "--no-access-log"]
         self.start_product(name, "-m", "uvicorn", "example_project.asgi:application", *options)
 
     def start_product(self, name: str, *arguments: str) -> None:
