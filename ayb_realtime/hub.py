@@ -11,15 +11,15 @@ from typing import Any, NoReturn
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import delivery, endings, log, tables, visibility
+from ayb_realtime import delivery, endings, tables, visibility
 from ayb_realtime.background import Background
+from ayb_realtime.catalog import Catalog
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.feed import RETRY_SECONDS, Feed
 from ayb_realtime.identity import Identity
 from ayb_realtime.replay import Replay
-from ayb_realtime.shared import Shared
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
 
@@ -43,9 +43,7 @@ class Hub:
         self._feed = Feed(pool)
         self._replay = Replay(pool)
         self._known_relations: set[int] = set()
-        # What thousands ask who come back at once.
-        self._streamed = Shared(self._read_streamed)
-        self._bounds = Shared(self._read_bounds)
+        self._catalog = Catalog(pool)
         # Held while a run is delivered, and by whoever joins between two deliveries.
         self._turn = asyncio.Lock()
         self._background = Background(self._leave_all)
@@ -94,11 +92,7 @@ class Hub:
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
-        return tables.named(await self._streamed.get(), names)
-
-    async def _read_streamed(self) -> list[Table]:
-        async with self._pool.connection() as connection:
-            return await tables.streamed(connection)
+        return await self._catalog.named(names)
 
     async def subscribe(
         self,
@@ -125,21 +119,10 @@ class Hub:
                 subscriber.position = self.position
                 self.subscribers.add(subscriber)
         else:
-            await self._check_resumable(after)
+            await self._catalog.check_resumable(after)
             subscriber.position = after
             self._replay.add(subscriber)
         return subscriber
-
-    async def _check_resumable(self, after: int) -> None:
-        oldest, head = await self._bounds.get()
-        if after > head:
-            raise PositionUnavailable("the log ends before that position")
-        if after < oldest:
-            raise PositionUnavailable("the log no longer holds what came after that position")
-
-    async def _read_bounds(self) -> tuple[int, int]:
-        async with self._pool.connection() as connection:
-            return await log.bounds(connection)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber whose client has gone. May be called again."""
