@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,14 +20,14 @@ class Server:
 
     limit: those that give it a limit for clients that do not read, when it is told to stop.
     code: what its process ends with when it is told to stop.
-    hangs: whether it then waits for ever for clients that do not read, until it is killed.
+    waits: whether it then waits for clients that do not read, for as long as they are there.
     """
 
     name: str
     arguments: tuple[str, ...]
     limit: tuple[str, ...] = ()
     code: int = 0
-    hangs: bool = False
+    waits: bool = False
 
     def command(self, port: int, *, limited: bool) -> list[str]:
         """Return the arguments to Python."""
@@ -47,8 +46,7 @@ SERVERS = [
     Server(
         "hypercorn",
         ("-m", "hypercorn", APPLICATION, "--bind", "127.0.0.1:{port}", "--workers", "0"),
-        # From here on, asyncio's servers wait for their connections, and Hypercorn for its server before all else.
-        hangs=sys.version_info >= (3, 12, 1),
+        waits=True,
     ),
     Server(
         "granian",

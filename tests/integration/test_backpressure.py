@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import re
-import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +20,6 @@ CLIENTS = 5
 GROWTH_BYTES_MAX = 60_000_000
 INSERT = """insert into posts (author_id, title, body, published, created_at, updated_at)
             values (%s, 'large', repeat('x', %s), true, now(), now())"""
-
-
-# What older Pythons' asyncio says of a connection that Hypercorn cancels, for its client does not read.
-CANCELLED = re.compile(r"Exception in callback StreamReaderProtocol\.connection_made.*?\.CancelledError\n", re.DOTALL)
 
 
 @pytest.fixture
@@ -58,6 +52,12 @@ def connect_and_never_read(example: Example, token: str) -> socket.socket:
     return client
 
 
+def close(clients: list[socket.socket]) -> None:
+    """Close the connections, which may be closed already."""
+    for client in clients:
+        client.close()
+
+
 async def read_large_posts(example: Example, token: str) -> int:
     """Write posts, and read each; return by how much the server's memory has grown."""
     assert example.server is not None
@@ -86,11 +86,12 @@ async def test_client_that_never_reads_is_let_go_and_others_get_everything(
         token = example.token(AUTHOR)
         idle = [connect_and_never_read(example, token) for _ in range(CLIENTS)]
         growth = await read_large_posts(example, token)
-        # While clients that do not read are connected.
+        if server.waits:
+            close(idle)
+        # With a limit also while clients that do not read are connected.
         code = example.stop()
         assert answers(example.address) is False
-        for client_socket in idle:
-            client_socket.close()
+        close(idle)
     assert growth < GROWTH_BYTES_MAX
-    assert code == (-signal.SIGKILL if server.hangs else server.code)
-    assert "Traceback" not in CANCELLED.sub("", example.log())
+    assert code == server.code
+    assert "Traceback" not in example.log()
