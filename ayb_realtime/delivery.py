@@ -63,8 +63,8 @@ class Delivery:
         self._readers[table.relation] = set(identities)
         rows = {change.position: Row(change.record) for change in changes if change.record is not None}
         truncates = [change for change in changes if change.record is None]
-        if any(name not in row.columns for row in rows.values() for name in table.key_columns):
-            # Logged before a key column was renamed: its rows cannot be found any more.
+        if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
+            # It has lost its key, or a key column was renamed since: the rows cannot be found any more.
             return self._add_reset(table, "table definition changed", changes[-1].position)
         if truncates:
             self._add_reset(table, "table truncated", truncates[-1].position)

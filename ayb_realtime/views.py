@@ -66,7 +66,14 @@ class EventStream:
 
 
 # What it looks like when the database, or Django's way to it, does not answer as it should.
-UNAVAILABLE = (OperationalError, InterfaceError, psycopg.OperationalError, PoolTimeout, RoleNotGranted)
+UNAVAILABLE = (
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    RoleNotGranted,
+)
 
 
 @transaction.non_atomic_requests

@@ -27,7 +27,7 @@ with newest as materialized (
            array(select (d.record ->> name) collate "C" from unnest(s.key_columns) as name) as key
       from several s
       join delta d on d.xid = s.xid and d.relation = s.relation
-     where d.record is not null
+     where d.record is not null and s.key_columns is not null  -- the table, or its key, may be gone
 ), ordered as (
     select id, action,
            first_value(action) over states = 'create' as is_new,

@@ -169,6 +169,19 @@ async def test_rows_tables_and_transactions_are_told_apart(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("gone", ["alter table notes drop constraint notes_pkey", "drop table notes"])
+async def test_rows_without_a_key_are_not_taken_for_one(owner: Writer, relay: Connection, gone: str) -> None:
+    owner.execute("insert into notes values (1, 0), (2, 0)")
+    owner.execute(gone.encode())
+    assert records(await numbered(relay)) == [("create", 1, 0), ("create", 2, 0)]
+
+
+async def test_rows_whose_key_column_was_renamed_are_not_taken_for_one(owner: Writer, relay: Connection) -> None:
+    owner.execute("insert into notes values (1, 0), (2, 0)")
+    owner.execute("alter table notes rename id to number")
+    assert records(await numbered(relay)) == [("create", 1, 0), ("create", 2, 0)]
+
+
 async def test_transaction_that_leaves_nothing_is_passed(owner: Writer, relay: Connection) -> None:
     head = await log.head(relay)
     with owner.transaction():

@@ -155,6 +155,19 @@ async def test_columns_and_table_renamed_while_a_stream_is_open_are_followed(
     owner.execute("alter table remarks rename to notes")
 
 
+async def test_table_that_loses_its_key_is_to_be_fetched_again(
+    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    stream = await open_stream(the_hub, person(1), "notes")
+    owner.execute("alter table notes drop constraint notes_pkey")
+    owner.execute("insert into notes values (1), (1)")
+    event = await stream.next()
+    assert (event.event, event.json()) == ("reset", {"reason": "table definition changed", "tables": ["notes"]})
+    owner.execute("delete from notes")
+    assert (await stream.next()).event == "reset"
+
+
 async def test_row_that_is_changed_a_thousand_times_in_a_transaction_arrives_once(
     relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
 ) -> None:
