@@ -14,9 +14,11 @@ class Background:
     """Runs coroutines as tasks, until ``stop``.
 
     on_failure: called when one has failed.
+    has_failed: whether one has.
     """
 
     def __init__(self, on_failure: Callable[[], object]) -> None:
+        self.has_failed = False
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -38,4 +40,5 @@ class Background:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a part of the hub has failed; every stream ends", exc_info=task.exception())
+            self.has_failed = True
             self._on_failure()

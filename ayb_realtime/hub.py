@@ -68,6 +68,11 @@ class Hub:
             self._background.run(self._feed.receive(self._layer))
             self._background.run(self._feed.rejoin(self._layer))
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a part of it has failed, so that it has ended its streams and is of no more use."""
+        return self._background.has_failed
+
     async def close(self) -> None:
         """End every stream, as ``end_streams`` does, and stop."""
         await endings.end_all(self._open())

@@ -16,17 +16,25 @@ _signal_chains: WeakKeyDictionary[Hub, SignalChain] = WeakKeyDictionary()
 
 
 async def get_hub() -> Hub:
-    """Return the hub of this event loop; the first call makes it. Raises psycopg.Error or PoolTimeout."""
+    """Return the hub of this event loop; the first call makes it, and the first after a failure a new one.
+
+    Raises psycopg.Error or PoolTimeout.
+    """
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
         _hubs[loop] = loop.create_task(_make_hub())
     making = _hubs[loop]
     try:
-        return await asyncio.shield(making)
+        hub = await asyncio.shield(making)
     except Exception:
         if _hubs.get(loop) is making:
             del _hubs[loop]
         raise
+    if not hub.has_failed:
+        return hub
+    if _hubs.get(loop) is making:
+        await close_hub()
+    return await get_hub()
 
 
 async def close_hub() -> None:

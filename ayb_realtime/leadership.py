@@ -24,16 +24,18 @@ GONE_SECONDS = 3.0
 
 LOCK = "select pg_try_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))"
 SEEN = "select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1())"
-# The server closes the leader's connection, and so frees the lock, when its host has been silent for so long.
-KEEPALIVE = (
+# The server closes the leader's connection, and so frees the lock, when its host has been silent for so long. And to
+# number a transaction of millions of rows takes longer than a role's own timeout may allow.
+SESSION = (
     "select set_config('tcp_keepalives_idle', '1', false), set_config('tcp_keepalives_interval', '1', false),"
-    " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false)"
+    " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false),"
+    " set_config('statement_timeout', '0', false)"
 )
 
 
 async def acquire(connection: Connection) -> None:
     """Wait until this connection holds the lock. Raises psycopg.Error if it is lost."""
-    await connection.execute(KEEPALIVE)
+    await connection.execute(SESSION)
     stands_by = False
     while not await _holds(connection):
         if not stands_by:

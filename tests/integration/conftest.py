@@ -38,11 +38,13 @@ def person(user_id: object) -> Identity:
 
 
 @pytest.fixture
-def database_url(transactional_db: None) -> str:
+def database_url(transactional_db: None) -> Iterator[str]:
     """The test database, whose tables are emptied afterwards, as psycopg's connection string."""
     parameters = connections["default"].get_connection_params()
     kept = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
-    return psycopg.conninfo.make_conninfo(**kept)
+    yield psycopg.conninfo.make_conninfo(**kept)
+    # The test may have ended Django's own connection behind its back.
+    connections.close_all()
 
 
 @pytest.fixture

@@ -555,6 +555,24 @@ async def test_databases_that_share_a_layer_have_groups_of_their_own(the_hub: Hu
         assert await log.group(connection) != the_hub._feed._group
 
 
+async def test_hub_that_has_failed_ends_its_streams_and_is_replaced(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a part of the hub, for once")
+
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        subscriber = await subscribed(the_hub, person(1), "notes")
+        await asyncio.wait([the_hub._background.run(fail())])
+        assert await read_to_end(subscriber) == b""
+        first, second = await asyncio.gather(get_hub(), get_hub())
+        assert first is second is not the_hub
+        stream = await open_stream(first, person(1), "notes")
+        insert(owner, "notes", 1)
+        assert await next_ids(stream, 1) == [1]
+
+
 async def test_event_loop_has_one_hub(the_hub: Hub) -> None:
     assert await get_hub() is the_hub
 

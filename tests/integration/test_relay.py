@@ -340,6 +340,22 @@ async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
     assert (small.head, last.head) == (head - 2, head)
 
 
+async def test_transaction_that_takes_long_to_number_is_numbered_whatever_its_role_may_take(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer
+) -> None:
+    class Impatient(Connector):
+        async def __call__(self) -> Connection:
+            connection = await super().__call__()
+            if len(self.opened) == 1:  # that which numbers
+                await connection.execute("set statement_timeout = '20ms'")
+            return connection
+
+    owner.execute("insert into notes select n, 'x' from generate_series(1, 50000) n")
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer, Impatient()):
+        assert len(await hub.records(5000)) == 5000
+
+
 async def test_relay_that_does_not_hear_itself_says_why(
     database_url: str, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
