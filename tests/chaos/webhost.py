@@ -6,12 +6,12 @@ is sent, and tells nobody, unlike a proxy that stands still.
 
 import os
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 
-NOT_AVAILABLE = "network namespaces take Linux, root and iproute2"
+NOT_AVAILABLE = "a network namespace takes Linux, root and iproute2"
 # Of the network that is set aside for tests. Source: RFC 2544.
 NETWORK = "198.18"
 
@@ -49,24 +49,30 @@ class WebHost:
         _ip("link", "set", self._cable, "up")
 
     def remove(self) -> None:
-        """Remove the host with its cable."""
-        _ip("netns", "delete", self._name)
-
-
-def is_available() -> bool:
-    """Tell whether this machine lets us make one."""
-    return shutil.which("ip") is not None and os.geteuid() == 0
+        """Remove the host with its cable, as far as they were made."""
+        with suppress(OSError, subprocess.CalledProcessError):
+            _ip("netns", "delete", self._name)
 
 
 @contextmanager
 def web_host() -> Iterator[WebHost]:
-    """Make a host for the length of the block."""
+    """Make a host for the length of the block. Raises OSError or CalledProcessError where it cannot be made."""
     host = WebHost()
-    host.set_up()
     try:
+        host.set_up()
         yield host
     finally:
         host.remove()
+
+
+@cache
+def is_available() -> bool:
+    """Tell whether this machine lets us make one."""
+    try:
+        with web_host():
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
 
 
 def _ip(*arguments: str) -> None:

@@ -38,7 +38,7 @@ def test_interpreter_that_does_not_run_is_not_found(monkeypatch: pytest.MonkeyPa
     [
         ("===== 12 passed, 2 skipped in 3.20s =====", True),
         ("1 skipped, 1 warning in 0.01s", True),
-        ("Left out: web host unplugged, because network namespaces take Linux, root and iproute2.", True),
+        ("Left out: web host unplugged, because a network namespace takes Linux, root and iproute2.", True),
         ("===== 12 passed in 3.20s =====", False),
         ("tests/unit/test_suite.py::test_skipped PASSED", False),
     ],
