@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import database, endings, feed, log
+from ayb_realtime import database, endings, feed, log, tables
 from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
 from ayb_realtime.hub import Hub
@@ -485,6 +485,38 @@ async def test_streams_that_resume_together_share_the_reading(
     assert ids == [list(range(1, 3002))] * 50
     # Seven runs of 500, and again for those who were not yet there or had not yet read.
     assert len(reads) < 50
+
+
+async def test_thousands_that_come_back_at_once_share_what_they_ask_and_read(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        insert(owner, "notes", *range(1, 21))
+        await log_head(the_hub, begin + 20)
+        asked: list[str] = []
+        for module, name in ((tables, "streamed"), (log, "bounds"), (log, "read")):
+            monkeypatch.setattr(module, name, counting(asked, getattr(module, name)))
+        coming = [open_stream(the_hub, person(n % 3), "notes", after=begin) for n in range(5000)]
+        streams = await asyncio.gather(*coming)
+        ids = await asyncio.gather(*(next_ids(stream, 20) for stream in streams))
+    assert ids == [list(range(1, 21))] * 5000
+    assert len(asked) < 50
+
+
+def counting(calls: list[str], ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same question, but note each time that it is put."""
+
+    async def noted(*arguments: Any, **options: Any) -> Any:
+        calls.append(ask.__name__)
+        return await ask(*arguments, **options)
+
+    return noted
 
 
 async def test_hundred_thousand_rows_of_one_statement_all_arrive_in_order(
