@@ -21,6 +21,7 @@ class Write:
     version: of the row, counted in the row itself, so that Postgres' row locks give the order.
     token: unique to this version; the title or body carries it.
     audience: who may see this version: ``ALL``, a user's id, or ``TEAM`` and a number.
+    at: before the statement was sent.
     """
 
     table: str
@@ -29,6 +30,7 @@ class Write:
     action: str
     token: str
     audience: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Transaction:
     def to_line(self) -> str:
         """Write it as a line of JSON."""
         finished = None if math.isinf(self.finished) else self.finished
-        writes = [(w.table, w.pk, w.version, w.action, w.token, w.audience) for w in self.writes]
+        writes = [(w.table, w.pk, w.version, w.action, w.token, w.audience, w.at) for w in self.writes]
         memberships = [(m.team, m.user, m.granted) for m in self.memberships]
         return json.dumps([self.name, self.started, finished, writes, memberships]) + "\n"
 

@@ -28,8 +28,10 @@ class Progress:
             row = (event.table, event.pk)
             place = count[row] = count.get(row, -1) + 1
             known = truth.rows.get(row, ())
-            # The event may stand for a later change of the row, but never for an earlier one than this.
-            mark = known[place].started if place < len(known) else -math.inf
+            # The event may stand for a later change of the row, but never for an earlier one than this. What had been
+            # committed before this was written has a smaller id, and is in no later batch. What was committed between
+            # its write and its own commit may be in the same batch, and is then behind it.
+            mark = known[place].written if place < len(known) else -math.inf
             self._arrivals.append(event.at)
             self._marks.append(max(self._marks[-1], mark))
 

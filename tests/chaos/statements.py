@@ -4,6 +4,7 @@ So Postgres' row locks decide the order of the versions, and whoever reads a row
 """
 
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -50,26 +51,28 @@ DELETE_COMMENT = "delete from comments where id = %s returning id, body, team_id
 
 def post_writes(connection: Connection, action: str, statement: str, *parameters: object) -> list[Write]:
     """Run a statement on posts; return a Write for each row."""
+    at = time.monotonic()
     return [
-        _write("posts", pk, action, title, ALL if published else str(author))
+        _write("posts", pk, action, title, ALL if published else str(author), at)
         for pk, title, published, author in connection.execute(statement.encode(), parameters).fetchall()
     ]
 
 
 def comment_writes(connection: Connection, action: str, statement: str, *parameters: object) -> list[Write]:
     """Run a statement on comments; return a Write for each row."""
+    at = time.monotonic()
     return [
-        _write("comments", pk, action, body, f"{TEAM}{team}")
+        _write("comments", pk, action, body, f"{TEAM}{team}", at)
         for pk, body, team in connection.execute(statement.encode(), parameters).fetchall()
     ]
 
 
-def _write(table: str, pk: int, action: str, text: str, audience: str) -> Write:
+def _write(table: str, pk: int, action: str, text: str, audience: str, at: float) -> Write:
     token, version = split_text(text)
     if action == "delete":
         # It returns the last version: the delete counts as the next, and carries no content.
-        return Write(table, pk, version + 1, action, f"{token}/deleted", audience)
-    return Write(table, pk, version, action, token, audience)
+        return Write(table, pk, version + 1, action, f"{token}/deleted", audience, at)
+    return Write(table, pk, version, action, token, audience, at)
 
 
 def flip_membership(connection: Connection, team: int, user: UUID) -> Membership:

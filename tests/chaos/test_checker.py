@@ -1,6 +1,7 @@
 """The checker, on histories made by hand: it must see what is wrong, and must not see what is not."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -12,13 +13,13 @@ ANN, BEN = "ann", "ben"
 
 
 def committed(at: float, *writes: Write) -> Transaction:
-    """A transaction that committed within a tenth of a second."""
-    return Transaction(f"t{at}", at, at + 0.1, writes)
+    """A transaction that wrote just before it committed, within a tenth of a second."""
+    return Transaction(f"t{at}", at, at + 0.1, tuple(replace(write, at=at) for write in writes))
 
 
 def post(version: int, action: str = "update", audience: str = ALL, pk: int = 1) -> Write:
     """A version of a post, whose token says which."""
-    return Write("posts", pk, version, action, f"{pk}v{version}", audience)
+    return Write("posts", pk, version, action, f"{pk}v{version}", audience, 0)
 
 
 def received(at: float, number: int, version: int, action: str = "update", pk: int = 1) -> Event:
@@ -117,6 +118,14 @@ def test_update_that_the_stream_had_passed_before_the_delete_is_lost() -> None:
     transactions = [*THREE_VERSIONS[:2], other, committed(9, post(3, "delete"))]
     events = received(1.2, 1, 1, "create"), received(5.2, 3, 1, "create", pk=2), received(9.2, 4, 0, "delete")
     assert found(transactions, *events) == ["lost"]
+
+
+def test_long_transaction_does_not_prove_that_the_stream_had_passed_what_committed_meanwhile() -> None:
+    long = Transaction("long", 5, 5.1, (replace(post(1, "create", pk=2), at=1.5),))
+    transactions = [*THREE_VERSIONS[:2], long, committed(9, post(3, "delete"))]
+    events = received(1.2, 1, 1, "create"), received(5.2, 3, 1, "create", pk=2), received(9.2, 5, 0, "delete")
+    # In one batch with the update of 2, it is before that.
+    assert found(transactions, *events) == []
 
 
 def test_delete_is_for_everyone() -> None:

@@ -22,7 +22,7 @@ def test_each_fault_lasts_until_the_next() -> None:
 
 
 def test_table_ends_with_the_sum_of_all_runs() -> None:
-    transaction = Transaction("t", 1, 2, (Write("posts", 1, 1, "create", "a", "all"),))
+    transaction = Transaction("t", 1, 2, (Write("posts", 1, 1, "create", "a", "all", 0),))
     total, second = Report([(0, "Redis killed")]), Report([(0, "relay killed")])
     total.add_truth(Truth([transaction]))
     second.add(Verdict([Finding(LOST, 1, "")], [(1, 2.25)]))
@@ -32,7 +32,7 @@ def test_table_ends_with_the_sum_of_all_runs() -> None:
 
 
 def test_histories_come_back_as_they_were(tmp_path: Path) -> None:
-    write = Write("posts", 1, 2, "update", "w1-2", "team 3")
+    write = Write("posts", 1, 2, "update", "w1-2", "team 3", 0.5)
     for transaction in (
         Transaction("a", 1.5, 2.5, (write,)),
         Transaction("b", 1, math.inf, (), (Membership(1, "u", True),)),

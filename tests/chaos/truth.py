@@ -19,6 +19,7 @@ class Change:
     """The final state of a row in a transaction: what a subscriber is told, at most once.
 
     version, token, audience: of that state.
+    written: before the last statement that made it was sent.
     started, finished: of the transaction's COMMIT.
     """
 
@@ -27,6 +28,7 @@ class Change:
     token: str
     action: str
     audience: str
+    written: float
     started: float
     finished: float
 
@@ -105,7 +107,8 @@ def _final_change(row: RowKey, writes: list[Write], transaction: Transaction) ->
         return None
     action = ("update" if existed else "create") if exists else "delete"
     last = writes[-1]
-    return Change(row, last.version, last.token, action, last.audience, transaction.started, transaction.finished)
+    times = last.at, transaction.started, transaction.finished
+    return Change(row, last.version, last.token, action, last.audience, *times)
 
 
 def _require_distinct_versions(row: RowKey, changes: list[Change]) -> None:
