@@ -56,6 +56,11 @@ class Feed:
         self._next_position = self.head + 1
         return self.head
 
+    @property
+    def position(self) -> int:
+        """Everything up to here has been handed out, or skipped."""
+        return self._next_position - 1 - len(self._waiting)
+
     async def next(self) -> list[Change]:
         """Wait for the next changes, and return a run of them. Raises psycopg.Error or PoolTimeout; then call again.
 

@@ -127,6 +127,9 @@ class Hub:
             await self._catalog.check_resumable(after)
             subscriber.position = after
             self._replay.add(subscriber)
+        if not self._known_relations.issuperset(subscriber.relations):
+            # Perhaps made anew since it was looked up: the next run looks again.
+            self._known_relations = set()
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -178,12 +181,15 @@ class Hub:
                 subscriber.reset("table made anew", subscriber.position)
 
     async def _reset(self, reason: str) -> None:
-        """Go on at the feed's head; what was in between is not to be had."""
+        """Go on where the feed does; what was in between is not to be had."""
         logger.warning("%s: every stream is told to fetch again", reason)
         async with self._turn:
-            for subscriber in self.subscribers:
-                subscriber.reset(reason, self._feed.head)
-            self._moved_to(self._feed.head)
+            # Its head may be further on by now.
+            position = self._feed.position
+            ahead = {subscriber for subscriber in self._replay.subscribers if subscriber.position > position}
+            for subscriber in self.subscribers | ahead:
+                subscriber.reset(reason, position)
+            self._moved_to(position)
 
     def _moved_to(self, position: int) -> None:
         self.position = position

@@ -18,7 +18,7 @@ AUTHENTICATED_ROLE = "ayb_authenticated"
 ANONYMOUS_ROLE = "ayb_anonymous"
 
 # What simplejwt, PyJWT, a user model's key field and its database column raise for a token that is none; and what its
-# claims cause: one is missing, or an `exp` lies beyond Python's calendar, or beyond the C library's.
+# claims cause: one is missing, or an `exp` lies beyond Python's calendar.
 INVALID_TOKEN = (
     TokenError,
     APIException,
@@ -28,7 +28,6 @@ INVALID_TOKEN = (
     DataError,
     LookupError,
     OverflowError,
-    OSError,
 )
 
 
@@ -75,11 +74,18 @@ def authenticate(request: HttpRequest) -> Authenticated:
         token = _token(jwt, request)
         if not token:
             return _anonymous()
-        validated: Any = jwt.get_validated_token(token)
+        validated = _validated(jwt, token)
         user = jwt.get_user(validated)
     except INVALID_TOKEN as error:
         raise Unauthenticated("invalid or expired token") from error
     return Authenticated(identify(user), user, float(validated["exp"]) if "exp" in validated else None)
+
+
+def _validated(jwt: JWTAuthentication, token: bytes) -> Any:
+    try:
+        return jwt.get_validated_token(token)
+    except OSError as error:  # An `exp` lies beyond the C library's calendar.
+        raise TokenError(str(error)) from error
 
 
 def _token(jwt: JWTAuthentication, request: HttpRequest) -> bytes | None:

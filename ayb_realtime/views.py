@@ -11,10 +11,9 @@ import psycopg
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import Error, connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from psycopg_pool import PoolTimeout
 
 from ayb_realtime import sse
 from ayb_realtime.conf import conf
@@ -66,14 +65,7 @@ class EventStream:
 
 
 # What it looks like when the database, or Django's way to it, does not answer as it should.
-UNAVAILABLE = (
-    OperationalError,
-    InterfaceError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    PoolTimeout,
-    RoleNotGranted,
-)
+UNAVAILABLE = (Error, psycopg.Error, OSError, PositionUnavailable, RoleNotGranted)
 
 
 @transaction.non_atomic_requests

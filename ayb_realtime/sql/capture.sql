@@ -51,13 +51,14 @@ begin
     new_row := row_to_json(new);
     key_columns := tg_argv[1:];
     foreach key_column in array key_columns loop
-        if new_row -> key_column is null then
+        if ayb_realtime.member_v1(new_row, key_column) is null then
             -- A key column was renamed since the trigger was made.
             key_columns := ayb_realtime.key_columns_v1(relation);
         end if;
     end loop;
     foreach key_column in array key_columns loop
-        same_key := same_key and new_row ->> key_column is not distinct from old_row ->> key_column;
+        same_key := same_key and ayb_realtime.member_v1(new_row, key_column)
+                     is not distinct from ayb_realtime.member_v1(old_row, key_column);
     end loop;
     if same_key then
         insert into ayb_realtime.change (slot, relation, action, record) values (slot, relation, 'update', new_row);

@@ -11,3 +11,16 @@ as $$
      where i.indrelid = relation and i.indisprimary and a.attrelid = relation and a.attnum = k.attnum
        and k.place <= i.indnkeyatts  -- not those that the key merely includes
 $$;
+
+-- The text of a member of a row. A column of type json may hold escapes that cannot be text, such as \u0000, and to take any
+-- member of the row decodes them all, and fails: so they are escaped once more first.
+-- No search_path of its own, and stable: so Postgres can put it in the place of its call.
+create function ayb_realtime.member_v1(record json, name text) returns text
+    language sql
+    stable
+as $$
+    select case when pg_catalog.strpos(record::text, '\u') = 0 then record operator(pg_catalog.->>) name
+                else pg_catalog.regexp_replace(record::text, '(?<!\\)((?:\\\\)*)\\u', '\1\\\\u', 'g')::json
+                     operator(pg_catalog.->>) name
+           end
+$$;

@@ -24,7 +24,7 @@ with newest as materialized (
     having count(*) > 1
 ), keyed as (
     select d.id, d.xid, d.relation, d.action,
-           array(select (d.record ->> name) collate "C" from unnest(s.key_columns) as name) as key
+           array(select ayb_realtime.member_v1(d.record, name) collate "C" from unnest(s.key_columns) as name) as key
       from several s
       join delta d on d.xid = s.xid and d.relation = s.relation
      where d.record is not null and s.key_columns is not null  -- the table, or its key, may be gone

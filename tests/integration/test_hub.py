@@ -457,6 +457,57 @@ async def test_table_that_is_made_again_is_followed_after_a_reset(
             pass
 
 
+async def test_stream_of_a_table_that_was_made_again_while_it_joined_is_followed_too(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        await caught_up(the_hub, owner)
+        watcher = await open_stream(the_hub, person(2), "notes")
+        resolved = await the_hub.resolve(["notes"])
+        owner.execute("drop table notes")
+        make_table("notes", "id int primary key")
+        insert(owner, "notes", 1)
+        assert (await watcher.next()).event == "reset"
+        assert await next_ids(watcher, 1) == [1]
+        stream = Stream(await the_hub.subscribe(person(1), resolved))
+        insert(owner, "notes", 2)
+        assert (await stream.next()).event == "reset"
+        assert await next_ids(stream, 1) == [2]
+
+
+async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
+    the_hub: Hub, owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jumped = asyncio.Event()
+    jump = the_hub._feed._jump
+
+    def noted(head: int) -> None:
+        jump(head)
+        jumped.set()
+
+    monkeypatch.setattr(the_hub._feed, "_jump", noted)
+    make_table("notes", "id int primary key, body text")
+    stream = Stream(await subscribed(the_hub, person(1), "notes"))
+    async with await database.connect("default") as connection:
+        insert(owner, "notes", 1)
+        await log.next_batch(connection)
+        owner.execute("truncate ayb_realtime.change")
+        gone = await log.head(connection)
+        # As a joiner does: the feed finds out that the change is gone, but the hub has to wait for its turn.
+        async with the_hub._turn:
+            the_hub._feed._accept(Batch(gone))
+            await jumped.wait()
+            for row_id in (2, 3, 4):
+                owner.execute("insert into notes values (%s, repeat('x', 150000))", [row_id])
+            await log.next_batch(connection)
+            the_hub._feed._accept(Batch(gone + 3))
+    events = [await stream.next() for _ in range(4)]
+    assert [(event.event, int(event.id) - gone) for event in events] == [
+        ("reset", 0), ("message", 1), ("message", 2), ("message", 3),
+    ]  # fmt: skip
+
+
 async def test_streams_that_resume_together_share_the_reading(
     memory_layer: BaseChannelLayer,
     the_hub: Hub,

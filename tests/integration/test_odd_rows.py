@@ -62,6 +62,24 @@ async def test_value_arrives_as_postgres_writes_it(
     assert data == f'{{"action":"create","table":"notes","record":{{"id":1,"value":{expected}}}}}'
 
 
+@pytest.mark.parametrize("value", [r'"\u0000"', r'{"\ud800": "\\u0000 \\\u0000"}'])
+async def test_json_that_is_no_text_stops_neither_the_write_nor_the_streams(
+    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable, value: str
+) -> None:
+    make_table("notes", "id text primary key, value json")
+    stream = await open_stream(the_hub, person(1), "notes")
+    with owner.transaction():
+        owner.execute("insert into notes values ('a', %s), ('b', null)", [value])
+        owner.execute("update notes set id = 'c' where id = 'b'")
+    owner.execute("update notes set id = 'd' where id = 'a'")
+    arrived = [(await stream.next()).data for _ in range(3)]
+    assert arrived[:2] == [
+        '{"action":"create","table":"notes","record":{"id":"c","value":null}}',
+        '{"action":"delete","table":"notes","record":{"id":"a"}}',
+    ]
+    assert arrived[2] == f'{{"action":"create","table":"notes","record":{{"id":"d","value":{value}}}}}'
+
+
 async def test_composite_and_quoted_key_is_told_of_a_delete(
     relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
 ) -> None:

@@ -15,6 +15,8 @@ from django.db import connections
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, Client
+from psycopg_pool import PoolTimeout
+from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from ayb_realtime.hub import Hub
@@ -291,25 +293,45 @@ async def test_gzip_leaves_the_stream_alone(
     assert first.startswith(b"retry: 2000\n")
 
 
-async def gone_from_django(monkeypatch: pytest.MonkeyPatch, the_hub: Hub) -> None:
+def gone_from_django(patch: pytest.MonkeyPatch) -> None:
     """Let nobody answer where Django's own connections lead."""
-    monkeypatch.setitem(connections.settings["default"], "PORT", free_port())
+    patch.setitem(connections.settings["default"], "PORT", free_port())
 
 
-async def gone_from_the_hub(monkeypatch: pytest.MonkeyPatch, the_hub: Hub) -> None:
-    """Let the hub have no connections."""
-    await the_hub._pool.close()
+def gone_from_the_hub(patch: pytest.MonkeyPatch) -> None:
+    """Let the hub get no connection."""
+    patch.setattr(Hub, "resolve", failing(PoolTimeout("none in time")))
 
 
-@pytest.mark.parametrize("gone", [gone_from_django, gone_from_the_hub])
+def without_its_schema(patch: pytest.MonkeyPatch) -> None:
+    """Let the hub find no tables of ours: ``migrate`` is still to run, or a dump is being restored."""
+    patch.setattr(Hub, "resolve", failing(psycopg.errors.InvalidSchemaName("there is none")))
+
+
+def gone_from_the_users(patch: pytest.MonkeyPatch) -> None:
+    """Let the users be looked up where nobody answers."""
+    patch.setattr(JWTAuthentication, "get_user", failing(ConnectionResetError("the directory is gone")))
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    """Return what raises this."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("gone", [gone_from_django, gone_from_the_hub, without_its_schema, gone_from_the_users])
 async def test_database_that_is_gone_is_said_so_and_a_browser_comes_back(
-    get: Callable[..., Any], the_hub: Hub, token: str, monkeypatch: pytest.MonkeyPatch, gone: Callable[..., Any]
+    get: Callable[..., Any], token: str, gone: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
-    await gone(monkeypatch, the_hub)
-    unavailable = {"code": 503, "message": "database unavailable"}
-    assert answer(await get(tables="posts", token=token)) == (503, unavailable)
+    with pytest.MonkeyPatch.context() as patch:
+        gone(patch)
+        refusal = await get(tables="posts", token=token)
+        response = await get({"Accept": "text/event-stream"}, tables="posts", token=token)
+    assert answer(refusal) == (503, {"code": 503, "message": "database unavailable"})
     # An EventSource gives up for ever on any other status. Source: WHATWG HTML, "Server-sent events", processing model.
-    response = await get({"Accept": "text/event-stream"}, tables="posts", token=token)
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
     field, milliseconds = response.content.decode().split(": ")
     assert field == "retry"
