@@ -18,7 +18,7 @@ AUTHENTICATED_ROLE = "ayb_authenticated"
 ANONYMOUS_ROLE = "ayb_anonymous"
 
 # What simplejwt, PyJWT, a user model's key field and its database column raise for a token that is none; and what its
-# claims cause: one is missing, or an `exp` lies beyond Python's calendar.
+# claims cause: one is missing, or an `exp` lies beyond Python's calendar, or beyond the C library's.
 INVALID_TOKEN = (
     TokenError,
     APIException,
@@ -28,6 +28,7 @@ INVALID_TOKEN = (
     DataError,
     LookupError,
     OverflowError,
+    OSError,
 )
 
 
@@ -74,18 +75,16 @@ def authenticate(request: HttpRequest) -> Authenticated:
         token = _token(jwt, request)
         if not token:
             return _anonymous()
-        validated = _validated(jwt, token)
+        validated: Any = jwt.get_validated_token(token)
+    except INVALID_TOKEN as error:
+        raise Unauthenticated("invalid or expired token") from error
+    try:
         user = jwt.get_user(validated)
+    except OSError:  # Nobody answers where the user is looked up: that says nothing of the token.
+        raise
     except INVALID_TOKEN as error:
         raise Unauthenticated("invalid or expired token") from error
     return Authenticated(identify(user), user, float(validated["exp"]) if "exp" in validated else None)
-
-
-def _validated(jwt: JWTAuthentication, token: bytes) -> Any:
-    try:
-        return jwt.get_validated_token(token)
-    except OSError as error:  # An `exp` lies beyond the C library's calendar.
-        raise TokenError(str(error)) from error
 
 
 def _token(jwt: JWTAuthentication, request: HttpRequest) -> bytes | None:
