@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one transaction did to a row, create, update or delete, or its truncate of a table.
+    """What one transaction did to a row, create, update or delete, or to a whole table, truncate or enable.
 
     position: dense, from 1.
     relation: the table's oid.
-    record: the row as JSON text, as the transaction left it, or found it before its delete; None for a truncate.
+    record: the row as JSON text, as the transaction left it, or found it before its delete; None for a truncate; the trigger for an enable.
     """
 
     position: int

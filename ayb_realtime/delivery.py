@@ -26,6 +26,8 @@ class Delivery:
         self._own: dict[tuple[int, Identity], list[Event]] = {}
         # By table: the identities whose role may read it at all.
         self._readers: dict[int, set[Identity]] = {}
+        # Tables that were enabled: at which position, and the trigger that they have since.
+        self._enabled: list[tuple[int, int, int]] = []
 
     def chunk(self, identity: Identity, relations: Iterable[int], after: int) -> bytes:
         """Return the events after a position for a subscriber with this identity and these tables, as one chunk."""
@@ -47,7 +49,13 @@ class Delivery:
             if group not in chunks:
                 chunks[group] = self.chunk(*group)
             subscriber.push(chunks[group])
+            made_anew = {
+                relation
+                for at, relation, trigger in self._enabled
+                if at > subscriber.position and trigger not in subscriber.triggers
+            }
             subscriber.position = position
+            subscriber.reset("table made anew", made_anew)
 
     async def add(
         self,
@@ -59,6 +67,13 @@ class Delivery:
         insist: bool,
     ) -> None:
         """Add the changes of one table. connection: in a prepared transaction."""
+        for change in changes:
+            if change.action == "enable":
+                trigger = int(Row(change.record or "").columns["trigger"])
+                self._enabled.append((change.position, change.relation, trigger))
+        changes = [change for change in changes if change.action != "enable"]
+        if not changes:
+            return None
         identities = await visibility.may_select(connection, table, identities)
         self._readers[table.relation] = set(identities)
         rows = {change.position: Row(change.record) for change in changes if change.record is not None}

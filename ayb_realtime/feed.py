@@ -90,6 +90,9 @@ class Feed:
             try:
                 # Only this task waits on the channel, and nothing cancels it to try again: both Redis layers lose
                 # messages when a receive is cancelled.
+                if self._layer_channel is not None:
+                    # What nobody receives any more would fill up, and be warned of.
+                    await layer.group_discard(self._group, self._layer_channel)
                 self._layer_channel = await layer.new_channel()
                 await layer.group_add(self._group, self._layer_channel)
                 while True:

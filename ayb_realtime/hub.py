@@ -121,7 +121,7 @@ class Hub:
         )
         if after is None:
             async with self._turn:
-                subscriber.position = self.position
+                subscriber.begin(self.position)
                 self.subscribers.add(subscriber)
         else:
             await self._catalog.check_resumable(after)
@@ -177,8 +177,10 @@ class Hub:
         for subscriber in self._open():
             followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]
             if subscriber.relations != {table.relation for table in followed}:
+                gone = subscriber.relations
                 subscriber.follow(followed)
-                subscriber.reset("table made anew", subscriber.position)
+                subscriber.begin(subscriber.position)
+                subscriber.reset("table made anew", subscriber.relations - gone)
 
     async def _reset(self, reason: str) -> None:
         """Go on where the feed does; what was in between is not to be had."""
@@ -188,7 +190,8 @@ class Hub:
             position = self._feed.position
             ahead = {subscriber for subscriber in self._replay.subscribers if subscriber.position > position}
             for subscriber in self.subscribers | ahead:
-                subscriber.reset(reason, position)
+                subscriber.begin(position)
+                subscriber.reset(reason, subscriber.relations)
             self._moved_to(position)
 
     def _moved_to(self, position: int) -> None:

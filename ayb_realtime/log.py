@@ -23,7 +23,7 @@ async def group(connection: Connection) -> str:
 
 
 async def ensure_epoch(connection: Connection) -> bool:
-    """Begin a new epoch, with an empty log, if the database is on another cluster or timeline than before."""
+    """Begin a new epoch, with an empty log, if this is another place than before: after a restore or a failover."""
     return bool(await _value(connection, "select ayb_realtime.ensure_epoch_v1()"))
 
 

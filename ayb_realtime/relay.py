@@ -79,7 +79,7 @@ class Relay:
                 if not self._has_started:
                     raise
                 self._failures += 1
-                logger.warning("the relay lost its database, and tries again: %s", error)
+                logger.warning("the relay fails, and begins again: %s", error)
             finally:
                 self.leads.clear()
             await asyncio.sleep(backoff_seconds(self._failures))
@@ -122,16 +122,13 @@ class Relay:
 
     async def _begin(self, writer: Connection) -> None:
         if await log.ensure_epoch(writer):
-            logger.warning(
-                "this is another cluster, or timeline, than before: the log begins anew, clients fetch again"
-            )
+            logger.warning("after a restore or a failover the log begins anew, and clients fetch again")
         # The leader before may have ended while it was awake.
         await log.fall_asleep(writer)
         self._head = await log.head(writer)
         self._group = await log.group(writer)
         names = [table.name for table in await tables.streamed(writer)]
         logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), self._head)
-        self._failures = 0
         self._has_started = True
         self.leads.set()
 
@@ -169,6 +166,7 @@ class Relay:
 
     async def _publish_next(self, writer: Connection) -> bool:
         numbered = await log.next_batch(writer)
+        self._failures = 0
         if numbered is None:
             return False
         for message in in_messages(numbered, MESSAGE_CHARACTERS):

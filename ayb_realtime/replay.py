@@ -50,7 +50,8 @@ class Replay:
                 # Pruned, or a log that began anew, since they came.
                 for subscriber in subscribers:
                     if subscriber.position == after:
-                        subscriber.reset(str(error), upto)
+                        subscriber.begin(upto)
+                        subscriber.reset(str(error), subscriber.relations)
                 return
             last = run[-1].position
             along = [subscriber for subscriber in subscribers if subscriber.position < last]

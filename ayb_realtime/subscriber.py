@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from uuid import uuid4
 
 from ayb_realtime import sse
@@ -19,6 +19,7 @@ class Subscriber:
 
     identity: who it is to Postgres.
     tables: the tables that it names.
+    triggers: those of its tables where the client has fetched, or will, what is in a table since that was enabled.
     position: everything up to it has been put into the buffer.
     expires_at: when the token expires, in seconds since the epoch; None: never.
     """
@@ -35,6 +36,7 @@ class Subscriber:
         self.client_id = uuid4().hex
         self.identity = identity
         self.follow(tables)
+        self.triggers: frozenset[int] = frozenset()
         self.position = 0
         self._buffer_bytes = buffer_bytes
         self._heartbeat_seconds = heartbeat_seconds
@@ -52,6 +54,11 @@ class Subscriber:
         self.tables = tuple(tables)
         self.relations = frozenset(table.relation for table in self.tables)
 
+    def begin(self, position: int) -> None:
+        """Take a client to know what its tables hold, or to fetch it now, up to this position."""
+        self.position = position
+        self.triggers = frozenset(table.trigger for table in self.tables)
+
     def push(self, chunk: bytes) -> None:
         """Put whole events into the buffer; where it is full, end the stream."""
         if self.ended or not chunk:
@@ -63,10 +70,10 @@ class Subscriber:
         self._size += len(chunk)
         self._changed.set()
 
-    def reset(self, reason: str, position: int) -> None:
-        """Tell the client to fetch its tables again; the stream goes on after ``position``."""
-        self.push(reset_event(reason, [table.name for table in self.tables], position))
-        self.position = position
+    def reset(self, reason: str, relations: Container[int]) -> None:
+        """Tell the client to fetch those of its tables that are among these again; it has had all up to ``position``."""
+        if names := [table.name for table in self.tables if table.relation in relations]:
+            self.push(reset_event(reason, names, self.position))
 
     def end(self, last_words: bytes = b"") -> None:
         """End the stream after what is in the buffer, and after these; they always have room. May be called again."""

@@ -18,6 +18,7 @@ class Table:
     key_columns: of the primary key, in its order.
     utc_columns: those of type timestamp with time zone, arrays of it, or domains over either.
     row_security: whether row-level security is on.
+    trigger: the oid of the trigger, another one each time that the table is enabled.
     """
 
     relation: int
@@ -26,14 +27,15 @@ class Table:
     key_columns: tuple[str, ...]
     utc_columns: tuple[str, ...]
     row_security: bool
+    trigger: int
 
 
 async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
     """Return the streamed tables, those of the schema ``public`` first."""
     rows = await (await connection.execute(sql("tables"))).fetchall()
     return [
-        Table(relation, schema, name, tuple(keys or ()), tuple(utc), row_security)
-        for relation, schema, name, keys, utc, row_security in rows
+        Table(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
+        for relation, schema, name, keys, utc, row_security, trigger in rows
     ]
 
 

@@ -17,10 +17,10 @@ create table ayb_realtime.batch (
 
 create index batch_first_position on ayb_realtime.batch (first_position);
 
--- One life of the log, on one cluster and one timeline of it. In another, after a restore or a failover, transaction ids
--- mean other transactions, and clients may have seen what is no longer there: a new epoch begins.
+-- One life of the log, in one place. In another, after a restore or a failover, transaction ids and oids mean other
+-- transactions and tables, and clients may have seen what is no longer there: a new epoch begins.
 create table ayb_realtime.epoch (
     number bigint primary key,
-    system_identifier bigint not null,
-    timeline text not null
+    -- Of the cluster, its timeline, the database and this table itself, which a restore makes anew.
+    place text not null
 );

@@ -10,8 +10,8 @@ create table ayb_realtime.change (
     xid xid8 not null default pg_current_xact_id(),
     -- The table; of a partitioned table its root.
     relation oid not null,
-    action text not null check (action in ('create', 'update', 'delete', 'truncate')),
-    -- The row as it was written (of a delete: as it was before); null for a truncate.
+    action text not null check (action in ('create', 'update', 'delete', 'truncate', 'enable')),
+    -- The row as it was written (of a delete: as it was before); null for a truncate; of an enable the trigger.
     record json
 ) partition by list (slot);
 

@@ -57,5 +57,22 @@ begin
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
     execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
                    'for each statement execute function ayb_realtime.capture_v1(%L)', relation, mode);
+    perform ayb_realtime.log_enabled_v1(relation);
+    if notifies then
+        perform pg_notify('ayb_realtime', '');
+    end if;
 end
+$$;
+
+-- Log that a table is streamed from here on. What it went through before was not logged, so that whoever has had a
+-- position before this one has to fetch it again; but not whoever has come since, and has seen this very trigger.
+create function ayb_realtime.log_enabled_v1(relation regclass) returns void
+    language sql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    insert into ayb_realtime.change (slot, relation, action, record)
+    select s.last_value, t.tgrelid, 'enable', json_build_object('trigger', t.oid::bigint)
+      from ayb_realtime.slot s, pg_trigger t
+     where t.tgrelid = relation and t.tgname = '!ayb_realtime'
 $$;

@@ -19,7 +19,7 @@ with newest as materialized (
     -- Where a transaction has made several changes of a table, perhaps of one row.
     select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns
       from delta
-     where record is not null
+     where action in ('create', 'update', 'delete')
      group by xid, relation
     having count(*) > 1
 ), keyed as (
@@ -27,7 +27,7 @@ with newest as materialized (
            array(select ayb_realtime.member_v1(d.record, name) collate "C" from unnest(s.key_columns) as name) as key
       from several s
       join delta d on d.xid = s.xid and d.relation = s.relation
-     where d.record is not null and s.key_columns is not null  -- the table, or its key, may be gone
+     where d.action in ('create', 'update', 'delete') and s.key_columns is not null  -- the table, or its key, may be gone
 ), ordered as (
     select id, action,
            first_value(action) over states = 'create' as is_new,

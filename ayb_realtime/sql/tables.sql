@@ -8,7 +8,7 @@ select c.oid::bigint as relation, n.nspname as schema, c.relname as name,
               where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                 and coalesce(nullif(y.typbasetype, 0), y.oid) in ('timestamptz'::regtype, 'timestamptz[]'::regtype)
               order by a.attnum) as utc_columns,
-       c.relrowsecurity as row_security
+       c.relrowsecurity as row_security, t.oid::bigint as trigger
   from pg_trigger t
   join pg_class c on c.oid = t.tgrelid
   join pg_namespace n on n.oid = c.relnamespace

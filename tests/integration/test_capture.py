@@ -37,7 +37,10 @@ def newest_id(connection: Writer) -> int:
 
 def log_after(connection: Writer, last_id: int = 0) -> list[tuple[str, str, str | None]]:
     """Return the table, the action and the record's text of each change after this one."""
-    query = "select relation::regclass::text, action, record::text from ayb_realtime.change where id > %s order by id"
+    query = """
+    select relation::regclass::text, action, record::text from ayb_realtime.change
+     where id > %s and action <> 'enable' order by id
+    """
     return connection.execute(query, [last_id]).fetchall()
 
 

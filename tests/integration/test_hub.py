@@ -240,7 +240,7 @@ async def test_fresh_streams_while_changes_flow_begin_at_one_position_and_miss_n
 async def test_resume_beyond_the_log_is_refused(the_hub: Hub, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
     with pytest.raises(PositionUnavailable):
-        await open_stream(the_hub, person(1), "notes", after=the_hub.position + 1)
+        await open_stream(the_hub, person(1), "notes", after=await log_head(the_hub, 0) + 1)
 
 
 async def test_resume_beyond_the_hub_but_not_the_log_waits_for_the_hub(
@@ -395,7 +395,7 @@ async def test_log_that_begins_anew_tells_every_stream_to_fetch_again(
         stream = await open_stream(the_hub, person(1), "notes")
         insert(owner, "notes", 1)
         assert await next_ids(stream, 1) == [1]
-    owner.execute("update ayb_realtime.epoch set timeline = 'another'")
+    owner.execute("update ayb_realtime.epoch set place = 'another'")
     async with relaying(memory_layer):
         insert(owner, "notes", 2)
         reset = await stream.next()
@@ -455,6 +455,51 @@ async def test_table_that_is_made_again_is_followed_after_a_reset(
         insert(owner, "notes", 2)
         while (await stream.next_change())["record"]["id"] != 2:
             pass
+
+
+MADE_ANEW = """
+drop table notes; create table notes (id int primary key); grant select on notes to ayb_authenticated;
+select ayb_realtime.enable_v1('notes')
+"""
+UNLOGGED_MEANWHILE = (
+    "select ayb_realtime.disable_v1('notes'); delete from notes; select ayb_realtime.enable_v1('notes')"
+)
+
+
+@pytest.mark.parametrize("statements", [MADE_ANEW, UNLOGGED_MEANWHILE])
+@pytest.mark.parametrize("away", [True, False])
+async def test_table_that_was_changed_behind_the_log_is_to_be_fetched_again(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, statements: str, away: bool
+) -> None:
+    make_table("others", "id int primary key")
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        position = await caught_up(the_hub, owner)
+        if not away:
+            stream = await open_stream(the_hub, person(1), "notes", "others", after=position)
+        owner.execute(statements.encode())
+        insert(owner, "notes", 2)
+        if away:
+            stream = await open_stream(the_hub, person(1), "notes", "others", after=position)
+        events = [await stream.next(), await stream.next()]
+        assert sorted(event.event for event in events) == ["message", "reset"]
+        (reset,) = (event for event in events if event.event == "reset")
+        assert reset.json() == {"reason": "table made anew", "tables": ["notes"]}
+        # Once is enough.
+        insert(owner, "notes", 3)
+        assert await next_ids(stream, 1) == [3]
+
+
+async def test_stream_that_opens_on_a_table_just_enabled_has_nothing_to_fetch_again(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    owner.execute(UNLOGGED_MEANWHILE.encode())
+    stream = await open_stream(the_hub, person(1), "notes")
+    async with relaying(memory_layer):
+        for row_id in (1, 2):
+            insert(owner, "notes", row_id)
+            assert await next_ids(stream, 1) == [row_id]
 
 
 async def test_stream_of_a_table_that_was_made_again_while_it_joined_is_followed_too(

@@ -72,9 +72,23 @@ async def test_head_of_an_epoch_without_changes_is_before_its_first_position(rel
         await relay.execute("truncate ayb_realtime.batch, ayb_realtime.epoch")
         assert await log.ensure_epoch(relay)
         assert await log.bounds(relay) == (0, 0)
-        await relay.execute("update ayb_realtime.epoch set system_identifier = 0")
+        await relay.execute("update ayb_realtime.epoch set place = 'another'")
         assert await log.ensure_epoch(relay)
         assert await log.bounds(relay) == (1 << 40, 1 << 40)
+
+
+async def test_dump_that_is_restored_into_the_same_cluster_begins_an_epoch(relay: Connection) -> None:
+    async with relay.transaction(force_rollback=True):
+        assert not await log.ensure_epoch(relay)
+        before = await log.head(relay)
+        # What a restore does: the same rows, in a table made anew.
+        await relay.execute("create table restored (like ayb_realtime.epoch including all)")
+        await relay.execute("insert into restored select * from ayb_realtime.epoch")
+        await relay.execute("drop table ayb_realtime.epoch")
+        await relay.execute("alter table restored rename to epoch")
+        await relay.execute("alter table epoch set schema ayb_realtime")
+        assert await log.ensure_epoch(relay)
+        assert await log.head(relay) > before
 
 
 async def test_nothing_new_makes_no_batch(relay: Connection) -> None:

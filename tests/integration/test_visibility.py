@@ -27,7 +27,7 @@ OWN = "author = current_setting('ayb.user_id')"
 
 LOGGED = """
 select record::text from ayb_realtime.change join pg_class on pg_class.oid = relation
- where relname = %s and action <> 'delete' order by id
+ where relname = %s and action in ('create', 'update') order by id
 """
 
 

@@ -11,7 +11,7 @@ from ayb_realtime.events import change_event, connected_event, expired_event, re
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 
-POSTS = Table(7, "public", "posts", ("id",), ("created_at",), row_security=True)
+POSTS = Table(7, "public", "posts", ("id",), ("created_at",), row_security=True, trigger=1)
 
 
 def event(record: str, table: Table = POSTS, action: str = "create") -> bytes:
@@ -42,7 +42,7 @@ def test_delete_holds_the_primary_key_alone() -> None:
 
 
 def test_delete_holds_every_column_of_the_key_in_its_order_and_types() -> None:
-    table = Table(7, "public", "visits", ("day", "at", "visitor"), ("at",), row_security=False)
+    table = Table(7, "public", "visits", ("day", "at", "visitor"), ("at",), row_security=False, trigger=1)
     record = '{"visitor":7,"note":"x","at":"2026-02-07T22:00:00.5+00:00","day":"2026-02-07"}'
     assert event(record, table, "delete") == (
         b'id: 1042\ndata: {"action":"delete","table":"visits","record":'
@@ -96,7 +96,7 @@ def test_line_ends_in_a_json_column_become_data_lines() -> None:
 
 
 def test_odd_names_are_quoted() -> None:
-    table = Table(7, "public", 'say "hi"\n', ("the key",), (), row_security=False)
+    table = Table(7, "public", 'say "hi"\n', ("the key",), (), row_security=False, trigger=1)
     sent = event('{"the key":1,"a\\"b":2}', table)
     data = sent.decode().split("data: ")[1]
     assert json.loads(data) == {"action": "create", "table": 'say "hi"\n', "record": {"the key": 1, 'a"b': 2}}

@@ -11,7 +11,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
 
-TABLE = Table(7, "public", "notes", ("id",), (), row_security=False)
+TABLE = Table(7, "public", "notes", ("id",), (), row_security=False, trigger=1)
 
 
 @pytest.fixture
@@ -135,11 +135,13 @@ async def test_buffer_says_when_it_is_drained() -> None:
     assert drained == [True]
 
 
-async def test_reset_names_the_tables_and_moves_the_stream_on() -> None:
+async def test_reset_names_those_of_the_tables_and_the_position() -> None:
     stream = make()
-    stream.reset("gone", 42)
+    stream.begin(42)
+    stream.reset("gone", {8})
+    stream.reset("gone", {7, 8})
     assert await anext(stream) == b'id: 42\nevent: reset\ndata: {"reason":"gone","tables":["notes"]}\n\n'
-    assert stream.position == 42
+    assert stream.is_drained
 
 
 async def test_expired_token_ends_a_silent_stream(clock: SimpleNamespace) -> None:
