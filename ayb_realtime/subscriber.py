@@ -71,7 +71,7 @@ class Subscriber:
         self._changed.set()
 
     def reset(self, reason: str, relations: Container[int]) -> None:
-        """Tell the client to fetch those of its tables that are among these again; it has had all up to ``position``."""
+        """Tell the client to fetch its tables among these again, and then to go on after ``position``."""
         if names := [table.name for table in self.tables if table.relation in relations]:
             self.push(reset_event(reason, names, self.position))
 

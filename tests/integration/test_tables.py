@@ -29,7 +29,8 @@ async def one(name: str) -> Table:
 async def test_table_is_known_with_its_key_in_the_order_of_the_key(owner: Writer, make_table: MakeTable) -> None:
     make_table("seats", "hall text, body text, number int, primary key (number, hall)", policy="true")
     row = owner.execute(
-        "select tgrelid::bigint, oid::bigint from pg_trigger where tgname = '!ayb_realtime' and tgrelid = 'seats'::regclass"
+        "select tgrelid::bigint, oid::bigint from pg_trigger"
+        " where tgname = '!ayb_realtime' and tgrelid = 'seats'::regclass"
     ).fetchone()
     assert row is not None
     assert await one("seats") == Table(
