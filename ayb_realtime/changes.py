@@ -12,8 +12,8 @@ class Change:
 
     position: dense, from 1.
     relation: the table's oid.
-    record: the row as JSON text, as the transaction left it, or found it before its delete; None for a truncate; for an enable
-        the trigger.
+    record: the row as JSON text, as the transaction left it, or found it before its delete; None for a
+        truncate; for an enable the trigger.
     """
 
     position: int
