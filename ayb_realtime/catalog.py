@@ -1,14 +1,15 @@
-"""What a request asks before it can stream: which tables there are, and how far back the log goes.
+"""What a request asks before it can stream: which tables there are, who may have its role, how far back the log goes.
 
 Thousands that come back at once share the answers.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import log, tables
+from ayb_realtime import log, tables, visibility
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.shared import Shared
 from ayb_realtime.tables import Table
@@ -21,10 +22,17 @@ class Catalog:
         self._pool = pool
         self._streamed = Shared(self._read_streamed)
         self._bounds = Shared(self._read_bounds)
+        self._roles: dict[str, Shared[None]] = {}
 
     async def named(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
         return tables.named(await self._streamed.get(), names)
+
+    async def check_role(self, role: str) -> None:
+        """Raise RoleRefused if nobody may stream under this role."""
+        if role not in self._roles:
+            self._roles[role] = Shared(partial(self._check_role, role))
+        await self._roles[role].get()
 
     async def check_resumable(self, after: int) -> None:
         """Raise PositionUnavailable if the log does not reach to this position, or not back to it."""
@@ -37,6 +45,10 @@ class Catalog:
     async def _read_streamed(self) -> list[Table]:
         async with self._pool.connection() as connection:
             return await tables.streamed(connection)
+
+    async def _check_role(self, role: str) -> None:
+        async with self._pool.connection() as connection:
+            await visibility.check_role(connection, role)
 
     async def _read_bounds(self) -> tuple[int, int]:
         async with self._pool.connection() as connection:

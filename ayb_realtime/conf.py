@@ -1,9 +1,11 @@
 """The ``AYB_REALTIME`` settings, read at access time, so that ``override_settings`` works."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 
 class Conf:
@@ -13,6 +15,7 @@ class Conf:
         "DATABASE": "default",
         "CHANNEL_LAYER": "default",
         "ANONYMOUS": False,
+        "IDENTITY": "ayb_realtime.identity.default_identity",
         "HEARTBEAT_SECONDS": 15.0,
         "RETRY_MILLISECONDS": 2000,
         "BUFFER_BYTES": 1024 * 1024,
@@ -43,6 +46,20 @@ class Conf:
     def anonymous(self) -> bool:
         """Whether a request without a token may stream, as the role ``ayb_anonymous``."""
         return bool(self._read("ANONYMOUS"))
+
+    @property
+    def identity(self) -> Callable[..., Any]:
+        """Who a user is to Postgres: ``(user, claims) -> Identity``, given as a callable or by its dotted path."""
+        given = self._read("IDENTITY")
+        try:
+            found = import_string(given) if isinstance(given, str) else given
+        except ImportError as error:
+            raise ImproperlyConfigured(
+                f"AYB_REALTIME['IDENTITY'] is {given!r}, and cannot be imported: {error}."
+            ) from error
+        if not callable(found):
+            raise ImproperlyConfigured(f"AYB_REALTIME['IDENTITY'] is {given!r}, and cannot be called.")
+        return found  # type: ignore[no-any-return]
 
     @property
     def heartbeat_seconds(self) -> float:

@@ -74,7 +74,8 @@ class Delivery:
         changes = [change for change in changes if change.action != "enable"]
         if not changes:
             return None
-        identities = await visibility.may_select(connection, table, identities)
+        identities, refused = await visibility.may_select(connection, table, identities)
+        self.unanswered.update(refused)
         self._readers[table.relation] = set(identities)
         rows = {change.position: Row(change.record) for change in changes if change.record is not None}
         truncates = [change for change in changes if change.record is None]

@@ -17,6 +17,10 @@ class Unauthenticated(RealtimeError):
         self.message = message
 
 
+class InvalidIdentity(RealtimeError):
+    """An identity's role or one of its settings is none that Postgres takes. ``IDENTITY`` has to be mended."""
+
+
 class UnknownTable(RealtimeError):
     """No streamed table has this name; whether the table exists at all is not for a client to know."""
 
@@ -28,8 +32,8 @@ class NotMigrated(RealtimeError):
     """The schema ``ayb_realtime`` is not there. Its migration has to run first: depend on it, or run ``migrate``."""
 
 
-class RoleNotGranted(RealtimeError):
-    """The database user of the web processes may not act as a subscriber's role."""
+class RoleRefused(RealtimeError):
+    """Nobody may read rows under this role: it cannot be acted as, or row-level security would not hold it."""
 
 
 class PositionUnavailable(RealtimeError):

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import delivery, endings, tables, visibility
+from ayb_realtime import delivery, endings, tables
 from ayb_realtime.background import Background
 from ayb_realtime.catalog import Catalog
 from ayb_realtime.changes import Change
@@ -51,12 +51,10 @@ class Hub:
     async def start(self) -> None:
         """Begin at the head of the log.
 
-        Raises psycopg.Error or PoolTimeout where the database does not answer, RoleNotGranted where it must not.
+        Raises psycopg.Error or PoolTimeout where the database does not answer.
         """
         try:
             await self._pool.open()
-            async with self._pool.connection() as connection:
-                await visibility.check_roles(connection)
             self.position = await self._feed.start()
         except BaseException:
             await self._pool.close()
@@ -110,8 +108,10 @@ class Hub:
         """Open a stream of these tables: whatever commits from now on will be in it, if Postgres shows it.
 
         after: the position to resume after; None: begin now.
-        Raises PositionUnavailable if the log does not reach there, or not back to there.
+        Raises RoleRefused for a role that nobody may have, PositionUnavailable if the log does not reach there, or not
+        back to there.
         """
+        await self._catalog.check_role(identity.role)
         subscriber = Subscriber(
             identity,
             streamed,

@@ -1,9 +1,11 @@
 """Who a request is to Postgres: a role and settings. The request's token says so, or it is refused."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.http import HttpRequest
@@ -12,10 +14,18 @@ from rest_framework_simplejwt.authentication import AUTH_HEADER_TYPE_BYTES, JWTA
 from rest_framework_simplejwt.exceptions import TokenError
 
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import Unauthenticated
+from ayb_realtime.exceptions import InvalidIdentity, Unauthenticated
 
 AUTHENTICATED_ROLE = "ayb_authenticated"
 ANONYMOUS_ROLE = "ayb_anonymous"
+
+# A setting of the application's own: Postgres' have no dot, but for those of its language plpgsql. In lower case, since
+# Postgres does not tell the cases apart: what one identity has as "ayb.org" another must not have as "Ayb.org".
+SETTING_NAME = re.compile(r"(?!plpgsql\.)[a-z_][a-z0-9_$]*\.[a-z_][a-z0-9_$]*", re.ASCII)
+# Longer names are no role's: Postgres cuts them off.
+ROLE_BYTES = 63
+# Of the names and values together. They go to Postgres with every check, for each identity; no token is as long.
+SETTINGS_BYTES = 16 * 1024
 
 # What simplejwt, PyJWT, a user model's key field and its database column raise for a token that is none; and what its
 # claims cause: one is missing, or an `exp` lies beyond Python's calendar, or beyond the C library's.
@@ -37,11 +47,46 @@ class Identity:
     """Who a subscriber is to Postgres.
 
     role: the role that its queries run under.
-    settings: names and values for ``current_setting``, such as ``("ayb.user_id", "42")``.
+    settings: names and values for ``current_setting``, such as ``("ayb.user_id", "42")``. A name has two parts and is
+        in lower case.
+    Those with equal identities are checked together, so what policies do not read has no place here.
+    Raises InvalidIdentity for what Postgres would not take, or would take for something else.
     """
 
     role: str
     settings: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        # "none" is who the database user is, before it acts as anybody.
+        if not _is_text(self.role) or not 0 < len(self.role.encode()) <= ROLE_BYTES or self.role == "none":
+            raise InvalidIdentity(f"{self.role!r} is not the name of a role")
+        if not _is_pairs(self.settings):
+            raise InvalidIdentity("the settings of an identity have to be a tuple of tuples (name, value)")
+        for name, value in self.settings:
+            if not isinstance(name, str) or not SETTING_NAME.fullmatch(name):
+                raise InvalidIdentity(f"{name!r} is not a setting's name: it has to be like ayb.claims, in lower case")
+            if not _is_text(value):
+                raise InvalidIdentity(f"the value of {name} has to be a str that is UTF-8 and has no NUL")
+        names = [name for name, _ in self.settings]
+        if len(set(names)) < len(names):
+            raise InvalidIdentity(f"an identity has a setting twice: {', '.join(names)}")
+        if sum(len(part.encode()) for setting in self.settings for part in setting) > SETTINGS_BYTES:
+            raise InvalidIdentity(f"the settings {', '.join(names)} have more than {SETTINGS_BYTES} bytes together")
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether Postgres can hold this as text."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # Half of a surrogate pair.
+        return False
+    return True
+
+
+def _is_pairs(settings: object) -> bool:
+    return isinstance(settings, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +102,31 @@ class Authenticated:
     expires_at: float | None
 
 
-def identify(user: AbstractBaseUser | None) -> Identity:
-    """Return the identity of a user, or of nobody."""
+def default_identity(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identity:
+    """Return the identity that a user, or nobody, has unless the setting ``IDENTITY`` says otherwise."""
     if user is None:
         return Identity(ANONYMOUS_ROLE, (("ayb.user_id", ""), ("ayb.user_email", "")))
     email = str(getattr(user, user.get_email_field_name(), None) or "")
     return Identity(AUTHENTICATED_ROLE, (("ayb.user_id", str(user.pk)), ("ayb.user_email", email)))
 
 
+def identify(user: AbstractBaseUser | AnonymousUser | None, claims: Mapping[str, Any] | None = None) -> Identity:
+    """Return the identity of a user, or of nobody, as the setting ``IDENTITY`` has it.
+
+    claims: those of the user's token; None where there is no token, as with a session.
+    Raises InvalidIdentity, and whatever that callable raises.
+    """
+    known = None if user is None or isinstance(user, AnonymousUser) else user
+    identity = conf.identity(known, claims or {})
+    if not isinstance(identity, Identity):
+        raise InvalidIdentity(f"the callable IDENTITY returned {type(identity).__name__} and not an Identity")
+    return identity
+
+
 def authenticate(request: HttpRequest) -> Authenticated:
     """Authenticate a request by the token in its ``Authorization`` header or its ``token`` parameter, in this order.
 
-    Raises Unauthenticated.
+    Raises Unauthenticated, and what ``identify`` raises.
     """
     jwt = JWTAuthentication()
     try:
@@ -84,7 +142,8 @@ def authenticate(request: HttpRequest) -> Authenticated:
         raise
     except INVALID_TOKEN as error:
         raise Unauthenticated("invalid or expired token") from error
-    return Authenticated(identify(user), user, float(validated["exp"]) if "exp" in validated else None)
+    identity = identify(user, validated.payload)
+    return Authenticated(identity, user, float(validated["exp"]) if "exp" in validated else None)
 
 
 def _token(jwt: JWTAuthentication, request: HttpRequest) -> bytes | None:

@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from ayb_realtime import sse
 from ayb_realtime.conf import conf
 from ayb_realtime.events import connected_event, reset_event
-from ayb_realtime.exceptions import PositionUnavailable, RoleNotGranted, Unauthenticated, UnknownTable
+from ayb_realtime.exceptions import InvalidIdentity, PositionUnavailable, RoleRefused, Unauthenticated, UnknownTable
 from ayb_realtime.hub import Hub
 from ayb_realtime.hubs import get_hub
 from ayb_realtime.identity import Authenticated, authenticate
@@ -65,7 +65,7 @@ class EventStream:
 
 
 # What it looks like when the database, or Django's way to it, does not answer as it should.
-UNAVAILABLE = (Error, psycopg.Error, OSError, PositionUnavailable, RoleNotGranted)
+UNAVAILABLE = (Error, psycopg.Error, OSError, PositionUnavailable, RoleRefused)
 
 
 @transaction.non_atomic_requests
@@ -81,6 +81,9 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
         return _error(401, error.message)
     except UnknownTable as error:
         return _error(400, str(error))
+    except InvalidIdentity as error:
+        logger.error("no stream can be opened: %s", error)
+        return _error(500, "invalid identity")
     except UNAVAILABLE as error:
         logger.error("no stream can be opened: %s", error)
         return _unavailable(request)

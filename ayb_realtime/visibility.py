@@ -1,21 +1,22 @@
-"""Who sees what: Postgres is asked, under each identity's own role and settings. Nothing else sets a role.
+"""Who sees what: Postgres is asked, under each identity's own role and settings.
 
 Anything but a clear yes is a no. What is not an answer, such as a timeout, is never taken for one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Mapping, Sequence
 
-from django.db import connections, transaction
-
+from ayb_realtime import roles
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RoleNotGranted
-from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE, Identity
+from ayb_realtime.identity import Identity
 from ayb_realtime.question import CatalogChanged, Connection, Question, Seen
 from ayb_realtime.records import Row
+from ayb_realtime.roles import as_identity, check_role
 from ayb_realtime.tables import Table
 
-__all__ = ["CatalogChanged", "Connection", "Seen", "as_identity", "check", "check_roles", "may_select", "prepare"]
+__all__ = ["CatalogChanged", "Connection", "Seen", "as_identity", "check", "check_role", "may_select", "prepare"]
+
+logger = logging.getLogger(__name__)
 
 # How a row reads as JSON: the settings of capture_v1(), since visible_v1() compares the text.
 JSON_SETTINGS = {
@@ -37,37 +38,19 @@ async def prepare(connection: Connection) -> None:
     await _set_local(connection, {**JSON_SETTINGS, **PLAN_SETTINGS, **timeouts})
 
 
-async def check_roles(connection: Connection) -> None:
-    """See whether this database user may act as the subscribers. Raises RoleNotGranted with what to run."""
-    wanted = [AUTHENTICATED_ROLE, *([ANONYMOUS_ROLE] if conf.anonymous else [])]
-    kind = "set" if connection.info.server_version >= 160000 else "member"
-    cursor = await connection.execute(
-        "select role, current_user from pg_catalog.unnest(%s::text[]) as role"
-        " where pg_catalog.to_regrole(role) is null"
-        " or not pg_catalog.pg_has_role(current_user::text, pg_catalog.to_regrole(role), %s)",
-        [wanted, kind],
-    )
-    if missing := await cursor.fetchall():
-        roles = ", ".join(role for role, _ in missing)
-        user = missing[0][1]
-        raise RoleNotGranted(
-            f'The database user "{user}" may not act as {roles}, so that no row could be checked for anybody. Run this '
-            f'as a superuser, or as the user that migrated: GRANT {roles} TO "{user}"'
-            f"{' WITH SET TRUE, INHERIT FALSE' if kind == 'set' else ''};"
-        )
+async def may_select(
+    connection: Connection, table: Table, identities: Sequence[Identity]
+) -> tuple[list[Identity], list[Identity]]:
+    """Return those identities whose role may read the key of a table, as far as row-level security lets it.
 
-
-async def may_select(connection: Connection, table: Table, identities: Sequence[Identity]) -> list[Identity]:
-    """Return those identities whose role may read the key of a table, as far as row-level security lets it."""
-    cursor = await connection.execute(
-        "select r.rolname from pg_catalog.pg_roles r"
-        " where r.rolname = any(%(roles)s) and not exists ("
-        "   select from pg_catalog.unnest(%(keys)s::text[]) as key"
-        "    where not pg_catalog.has_column_privilege(r.oid, %(relation)s::oid, key, 'select'))",
-        {"roles": [i.role for i in identities], "keys": list(table.key_columns), "relation": table.relation},
-    )
-    roles = {role for (role,) in await cursor.fetchall()}
-    return [identity for identity in identities if identity.role in roles]
+    And apart from them those whose role nobody may have any more, which is no answer: their streams have to end.
+    """
+    states = await roles.states(connection, (identity.role for identity in identities), table)
+    if refusals := [state.refusal for state in states if state.refusal]:
+        logger.error("%s: streams end. %s", table.name, refusals[0])
+    refused = {state.role for state in states if state.refusal}
+    readers = {state.role for state in states if state.may_select} - refused
+    return [i for i in identities if i.role in readers], [i for i in identities if i.role in refused]
 
 
 async def check(
@@ -107,20 +90,3 @@ async def check(
 async def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:
     calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
     await connection.execute(f"select {calls}", [part for setting in settings.items() for part in setting])
-
-
-@contextmanager
-def as_identity(identity: Identity) -> Iterator[None]:
-    """Run a block's queries, the ORM's too, as a subscriber: they find the rows that the stream would show.
-
-    A transaction of its own, on the database of the streamed tables. What the block writes, it writes under the
-    identity's privileges and policies. Raises RuntimeError inside another ``atomic`` block, where the role would
-    outlast this one.
-    """
-    settings = {**dict(identity.settings), "role": identity.role}
-    with transaction.atomic(conf.database, durable=True), connections[conf.database].cursor() as cursor:
-        for name, value in settings.items():
-            cursor.execute("select set_config(%s, %s, true)", [name, value])
-        yield
-        # The end of the transaction does this too, but in a Django TestCase the transaction is not the outermost.
-        cursor.execute("select set_config('role', 'none', true)")

@@ -18,6 +18,13 @@ begin
                 null;  -- Roles belong to the whole cluster: another database's migration made it a moment ago.
             end;
         end if;
+        -- Somebody may have made it beforehand.
+        if exists (select from pg_roles where rolname = role_name and (rolsuper or rolbypassrls)) then
+            raise exception 'row-level security would not hold the subscribers'' role "%"', role_name
+                using errcode = 'object_not_in_prerequisite_state',
+                      hint = format('Run this as a superuser, then migrate again: '
+                                    'ALTER ROLE %I NOSUPERUSER NOBYPASSRLS;', role_name);
+        end if;
         if not pg_has_role(current_user, role_name, kind) then
             begin
                 execute format('grant %I to %I%s', role_name, current_user, options);

@@ -11,7 +11,7 @@ from channels.layers import BaseChannelLayer
 from django.db import connections
 
 from ayb_realtime import database, visibility
-from ayb_realtime.exceptions import RoleNotGranted
+from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.records import Row
@@ -183,8 +183,8 @@ async def test_hub_whose_user_may_not_act_as_subscribers_says_what_to_run(databa
     try:
         stranger = psycopg.conninfo.make_conninfo(database_url, user="bystander", password="bystander")
         async with await psycopg.AsyncConnection.connect(stranger) as connection:
-            with pytest.raises(RoleNotGranted, match=r'GRANT ayb_authenticated TO "bystander"'):
-                await visibility.check_roles(connection)
+            with pytest.raises(RoleRefused, match="GRANT ayb_authenticated TO bystander"):
+                await visibility.check_role(connection, AUTHENTICATED_ROLE)
     finally:
         owner.execute("drop role bystander")
 
