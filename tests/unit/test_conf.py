@@ -7,20 +7,25 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from ayb_realtime.conf import Conf, conf
+from ayb_realtime.identity import default_identity
 
 
 def test_without_settings_the_defaults_hold(settings: Any) -> None:
     if hasattr(settings, "AYB_REALTIME"):
         del settings.AYB_REALTIME
-    assert {name: getattr(conf, name.lower()) for name in Conf.defaults} == Conf.defaults
+    assert {name: getattr(conf, name.lower()) for name in Conf.defaults} == {
+        **Conf.defaults,
+        "IDENTITY": default_identity,
+    }
 
 
 def test_every_setting_has_a_property_with_its_type() -> None:
     assert {name.lower() for name in Conf.defaults} == {
         name for name, value in vars(Conf).items() if isinstance(value, property)
     }
-    assert {name: type(getattr(conf, name.lower())) for name in Conf.defaults} == {
-        name: type(value) for name, value in Conf.defaults.items()
+    plain = Conf.defaults.keys() - {"IDENTITY"}
+    assert {name: type(getattr(conf, name.lower())) for name in plain} == {
+        name: type(Conf.defaults[name]) for name in plain
     }
 
 
