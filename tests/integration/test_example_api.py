@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from rest_framework_simplejwt.tokens import AccessToken
@@ -81,6 +82,21 @@ def test_posts_are_ones_own_and_the_published(user_id: Any) -> None:
 @pytest.mark.parametrize(("user_id", "count"), [(FIRST, 2), (SECOND, 2), (THIRD, 0)])
 def test_comments_are_the_teams(user_id: Any, count: int) -> None:
     assert len(Caller(user_id).items(COMMENTS)) == count
+
+
+def test_requests_in_a_transaction_follow_the_policies_too(
+    first: Caller, third: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = post_of(FIRST, published=False)
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+
+    assert draft.pk in {post["id"] for post in first.items(POSTS)}
+    assert draft.pk not in {post["id"] for post in third.items(POSTS)}
+    assert first("GET", f"{POSTS}/{draft.pk}").status_code == 200
+    assert third("GET", f"{POSTS}/{draft.pk}").status_code == 404
+    assert first("PATCH", f"{POSTS}/{draft.pk}", {"author_id": str(THIRD)}).status_code == 403
+    assert first("DELETE", f"{POSTS}/{draft.pk}").status_code == 204
+    assert not Post.objects.filter(pk=draft.pk).exists()
 
 
 def test_membership_shows_and_hides_the_comments(third: Caller) -> None:

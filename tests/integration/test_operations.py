@@ -257,6 +257,29 @@ def test_user_who_may_not_make_the_roles_is_told_what_to_run(owner: Writer, plai
         assert inherits == (owner.info.server_version < 160000,)
 
 
+@pytest.mark.parametrize(("role", "power"), [("ayb_authenticated", "superuser"), ("ayb_anonymous", "bypassrls")])
+def test_role_made_beforehand_that_policies_do_not_hold_is_refused(
+    owner: Writer, make_table: MakeTable, role: str, power: str
+) -> None:
+    make_table("notes", "id int primary key", enable=False)
+    make_powerful = f"alter role {role} {power}".encode()
+    with owner.transaction(force_rollback=True):
+        if owner.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() != (True,):
+            # Then nobody can have done so but a superuser, and there the other run of these tests is one.
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute(make_powerful)
+            return
+        owner.execute(make_powerful)
+        refusing = pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=f'hold .* role "{role}"')
+        with refusing as refused, owner.transaction():
+            owner.execute("select ayb_realtime.enable_v1('notes')")
+        advice, _, statement = (refused.value.diag.message_hint or "").partition(": ")
+        assert advice == "Run this as a superuser, then migrate again"
+        # Just that, and it works.
+        owner.execute(statement.encode())
+        owner.execute("select ayb_realtime.enable_v1('notes')")
+
+
 def test_schema_that_subscribers_cannot_be_let_into_is_said_to_be_so(owner: Writer, plain_role: str) -> None:
     owner.execute("create schema sales")
     owner.execute(f"grant usage, create on schema sales to {plain_role}".encode())
