@@ -245,8 +245,8 @@ def tables_owner(owner: Owner, make_role: MakeRole) -> str:
 
 
 def heir_of_the_owner(owner: Owner, make_role: MakeRole) -> str:
-    """Let a role have, by way of another one, the privileges of the table's owner."""
-    owners, between, heir = tables_owner(owner, make_role), make_role(), make_role()
+    """Let a role be able to take, by way of another one, the privileges of the table's owner."""
+    owners, between, heir = tables_owner(owner, make_role), make_role("noinherit"), make_role("noinherit")
     owner.execute(f'grant "{owners}" to "{between}"'.encode())
     owner.execute(f'grant "{between}" to "{heir}"'.encode())
     return heir
