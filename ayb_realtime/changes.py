@@ -12,14 +12,21 @@ class Change:
 
     position: dense, from 1.
     relation: the table's oid.
-    record: the row as JSON text, as the transaction left it, or found it before its delete; None for a
-        truncate; for an enable the trigger.
+    record: the row as JSON text, as the transaction left it, or as it was at its delete; None for a truncate; for an
+        enable the trigger.
+    before: the row as the transaction found it; None where that is not kept, and where there was none.
     """
 
     position: int
     relation: int
     action: str
     record: str | None
+    before: str | None = None
+
+    @property
+    def characters(self) -> int:
+        """How large it is."""
+        return len(self.record or "") + len(self.before or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ def in_messages(batch: Batch, max_bytes: int) -> Iterator[Batch]:
     taken: list[Change] = []
     size = 0
     for change in batch.changes:
-        length = len(change.record or "")
+        length = change.characters
         if taken and size + length > max_bytes:
             yield Batch(taken[-1].position, tuple(taken))
             taken, size = [], 0

@@ -22,6 +22,8 @@ class Conf:
         "CHECK_TIMEOUT_SECONDS": 2.0,
         "POOL_SIZE": 4,
         "KEEP_HOURS": 24.0,
+        "DELETE_VISIBILITY": "everyone",
+        "INEXACT_DELETES": "withhold",
     }
 
     def _read(self, name: str) -> Any:
@@ -31,6 +33,13 @@ class Conf:
                 f"AYB_REALTIME has no setting {', '.join(unknown)}. It has: {', '.join(sorted(self.defaults))}."
             )
         return given.get(name, self.defaults[name])
+
+    def _choose(self, name: str, *values: str) -> str:
+        if (given := self._read(name)) not in values:
+            raise ImproperlyConfigured(
+                f"AYB_REALTIME[{name!r}] is {given!r}; it has to be {' or '.join(map(repr, values))}."
+            )
+        return str(given)
 
     @property
     def database(self) -> str:
@@ -90,6 +99,18 @@ class Conf:
     def keep_hours(self) -> float:
         """How long the log keeps a change, at least seven eighths of it: so long may a client be away, and resume."""
         return float(self._read("KEEP_HOURS"))
+
+    @property
+    def delete_visibility(self) -> str:
+        """Who hears of a delete: ``"everyone"`` who may SELECT from the table; or those to whom the ``"policy"`` shows
+        the row as it was, who then also hear of an update that takes a row out of their view, as of a delete."""
+        return self._choose("DELETE_VISIBILITY", "everyone", "policy")
+
+    @property
+    def inexact_deletes(self) -> str:
+        """With ``"policy"``, who hears of a delete where Postgres cannot say whose it was: ``"withhold"`` it, or tell
+        ``"everyone"``."""
+        return self._choose("INEXACT_DELETES", "withhold", "everyone")
 
 
 conf = Conf()

@@ -174,7 +174,7 @@ def first_run(changes: Iterable[Change]) -> list[Change]:
     run: list[Change] = []
     characters = 0
     for change in changes:
-        characters += len(change.record or "")
+        characters += change.characters
         if run and (characters > RUN_CHARACTERS or len(run) == RUN_CHANGES):
             break
         run.append(change)

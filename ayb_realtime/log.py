@@ -55,6 +55,11 @@ async def is_past(connection: Connection, fence: int) -> bool:
     return bool(await _value(connection, "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", fence))
 
 
+async def keep_before(connection: Connection, is_kept: bool) -> None:
+    """Tell the writers whether to log a row also as it was before its update or delete."""
+    await _value(connection, "select setval('ayb_realtime.keeps_before', %s)", int(is_kept))
+
+
 async def next_batch(connection: Connection) -> Batch | None:
     """Number what has committed since the last batch, and return it, or the beginning of it; nothing new: None.
 

@@ -125,6 +125,7 @@ class Relay:
             logger.warning("after a restore or a failover the log begins anew, and clients fetch again")
         # The leader before may have ended while it was awake.
         await log.fall_asleep(writer)
+        await log.keep_before(writer, conf.delete_visibility == "policy")
         self._head = await log.head(writer)
         self._group = await log.group(writer)
         names = [table.name for table in await tables.streamed(writer)]

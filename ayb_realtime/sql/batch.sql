@@ -12,7 +12,10 @@ create table ayb_realtime.batch (
     last_id bigint not null,
     -- A transaction's changes of one row are one to everybody else. By id, what a change is told as, where that is not
     -- its own action; null for one that is not told. Null: nothing is folded.
-    folded jsonb
+    folded jsonb,
+    -- By the id of one that is told, that of the first of those changes: that one has the row as it was before the
+    -- transaction. Null: none of them has it.
+    firsts jsonb
 );
 
 create index batch_first_position on ayb_realtime.batch (first_position);

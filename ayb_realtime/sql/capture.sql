@@ -18,6 +18,7 @@ declare
     -- Writes to a partition fire the trigger with the partition's own oid.
     relation constant oid := coalesce(pg_partition_root(tg_relid), tg_relid);
     slot smallint;
+    keeps_before boolean;
     old_row json;
     new_row json;
     key_columns text[];
@@ -31,7 +32,7 @@ begin
         perform pg_notify('ayb_realtime', '');
     end if;
 
-    select last_value into slot from ayb_realtime.slot;
+    select s.last_value, k.last_value = 1 into slot, keeps_before from ayb_realtime.slot s, ayb_realtime.keeps_before k;
     if tg_op = 'TRUNCATE' then
         insert into ayb_realtime.change (slot, relation, action) values (slot, relation, 'truncate');
         return null;
@@ -42,8 +43,9 @@ begin
         return null;
     end if;
     if tg_op = 'DELETE' then
-        insert into ayb_realtime.change (slot, relation, action, record)
-        values (slot, relation, 'delete', row_to_json(old));
+        old_row := row_to_json(old);
+        insert into ayb_realtime.change (slot, relation, action, record, before)
+        values (slot, relation, 'delete', old_row, case when keeps_before then old_row end);
         return null;
     end if;
 
@@ -61,11 +63,13 @@ begin
                      is not distinct from ayb_realtime.member_v1(old_row, key_column);
     end loop;
     if same_key then
-        insert into ayb_realtime.change (slot, relation, action, record) values (slot, relation, 'update', new_row);
+        insert into ayb_realtime.change (slot, relation, action, record, before)
+        values (slot, relation, 'update', new_row, case when keeps_before then old_row end);
     else
         -- To a client the primary key is the row: a new key is a new row.
-        insert into ayb_realtime.change (slot, relation, action, record)
-        values (slot, relation, 'delete', old_row), (slot, relation, 'create', new_row);
+        insert into ayb_realtime.change (slot, relation, action, record, before)
+        values (slot, relation, 'delete', old_row, case when keeps_before then old_row end),
+               (slot, relation, 'create', new_row, null);
     end if;
     return null;
 end

@@ -12,7 +12,9 @@ create table ayb_realtime.change (
     relation oid not null,
     action text not null check (action in ('create', 'update', 'delete', 'truncate', 'enable')),
     -- The row as it was written (of a delete: as it was before); null for a truncate; of an enable the trigger.
-    record json
+    record json,
+    -- The row as it was before an update or a delete, while that is kept.
+    before json
 ) partition by list (slot);
 
 create sequence ayb_realtime.change_id owned by ayb_realtime.change.id;
@@ -33,3 +35,6 @@ create sequence ayb_realtime.slot as smallint minvalue 0 maxvalue 7;
 -- When it became that.
 create table ayb_realtime.slot_history (slot smallint primary key, opened_at timestamptz not null);
 insert into ayb_realtime.slot_history values (0, clock_timestamp());
+
+-- Whether rows are kept as they were before, 0 or 1: the relay sets it at its start. A sequence for the same reason.
+create sequence ayb_realtime.keeps_before as smallint minvalue 0 maxvalue 1 start 0;

@@ -7,12 +7,12 @@ with newest as materialized (
     select id, first_position + size as next_position, snapshot from ayb_realtime.batch order by id desc limit 1
 ), delta as materialized (
     -- Began after that snapshot was taken ...
-    select c.id, c.xid, c.relation, c.action, c.record
+    select c.id, c.xid, c.relation, c.action, c.record, c.before
       from newest, ayb_realtime.change c
      where c.xid >= pg_snapshot_xmax(newest.snapshot) and c.xid < (select pg_snapshot_xmax(pg_current_snapshot()))
     union all
     -- ... or was still running then.
-    select c.id, c.xid, c.relation, c.action, c.record
+    select c.id, c.xid, c.relation, c.action, c.record, c.before
       from ayb_realtime.change c
      where c.xid = any (array(select pg_snapshot_xip(newest.snapshot) from newest))
 ), several as materialized (
@@ -23,13 +23,15 @@ with newest as materialized (
      group by xid, relation
     having count(*) > 1
 ), keyed as (
-    select d.id, d.xid, d.relation, d.action,
+    select d.id, d.xid, d.relation, d.action, d.before,
            array(select ayb_realtime.member_v1(d.record, name) collate "C" from unnest(s.key_columns) as name) as key
       from several s
       join delta d on d.xid = s.xid and d.relation = s.relation
      where d.action in ('create', 'update', 'delete') and s.key_columns is not null  -- the table, or its key, may be gone
 ), ordered as (
-    select id, action,
+    select id, action, before,
+           first_value(id) over states as first_id,
+           first_value(before) over states as first_before,
            first_value(action) over states = 'create' as is_new,
            lead(id) over states is null as is_last
       from keyed
@@ -41,38 +43,43 @@ with newest as materialized (
     select id, action,
            case when is_last and action = 'delete' and not is_new then 'delete'
                 when is_last and action <> 'delete' then case when is_new then 'create' else 'update' end
-           end as outcome
+           end as outcome,
+           first_before as before,
+           case when is_last and id <> first_id and coalesce(before, first_before) is not null then first_id end as first_id
       from ordered
 ), numbered as materialized (
     select d.id, d.relation, d.record,
            case when f.id is null then d.action else f.outcome end as action,
+           case when f.id is null then d.before else f.before end as before,
            f.outcome is distinct from f.action as is_folded,
+           f.first_id,
            (row_number() over (order by d.id) - 1) / 1000 as part
       from delta d
       left join folded f on f.id = d.id
 ), part as (
     select part, min(id) as first_id, max(id) as last_id, count(action) as size,
-           jsonb_object_agg(id, action) filter (where is_folded) as folded
+           jsonb_object_agg(id, action) filter (where is_folded) as folded,
+           jsonb_object_agg(id, first_id) filter (where first_id is not null) as firsts
       from numbered
      group by part
 ), opened as (
-    insert into ayb_realtime.batch (id, first_position, size, before, snapshot, first_id, last_id, folded)
+    insert into ayb_realtime.batch (id, first_position, size, before, snapshot, first_id, last_id, folded, firsts)
     select newest.id + row_number() over parts, newest.next_position + sum(size) over parts - size, size,
-           newest.snapshot, pg_current_snapshot(), first_id, last_id, folded
+           newest.snapshot, pg_current_snapshot(), first_id, last_id, folded, firsts
       from newest, part
      -- The last one also where nothing in it is told: the next batch begins at its snapshot.
      where size > 0 or part = (select max(part) from part)
     window parts as (order by part)
 ), told as (
-    select newest.next_position + row_number() over changes - 1 as position, n.relation, n.action, n.record,
+    select newest.next_position + row_number() over changes - 1 as position, n.relation, n.action, n.record, n.before,
            newest.next_position + count(*) over () - 1 as head,
            row_number() over changes = 1 as is_first,
-           sum(pg_column_size(n.record)) over changes as bytes
+           sum(pg_column_size(n.record) + coalesce(pg_column_size(n.before), 0)) over changes as bytes
       from newest, numbered n
      where n.action is not null
     window changes as (order by n.id)
 )
-select position, relation::bigint, action, record::text, head
+select position, relation::bigint, action, record::text, before::text, head
   from told
  where bytes is null or bytes <= %(bytes)s or is_first
  order by position

@@ -1,20 +1,24 @@
 -- The changes after one position and up to another, from the stored pair of snapshots of each batch: the identical rows
 -- and positions that next_batch.sql gave. At most so many bytes, as they are stored, but at least one change.
 with found as (
-    select numbered.*
+    select numbered.position, numbered.relation, numbered.action, numbered.record,
+           case when numbered.first_id is null then numbered.before
+                else (select c.before from ayb_realtime.change c where c.xid = numbered.xid and c.id = numbered.first_id)
+           end as before
       from ayb_realtime.batch b
      cross join lateral (
         select b.first_position + row_number() over (order by delta.id) - 1 as position,
-               delta.relation, delta.action, delta.record, count(*) over () as size
+               delta.xid, delta.relation, delta.action, delta.record, delta.before,
+               (b.firsts ->> delta.id::text)::bigint as first_id, count(*) over () as size
           from (
-            select c.id, c.relation, c.record,
+            select c.id, c.xid, c.relation, c.record, c.before,
                    case when b.folded ? c.id::text then b.folded ->> c.id::text else c.action end as action
               from ayb_realtime.change c
              where c.xid >= pg_snapshot_xmax(b.before) and c.xid < pg_snapshot_xmax(b.snapshot)
                and c.id between b.first_id and b.last_id
                and pg_visible_in_snapshot(c.xid, b.snapshot)
             union all
-            select c.id, c.relation, c.record,
+            select c.id, c.xid, c.relation, c.record, c.before,
                    case when b.folded ? c.id::text then b.folded ->> c.id::text else c.action end
               from ayb_realtime.change c
              where c.xid = any (array(select pg_snapshot_xip(b.before)))
@@ -29,9 +33,10 @@ with found as (
        and numbered.size = b.size
        and numbered.position > %(after)s and numbered.position <= %(upto)s
 ), measured as (
-    select found.*, sum(pg_column_size(record)) over (order by position) as bytes from found
+    select found.*, sum(pg_column_size(record) + coalesce(pg_column_size(before), 0)) over (order by position) as bytes
+      from found
 )
-select position, relation::bigint, action, record::text
+select position, relation::bigint, action, record::text, before::text
   from measured
  where bytes is null or bytes <= %(bytes)s or position = %(after)s + 1
  order by position
