@@ -1,9 +1,11 @@
 """What of a run of changes goes to whom, as bytes. Called by the hub; asks ``visibility``."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
 from ayb_realtime import tables, visibility
 from ayb_realtime.changes import Change
+from ayb_realtime.conf import conf
 from ayb_realtime.events import change_event, reset_event
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
@@ -86,16 +88,26 @@ class Delivery:
             self._add_reset(table, "table truncated", truncates[-1].position)
 
         told = [change for change in changes if change.position in rows]
-        # By the protocol, deletes go to everyone: there is no row left to ask about.
-        deletes = [change for change in told if change.action == "delete"]
-        self._common.setdefault(table.relation, []).extend(
-            (change.position, change_event(change, table, rows[change.position])) for change in deletes
-        )
         asked = {change.position: change for change in told if change.action != "delete"}
+        seen: Mapping[Identity, visibility.Seen] = {}
         if asked:
             seen = await visibility.check(connection, table, {at: rows[at] for at in asked}, identities, insist=insist)
             self.unanswered.update(identity for identity in identities if identity not in seen)
             self._add_rows(table, asked, rows, seen)
+        deletes = [change for change in told if change.action == "delete"]
+        if conf.delete_visibility == "everyone" or not table.row_security:
+            # By the protocol, deletes go to everyone: there is no row left to ask about.
+            self._common.setdefault(table.relation, []).extend(
+                (change.position, change_event(change, table, rows[change.position])) for change in deletes
+            )
+            return None
+        hidden = (position for records in seen.values() for position in asked.keys() - records.keys())
+        gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
+        if gone:
+            before = {change.position: Row(change.before) if change.before else None for change in gone}
+            saw = await visibility.check_before(connection, table, before, identities, insist=insist)
+            self.unanswered.update(identity for identity in identities if identity not in saw)
+            self._add_gone(table, gone, rows, seen, saw)
         return None
 
     def _add_reset(self, table: Table, reason: str, position: int) -> None:
@@ -118,6 +130,23 @@ class Delivery:
                     row = rows[position] if record is None else Row(record)
                     event = encoded[position, record] = change_event(changes[position], table, row)
                 events.append((position, event))
+
+    def _add_gone(
+        self,
+        table: Table,
+        changes: Iterable[Change],
+        rows: Mapping[int, Row],
+        seen: Mapping[Identity, visibility.Seen],
+        saw: Mapping[Identity, Set[int]],
+    ) -> None:
+        """Tell those who saw a row before its change, and do not see it now, that it is deleted."""
+        deletes = {
+            change.position: change_event(replace(change, action="delete"), table, rows[change.position])
+            for change in changes
+        }
+        for identity, positions in saw.items():
+            lost = positions - seen.get(identity, {}).keys()
+            self._own.setdefault((table.relation, identity), []).extend((at, deletes[at]) for at in lost)
 
 
 async def prepare(

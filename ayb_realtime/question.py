@@ -80,16 +80,9 @@ class Question:
 
     async def _ask(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> list[Identity]:
         """Ask, take down what is seen, and return the identities for which the policies failed."""
-        names = sorted({name for identity in identities for name, _ in identity.settings})
-        values = [dict(identity.settings).get(name, "") for identity in identities for name in names]
-        cursor = await self._connection.execute(
-            "select identity, shown, records, error"
-            "  from ayb_realtime.visible_v1(%s::oid::regclass, %s::json, %s::text[], %s::text[], %s::text[])",
-            [self._table.relation, _keys(self._table, rows), [identity.role for identity in identities], names, values],
-        )
         positions = list(rows)
         failed = []
-        for ordinal, shown, records, error in await cursor.fetchall():
+        for ordinal, shown, records, error in await self._answers(rows, identities):
             identity = identities[ordinal - 1]
             if error in UNDEFINED and not self._insist:
                 raise CatalogChanged
@@ -99,6 +92,14 @@ class Question:
             found = self.seen.setdefault(identity, {})
             found.update((positions[n], record) for n, record in zip(shown or (), records or (), strict=True))
         return failed
+
+    async def _answers(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> list[Any]:
+        cursor = await self._connection.execute(
+            "select identity, shown, records, error"
+            "  from ayb_realtime.visible_v1(%s::oid::regclass, %s::json, %s::text[], %s::text[], %s::text[])",
+            [self._table.relation, _keys(self._table, rows), *roles_and_settings(identities)],
+        )
+        return await cursor.fetchall()
 
     def report(self) -> None:
         """Log who saw nothing of something for a failure, and who got no answer: how many, and the first reason."""
@@ -112,6 +113,13 @@ class Question:
                 "%s: Postgres did not say what %d identities may see (%s); their streams end and resume",
                 self._table.name, len(self.unanswered), next(iter(self.unanswered.values())),
             )  # fmt: skip
+
+
+def roles_and_settings(identities: Sequence[Identity]) -> tuple[list[str], list[str], list[str]]:
+    """Return the roles, the names of the settings, and for each identity a value for each of the names."""
+    names = sorted({name for identity in identities for name, _ in identity.settings})
+    values = [dict(identity.settings).get(name, "") for identity in identities for name in names]
+    return [identity.role for identity in identities], names, values
 
 
 def _keys(table: Table, rows: Mapping[int, Row]) -> str:

@@ -4,17 +4,28 @@ Anything but a clear yes is a no. What is not an answer, such as a timeout, is n
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from ayb_realtime import roles
 from ayb_realtime.conf import conf
 from ayb_realtime.identity import Identity
+from ayb_realtime.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.question import CatalogChanged, Connection, Question, Seen
 from ayb_realtime.records import Row
 from ayb_realtime.roles import as_identity, check_role
 from ayb_realtime.tables import Table
 
-__all__ = ["CatalogChanged", "Connection", "Seen", "as_identity", "check", "check_role", "may_select", "prepare"]
+__all__ = [
+    "CatalogChanged",
+    "Connection",
+    "Seen",
+    "as_identity",
+    "check",
+    "check_before",
+    "check_role",
+    "may_select",
+    "prepare",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +96,44 @@ async def check(
         identity: question.seen.get(stand_in, {})
         for identity, stand_in in asked.items()
         if stand_in not in question.unanswered
+    }
+
+
+async def check_before(
+    connection: Connection,
+    table: Table,
+    rows: Mapping[int, Row | None],
+    identities: Sequence[Identity],
+    *,
+    insist: bool = False,
+) -> dict[Identity, Set[int]]:
+    """Ask Postgres to whom the table's policies would show these rows, as they were before their changes.
+
+    connection, identities, insist: as for ``check``, which also says what an identity that is missing means.
+    rows: position of an update or delete → the row as it was; None where that was not kept.
+    Returns for each identity the positions of the rows that it saw. One of which Postgres cannot say exactly to whom it
+    was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
+    Raises what ``check`` raises.
+    """
+    question = OldRowsQuestion(connection, table, insist)
+    kept = {position: row for position, row in rows.items() if row is not None}
+    reason = await why_inexact(connection, table)
+    if kept and reason is None:
+        await question.ask(kept, identities)
+        question.report()
+        question.inexact |= rows.keys() - kept.keys()
+    elif reason is not None or rows:
+        question.inexact |= rows.keys()
+    if question.inexact:
+        logger.info(
+            "%s: whose rows %d changes took away cannot be told (%s): %s",
+            table.name, len(question.inexact), reason or "they were not kept, or do not tell", conf.inexact_deletes,
+        )  # fmt: skip
+    everyones = question.inexact if conf.inexact_deletes == "everyone" else frozenset()
+    return {
+        identity: question.seen.get(identity, {}).keys() | everyones
+        for identity in identities
+        if identity not in question.unanswered
     }
 
 

@@ -19,5 +19,6 @@ class Migration(migrations.Migration):
         RunSQLFile("enable"),
         RunSQLFile("disable"),
         RunSQLFile("visible"),
+        RunSQLFile("old_row"),
         RunSQLFile("prune"),
     ]

@@ -1,0 +1,40 @@
+"""To whom the policies would show a row as it was, which need not be there any more. Called by ``visibility`` alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ayb_realtime.identity import Identity
+from ayb_realtime.question import Connection, Question, roles_and_settings
+from ayb_realtime.records import Row
+from ayb_realtime.tables import Table
+
+
+class OldRowsQuestion(Question):
+    """A check of rows as they were before their changes.
+
+    inexact: the positions of those that do not tell to whom they were shown.
+    """
+
+    def __init__(self, connection: Connection, table: Table, insist: bool) -> None:
+        super().__init__(connection, table, insist)
+        self.inexact: set[int] = set()
+
+    async def _answers(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> list[Any]:
+        cursor = await self._connection.execute(
+            "select identity, shown, inexact, error"
+            "  from ayb_realtime.visible_before_v1(%s::oid, %s::text[], %s::text[], %s::text[], %s::text[])",
+            [self._table.relation, [row.text for row in rows.values()], *roles_and_settings(identities)],
+        )
+        positions = list(rows)
+        answers = []
+        for identity, shown, inexact, error in await cursor.fetchall():
+            self.inexact.update(positions[n - 1] for n in inexact or ())
+            answers.append((identity, [n - 1 for n in shown or ()], [None] * len(shown or ()), error))
+        return answers
+
+
+async def why_inexact(connection: Connection, table: Table) -> str | None:
+    """Return what keeps Postgres from saying to whom an old row of this table was shown, or None."""
+    cursor = await connection.execute("select ayb_realtime.inexact_v1(%s::oid)", [table.relation])
+    row = await cursor.fetchone()
+    return row[0] if row else None
