@@ -1,5 +1,7 @@
 """DELETE_VISIBILITY = "policy": who hears of a delete, and of an update that takes a row out of their view."""
 
+import json
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,10 +10,11 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime import delivery
+from ayb_realtime import database, log
 from ayb_realtime.hub import Hub
 from ayb_realtime.identity import Identity
-from tests.integration.conftest import Stream, open_stream, person, relaying
+from tests.integration.conftest import Stream, open_stream, person, relaying, subscribed
+from tests.integration.test_log import assert_same_when_read, numbered
 
 Owner = psycopg.Connection[Any]
 MakeTable = Callable[..., None]
@@ -95,3 +98,199 @@ async def test_update_that_takes_a_row_out_of_view_is_a_delete_to_who_saw_it(
         [],
         [("update", {"id": 1, "author": "2", "body": "b"})],
     ]
+
+
+async def test_row_that_comes_into_view_is_an_update(stage: Stage, owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1')")
+    update = [("update", {"id": 1, "author": "2"})]
+    assert await stage.told("update notes set author = '2'", person(2), person(3)) == [update, []]
+
+
+TRANSACTIONS: dict[str, list[Told]] = {
+    # What is told to 1, 2 and 3 of the row 1, which was 1's.
+    "delete from notes": [GONE, [], []],
+    "update notes set author = '2'; delete from notes": [GONE, [], []],
+    "update notes set author = '2'; update notes set author = '3'": [
+        GONE,
+        [],
+        [("update", {"id": 1, "author": "3"})],
+    ],
+    "update notes set author = '2'; update notes set author = '1'": [[("update", {"id": 1, "author": "1"})], [], []],
+    "delete from notes; insert into notes values (1, '2')": [GONE, [("update", {"id": 1, "author": "2"})], []],
+    "delete from notes; insert into notes values (1, '2'); delete from notes": [GONE, [], []],
+    "insert into notes values (2, '2'); update notes set author = '3' where id = 2; delete from notes where id = 2": [
+        [],
+        [],
+        [],
+    ],
+    "insert into notes values (2, '2'); update notes set author = '3' where id = 2": [
+        [],
+        [],
+        [("create", {"id": 2, "author": "3"})],
+    ],
+    "update notes set id = 2": [[*GONE, ("create", {"id": 2, "author": "1"})], [], []],
+    "update notes set author = '2'; update notes set id = 2": [GONE, [("create", {"id": 2, "author": "2"})], []],
+    "update notes set id = 3; insert into notes values (1, '2')": [
+        [("create", {"id": 3, "author": "1"}), *GONE],
+        [("update", {"id": 1, "author": "2"})],
+        [],
+    ],
+}
+
+
+@pytest.mark.parametrize("transaction", list(TRANSACTIONS))
+async def test_transaction_is_told_by_the_row_as_it_found_it(
+    stage: Stage, owner: Owner, make_table: MakeTable, transaction: str
+) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1')")
+    assert await stage.told(transaction, person(1), person(2), person(3)) == TRANSACTIONS[transaction]
+
+
+async def test_composite_key_is_all_that_is_sent_and_partitions_are_one_table(
+    stage: Stage, owner: Owner, make_table: MakeTable
+) -> None:
+    columns = 'team int, "a ""b" text, author text, secret text, primary key ("a ""b", team)'
+    make_table("notes", columns, policy=OWN, suffix="partition by list (team)")
+    owner.execute("create table notes_1 partition of notes for values in (1)")
+    owner.execute('create table notes_2 (secret text, author text, team int not null, "a ""b" text not null)')
+    owner.execute("alter table notes attach partition notes_2 for values in (2)")
+    owner.execute("insert into notes values (1, 'x', '1', 's'), (2, 'y', '1', 's'), (2, 'z', '2', 's')")
+    write = "update notes_2 set author = '3'; delete from notes_1"
+    assert await stage.told(write, person(1), person(2)) == [
+        [
+            ("delete", {'a "b': "y", "team": 2}),
+            ("delete", {'a "b': "x", "team": 1}),
+        ],
+        [("delete", {'a "b': "z", "team": 2})],
+    ]
+
+
+async def test_policy_counts_as_it_and_what_it_reads_are_now(stage: Stage, owner: Owner, make_table: MakeTable) -> None:
+    make_table("members", "person text primary key", enable=False)
+    owner.execute("grant select on members to ayb_authenticated; insert into members values ('1'), ('2')")
+    member = "exists (select from members where person = current_setting('ayb.user_id'))"
+    make_table("notes", "id int primary key", policy=member)
+    owner.execute("insert into notes values (1)")
+    write = "delete from notes; delete from members where person = '2'"
+    assert await stage.told(write, person(1), person(2)) == [GONE, []]
+
+
+async def test_table_without_row_security_tells_all_who_may_read_it(
+    stage: Stage, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    owner.execute("insert into notes values (1)")
+    assert await stage.told("delete from notes", person(1), person(2)) == [GONE, GONE]
+
+
+async def test_update_that_the_policy_fails_on_takes_the_row_away(
+    stage: Stage, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, n text", policy="n::int > 0")
+    owner.execute("insert into notes values (1, '1')")
+    assert await stage.told("update notes set n = 'none'", person(1)) == [GONE]
+    assert await stage.told("delete from notes", person(1)) == [[]]
+
+
+@pytest.mark.parametrize(("inexact", "expected"), [("withhold", [[], []]), ("everyone", [GONE, GONE])])
+async def test_row_whose_viewers_cannot_be_told_is_nobodys_or_everyones(
+    stage: Stage, owner: Owner, make_table: MakeTable, settings: Any, inexact: str, expected: list[Told]
+) -> None:
+    settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "INEXACT_DELETES": inexact}
+    make_table("notes", "id int primary key, author text, about json", policy=f"{OWN} or about is null")
+    owner.execute("insert into notes values (1, '1', 'null')")
+    assert await stage.told("delete from notes", person(1), person(2)) == expected
+    owner.execute("insert into notes values (1, '1', '{}')")
+    assert await stage.told("delete from notes", person(1), person(2)) == [GONE, []]
+    owner.execute(f"alter policy p on notes using ({OWN} and ctid is not null)".encode())
+    owner.execute("insert into notes values (1, '1', '{}')")
+    update = [("update", {"id": 1, "author": "2", "about": {}})]
+    assert await stage.told("update notes set author = '2'", person(1), person(2)) == [expected[0], update]
+    assert await stage.told("delete from notes", person(1), person(2)) == expected
+
+
+async def test_row_that_was_not_kept_is_withheld(stage: Stage, owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1'), (2, '1')")
+    owner.execute("select setval('ayb_realtime.keeps_before', 0)")
+    assert await stage.told("delete from notes where id = 1; update notes set author = '2'", person(1)) == [[]]
+    # Kept from the middle of a transaction on, a row as it was before is still not known.
+    write = "update notes set author = '1'; select setval('ayb_realtime.keeps_before', 1); delete from notes"
+    assert await stage.told(write, person(1), person(2)) == [[], []]
+
+
+async def test_by_default_nothing_is_kept_and_deletes_are_everyones(
+    stage: Stage, owner: Owner, make_table: MakeTable, settings: Any, memory_layer: BaseChannelLayer
+) -> None:
+    settings.AYB_REALTIME = {}
+    async with await database.connect("default") as connection:
+        await log.keep_before(connection, False)
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("insert into notes values (1, '1')")
+    (newest,) = owner.execute("select max(id) from ayb_realtime.batch").fetchone() or [0]
+    assert await stage.told("update notes set author = '2'; delete from notes", person(1), person(3)) == [GONE, GONE]
+    kept = "select count(before), count(*) > 2 from ayb_realtime.change where relation = 'notes'::regclass"
+    assert owner.execute(kept).fetchone() == (0, True)
+    firsts = "select count(firsts), count(folded) from ayb_realtime.batch where id > %s"
+    assert owner.execute(firsts, [newest]).fetchone() == (0, 1)
+
+
+async def test_relay_that_starts_says_whether_rows_are_kept(
+    owner: Owner, memory_layer: BaseChannelLayer, settings: Any
+) -> None:
+    for visibility, expected in [("policy", 1), ("everyone", 0)]:
+        settings.AYB_REALTIME = {"DELETE_VISIBILITY": visibility}
+        async with relaying(memory_layer):
+            assert owner.execute("select last_value from ayb_realtime.keeps_before").fetchone() == (expected,)
+
+
+async def test_slow_policy_on_an_old_row_ends_the_stream(
+    stage: Stage, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "CHECK_TIMEOUT_SECONDS": 0.2}
+    slow = "case when current_setting('ayb.user_id') = '5' then pg_sleep(60) is null else true end"
+    make_table("notes", "id int primary key")
+    owner.execute("insert into notes values (1)")
+    owner.execute(f"create policy p on notes using ({slow})".encode())
+    owner.execute("alter table notes enable row level security")
+    culprit = await subscribed(the_hub, person(5), "notes")
+    assert await stage.told("delete from notes", person(6)) == [GONE]
+    assert culprit.ended
+
+
+async def test_rows_as_they_were_read_the_same_from_the_log(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, version int")
+    chance = random.Random(7)
+    statements = [
+        "insert into notes select n, 0 from generate_series(1, 30) n on conflict do nothing",
+        "update notes set version = version + 1 where id % 3 = 0",
+        "update notes set id = (select max(id) + 1 from notes) where id = (select min(id) from notes)",
+        "delete from notes where id % 5 = 1",
+        "delete from notes where id = (select max(id) from notes)",
+    ]
+    async with await database.connect("default") as relay:
+        await relay.execute("select setval('ayb_realtime.keeps_before', 1)")
+        while await numbered(relay):
+            pass
+        start = await log.head(relay)
+        batches = []
+        for _ in range(20):
+            owner.execute("; ".join(chance.choices(statements, k=chance.randint(1, 6))).encode())
+            if batch := await numbered(relay):
+                batches.append(batch)
+        await assert_same_when_read(relay, batches, start)
+        changes = [change for batch in batches for change in batch]
+        assert {(c.action, c.before is None) for c in changes} == {
+            ("create", True),
+            ("update", False),
+            ("delete", False),
+        }
+        rows: dict[int, int] = {}
+        for change in changes:
+            row = json.loads(change.record or "{}")
+            if change.before is not None:
+                assert json.loads(change.before) == {"id": row["id"], "version": rows[row["id"]]}
+            rows[row["id"]] = row["version"]
+        await relay.execute("select setval('ayb_realtime.keeps_before', 0)")
