@@ -117,17 +117,20 @@ async def check_before(
     """
     question = OldRowsQuestion(connection, table, insist)
     kept = {position: row for position, row in rows.items() if row is not None}
-    reason = await why_inexact(connection, table)
-    if kept and reason is None:
-        await question.ask(kept, identities)
-        question.report()
-        question.inexact |= rows.keys() - kept.keys()
-    elif reason is not None or rows:
-        question.inexact |= rows.keys()
+    if len(kept) < len(rows):
+        logger.warning(
+            "%s: %d changes were logged without the row as it was. The relay was started with another DELETE_VISIBILITY"
+            " than this process, or they are older than it", table.name, len(rows) - len(kept),
+        )  # fmt: skip
+    if reason := await why_inexact(connection, table):
+        kept = {}
+    await question.ask(kept, identities)
+    question.report()
+    question.inexact |= rows.keys() - kept.keys()
     if question.inexact:
         logger.info(
-            "%s: whose rows %d changes took away cannot be told (%s): %s",
-            table.name, len(question.inexact), reason or "they were not kept, or do not tell", conf.inexact_deletes,
+            "%s: Postgres cannot say whose %d rows were (%s); INEXACT_DELETES: %s",
+            table.name, len(question.inexact), reason or "of each by itself", conf.inexact_deletes,
         )  # fmt: skip
     everyones = question.inexact if conf.inexact_deletes == "everyone" else frozenset()
     return {

@@ -163,14 +163,19 @@ begin
                            '  from pg_catalog.unnest($1) with ordinality as %3$I (record, n) '
                            ' cross join lateral ('
                            '    select %3$I.n::int, case when '
-                           '               (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::text '
-                           '                  from pg_catalog.json_each(%3$I.record::json) as m) '
-                           '             = (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::text '
-                           '                  from pg_catalog.json_each(pg_catalog.row_to_json(%2$I.*)) as m) '
-                           '           and not exists (select from pg_catalog.json_each(%3$I.record::json) as m '
-                           '                            where m.value::text like ($2 ->> m.key)) '
+                           -- A partition may have its columns in another order.
+                           '               (pg_catalog.row_to_json(%2$I.*)::pg_catalog.text operator(pg_catalog.=) %3$I.record '
+                           '                or (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text '
+                           '                      from pg_catalog.json_each(%3$I.record::pg_catalog.json) as m) '
+                           '                   operator(pg_catalog.=) '
+                           '                   (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text '
+                           '                      from pg_catalog.json_each(pg_catalog.row_to_json(%2$I.*)) as m)) '
+                           '           and ($2 is null '
+                           '                or not exists (select from pg_catalog.json_each(%3$I.record::pg_catalog.json) as m '
+                           '                                where m.value::pg_catalog.text operator(pg_catalog.~~) '
+                           '                                      ($2 operator(pg_catalog.->>) m.key))) '
                            '           then coalesce(%4$s, false) end '
-                           '      from pg_catalog.json_populate_record(null::%1$I.%2$I, %3$I.record::json) as %2$I '
+                           '      from pg_catalog.json_populate_record(null::%1$I.%2$I, %3$I.record::pg_catalog.json) as %2$I '
                            ' ) as one (n, holds)',
                            n.nspname, t.relname, case when t.relname = 'k' then 'kk' else 'k' end,
                            case when pg_catalog.row_security_active(t.oid) then policies.condition else 'true' end)

@@ -221,6 +221,14 @@ async def test_row_that_was_not_kept_is_withheld(stage: Stage, owner: Owner, mak
     assert await stage.told(write, person(1), person(2)) == [[], []]
 
 
+async def test_row_that_is_no_text_is_withheld_and_others_are_told(
+    stage: Stage, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, author text, about json", policy=OWN)
+    owner.execute("""insert into notes values (1, '1', '{}'), (2, '1', '"\\u0000"'), (3, '1', '{}')""")
+    assert await stage.told("delete from notes", person(1)) == [[*GONE, ("delete", {"id": 3})]]
+
+
 async def test_by_default_nothing_is_kept_and_deletes_are_everyones(
     stage: Stage, owner: Owner, make_table: MakeTable, settings: Any, memory_layer: BaseChannelLayer
 ) -> None:

@@ -1,6 +1,6 @@
 """Policies on rows that are gone: the same answer as on the rows themselves, or none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -8,6 +8,7 @@ import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.checks import check_old_rows
+from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from ayb_realtime.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.records import Row
 from tests.integration.conftest import person
@@ -21,7 +22,9 @@ OWN = f"author = {USER}"
 PEOPLE = [person(n) for n in range(1, 5)]
 
 
-async def would_see(owner: Owner, table: str) -> tuple[list[set[int]], set[int]]:
+async def would_see(
+    owner: Owner, table: str, people: Sequence[Identity] = PEOPLE, search_path: str = "public"
+) -> tuple[list[set[int]], set[int]]:
     """Check the rows of a table as if they were gone; return the ordinals that each would see, and those that do not
     tell.
 
@@ -29,13 +32,14 @@ async def would_see(owner: Owner, table: str) -> tuple[list[set[int]], set[int]]
     """
     rows = {n: Row(record) for n, (record,) in enumerate(owner.execute(LOGGED, [table]).fetchall(), 1)}
     async with checking(table) as (connection, target):
+        await connection.execute("select set_config('search_path', %s, true)", [search_path])
         assert await why_inexact(connection, target) is None
-        see = await visibility.check(connection, target, rows, PEOPLE, insist=True)
+        see = await visibility.check(connection, target, rows, people, insist=True)
         question = OldRowsQuestion(connection, target, True)
-        await question.ask(rows, PEOPLE)
+        await question.ask(rows, people)
         assert not question.unanswered
-    told = [set(question.seen[each]) for each in PEOPLE]
-    assert told == [set(see[each]) - question.inexact for each in PEOPLE]
+    told = [set(question.seen[each]) for each in people]
+    assert told == [set(see[each]) - question.inexact for each in people]
     return told, question.inexact
 
 
@@ -159,6 +163,63 @@ async def test_permissive_policies_add_restrictive_ones_take_away_by_role(owner:
             assert (await would_see(owner, "notes"))[0] == expected, made
     finally:
         owner.execute("drop table notes; drop role notes_staff")
+
+
+async def test_each_role_is_asked_by_its_own_policies(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text")
+    owner.execute("grant select on notes to ayb_anonymous; alter table notes enable row level security")
+    owner.execute(f"create policy a on notes to ayb_authenticated using ({OWN})".encode())
+    owner.execute("create policy b on notes to ayb_anonymous using (id = 3)")
+    owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '3')")
+    nobody = Identity(ANONYMOUS_ROLE, ())
+    people = [person(1), nobody, person(2), nobody, person(3)]
+    assert (await would_see(owner, "notes", people))[0] == [{1}, {3}, {2}, {3}, {3}]
+
+
+async def test_name_of_another_schema_on_the_path_does_not_stand_for_that_of_the_policy(
+    owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("members", "person text", enable=False)
+    owner.execute("grant select on members to ayb_authenticated; insert into members values ('1')")
+    make_table(
+        "notes", "id int primary key, author text", policy=f"{OWN} and {USER} in (select person from public.members)"
+    )
+    owner.execute("insert into notes values (1, '1'), (2, '2')")
+    owner.execute(
+        """
+        create schema other;
+        grant usage on schema other to ayb_authenticated;
+        create function other.yes(text, text) returns boolean language sql as 'select true';
+        create operator other.= (function = other.yes, leftarg = text, rightarg = text);
+        create function other.current_setting(text) returns text language sql as $$ select 'x' $$;
+        create table other.members (person text);
+        insert into other.members values ('1'), ('2');
+        grant select on other.members to ayb_authenticated;
+        create table other.notes ();
+        """
+    )
+    try:
+        for path in ("other, pg_catalog", "other, public", '"$user", public', ""):
+            assert await would_see(owner, "notes", search_path=path) == ([{1}, set(), set(), set()], set()), path
+    finally:
+        owner.execute("drop schema other cascade")
+
+
+async def test_policy_that_names_what_the_role_may_not_name_says_no(owner: Owner, make_table: MakeTable) -> None:
+    owner.execute(
+        "create schema hidden; create table hidden.members (person text); insert into hidden.members values (1)"
+    )
+    owner.execute("grant select on hidden.members to ayb_authenticated")
+    make_table("notes", "id int primary key", policy=f"{USER} in (select person from hidden.members)")
+    owner.execute("insert into notes values (1)")
+    try:
+        async with checking("notes") as (connection, table):
+            rows = {1: Row('{"id":1}')}
+            # A policy that is run by Postgres has its names looked up already; one that is written anew has not.
+            assert await visibility.check(connection, table, rows, [person(1)]) == {person(1): {1: None}}
+            assert await visibility.check_before(connection, table, rows, [person(1)]) == {person(1): set()}
+    finally:
+        owner.execute("drop schema hidden cascade")
 
 
 async def test_policy_that_fails_on_one_row_or_for_somebody_says_no_to_them_alone(
