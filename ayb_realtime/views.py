@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +27,8 @@ from ayb_realtime.tables import Table
 
 logger = logging.getLogger(__name__)
 
+View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponseBase]]
+
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache, no-transform",
@@ -34,6 +36,13 @@ STREAM_HEADERS = {
     # Keeps GZipMiddleware away, which would hold events back.
     "Content-Encoding": "identity",
 }
+
+
+def _never_atomic(view: View) -> View:
+    """Exempt a view from the ATOMIC_REQUESTS of every database: for an asynchronous view Django raises otherwise."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(alias)(view)
+    return view
 
 
 class EventStream:
@@ -68,7 +77,7 @@ class EventStream:
 UNAVAILABLE = (Error, psycopg.Error, OSError, PositionUnavailable, RoleRefused)
 
 
-@transaction.non_atomic_requests
+@_never_atomic
 async def realtime(request: HttpRequest) -> HttpResponseBase:
     """Stream the changes of the tables that the request names, as far as its user may see the rows."""
     if request.method != "GET":

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from runpy import run_path
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer
 from django.contrib.auth import get_user_model
+from django.core.handlers.base import BaseHandler
 from django.db import connections
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -19,6 +21,7 @@ from psycopg_pool import PoolTimeout
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from ayb_realtime import views
 from ayb_realtime.hub import Hub
 from example_project.embedded import free_port
 from tests.integration.conftest import Stream, relaying
@@ -336,3 +339,11 @@ async def test_database_that_is_gone_is_said_so_and_a_browser_comes_back(
     field, milliseconds = response.content.decode().split(": ")
     assert field == "retry"
     assert 2000 <= int(milliseconds) <= 4000
+
+
+@pytest.mark.parametrize("alias", ["default", "another"])
+def test_atomic_requests_of_any_database_leave_the_view_alone(monkeypatch: pytest.MonkeyPatch, alias: str) -> None:
+    monkeypatch.setitem(connections.settings, alias, {**connections.settings["default"], "ATOMIC_REQUESTS": True})
+    # The view as it is in a project with these settings.
+    view = run_path(views.__file__)["realtime"]
+    assert BaseHandler().make_view_atomic(view) is view
