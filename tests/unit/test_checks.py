@@ -1,29 +1,118 @@
-"""The system checks: exactly which warning, and when."""
+"""The checks of the settings: exactly which message, and when."""
 
 from typing import Any
 
 import pytest
-from django.core.checks import Tags, run_checks
+from django.core.checks import CheckMessage, Tags, run_checks
+from django.db import connections
 
 OTHERS = ["django.contrib.auth", "django.contrib.contenttypes", "ayb_realtime", "example_project.blog"]
+REDIS = "redis://127.0.0.1:6379"
+PUBSUB = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS]}}
 
 
-def found(*, deploy: bool) -> list[str]:
-    """Return the ids of what the checks of asynchronous parts find."""
-    messages = run_checks(tags=[Tags.async_support], include_deployment_checks=deploy)
-    return [str(message.id) for message in messages]
+@pytest.fixture(autouse=True)
+def sound(settings: Any) -> None:
+    """Settings that no check has anything to say about."""
+    settings.INSTALLED_APPS = OTHERS
+    settings.CHANNEL_LAYERS = {"default": PUBSUB}
+
+
+def messages(*, deploy: bool = False) -> list[CheckMessage]:
+    """Return what the checks of asynchronous parts find."""
+    return run_checks(tags=[Tags.async_support], include_deployment_checks=deploy)
+
+
+def found(*, deploy: bool = False) -> list[str]:
+    """Return the ids of what they find; each comes with a hint."""
+    assert all(message.hint for message in messages(deploy=deploy))
+    return [str(message.id) for message in messages(deploy=deploy)]
+
+
+def test_sound_settings_are_not_spoken_of() -> None:
+    assert found(deploy=True) == []
+
+
+@pytest.mark.parametrize(("deploy", "expected"), [(True, ["ayb_realtime.W001"]), (False, [])])
+def test_daphne_without_backpressure_is_warned_of_before_a_deploy(
+    settings: Any, deploy: bool, expected: list[str]
+) -> None:
+    settings.INSTALLED_APPS = ["daphne", *OTHERS]
+    assert found(deploy=deploy) == expected
+
+
+def test_no_layer_is_an_error(settings: Any) -> None:
+    settings.AYB_REALTIME = {"CHANNEL_LAYER": "realtime"}
+    (message,) = messages()
+    assert (message.id, message.is_serious()) == ("ayb_realtime.E002", True)
+    assert "There is no Channels layer 'realtime'" in message.msg
+    settings.CHANNEL_LAYERS = {"realtime": PUBSUB}
+    assert found() == []
+
+
+def test_layer_whose_backend_cannot_be_imported_is_an_error(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "no_such_module.Layer"}}
+    (message,) = messages(deploy=True)
+    assert message.id == "ayb_realtime.E002"
+    assert "no_such_module.Layer" in message.msg
+
+
+@pytest.mark.parametrize(("deploy", "expected"), [(True, ["ayb_realtime.W003"]), (False, [])])
+def test_layer_in_memory_is_warned_of_before_a_deploy(settings: Any, deploy: bool, expected: list[str]) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    assert found(deploy=deploy) == expected
 
 
 @pytest.mark.parametrize(
-    ("apps", "deploy", "expected"),
+    ("host", "expected"),
     [
-        (["daphne", *OTHERS], True, ["ayb_realtime.W001"]),
-        (["daphne", *OTHERS], False, []),
-        (OTHERS, True, []),
+        (REDIS, True),
+        (("127.0.0.1", 6379), True),
+        ({"address": REDIS}, True),
+        ({"address": REDIS, "socket_timeout": 5}, True),
+        (f"{REDIS}?socket_timeout=2", True),
+        ({"master_name": "main", "sentinels": [("127.0.0.1", 26379)]}, True),
+        ({"address": REDIS, "socket_timeout": None}, False),
+        ({"address": REDIS, "socket_timeout": 60}, False),
+        (f"{REDIS}?socket_timeout=60", False),
+        ({"master_name": "main", "sentinels": [("127.0.0.1", 26379)], "socket_timeout": None}, False),
     ],
 )
-def test_daphne_without_backpressure_is_warned_of_before_a_deploy(
-    settings: Any, apps: list[str], deploy: bool, expected: list[str]
+def test_socket_that_times_out_before_an_idle_receive_is_warned_of(settings: Any, host: Any, expected: bool) -> None:
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [host]}}
+    }
+    assert found() == ["ayb_realtime.W004"] * expected
+
+
+def test_each_host_is_looked_at(settings: Any) -> None:
+    hosts = [{"address": REDIS, "socket_timeout": None}, REDIS]
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": hosts}}
+    }
+    (message,) = messages()
+    assert message.msg.startswith("Host 2 of the Channels layer 'default' has a socket_timeout of 5 s")
+
+
+@pytest.mark.parametrize("application", [None, ""])
+def test_project_without_asgi_is_warned_of(settings: Any, application: str | None) -> None:
+    settings.ASGI_APPLICATION = application
+    assert found() == ["ayb_realtime.W005"]
+    del settings.ASGI_APPLICATION
+    assert found() == ["ayb_realtime.W005"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, []), (600, ["ayb_realtime.W006"]), (None, ["ayb_realtime.W006"])]
+)
+def test_connections_that_outlast_their_request_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, seconds: int | None, expected: list[str]
 ) -> None:
-    settings.INSTALLED_APPS = apps
-    assert found(deploy=deploy) == expected
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", seconds)
+    assert found() == expected
+
+
+@pytest.mark.parametrize(("is_on", "expected"), [(False, []), (True, ["ayb_realtime.W007"])])
+def test_atomic_requests_are_warned_of(monkeypatch: pytest.MonkeyPatch, is_on: bool, expected: list[str]) -> None:
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", is_on)
+    assert found() == expected

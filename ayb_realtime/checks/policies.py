@@ -1,0 +1,105 @@
+"""What is checked of the policies that decide what subscribers read."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Info, Tags, Warning, register  # noqa: A004 - Django's names
+from django.db import connections
+
+from ayb_realtime import inspection
+from ayb_realtime.checks.tables import Apps, Databases, is_checked, read_states
+from ayb_realtime.conf import conf
+from ayb_realtime.database import sql
+from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
+from ayb_realtime.inspection import Policy, TableState
+
+# As Postgres writes them: without a second argument; and cast to a type, with nothing in between.
+BARE = re.compile(r"current_setting\('(ayb\.[^']+)'::text\)")
+CAST = re.compile(r"\(current_setting\('(ayb\.[^']+)'::text(?:, \w+)?\)\)::([\w.]+(?: (?!AS )\w+)*)")
+# What an empty string can be.
+TEXTUAL = {"text", "character varying", "character", "name", "bytea", "citext"}
+
+
+def read_policies(databases: Databases, role: str) -> Iterator[tuple[TableState, Policy]]:
+    """Yield each policy that decides what this role reads of a streamed table."""
+    tables = {table.relation: table for table in read_states(databases, role=role)}
+    if tables:
+        with connections[conf.database].cursor() as cursor:
+            cursor.execute(inspection.POLICIES, {"role": role, "relations": list(tables)})
+            policies = [Policy(*row) for row in cursor.fetchall()]
+        yield from ((tables[policy.relation], policy) for policy in policies if policy.applies)
+
+
+@register(Tags.database)
+def check_empty_settings(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of policies that fail for anonymous subscribers, and so hide from them what other policies show."""
+    if not conf.anonymous:
+        return []
+    return [
+        Warning(
+            f"The policy {policy.name} of {table.full_name} casts current_setting('{name}') to {kind}. For an anonymous"
+            " subscriber the setting is '', which is none: wherever Postgres evaluates the policy, it fails, and the"
+            " row is not sent, whatever other policies say.",
+            hint=f"Write nullif(current_setting('{name}', true), '')::{kind}, which is null then.",
+            id="ayb_realtime.W014",
+        )
+        for table, policy in read_policies(databases, ANONYMOUS_ROLE)
+        if not table.hidden_columns
+        for name, kind in sorted(set(CAST.findall(policy.using)))
+        if kind not in TEXTUAL
+    ]
+
+
+@register(Tags.database)
+def check_bare_settings(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Tell of policies that fail where nobody has set what they read. Streams always set the user's id and email."""
+    return [
+        Info(
+            f"The policy {policy.name} of {table.full_name} calls current_setting('{name}') without a second argument."
+            " Streams set it, but other sessions that the policy binds fail with"
+            f' "unrecognized configuration parameter" where they have not.',
+            hint=f"If others read the table too, write nullif(current_setting('{name}', true), ''), which is null then."
+            " Else add ayb_realtime.I015 to SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.I015",
+        )
+        for table, policy in read_policies(databases, AUTHENTICATED_ROLE)
+        for name in sorted(set(BARE.findall(policy.using)))
+    ]
+
+
+@register(Tags.database)
+def check_views(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of policies that read a table through a view, which looks at it with the eyes of the view's owner."""
+    return [
+        Warning(
+            f"The policy {policy.name} of {table.full_name} reads a view that is not security_invoker: {reads}, where"
+            " row-level security is on. That counts for the view's owner there, not for the subscriber.",
+            hint="On PostgreSQL 15 or newer: ALTER VIEW … SET (security_invoker = true), and let the subscribers' role"
+            " SELECT what the view reads. If it is meant so, add ayb_realtime.W016 to SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.W016",
+        )
+        for table, policy in read_policies(databases, AUTHENTICATED_ROLE)
+        for reads in policy.definer_views
+    ]
+
+
+@register(Tags.database)
+def check_old_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of the tables where DELETE_VISIBILITY = "policy" cannot tell whose a deleted row was."""
+    if conf.delete_visibility == "everyone" or not is_checked(databases):
+        return []
+    with connections[conf.database].cursor() as cursor:
+        cursor.execute(sql("inexact").decode())
+        tables = cursor.fetchall()
+    fate = {"withhold": "withheld from everyone", "everyone": "told to everyone"}[conf.inexact_deletes]
+    return [
+        Warning(
+            f'Whose a deleted row of "{name}" was cannot be told: {reason}. Its deletes are {fate}.',
+            hint="Write the policy on the row's own columns and on other tables; or choose by"
+            ' AYB_REALTIME["INEXACT_DELETES"] what becomes of these deletes, and add ayb_realtime.W050 to'
+            " SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.W050",
+        )
+        for name, reason in tables
+    ]

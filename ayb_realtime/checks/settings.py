@@ -1,0 +1,150 @@
+"""What is checked of the settings, with every command, or by ``check --deploy``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from channels.exceptions import InvalidChannelLayerError
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's names
+from django.db import connections
+
+from ayb_realtime.conf import conf
+
+Apps = Sequence[AppConfig] | None
+
+
+def _layer() -> BaseChannelLayer | None:
+    """Return the Channels layer; None where there is none, of which check_channel_layer tells."""
+    try:
+        return get_channel_layer(conf.channel_layer)
+    except InvalidChannelLayerError:
+        return None
+
+
+@register(Tags.async_support, deploy=True)
+def check_daphne(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where the site may be served by Daphne as it is. To be told in advance is all that helps there."""
+    if not apps.is_installed("daphne"):
+        return []
+    return [
+        Warning(
+            "Daphne is installed. The bare `daphne` command has no backpressure: what a client does not read piles up"
+            " in the memory of its process.",
+            hint="In production, serve the site by `manage.py runrealtime --serve`, uvicorn, hypercorn or granian."
+            " If you do, add ayb_realtime.W001 to SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.W001",
+        )
+    ]
+
+
+@register(Tags.async_support)
+def check_channel_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse to go without a Channels layer: the relay does not start, and without it no change gets a position."""
+    reason = ""
+    try:
+        if get_channel_layer(conf.channel_layer) is not None:
+            return []
+    except InvalidChannelLayerError as error:
+        reason = f" ({error})"
+    return [
+        Error(
+            f"There is no Channels layer {conf.channel_layer!r}{reason}, so the relay does not start, and no event"
+            " arrives.",
+            hint=f'Add it to CHANNEL_LAYERS: {{"{conf.channel_layer}": {{"BACKEND":'
+            ' "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": ["redis://127.0.0.1:6379"]}}},'
+            ' or, for everything in one process, "BACKEND": "channels.layers.InMemoryChannelLayer".',
+            id="ayb_realtime.E002",
+        )
+    ]
+
+
+@register(Tags.async_support, deploy=True)
+def check_memory_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a layer that does not leave its process. How many there will be is not for a check to know."""
+    if not isinstance(_layer(), InMemoryChannelLayer):
+        return []
+    return [
+        Warning(
+            f"The Channels layer {conf.channel_layer!r} is the in-memory one, which does not leave its process. Other"
+            " processes than the relay's find every change late, by asking the log.",
+            hint="Configure channels_redis.pubsub.RedisPubSubChannelLayer. If `manage.py runrealtime --serve` is the"
+            " only process that serves the site, add ayb_realtime.W003 to SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.W003",
+        )
+    ]
+
+
+@register(Tags.async_support)
+def check_socket_timeout(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where a socket gives up before an idle receive does. redis-py 8 has a timeout of its own by default."""
+    layer: Any = _layer()
+    # Only channels_redis.core waits on the server by a command that blocks.
+    waits_seconds = getattr(type(layer), "brpop_timeout", None)
+    if waits_seconds is None:
+        return []
+    # A connection is asked that is not opened: what counts is what redis-py makes of the host, the URL's query too.
+    timeouts = [layer.create_pool(index).make_connection().socket_timeout for index in range(len(layer.hosts))]
+    return [
+        Warning(
+            f"Host {number} of the Channels layer {conf.channel_layer!r} has a socket_timeout of {seconds:g} s, but an"
+            f" idle connection of channels_redis.core waits for {waits_seconds} s: it fails over and over.",
+            hint='Write it as {"address": "redis://…", "socket_timeout": None}, or use'
+            " channels_redis.pubsub.RedisPubSubChannelLayer.",
+            id="ayb_realtime.W004",
+        )
+        for number, seconds in enumerate(timeouts, 1)
+        if seconds is not None and seconds <= waits_seconds
+    ]
+
+
+@register(Tags.async_support)
+def check_asgi(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where the project does not say how it is served by ASGI: under WSGI there are no streams."""
+    if getattr(settings, "ASGI_APPLICATION", None):
+        return []
+    return [
+        Warning(
+            "ASGI_APPLICATION is not set. `runrealtime --serve` needs it, and so does a `runserver` that can stream;"
+            ' under WSGI a stream is answered with 500, "streaming not supported".',
+            hint='Set it, such as ASGI_APPLICATION = "mysite.asgi.application", and serve the site by ASGI.',
+            id="ayb_realtime.W005",
+        )
+    ]
+
+
+@register(Tags.async_support)
+def check_connection_age(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of persistent connections. Source: Django's "Databases", persistent connections, "Caveats"; and a run.
+
+    Ten clients with 15 requests each, through uvicorn: 42 connections stayed open, and none with CONN_MAX_AGE = 0.
+    """
+    return [
+        Warning(
+            f"The database {alias!r} has CONN_MAX_AGE = {database['CONN_MAX_AGE']}. Under ASGI each request runs in a"
+            " thread of its own, so its connection is used by no other request, and yet stays open: they pile up, up"
+            " to the server's limit.",
+            hint='Set it to 0. Where connecting costs too much, have a pool: "OPTIONS": {"pool": True}.',
+            id="ayb_realtime.W006",
+        )
+        for alias, database in connections.settings.items()
+        if database["CONN_MAX_AGE"] != 0 and connections[alias].vendor != "sqlite"
+    ]
+
+
+@register(Tags.async_support)
+def check_atomic_requests(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn that as_identity() cannot be used in views then. The stream's own view is not atomic in any case."""
+    alias = conf.database
+    if not connections.settings.get(alias, {}).get("ATOMIC_REQUESTS"):
+        return []
+    return [
+        Warning(
+            f"The database {alias!r} has ATOMIC_REQUESTS. Streams do not mind, but as_identity() needs a transaction of"
+            " its own, and raises RuntimeError in a view that runs in one.",
+            hint=f'Decorate the views that use it with @transaction.non_atomic_requests("{alias}"). If there are none'
+            " or all are, add ayb_realtime.W007 to SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.W007",
+        )
+    ]

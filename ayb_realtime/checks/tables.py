@@ -1,0 +1,175 @@
+"""What is checked of the streamed tables in the database: their triggers, keys, privileges, row-level security."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's names
+from django.db import connections
+
+from ayb_realtime import inspection
+from ayb_realtime.conf import conf
+from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
+from ayb_realtime.inspection import TableState
+
+Apps = Sequence[AppConfig] | None
+Databases = Sequence[str] | None
+
+ROLES = [AUTHENTICATED_ROLE, ANONYMOUS_ROLE]
+ENABLE_AGAIN = (
+    'DROP TRIGGER IF EXISTS "!ayb_realtime" ON {0}; DROP TRIGGER IF EXISTS "!ayb_realtime_truncate" ON {0};'
+    " SELECT ayb_realtime.enable_v1('{1}'); (where it was enabled with notify=False: enable_v1('{1}', false))"
+)
+
+
+def is_checked(databases: Databases) -> bool:
+    """Tell whether the database of the streamed tables is among these, is a PostgreSQL, and has been migrated."""
+    alias = conf.database
+    if alias not in (databases or ()) or alias not in connections or connections[alias].vendor != "postgresql":
+        return False
+    with connections[alias].cursor() as cursor:
+        cursor.execute(inspection.IS_MIGRATED)
+        return bool(cursor.fetchone()[0])
+
+
+def read_states(
+    databases: Databases, relations: Iterable[int] = (), role: str = AUTHENTICATED_ROLE
+) -> list[TableState]:
+    """Return how the tables stand that carry our triggers, and these; none where the database is not to be checked."""
+    if not is_checked(databases):
+        return []
+    with connections[conf.database].cursor() as cursor:
+        cursor.execute(inspection.TABLE_STATES, {"role": role, "relations": list(relations)})
+        return [TableState(*row) for row in cursor.fetchall()]
+
+
+@register(Tags.database)
+def check_row_security(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of tables that every subscriber sees all of."""
+    return [
+        Warning(
+            f"{table.full_name} is streamed, and row-level security is off: every user sees every row.",
+            hint=f"ALTER TABLE {table.full_name} ENABLE ROW LEVEL SECURITY, and write a policy. If everything is for"
+            " everybody, say so by a policy USING (true).",
+            id="ayb_realtime.W008",
+        )
+        for table in read_states(databases)
+        if not table.row_security
+    ]
+
+
+@register(Tags.database)
+def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse roles of subscribers that no policy binds."""
+    if not is_checked(databases):
+        return []
+    with connections[conf.database].cursor() as cursor:
+        cursor.execute(
+            "select rolname, rolsuper from pg_catalog.pg_roles"
+            " where rolname = any(%s) and (rolsuper or rolbypassrls) order by rolname",
+            [ROLES],
+        )
+        return [
+            Error(
+                f"The role {role}, as which subscribers read, {'is a superuser' if is_super else 'has BYPASSRLS'}: no"
+                " policy binds it, and every subscriber sees every row.",
+                hint=f"As a superuser: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;",
+                id="ayb_realtime.E009",
+            )
+            for role, is_super in cursor.fetchall()
+        ]
+
+
+@register(Tags.database)
+def check_owners(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse roles of subscribers that a table's policies do not bind, as they do not bind its owner."""
+    return [
+        Error(
+            f"The role {role}, as which subscribers read, has the rights of {table.owner}, who owns {table.full_name}:"
+            " its policies do not bind the owner, and every subscriber sees every row.",
+            hint=f"ALTER TABLE {table.full_name} OWNER TO another role; or, where {role} is a member of {table.owner},"
+            f" REVOKE {table.owner} FROM {role}.",
+            id="ayb_realtime.E010",
+        )
+        for role in ROLES
+        for table in read_states(databases, role=role)
+        if table.acts_as_owner and not table.forced
+    ]
+
+
+@register(Tags.database)
+def check_privileges(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where the privileges that EnableRealtime gives are gone."""
+    return [
+        Warning(
+            f"{table.full_name} is streamed, but {AUTHENTICATED_ROLE} may not {lacking}: no user is sent its rows.",
+            hint=f"{grant}, as the owner.",
+            id="ayb_realtime.W011",
+        )
+        for table in read_states(databases)
+        for lacking, grant in missing_privileges(table, AUTHENTICATED_ROLE)
+    ]
+
+
+def missing_privileges(table: TableState, role: str) -> list[tuple[str, str]]:
+    """Return what a role lacks to be sent rows of a table, each with the statement that gives it."""
+    missing = []
+    if not table.may_use_schema:
+        schema = inspection.quoted(table.schema)
+        missing.append((f"use the schema {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {role}"))
+    if table.hidden_columns:
+        columns = ", ".join(inspection.quoted(name) for name in table.hidden_columns)
+        missing.append((f"SELECT its columns {columns}", f"GRANT SELECT ON {table.full_name} TO {role}"))
+    return missing
+
+
+@register(Tags.database)
+def check_triggers(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of triggers that are there, but do not do what they should."""
+    return [
+        Warning(
+            f'{table.full_name}: its trigger "{trigger}" is {state}, so that {consequence}.',
+            hint=f'ALTER TABLE {table.full_name} ENABLE TRIGGER "{trigger}";'
+            if state in {"disabled", "enabled for replicas alone"}
+            else enable_again(table),
+            id="ayb_realtime.W012",
+        )
+        for table in read_states(databases)
+        for trigger, state, consequence in (
+            ("!ayb_realtime", table.trigger, "changes are not logged, or not as they should be"),
+            ("!ayb_realtime_truncate", table.truncate_trigger, "nobody is told to fetch again after a TRUNCATE"),
+        )
+        if state != "enabled"
+    ]
+
+
+def enable_again(table: TableState) -> str:
+    """Return the statements that make a table's triggers anew."""
+    return ENABLE_AGAIN.format(table.full_name, table.full_name.replace("'", "''"))
+
+
+@register(Tags.database)
+def check_keys(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of tables whose primary key is gone, or is another than when they were enabled."""
+    return [
+        Warning(
+            f"{table.full_name} is streamed, but {drift}.",
+            hint=("" if table.key_columns else "Give it a primary key, then: ") + enable_again(table),
+            id="ayb_realtime.W013",
+        )
+        for table in read_states(databases)
+        if (drift := key_drift(table))
+    ]
+
+
+def key_drift(table: TableState) -> str:
+    """Say what is wrong with a streamed table's key; nothing: an empty string."""
+    if not table.key_columns:
+        return "has no primary key any more: subscribers are told to fetch again at each of its changes"
+    if table.watched_columns:
+        return (
+            f"its trigger takes ({', '.join(table.watched_columns)}) for the primary key, which is now"
+            f" ({', '.join(table.key_columns)}): an update that changes the key is told as an update of a row that no"
+            " client knows"
+        )
+    return ""

@@ -1,0 +1,45 @@
+-- How tables stand that carry our triggers, in whatever state, and in any case those of `relations`: what a row of
+-- TableState holds, in its order. `role` is that of the subscribers; it may not have been made yet.
+with ours as (
+    select t.tgrelid as relation, t.tgname = '!ayb_realtime' as is_row_trigger,
+           case when t.tgenabled = 'D' then 'disabled'
+                when t.tgenabled = 'R' then 'enabled for replicas alone'
+                when t.tgfoid <> 'ayb_realtime.capture_v1'::regproc or t.tgqual is not null or t.tgattr::text <> ''
+                     -- After each row's insert, update and delete; after a truncate.
+                     or t.tgtype <> case t.tgname when '!ayb_realtime' then 29 else 32 end then 'damaged'
+                else 'enabled'
+           end as state,
+           -- Behind the mode, the names of the key's columns. The pieces end in NUL, which no text can hold.
+           array(select convert_from(decode(piece, 'escape'), getdatabaseencoding())
+                   from unnest(string_to_array(encode(t.tgargs, 'escape'), '\000')) with ordinality as a (piece, place)
+                  where place between 2 and t.tgnargs) as watched
+      from pg_trigger t
+     where t.tgname in ('!ayb_realtime', '!ayb_realtime_truncate') and t.tgparentid = 0
+)
+select c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
+       c.relrowsecurity, c.relforcerowsecurity,
+       coalesce(ayb_realtime.key_columns_v1(c.oid), '{}'),
+       coalesce(t.state, 'missing'),
+       coalesce((select state from ours where relation = c.oid and not is_row_trigger), 'missing'),
+       -- Where a name that it watches is no column any more, the trigger reads the key from the catalog.
+       coalesce(array(select name from unnest(t.watched) as name
+                       where not exists (select from unnest(t.watched) as gone
+                                          where not exists (select from pg_attribute
+                                                             where attrelid = c.oid and attname = gone))
+                         and exists (select from unnest(t.watched || ayb_realtime.key_columns_v1(c.oid)) as name
+                                      where name <> all (ayb_realtime.key_columns_v1(c.oid))
+                                         or name <> all (t.watched))), '{}'),
+       coalesce(has_schema_privilege(r.oid, n.oid, 'usage'), false),
+       array(select a.attname::text
+               from pg_attribute a
+              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                and has_column_privilege(r.oid, c.oid, a.attnum, 'select') is not true
+              order by a.attnum),
+       -- A superuser has every role.
+       coalesce(pg_has_role(r.oid, c.relowner, 'usage') and not r.rolsuper, false)
+  from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace
+  left join pg_roles r on r.rolname = %(role)s
+  left join ours t on t.relation = c.oid and t.is_row_trigger
+ where c.oid in (select relation from ours) or c.oid = any (%(relations)s::bigint[]::oid[])
+ order by n.nspname <> 'public', n.nspname, c.relname
