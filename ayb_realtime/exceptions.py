@@ -42,3 +42,7 @@ class PositionUnavailable(RealtimeError):
 
 class NotificationsUnheard(RealtimeError):
     """The relay's NOTIFY to itself did not come back."""
+
+
+class CannotExplain(RealtimeError):
+    """Whoever asked why an event does not arrive has named no table, or no key of it."""

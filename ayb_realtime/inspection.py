@@ -49,6 +49,17 @@ class TableState:
         """The name with its schema, quoted where SQL wants it."""
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
+    def lacking(self, role: str) -> list[tuple[str, str]]:
+        """Return what the role lacks to be sent rows, each with the statement that gives it."""
+        missing = []
+        if not self.may_use_schema:
+            schema = quoted(self.schema)
+            missing.append((f"use the schema {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {role};"))
+        if self.hidden_columns:
+            columns = ", ".join(quoted(name) for name in self.hidden_columns)
+            missing.append((f"SELECT the columns {columns}", f"GRANT SELECT ON {self.full_name} TO {role};"))
+        return missing
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -67,6 +78,11 @@ class Policy:
     using: str
     applies: bool
     definer_views: list[str]
+
+    @property
+    def title(self) -> str:
+        """The policy's kind and name."""
+        return f"{'Permissive' if self.permissive else 'Restrictive'} policy {quoted(self.name)}"
 
 
 def quoted(name: str) -> str:

@@ -4,7 +4,8 @@ Anything but a clear yes is a no. What is not an answer, such as a timeout, is n
 """
 
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
 
 from ayb_realtime import roles
 from ayb_realtime.conf import conf
@@ -19,6 +20,7 @@ __all__ = [
     "CatalogChanged",
     "Connection",
     "Seen",
+    "acting_as",
     "as_identity",
     "check",
     "check_before",
@@ -38,7 +40,7 @@ JSON_SETTINGS = {
     "extra_float_digits": "1",
 }
 # A key is looked up by its index, so that a policy is not run on rows that nobody asked about, and may fail on.
-# A plan that has to do without one is so dear then, before version 18, that Postgres would compile it, for 0.2 s or more.
+# A plan that has to do without one is so dear then, before version 18, that Postgres would compile it, for 0.2 s.
 PLAN_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 
 
@@ -138,6 +140,14 @@ async def check_before(
         for identity in identities
         if identity not in question.unanswered
     }
+
+
+@asynccontextmanager
+async def acting_as(connection: Connection, identity: Identity) -> AsyncIterator[None]:
+    """Run a block's queries as a subscriber, in a subtransaction that is rolled back. Raises psycopg.Error."""
+    async with connection.transaction(force_rollback=True):
+        await _set_local(connection, {**dict(identity.settings), "role": identity.role})
+        yield
 
 
 async def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:

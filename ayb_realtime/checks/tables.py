@@ -103,24 +103,12 @@ def check_privileges(app_configs: Apps, databases: Databases = None, **kwargs: A
     return [
         Warning(
             f"{table.full_name} is streamed, but {AUTHENTICATED_ROLE} may not {lacking}: no user is sent its rows.",
-            hint=f"{grant}, as the owner.",
+            hint=f"As its owner: {grant}",
             id="ayb_realtime.W011",
         )
         for table in read_states(databases)
-        for lacking, grant in missing_privileges(table, AUTHENTICATED_ROLE)
+        for lacking, grant in table.lacking(AUTHENTICATED_ROLE)
     ]
-
-
-def missing_privileges(table: TableState, role: str) -> list[tuple[str, str]]:
-    """Return what a role lacks to be sent rows of a table, each with the statement that gives it."""
-    missing = []
-    if not table.may_use_schema:
-        schema = inspection.quoted(table.schema)
-        missing.append((f"use the schema {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {role}"))
-    if table.hidden_columns:
-        columns = ", ".join(inspection.quoted(name) for name in table.hidden_columns)
-        missing.append((f"SELECT its columns {columns}", f"GRANT SELECT ON {table.full_name} TO {role}"))
-    return missing
 
 
 @register(Tags.database)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from ayb_realtime import visibility
-from ayb_realtime.checks import check_old_rows
+from ayb_realtime.checks.policies import check_old_rows
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from ayb_realtime.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.records import Row

@@ -1,0 +1,132 @@
+"""Why a row is, or is not, for a subscriber: each policy by itself, and what the stream sends. Part of ``explain``."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ayb_realtime import visibility
+from ayb_realtime.changes import Change
+from ayb_realtime.conf import conf
+from ayb_realtime.events import change_event
+from ayb_realtime.exceptions import CannotExplain
+from ayb_realtime.identity import Identity
+from ayb_realtime.inspection import Policy
+from ayb_realtime.records import Row
+from ayb_realtime.tables import Table
+from ayb_realtime.visibility import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was found at one step.
+
+    holds: whether an event gets past it; None for what only explains.
+    found: a sentence.
+    hint: what to do where it does not hold.
+    """
+
+    holds: bool | None
+    found: str
+    hint: str = ""
+
+
+async def row_steps(
+    connection: Connection, identity: Identity, table: Table, policies: Sequence[Policy], key: Sequence[str]
+) -> AsyncIterator[Step]:
+    """Yield what is so of one row: whether it is there, of which policies it is true, whether it is sent, and as what.
+
+    connection: in a prepared, read-only transaction with one snapshot.
+    policies: those that apply. key: the text of each of the key's columns.
+    Raises CannotExplain where that is no key of this table.
+    """
+    name = f"Row ({', '.join(key)})"
+    try:
+        row = await _read(connection, table, key)
+    except psycopg.errors.InsufficientPrivilege as error:
+        yield Step(False, f"{name} cannot be looked at: {error}", "The hub's database user should own the table.")
+        return
+    if row is None:
+        yield Step(False, f"{name} is not there. Nobody is sent anything but its delete.")
+        return
+    record, composite = row
+    yield Step(True, f"{name} is there.")
+    for policy in policies:
+        answer = await _evaluate(connection, identity, table, policy, composite)
+        yield Step(None, f"{policy.title} {answer} for it.")
+    yield await _verdict(connection, identity, table, key, record)
+
+
+async def _read(connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, str] | None:
+    """Return the row as JSON and as a composite value. Raises InsufficientPrivilege where policies bind this user."""
+    async with connection.transaction(force_rollback=True):
+        # Rather an error than no row because of a policy.
+        await connection.execute("select set_config('row_security', 'off', true)")
+        try:
+            return await _select(connection, table, key)
+        except psycopg.DataError as error:
+            raise CannotExplain(f"({', '.join(key)}) is no key of {table.name}: {_message(error)}") from error
+
+
+async def _select(connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, str] | None:
+    if len(key) != len(table.key_columns):
+        columns = ", ".join(table.key_columns)
+        raise CannotExplain(f"The primary key of {table.name} is ({columns}): give a value for each, not {len(key)}.")
+    condition = sql.SQL(" and ").join(sql.SQL("t.{} = %s").format(sql.Identifier(name)) for name in table.key_columns)
+    query = sql.SQL("select pg_catalog.row_to_json(t.*)::text, (t.*)::text from {} as t where {}")
+    cursor = await connection.execute(query.format(_identifier(table), condition), key)
+    return await cursor.fetchone()
+
+
+def _identifier(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.schema, table.name)
+
+
+async def _evaluate(connection: Connection, identity: Identity, table: Table, policy: Policy, composite: str) -> str:
+    """Say what a policy's expression is for a subscriber, of the row alone: to read it, it would have to be visible.
+
+    A function in the place of the table has its name and its columns, and the row as a whole has its type.
+    """
+    expression = sql.SQL(policy.using.replace("%", "%%"))
+    query = sql.SQL("select ({}) from pg_catalog.unnest(array[%s::{}]) as {}")
+    try:
+        async with visibility.acting_as(connection, identity):
+            cursor = await connection.execute(
+                query.format(expression, _identifier(table), sql.Identifier(table.name)), [composite]
+            )
+            row: Any = await cursor.fetchone()
+    except psycopg.errors.UndefinedColumn as error:  # Such as ctid, which only a table has.
+        return f"cannot be evaluated by itself ({_message(error)})"
+    except psycopg.Error as error:
+        return f"fails ({_message(error)})"
+    return {True: "is true", False: "is false", None: "is null, which is not true,"}[row[0]]
+
+
+async def _verdict(connection: Connection, identity: Identity, table: Table, key: Sequence[str], record: str) -> Step:
+    """Ask as the hub does, and say what Postgres answers."""
+    readers, _ = await visibility.may_select(connection, table, [identity])
+    seen = await visibility.check(connection, table, {1: Row(record)}, readers, insist=True)
+    if readers and identity not in seen:
+        found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: the stream ends."
+        return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
+    if 1 in (shown := seen.get(identity, {})):
+        event = change_event(Change(0, table.relation, "update", record), table, Row(shown[1] or record))
+        data = event.decode().partition("data: ")[2].strip()
+        return Step(True, f"It is visible, and an update of it is sent as: {data}")
+    return Step(False, f"It is not visible to the subscriber: {await _refusal(connection, identity, table, key)}")
+
+
+async def _refusal(connection: Connection, identity: Identity, table: Table, key: Sequence[str]) -> str:
+    """Say what Postgres answers to the subscriber's own SELECT of a row that it was not shown."""
+    try:
+        async with visibility.acting_as(connection, identity):
+            row = await _select(connection, table, key)
+    except psycopg.Error as error:
+        return f"Postgres answers {type(error).__name__}, {_message(error)}"
+    return "a SELECT of it finds nothing." if row is None else "a policy's function has left another role behind."
+
+
+def _message(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error)

@@ -1,0 +1,82 @@
+"""``manage.py realtime_explain``: why events of a table, or of a row, do or do not reach somebody."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import FieldDoesNotExist
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import Error
+from django.db.models import Q
+
+from ayb_realtime.exceptions import CannotExplain
+from ayb_realtime.explain import Step, explain, user_step
+from ayb_realtime.identity import Identity, identify
+
+
+class Command(BaseCommand):
+    """Say at each step between a write and the subscriber what holds. Exits with 1 where no event would arrive."""
+
+    help = "Say why events of a table, or of one of its rows, do or do not reach a user. Shows the row to you."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the command's own arguments."""
+        who = parser.add_mutually_exclusive_group(required=True)
+        who.add_argument("--user", metavar="EMAIL", help="the subscriber, by email or user name")
+        who.add_argument("--anonymous", action="store_true", help="a subscriber without a token")
+        parser.add_argument("--table", required=True, help="as in ?tables=, without its schema")
+        parser.add_argument("--pk", nargs="+", metavar="VALUE", help="of a row: a value for each of the key's columns")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write the steps, and at the end a line that sums them up."""
+        try:
+            user = None if options["anonymous"] else _user(options["user"])
+            steps = [user_step(user)]
+            self._write(steps[0])
+            steps += asyncio.run(self._explain(identify(user), options["table"], options["pk"]))
+        except Error as error:
+            raise CommandError(f"The user cannot be looked up: {error}") from error
+        except (CannotExplain, psycopg.Error) as error:
+            raise CommandError(str(error)) from error
+        what = f"row ({', '.join(options['pk'])}) of {options['table']}" if options["pk"] else options["table"]
+        whom = options["user"] or "an anonymous subscriber"
+        if obstacles := [step.found for step in steps if step.holds is False]:
+            more = f" And {len(obstacles) - 1} more, see above." if obstacles[1:] else ""
+            self.stdout.write(f"No event of {what} would reach {whom}. {obstacles[0]}{more}")
+            sys.exit(1)
+        if options["pk"]:
+            self.stdout.write(f"An event of {what} would reach {whom}.")
+        else:
+            self.stdout.write(f"Events of {what} would reach {whom}, of those rows that are visible; try one by --pk.")
+
+    async def _explain(self, identity: Identity, table: str, key: Sequence[str] | None) -> list[Step]:
+        steps = []
+        async for step in explain(identity, table, key):
+            self._write(step)
+            steps.append(step)
+        return steps
+
+    def _write(self, step: Step) -> None:
+        mark = {True: "ok ", False: "NO ", None: "   "}[step.holds]
+        self.stdout.write(f"{mark} {step.found}")
+        if step.hint:
+            self.stdout.write(f"      To do: {step.hint}")
+
+
+def _user(name: str) -> AbstractBaseUser:
+    """Return the one user with this email, whatever its case, or this user name. Raises CommandError, or Error."""
+    model = get_user_model()
+    condition = Q(**{model.USERNAME_FIELD: name})
+    try:
+        model._meta.get_field(model.get_email_field_name())
+        condition |= Q(**{f"{model.get_email_field_name()}__iexact": name})
+    except FieldDoesNotExist:
+        pass
+    users = model._default_manager.filter(condition)[:2]  # noqa: SLF001 - Django documents it
+    if len(users) != 1:
+        raise CommandError(f"{'Several users have' if users else 'No user has'} the email or user name {name!r}.")
+    return users[0]
