@@ -45,16 +45,18 @@ async def connect(database: str) -> psycopg.AsyncConnection[Any]:
     return await psycopg.AsyncConnection.connect(**connection_parameters(database))
 
 
+async def read_one_snapshot(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Let a connection's transactions be read-only, and see one snapshot."""
+    await connection.set_read_only(True)
+    await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+
+
 def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
     """Return a pool, not yet open, whose transactions are read-only and see one snapshot."""
 
-    async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
-        await connection.set_read_only(True)
-        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
-
     return AsyncConnectionPool(
         kwargs=connection_parameters(conf.database),
-        configure=configure,
+        configure=read_one_snapshot,
         # After a restart of Postgres its old connections are replaced here, not found broken by whoever takes one.
         check=AsyncConnectionPool.check_connection,
         timeout=POOL_SECONDS,

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import tables, visibility
 from ayb_realtime.changes import Change
@@ -67,8 +70,9 @@ class Delivery:
         identities: Sequence[Identity],
         *,
         insist: bool,
+        careful: bool,
     ) -> None:
-        """Add the changes of one table. connection: in a prepared transaction."""
+        """Add the changes of one table, as ``visibility.check`` has it. connection: in a prepared transaction."""
         for change in changes:
             if change.action == "enable":
                 trigger = int(Row(change.record or "").columns["trigger"])
@@ -91,7 +95,8 @@ class Delivery:
         asked = {change.position: change for change in told if change.action != "delete"}
         seen: Mapping[Identity, visibility.Seen] = {}
         if asked:
-            seen = await visibility.check(connection, table, {at: rows[at] for at in asked}, identities, insist=insist)
+            now = {at: rows[at] for at in asked}
+            seen = await visibility.check(connection, table, now, identities, insist=insist, careful=careful)
             self.unanswered.update(identity for identity in identities if identity not in seen)
             self._add_rows(table, asked, rows, seen)
         deletes = [change for change in told if change.action == "delete"]
@@ -105,7 +110,7 @@ class Delivery:
         gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
         if gone:
             before = {change.position: Row(change.before) if change.before else None for change in gone}
-            saw = await visibility.check_before(connection, table, before, identities, insist=insist)
+            saw = await visibility.check_before(connection, table, before, identities, insist=insist, careful=careful)
             self.unanswered.update(identity for identity in identities if identity not in saw)
             self._add_gone(table, gone, rows, seen, saw)
         return None
@@ -150,14 +155,14 @@ class Delivery:
 
 
 async def prepare(
-    connection: visibility.Connection, changes: Sequence[Change], audience: Mapping[int, Sequence[Identity]]
+    pool: AsyncConnectionPool[Any], changes: Sequence[Change], audience: Mapping[int, Sequence[Identity]]
 ) -> Delivery:
     """Find out who gets what of these changes.
 
-    connection: of a pool whose transactions are read-only and see one snapshot.
+    pool: of connections whose transactions are read-only and see one snapshot.
     changes: in position order.
     audience: table → the identities that subscribe to it.
-    Raises psycopg.OperationalError if the connection is lost: then nobody has been told anything.
+    Raises psycopg.Error or PoolTimeout where the database does not answer: then nobody has been told anything.
     """
     by_relation: dict[int, list[Change]] = {}
     for change in changes:
@@ -165,26 +170,28 @@ async def prepare(
             by_relation.setdefault(change.relation, []).append(change)
     if not by_relation:
         return Delivery()
-    try:
-        return await _prepare(connection, by_relation, audience, insist=False)
-    except visibility.CatalogChanged:
-        return await _prepare(connection, by_relation, audience, insist=True)
-
-
-async def _prepare(
-    connection: visibility.Connection,
-    changes: Mapping[int, Sequence[Change]],
-    audience: Mapping[int, Sequence[Identity]],
-    *,
-    insist: bool,
-) -> Delivery:
-    delivery = Delivery()
-    async with connection.transaction():
-        await visibility.prepare(connection)
-        for table in await tables.streamed(connection):
-            if table.relation in changes:
-                await delivery.add(connection, table, changes[table.relation], audience[table.relation], insist=insist)
-    return delivery
+    insist = False
+    careful: set[int] = set()
+    while True:
+        delivery = Delivery()
+        try:
+            async with pool.connection() as connection, connection.transaction():
+                await visibility.prepare(connection)
+                for table in await tables.streamed(connection):
+                    if at := by_relation.get(table.relation):
+                        await delivery.add(
+                            connection,
+                            table,
+                            at,
+                            audience[table.relation],
+                            insist=insist,
+                            careful=table.relation in careful,
+                        )
+            return delivery
+        except visibility.CatalogChanged:
+            insist = True
+        except visibility.Stuck as stuck:
+            careful.add(stuck.relation)
 
 
 def audience(subscribers: Iterable[Subscriber]) -> dict[int, list[Identity]]:

@@ -163,10 +163,10 @@ class Hub:
         async with self._turn:
             # Nobody joins while the turn is held.
             subscribers = list(self.subscribers)
-            async with self._pool.connection() as connection:
-                if not self._known_relations.issuperset(change.relation for change in run):
+            if not self._known_relations.issuperset(change.relation for change in run):
+                async with self._pool.connection() as connection:
                     self._follow(await tables.streamed(connection), run)
-                prepared = await delivery.prepare(connection, run, delivery.audience(subscribers))
+            prepared = await delivery.prepare(self._pool, run, delivery.audience(subscribers))
             prepared.give(subscribers, run[-1].position)
             self._moved_to(run[-1].position)
 

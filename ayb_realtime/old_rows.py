@@ -1,12 +1,12 @@
 """To whom the policies would show a row as it was, which need not be there any more. Called by ``visibility`` alone."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ayb_realtime.identity import Identity
-from ayb_realtime.question import Connection, Question, roles_and_settings
+from ayb_realtime.question import Answer, Question, settings_of
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
+from ayb_realtime.transactions import Connection
 
 
 class OldRowsQuestion(Question):
@@ -15,21 +15,24 @@ class OldRowsQuestion(Question):
     inexact: the positions of those that do not tell to whom they were shown.
     """
 
-    def __init__(self, connection: Connection, table: Table, insist: bool) -> None:
+    def __init__(self, connection: Connection | None, table: Table, insist: bool) -> None:
         super().__init__(connection, table, insist)
         self.inexact: set[int] = set()
 
-    async def _answers(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> list[Any]:
-        cursor = await self._connection.execute(
+    async def _answers(
+        self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
+    ) -> list[Answer]:
+        roles = [identity.role for identity in identities]
+        cursor = await connection.execute(
             "select identity, shown, inexact, error"
             "  from ayb_realtime.visible_before_v1(%s::oid, %s::text[], %s::text[], %s::text[], %s::text[])",
-            [self._table.relation, [row.text for row in rows.values()], *roles_and_settings(identities)],
+            [self._table.relation, [row.text for row in rows.values()], roles, *settings_of(identities)],
         )
         positions = list(rows)
-        answers = []
+        answers: list[Answer] = []
         for identity, shown, inexact, error in await cursor.fetchall():
             self.inexact.update(positions[n - 1] for n in inexact or ())
-            answers.append((identity, [n - 1 for n in shown or ()], [None] * len(shown or ()), error))
+            answers.append((identity, {n - 1: None for n in shown or ()}, error))
         return answers
 
 

@@ -1,43 +1,64 @@
 """One check, put to Postgres in parts where it fails as a whole. Called by ``visibility`` alone."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import psycopg
 
+from ayb_realtime import transactions
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RealtimeError
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
+from ayb_realtime.suspects import suspects
 from ayb_realtime.tables import Table
+from ayb_realtime.transactions import Connection, Watch
 
 logger = logging.getLogger(__name__)
 
-Connection = psycopg.AsyncConnection[Any]
 # Position of a change that the identity may see → the row as it may see it, or None for the row as it was logged.
 Seen = Mapping[int, str | None]
+# For an identity by its ordinal, from 1: what it sees by the row's ordinal, from 0; and the SQLSTATE of a failure.
+Answer = tuple[int, Seen, str | None]
 
 # After so many timeouts spent on finding the culprit, who is left gets no answer: it resumes, and is asked again.
 PATIENCE = 5
+# A half is given half of the time, but not less than this part of it.
+LEAST_PART = 0.25
 # A name that the query uses is gone: a migration has renamed it since this snapshot, or a policy is broken.
 UNDEFINED = {"42P01", "42703", "42704", "42883"}
+# The table is not the one that the snapshot knows.
+MADE_ANEW = "AYB01"
 
 
 class CatalogChanged(RealtimeError):
-    """A table or column was renamed since the transaction's snapshot. Ask again in another one."""
+    """A table or column is another one since the transaction's snapshot. Ask again in another one."""
 
 
-class Question:
-    """One check, in parts where it fails as a whole: who or what is to blame is found by halving.
+class Stuck(RealtimeError):
+    """A policy has caught its timeout and gone on, so that the connection had to be ended. Ask again, with care.
 
-    seen: what each identity sees; one that is not in it sees nothing.
-    unanswered: identities that got no answer in time.
+    relation: the table.
     """
 
-    def __init__(self, connection: Connection, table: Table, insist: bool) -> None:
+    def __init__(self, relation: int) -> None:
+        super().__init__(f"a policy of the table {relation} goes on after its timeout")
+        self.relation = relation
+
+
+class Question(ABC):
+    """One check, in parts where it fails as a whole: who or what is to blame is found by halving.
+
+    connection: in a prepared transaction; None to ask with care, each part on a connection of its own.
+    insist: whether a name that is gone is the policy's fault.
+    seen: what each identity sees; one that is not in it sees nothing.
+    unanswered: identities that got no answer in time, and why.
+    """
+
+    def __init__(self, connection: Connection | None, table: Table, insist: bool) -> None:
         self.seen: dict[Identity, dict[int, str | None]] = {}
         self.unanswered: dict[Identity, str] = {}
         self._refused: dict[Identity, str] = {}
@@ -47,59 +68,96 @@ class Question:
         self._deadline = asyncio.get_running_loop().time() + PATIENCE * conf.check_timeout_seconds
 
     async def ask(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> None:
-        """Ask for all at once, then for each half of what failed."""
+        """Ask for all at once, then for each half of what failed; last for each of those that failed lately.
+
+        Raises CatalogChanged, if it does not insist; Stuck, if it does not ask with care; and psycopg.OperationalError
+        if the connection is lost.
+        """
+        barred, suspected, others = suspects.sort(self._table.relation, identities)
+        self.unanswered |= dict.fromkeys(barred, "no answer a moment ago")
+        await self._ask_part(rows, others)
+        for identity in suspected:
+            await self._ask_part(rows, [identity], LEAST_PART)
+
+    async def _ask_part(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float = 1.0) -> None:
+        """Ask for these. part: how much of the time for a check they are given."""
         identities = [identity for identity in identities if identity not in self.unanswered]
-        if not identities:
+        if not identities or not rows:
             return
         if asyncio.get_running_loop().time() > self._deadline:
             self.unanswered |= dict.fromkeys(identities, "out of time")
             return
+        seconds = conf.check_timeout_seconds * part
         try:
-            async with self._connection.transaction():
-                failed = await self._ask(rows, identities)
+            async with self._connected(seconds) as connection:
+                watch = Watch(connection, 2 * seconds)
+                async with watch, connection.transaction():
+                    failed = await self._ask(connection, rows, identities)
         except psycopg.Error as error:
-            if self._connection.closed:
+            if self._connection is not None and self._connection.closed:
+                if watch.has_fired:
+                    raise Stuck(self._table.relation) from error
                 raise
-            # To halve identities is of no use against a lock: that is on the table.
-            if len(identities) == 1 == len(rows) or isinstance(error, psycopg.errors.LockNotAvailable):
-                self.unanswered |= dict.fromkeys(identities, type(error).__name__)
-            elif len(identities) > 1:
-                await self.ask(rows, identities[: len(identities) // 2])
-                await self.ask(rows, identities[len(identities) // 2 :])
-            else:
-                await self._ask_halves(rows, identities)
+            await self._blame(error, rows, identities, part)
             return
         if failed and len(rows) > 1:
             # A policy that fails on one row says nothing of the others.
-            await self._ask_halves(rows, failed)
+            await self._ask_halves(rows, failed, part)
 
-    async def _ask_halves(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> None:
+    async def _blame(
+        self, error: psycopg.Error, rows: Mapping[int, Row], identities: Sequence[Identity], part: float
+    ) -> None:
+        """Find out for whom, and for which row, a check fails."""
+        is_another = error.sqlstate in {MADE_ANEW, *UNDEFINED}
+        if is_another and not self._insist:
+            raise CatalogChanged from error
+        # To halve identities is of no use against a lock: that is on the table.
+        if is_another or isinstance(error, psycopg.errors.LockNotAvailable) or len(identities) == 1 == len(rows):
+            self.unanswered |= dict.fromkeys(identities, type(error).__name__)
+            if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.AdminShutdown):
+                suspects.add(self._table.relation, identities[0])
+        elif len(identities) > 1:
+            half = len(identities) // 2
+            await self._ask_part(rows, identities[:half], max(part / 2, LEAST_PART))
+            await self._ask_part(rows, identities[half:], max(part / 2, LEAST_PART))
+        else:
+            await self._ask_halves(rows, identities, part)
+
+    async def _ask_halves(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float) -> None:
         positions = list(rows)
         for half in (positions[: len(positions) // 2], positions[len(positions) // 2 :]):
-            await self.ask({position: rows[position] for position in half}, identities)
+            await self._ask_part({position: rows[position] for position in half}, identities, part)
 
-    async def _ask(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> list[Identity]:
+    @asynccontextmanager
+    async def _connected(self, seconds: float) -> AsyncIterator[Connection]:
+        if self._connection is None:
+            async with transactions.a_prepared_one() as connection, transactions.within(connection, seconds):
+                yield connection
+        else:
+            async with transactions.within(self._connection, seconds):
+                yield self._connection
+
+    async def _ask(
+        self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
+    ) -> list[Identity]:
         """Ask, take down what is seen, and return the identities for which the policies failed."""
         positions = list(rows)
         failed = []
-        for ordinal, shown, records, error in await self._answers(rows, identities):
+        for ordinal, found, error in await self._answers(connection, rows, identities):
             identity = identities[ordinal - 1]
             if error in UNDEFINED and not self._insist:
                 raise CatalogChanged
             if error:
                 self._refused[identity] = error
                 failed.append(identity)
-            found = self.seen.setdefault(identity, {})
-            found.update((positions[n], record) for n, record in zip(shown or (), records or (), strict=True))
+            self.seen.setdefault(identity, {}).update((positions[n], record) for n, record in found.items())
         return failed
 
-    async def _answers(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> list[Any]:
-        cursor = await self._connection.execute(
-            "select identity, shown, records, error"
-            "  from ayb_realtime.visible_v1(%s::oid::regclass, %s::json, %s::text[], %s::text[], %s::text[])",
-            [self._table.relation, _keys(self._table, rows), *roles_and_settings(identities)],
-        )
-        return await cursor.fetchall()
+    @abstractmethod
+    async def _answers(
+        self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
+    ) -> list[Answer]:
+        """Put the question."""
 
     def report(self) -> None:
         """Log who saw nothing of something for a failure, and who got no answer: how many, and the first reason."""
@@ -115,17 +173,8 @@ class Question:
             )  # fmt: skip
 
 
-def roles_and_settings(identities: Sequence[Identity]) -> tuple[list[str], list[str], list[str]]:
-    """Return the roles, the names of the settings, and for each identity a value for each of the names."""
+def settings_of(identities: Sequence[Identity]) -> tuple[list[str], list[str]]:
+    """Return the names of the settings of all, and for each identity a value for each of the names."""
     names = sorted({name for identity in identities for name, _ in identity.settings})
     values = [dict(identity.settings).get(name, "") for identity in identities for name in names]
-    return [identity.role for identity in identities], names, values
-
-
-def _keys(table: Table, rows: Mapping[int, Row]) -> str:
-    """Write the JSON array that visible_v1 takes. The key's values are JSON text already, and are not to be parsed."""
-    members = []
-    for n, row in enumerate(rows.values()):
-        key = "".join(f',"k{place}":{row.columns[name]}' for place, name in enumerate(table.key_columns, 1))
-        members.append(f'{{"n":{n},"record":{json.dumps(row.text)}{key}}}')
-    return f"[{','.join(members)}]"
+    return names, values

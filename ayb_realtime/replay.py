@@ -53,9 +53,9 @@ class Replay:
                         subscriber.begin(upto)
                         subscriber.reset(str(error), subscriber.relations)
                 return
-            last = run[-1].position
-            along = [subscriber for subscriber in subscribers if subscriber.position < last]
-            prepared = await delivery.prepare(connection, run, delivery.audience(along))
+        last = run[-1].position
+        along = [subscriber for subscriber in subscribers if subscriber.position < last]
+        prepared = await delivery.prepare(self._pool, run, delivery.audience(along))
         prepared.give(along, last)
 
     def take_arrived(self, position: int) -> list[Subscriber]:

@@ -11,15 +11,18 @@ from ayb_realtime import roles
 from ayb_realtime.conf import conf
 from ayb_realtime.identity import Identity
 from ayb_realtime.old_rows import OldRowsQuestion, why_inexact
-from ayb_realtime.question import CatalogChanged, Connection, Question, Seen
+from ayb_realtime.question import CatalogChanged, Seen, Stuck
 from ayb_realtime.records import Row
 from ayb_realtime.roles import as_identity, check_role
+from ayb_realtime.rows import RowsQuestion, checker
 from ayb_realtime.tables import Table
+from ayb_realtime.transactions import Connection, prepare, set_local
 
 __all__ = [
     "CatalogChanged",
     "Connection",
     "Seen",
+    "Stuck",
     "acting_as",
     "as_identity",
     "check",
@@ -30,26 +33,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-# How a row reads as JSON: the settings of capture_v1(), since visible_v1() compares the text.
-JSON_SETTINGS = {
-    "timezone": "UTC",
-    "datestyle": "ISO",
-    "intervalstyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-}
-# A key is looked up by its index, so that a policy is not run on rows that nobody asked about, and may fail on.
-# A plan that has to do without one is so dear then, before version 18, that Postgres would compile it, for 0.2 s.
-PLAN_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
-
-
-async def prepare(connection: Connection) -> None:
-    """Give the current transaction the settings under which rows are read and checked."""
-    milliseconds = conf.check_timeout_seconds * 1000
-    # A lock that a migration holds is told from a policy that is slow.
-    timeouts = {"statement_timeout": f"{milliseconds:.0f}", "lock_timeout": f"{milliseconds / 2:.0f}"}
-    await _set_local(connection, {**JSON_SETTINGS, **PLAN_SETTINGS, **timeouts})
 
 
 async def may_select(
@@ -74,31 +57,39 @@ async def check(
     identities: Sequence[Identity],
     *,
     insist: bool = False,
+    careful: bool = False,
 ) -> dict[Identity, Seen]:
     """Ask Postgres which of these rows each identity may see.
 
     connection: in a prepared, read-only transaction with one snapshot.
     rows: position of a create or update → the row as it was logged.
     insist: whether a name that is gone is the policy's fault.
+    careful: whether a policy was found not to end, so that each part is asked on a connection of its own.
     Returns for each identity the positions that it may see, with the row where it has changed since it was logged: an
     older one was perhaps never for that identity to see. An identity that is missing got no answer in time: its
     streams have to end, so that they resume.
-    Raises CatalogChanged, if it does not insist, and psycopg.OperationalError if the connection is lost.
+    Raises CatalogChanged, if it does not insist; Stuck, if it is not careful; and psycopg.OperationalError if the
+    connection is lost.
     """
-    if table.row_security:
-        asked = {identity: identity for identity in identities}
-    else:
-        # Without policies the role alone decides, so one identity of each role stands for all.
-        by_role = {identity.role: identity for identity in identities}
-        asked = {identity: by_role[identity.role] for identity in identities}
-    question = Question(connection, table, insist)
-    await question.ask(rows, list(dict.fromkeys(asked.values())))
-    question.report()
-    return {
-        identity: question.seen.get(stand_in, {})
-        for identity, stand_in in asked.items()
-        if stand_in not in question.unanswered
-    }
+    by_role: dict[str, list[Identity]] = {}
+    for identity in identities:
+        by_role.setdefault(identity.role, []).append(identity)
+    seen: dict[Identity, Seen] = {}
+    for role, alike in by_role.items():
+        name = await checker(connection, table, role)
+        if name is None:
+            seen |= dict.fromkeys(alike, {})
+            continue
+        question = RowsQuestion(None if careful else connection, table, insist, name)
+        # Without policies the role alone decides, so one identity stands for all.
+        asked = alike if table.row_security else alike[:1]
+        await question.ask(rows, asked)
+        question.report()
+        for identity in alike:
+            stand_in = identity if table.row_security else alike[0]
+            if stand_in not in question.unanswered:
+                seen[identity] = question.seen.get(stand_in, {})
+    return seen
 
 
 async def check_before(
@@ -108,16 +99,17 @@ async def check_before(
     identities: Sequence[Identity],
     *,
     insist: bool = False,
+    careful: bool = False,
 ) -> dict[Identity, Set[int]]:
     """Ask Postgres to whom the table's policies would show these rows, as they were before their changes.
 
-    connection, identities, insist: as for ``check``, which also says what an identity that is missing means.
+    connection, identities, insist, careful: as for ``check``, which also says what an identity that is missing means.
     rows: position of an update or delete → the row as it was; None where that was not kept.
     Returns for each identity the positions of the rows that it saw. One of which Postgres cannot say exactly to whom it
     was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
     Raises what ``check`` raises.
     """
-    question = OldRowsQuestion(connection, table, insist)
+    question = OldRowsQuestion(None if careful else connection, table, insist)
     kept = {position: row for position, row in rows.items() if row is not None}
     if len(kept) < len(rows):
         logger.warning(
@@ -146,10 +138,5 @@ async def check_before(
 async def acting_as(connection: Connection, identity: Identity) -> AsyncIterator[None]:
     """Run a block's queries as a subscriber, in a subtransaction that is rolled back. Raises psycopg.Error."""
     async with connection.transaction(force_rollback=True):
-        await _set_local(connection, {**dict(identity.settings), "role": identity.role})
+        await set_local(connection, {**dict(identity.settings), "role": identity.role})
         yield
-
-
-async def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:
-    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
-    await connection.execute(f"select {calls}", [part for setting in settings.items() for part in setting])

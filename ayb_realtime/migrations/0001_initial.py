@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
         RunSQLFile("roles"),
         RunSQLFile("enable"),
         RunSQLFile("disable"),
+        RunSQLFile("reads"),
         RunSQLFile("visible"),
         RunSQLFile("old_row"),
         RunSQLFile("prune"),

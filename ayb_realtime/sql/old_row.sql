@@ -18,9 +18,7 @@ as $$
 $$;
 
 -- Why Postgres cannot say exactly whom a table's policies would show a row that is no longer there; null where it can.
--- A policy is exact where it reads of the table nothing but the columns of the row itself. What it reads is followed in
--- pg_depend, through views, other tables' policies and functions. A function whose body is text may read every table,
--- and call every function, whose name occurs in it.
+-- A policy is exact where it reads of the table nothing but the columns of the row itself.
 -- Called when deletes are checked, and by the system check.
 create function ayb_realtime.inexact_v1(relation oid) returns text
     language sql
@@ -36,8 +34,10 @@ as $$
         select relation
         union
         select i.inhrelid from own join pg_inherits i on i.inhparent = own.oid
+    ), reads as (
+        select r.polname, r.classid, r.oid from ayb_realtime.reads_v1(relation) r
     ), function as (
-        select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text, lower(f.prosrc) as body,
+        select f.oid, f.proname,
                -- What runs SQL that is not to be seen, or spells a name in another way.
                l.lanname not in ('internal', 'c', 'sql', 'plpgsql')
                or l.lanname in ('sql', 'plpgsql') and f.prosrc ~* '\m(execute|u&"|\w+_to_xml|ts_stat|ts_rewrite|dblink)'
@@ -45,39 +45,6 @@ as $$
           from pg_proc f
           join pg_language l on l.oid = f.prolang
          where f.oid >= 16384  -- none of Postgres' own
-    ), named as (
-        -- The word that finds an object in a body.
-        select 'pg_class'::regclass as classid, oid, lower(replace(relname, '"', '""')) as name
-          from pg_class where oid >= 16384 and relkind in ('r', 'p', 'v', 'm', 'f')
-        union all
-        select 'pg_proc'::regclass, oid, lower(replace(proname, '"', '""')) from function
-    ), reads (polname, classid, oid) as (
-        select p.polname, d.refclassid, d.refobjid
-          from policy p
-          join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.deptype = 'n'
-         where d.refclassid <> 'pg_class'::regclass or d.refobjid <> relation or d.refobjsubid = 0  -- not the row's columns
-        union
-        select r.polname, next.classid, next.oid
-          from reads r
-         cross join lateral (
-            select d.refclassid, d.refobjid
-              from (
-                select r.classid, r.oid where r.classid in ('pg_proc'::regclass, 'pg_operator'::regclass)
-                union all
-                select 'pg_rewrite'::regclass, w.oid from pg_rewrite w where r.classid = 'pg_class'::regclass and w.ev_class = r.oid
-                union all
-                select 'pg_policy'::regclass, y.oid from pg_policy y where r.classid = 'pg_class'::regclass and y.polrelid = r.oid
-              ) as via (classid, oid)
-              join pg_depend d on d.classid = via.classid and d.objid = via.oid and d.deptype = 'n'
-            union all
-            select 'pg_class'::regclass, i.inhrelid from pg_inherits i where r.classid = 'pg_class'::regclass and i.inhparent = r.oid
-            union all
-            select n.classid, n.oid
-              from function f
-              join named n on strpos(f.body, n.name) > 0
-             where r.classid = 'pg_proc'::regclass and f.oid = r.oid and f.is_text
-               and f.body ~ ('(^|\W)' || regexp_replace(n.name, '(\W)', '\\\1', 'g') || '(\W|$)')
-         ) as next (classid, oid)
     ), reason (polname, text) as (
         select r.polname, 'reads the table itself'
           from reads r join own on r.classid = 'pg_class'::regclass and r.oid = own.oid

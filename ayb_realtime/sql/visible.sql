@@ -1,79 +1,221 @@
--- Which of these rows does Postgres show to whom? Asked by the hub, in a read-only transaction whose settings are those
--- of capture_v1(), for a table, some of its changes, and every identity that subscribes to it.
+-- Functions that policies may call, and that say they are IMMUTABLE though Postgres does not know that: a plan would keep what
+-- they returned for one identity, and show it to the next. Those that may run any SQL may call each of them.
+create function ayb_realtime.immutable_v1(relation oid) returns text[]
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    with immutable as materialized (
+        select p.oid, p.oid::regprocedure::text as name
+          from pg_proc p
+          join pg_language l on l.oid = p.prolang
+         where p.oid >= 16384 and p.provolatile = 'i' and l.lanname not in ('c', 'internal')
+    )
+    select array_agg(distinct i.name)
+      from immutable i, ayb_realtime.reads_v1(relation) r
+      left join pg_proc f on f.oid = r.oid
+     where exists (select from immutable)  -- most databases have none, and this is asked for each batch
+       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* '\mexecute\M')
+$$;
+
+-- The function that says which of a table's rows Postgres shows to identities of a role: its text, and its name, which is a
+-- digest of the text, so that it is another one where the table's definition is. No name: the role may not read the key.
 --
+-- The function is asked by a hub in a read-only transaction whose settings are those of capture_v1(), for some of the
+-- table's changes, and all identities of the role that subscribe to it.
 -- keys: a JSON array of {"n": ordinal of the change, "record": the row as logged, "k1": key column 1, "k2": ...}.
--- Identity i (from 1) has the role roles[i] and, for the setting setting_names[j], the value
+-- Identity i (from 1) has, for the setting setting_names[j], the value
 -- setting_values[(i - 1) * cardinality(setting_names) + j].
--- Returns a row for each identity. `shown` holds the ordinals of the visible rows; `records` beside it the row as the
--- identity sees it now, or null where that is just what was logged. Where the policy failed or left another role behind,
--- nothing is shown, and `error` holds the SQLSTATE: its message could hold a row.
--- Raises what is no answer (a lock, memory, a deadlock, a role that may not be acted as); a statement timeout cannot be
--- caught here anyway.
+-- Returns a row for each identity, whose `shown` are the ordinals of the rows that it may see. Where the policies failed or
+-- left another role behind, nothing is shown, and `error` is the SQLSTATE: its message could hold a row. Then a row for the
+-- identity 0, with the ordinals of all rows that anybody may see, and in `records` each as it is now, as far as the role may
+-- read its columns; null where that is just what was logged.
+-- Raises what is no answer (a lock, memory, a deadlock, a role that may not be acted as), and AYB01 where the table is not the
+-- one that this transaction's snapshot knows: it was renamed, or rewritten, and to the snapshot it is empty.
 --
 -- Each identity is asked in a subtransaction that is rolled back: whatever a policy's functions set, such as a cache in
--- a setting, does not reach the next identity.
+-- a setting, does not reach the next identity. What a row holds is the same for all that see it, and read for the first.
+-- The queries are static, so that Postgres plans them once. Where a plan could remember an identity, all plans are discarded
+-- before each: those of the functions that the policies call, too.
 -- security invoker, and no search_path of its own: policies run here as they would in the identity's own session. So
 -- every name is qualified: somebody may have made a better match.
-create function ayb_realtime.visible_v1(
-    relation regclass, keys json, roles text[], setting_names text[], setting_values text[]
-) returns table (identity int, shown int[], records text[], error text)
+create function ayb_realtime.checker_v1(relation oid, role name, out name text, out source text)
     language plpgsql
-as $$
+    stable
+    set search_path = pg_catalog, pg_temp
+as $outer$
 declare
-    query text;
+    full_name text;
+    is_array boolean;
+    variables text;   -- k1 bigint[]; k2 text[];
+    collected text;   -- array_agg(k.k1 order by k.n), ...
+    names text;       -- k1, k2
+    typed text;       -- k1 bigint, k2 text
+    unnested text;    -- pg_catalog.unnest(k1), ...
+    matches text;     -- t.id = k.k1 and ...
+    readable text;    -- t.id, t.body; null where the role may read every column
+    rows_asked text;
+    record text;
 begin
-    -- t.*, since plain t would be the column of that name, if the table has one.
-    select pg_catalog.format(
-               'select pg_catalog.array_agg(k.n order by k.n), '
-               '       pg_catalog.array_agg(nullif(c.current, k.record) order by k.n) '
-               '  from pg_catalog.json_to_recordset($1) as k (n int, record text, %s) '
-               '  join %I.%I as t on (%s) '
-               ' cross join lateral (select pg_catalog.row_to_json(t.*)::text) as c (current)',
-               pg_catalog.string_agg(pg_catalog.format('k%s %s', key.place, pg_catalog.format_type(a.atttypid, a.atttypmod)), ', '),
-               n.nspname, t.relname,
-               pg_catalog.string_agg(pg_catalog.format('t.%I = k.k%s', a.attname, key.place), ' and '))
-      into query
-      from pg_catalog.pg_class t
-      join pg_catalog.pg_namespace n on n.oid = t.relnamespace
-      join pg_catalog.unnest(ayb_realtime.key_columns_v1(t.oid)) with ordinality as key (name, place) on true
-      join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attname = key.name
-     where t.oid = relation
-     group by n.nspname, t.relname;
+    select format('%I.%I', n.nspname, c.relname)
+      into full_name
+      from pg_class c
+      join pg_namespace n on n.oid = c.relnamespace
+     where c.oid = relation;
 
-    for i in 1 .. pg_catalog.cardinality(roles) loop
+    select bool_or(y.typcategory = 'A'),
+           string_agg(format('k%s %s[];', key.place, format_type(a.atttypid, a.atttypmod)), ' ' order by key.place),
+           string_agg(format('pg_catalog.array_agg(k.k%s order by k.n)', key.place), ', ' order by key.place),
+           string_agg(format('k%s', key.place), ', ' order by key.place),
+           string_agg(format('k%s %s', key.place, format_type(a.atttypid, a.atttypmod)), ', ' order by key.place),
+           string_agg(format('pg_catalog.unnest(k%s)', key.place), ', ' order by key.place),
+           string_agg(format('t.%I = k.k%s', a.attname, key.place), ' and ' order by key.place)
+      into is_array, variables, collected, names, typed, unnested, matches
+      from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place)
+      join pg_attribute a on a.attrelid = relation and a.attname = key.name
+      join pg_type y on y.oid = a.atttypid
+    having bool_and(has_column_privilege(checker_v1.role, relation, a.attnum, 'select'));
+    if matches is null then
+        return;
+    end if;
+
+    select string_agg(format('t.%I', a.attname), ', ' order by a.attnum)
+      into readable
+      from pg_attribute a
+     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+       and has_column_privilege(checker_v1.role, relation, a.attnum, 'select')
+    having count(*) < (select count(*) from pg_attribute a
+                        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped);
+
+    -- Arrays of arrays would have to be of one size.
+    rows_asked := case when is_array
+        then format('pg_catalog.json_to_recordset(keys) as k (n int, record text, %s)', typed)
+        else format('rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), %s) as k (n, record, %s)', unnested, names)
+    end;
+    -- t.*, since plain t would be the column of that name, if the table has one.
+    record := case when readable is null
+        then 'nullif(pg_catalog.row_to_json(t.*)::text, k.record)'
+        else format('(select pg_catalog.row_to_json(r.*)::text from (select %s) as r)', readable)
+    end;
+    source := format(
+        $source$(keys json, identities int, setting_names text[], setting_values text[])
+returns table (identity int, shown int[], records text[], error text)
+language plpgsql
+as $body$
+#variable_conflict use_variable
+declare
+    settings constant int := pg_catalog.cardinality(setting_names);
+    acted_as constant text := pg_catalog.current_setting('role');
+    asked int[];
+    logged text[];
+    %1$s
+    found int[];
+    unread int[];
+    texts text[];
+    read int[] := '{}';
+    contents text[] := '{}';
+begin
+    select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n)%2$s
+      into asked, logged%3$s
+      from pg_catalog.json_to_recordset(keys) as k (n int, record text, %4$s);
+    begin
+        perform pg_catalog.set_config('role', %5$L, true);
+    exception when others then
+        raise exception 'cannot act as the role "%%": %%', %5$L, sqlerrm
+            using errcode = 'object_not_in_prerequisite_state';
+    end;
+    for i in 1 .. identities loop
         identity := i;
         shown := null;
-        records := null;
         error := null;
         begin
-            for j in 1 .. pg_catalog.cardinality(setting_names) loop
-                perform pg_catalog.set_config(
-                    setting_names[j], setting_values[(i - 1) * pg_catalog.cardinality(setting_names) + j], true);
+            %6$s
+            for j in 1 .. settings loop
+                perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
-            begin
-                perform pg_catalog.set_config('role', roles[i], true);
-            exception when others then
-                raise exception 'cannot act as the role "%": %', roles[i], sqlerrm
-                    using errcode = 'object_not_in_prerequisite_state';
-            end;
-            execute query into shown, records using keys;
-            if current_user <> roles[i] then
+            select pg_catalog.array_agg(k.n) into found from %7$s join %8$s as t on (%9$s);
+            unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
+            texts := '{}';
+            if pg_catalog.cardinality(unread) > 0 then
+                select pg_catalog.array_agg(k.n), pg_catalog.array_agg(%10$s)
+                  into unread, texts
+                  from %7$s join %8$s as t on (%9$s)
+                 where k.n = any (unread);
+            end if;
+            if current_user <> %5$L then
                 raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
             end if;
             -- Undo what the policies have set. The variables keep what was found.
             raise exception using errcode = 'AYB00';
         exception
             when sqlstate 'AYB00' then
-                null;
+                shown := found;
+                read := read || unread;
+                contents := contents || texts;
             when others then
                 if pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
                     raise;
                 end if;
-                shown := null;
-                records := null;
                 error := sqlstate;
         end;
         return next;
     end loop;
+    perform pg_catalog.set_config('role', acted_as, true);
+    -- By now the table is locked against either.
+    if pg_catalog.to_regclass(%11$L) is distinct from %12$s::oid or exists (
+        select
+          from pg_catalog.pg_class c
+         where (c.oid = %12$s or c.oid in (select p.relid from pg_catalog.pg_partition_tree(%12$s) p))
+           and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
+    ) then
+        raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
+    end if;
+    identity := 0;
+    shown := read;
+    records := contents;
+    error := null;
+    return next;
+end
+$body$
+$source$,
+        case when is_array then '' else variables end,
+        case when is_array then '' else ', ' || collected end,
+        case when is_array then '' else ', ' || names end,
+        typed,
+        checker_v1.role,
+        case when ayb_realtime.immutable_v1(relation) is null then '' else 'discard plans;' end,
+        rows_asked, full_name, matches, record, full_name, relation);
+    name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = checker_v1.role), md5(source));
+end
+$outer$;
+
+-- Make that function where it is missing, and remove those that it replaces. Returns its name.
+-- security definer: the hub's user need not own the schema.
+create function ayb_realtime.make_checker_v1(relation oid, role name) returns text
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    checker record;
+    old record;
+begin
+    -- Hubs that need it at the same time take turns.
+    perform pg_advisory_xact_lock(hashtext('ayb_realtime'), hashtext('checker'));
+    select * into checker from ayb_realtime.checker_v1(relation, role);
+    if checker.name is null or to_regproc('ayb_realtime.' || checker.name) is not null then
+        return checker.name;
+    end if;
+    for old in
+        select p.oid::regprocedure as signature
+          from pg_proc p
+         where p.pronamespace = 'ayb_realtime'::regnamespace and p.proname ~ '^check_\d+_\d+_[0-9a-f]{32}$'
+           and (p.proname ^@ regexp_replace(checker.name, '[0-9a-f]{32}$', '')
+                or not exists (select from pg_class c where c.oid = split_part(p.proname, '_', 2)::oid))
+    loop
+        execute format('drop function %s', old.signature);
+    end loop;
+    execute format('create function ayb_realtime.%I', checker.name) || checker.source;
+    return checker.name;
 end
 $$;

@@ -1,0 +1,51 @@
+-- What the policies that decide what is read of a table read themselves, as pg_depend knows it, followed through views, other
+-- tables' policies and functions. A function whose body is text may read every table, and call every function, whose name
+-- occurs in it. The table's own columns are left out.
+-- Called by checker_v1(), by inexact_v1(), and so by the system checks.
+create function ayb_realtime.reads_v1(relation oid) returns table (polname name, classid oid, oid oid)
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    with recursive function as (
+        select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text, lower(f.prosrc) as body
+          from pg_proc f
+          join pg_language l on l.oid = f.prolang
+         where f.oid >= 16384  -- none of Postgres' own
+    ), named as (
+        -- The word that finds an object in a body.
+        select 'pg_class'::regclass as classid, c.oid, lower(replace(c.relname, '"', '""')) as name
+          from pg_class c where c.oid >= 16384 and c.relkind in ('r', 'p', 'v', 'm', 'f')
+        union all
+        select 'pg_proc'::regclass, f.oid, lower(replace(f.proname, '"', '""')) from function f
+    ), reads (polname, classid, oid) as (
+        select p.polname, d.refclassid, d.refobjid
+          from pg_policy p
+          join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.deptype = 'n'
+         where p.polrelid = relation and p.polcmd in ('r', '*') and p.polqual is not null
+           and (d.refclassid <> 'pg_class'::regclass or d.refobjid <> relation or d.refobjsubid = 0)
+        union
+        select r.polname, next.classid, next.oid
+          from reads r
+         cross join lateral (
+            select d.refclassid, d.refobjid
+              from (
+                select r.classid, r.oid where r.classid in ('pg_proc'::regclass, 'pg_operator'::regclass)
+                union all
+                select 'pg_rewrite'::regclass, w.oid from pg_rewrite w where r.classid = 'pg_class'::regclass and w.ev_class = r.oid
+                union all
+                select 'pg_policy'::regclass, y.oid from pg_policy y where r.classid = 'pg_class'::regclass and y.polrelid = r.oid
+              ) as via (classid, oid)
+              join pg_depend d on d.classid = via.classid and d.objid = via.oid and d.deptype = 'n'
+            union all
+            select 'pg_class'::regclass, i.inhrelid from pg_inherits i where r.classid = 'pg_class'::regclass and i.inhparent = r.oid
+            union all
+            select n.classid, n.oid
+              from function f
+              join named n on strpos(f.body, n.name) > 0
+             where r.classid = 'pg_proc'::regclass and f.oid = r.oid and f.is_text
+               and f.body ~ ('(^|\W)' || regexp_replace(n.name, '(\W)', '\\\1', 'g') || '(\W|$)')
+         ) as next (classid, oid)
+    )
+    select r.polname, r.classid, r.oid from reads r
+$$;
