@@ -21,7 +21,7 @@ from ayb_realtime.visibility import Connection
 __all__ = ["Step", "explain", "user_step"]
 
 TABLES = {"r", "p"}
-KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+OTHERS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 FIND = "select oid::bigint from pg_catalog.pg_class where relname = %s and relkind in ('r', 'p', 'v', 'm', 'f')"
 
 
@@ -65,15 +65,18 @@ async def _explain(
         yield Step(False, "The schema ayb_realtime is not there.", "manage.py migrate")
         return
     yield Step(True, f"The database {conf.database!r} answers, and is migrated.")
-    await visibility.prepare(connection)
     state = await _find(connection, identity, name)
+    if state.kind not in TABLES:
+        found = f"{state.full_name} is {OTHERS[state.kind]}: it has no changes of its own."
+        yield Step(False, found, "Enable realtime for the tables behind it.")
+        return
     for step in (*trigger_steps(state), await _relay(connection)):
         yield step
     yield Step(None, f"The subscriber's role is {identity.role}, with {_settings(identity)}.")
     acts = await _acts(connection, identity)
     for step in (acts, *privilege_steps(state, identity.role)):
         yield step
-    if not acts.holds or state.kind not in TABLES:
+    if not acts.holds:
         return
     policies = await _policies(connection, identity, state) if await _is_bound(connection, identity, state) else None
     for step in policy_steps(state, identity.role, policies):
@@ -103,9 +106,6 @@ async def _find(connection: Connection, identity: Identity, name: str) -> TableS
 
 def trigger_steps(state: TableState) -> list[Step]:
     """Say whether the table's changes are logged, and its rows can be told apart."""
-    if state.kind not in TABLES:
-        hint = "Enable realtime for the tables behind it."
-        return [Step(False, f"{state.full_name} is {KINDS[state.kind]}: it has no changes of its own.", hint)]
     hints = {
         "missing": "In a migration: EnableRealtime. If there is one: manage.py check --database default",
         "damaged": "manage.py check --database default says how to make it anew.",

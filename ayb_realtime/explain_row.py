@@ -38,10 +38,11 @@ async def row_steps(
 ) -> AsyncIterator[Step]:
     """Yield what is so of one row: whether it is there, of which policies it is true, whether it is sent, and as what.
 
-    connection: in a prepared, read-only transaction with one snapshot.
+    connection: in a read-only transaction with one snapshot, which is prepared here, as the hub's are.
     policies: those that apply. key: the text of each of the key's columns.
     Raises CannotExplain where that is no key of this table.
     """
+    await visibility.prepare(connection)
     name = f"Row ({', '.join(key)})"
     try:
         row = await _read(connection, table, key)

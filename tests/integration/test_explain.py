@@ -35,7 +35,6 @@ async def steps(name: str, *key: str, identity: Identity = person(1)) -> list[St
 async def obstacles(name: str, *key: str, identity: Identity = person(1)) -> list[Step]:  # noqa: B008 - likewise
     """Return those steps that an event does not get past, but that there is no relay: most tests have none."""
     found = [step for step in await steps(name, *key, identity=identity) if step.holds is False]
-    assert found[0].found.startswith(NO_RELAY) or len(found) == 1
     return [step for step in found if not step.found.startswith(NO_RELAY)]
 
 
@@ -102,12 +101,12 @@ async def test_policy_that_reads_what_the_subscriber_may_not_is_named(owner: Own
 
 
 async def test_policy_that_sleeps_is_said_to_give_no_answer(owner: Owner, make_table: MakeTable, settings: Any) -> None:
-    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.2}
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.5}
     make_table("notes", "id int primary key", policy="pg_sleep(60) is null")
     owner.execute("insert into notes values (42)")
     assert (await told("notes", "42"))[-2:] == [
         "Permissive policy p fails (canceling statement due to statement timeout) for it.",
-        "Postgres did not say within 0.2 s whether it is visible: the stream ends.",
+        "Postgres did not say within 0.5 s whether it is visible: the stream ends.",
     ]
 
 
@@ -283,7 +282,7 @@ async def test_lost_key_is_said_so(owner: Owner, make_table: MakeTable) -> None:
 async def test_view_is_said_to_have_no_changes(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create view overview as select 1 as id")
     try:
-        step = (await obstacles("overview", "1"))[0]
+        (step,) = await obstacles("overview", "1")
         assert step.found == "public.overview is a view: it has no changes of its own."
     finally:
         owner.execute("drop view overview")
@@ -338,7 +337,7 @@ async def test_no_relay_and_one_are_told_apart(memory_layer: BaseChannelLayer, d
     async with relaying(memory_layer):
         (step,) = [step for step in await steps("posts") if "relay" in step.found]
         assert step.holds
-        assert re.match(r"A relay leads, seen \d\.\d s ago\. The log's newest position is \d+; 0 changes", step.found)
+        assert re.match(r"A relay leads, seen \d\.\d s ago\. The log's newest position is \d+; \d+ changes", step.found)
 
 
 async def test_relay_that_is_stopped_is_said_so(memory_layer: BaseChannelLayer, owner: Owner) -> None:
@@ -425,5 +424,8 @@ class TestCommand:
 
 
 def explain_command(*arguments: str) -> None:
-    """Run the command."""
-    call_command("realtime_explain", *arguments)
+    """Run the command, and close what it has opened, perhaps in a thread of its own."""
+    try:
+        call_command("realtime_explain", *arguments)
+    finally:
+        connections.close_all()
