@@ -15,7 +15,9 @@ from django.db import Error, connections, transaction
 from django.db.migrations import DeleteModel, RenameModel, SeparateDatabaseAndState
 from django.db.migrations.recorder import MigrationRecorder
 
+from ayb_realtime.identity import identify
 from ayb_realtime.operations import EnableRealtime
+from ayb_realtime.visibility import as_identity
 from example_project.blog.models import Post
 
 realtime = import_module("example_project.blog.migrations.0002_realtime")
@@ -356,3 +358,8 @@ def test_checks_run_with_check_database(run: Run, capsys: pytest.CaptureFixture[
     assert "(ayb_realtime.W008) public.posts is streamed" in capsys.readouterr().err
     call_command("check")
     assert "W008" not in capsys.readouterr().err
+
+
+def test_as_identity_cannot_be_used_where_requests_are_atomic(database_url: str) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"), as_identity(identify(None)):
+        pass
