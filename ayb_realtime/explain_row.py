@@ -47,8 +47,12 @@ async def row_steps(
     try:
         row = await _read(connection, table, key)
     except psycopg.errors.InsufficientPrivilege as error:
-        yield Step(False, f"{name} cannot be looked at: {error}", "The hub's database user should own the table.")
-        return
+        yield Step(None, f"{name} can only be looked for as the subscriber: {_message(error)}.")
+        row = await _read_as(connection, identity, table, key)
+        if row is None:
+            refusal = await _refusal(connection, identity, table, key)
+            yield Step(False, f"It is not visible to the subscriber, or not there: {refusal}")
+            return
     if row is None:
         yield Step(False, f"{name} is not there. Nobody is sent anything but its delete.")
         return
@@ -69,6 +73,17 @@ async def _read(connection: Connection, table: Table, key: Sequence[str]) -> tup
             return await _select(connection, table, key)
         except psycopg.DataError as error:
             raise CannotExplain(f"({', '.join(key)}) is no key of {table.name}: {_message(error)}") from error
+
+
+async def _read_as(
+    connection: Connection, identity: Identity, table: Table, key: Sequence[str]
+) -> tuple[str, str] | None:
+    """Return the row as the subscriber may see it; None where it may not, or where Postgres raises an error."""
+    try:
+        async with visibility.acting_as(connection, identity):
+            return await _select(connection, table, key)
+    except psycopg.Error:
+        return None
 
 
 async def _select(connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, str] | None:

@@ -202,14 +202,17 @@ async def test_role_that_no_policy_binds_is_said_so(owner: Owner, make_table: Ma
 
 
 async def test_forced_row_security_is_said_so(owner: Owner, make_table: MakeTable) -> None:
-    make_table("notes", "id int primary key", policy="true")
-    owner.execute("alter table notes force row level security; insert into notes values (42)")
-    assert (await told("notes"))[0].startswith("Row-level security is on and forced: ")
-    found = [step.found for step in await obstacles("notes", "42")]
+    make_table("notes", "id int primary key, author int", policy="author = current_setting('ayb.user_id', true)::int")
+    owner.execute("insert into notes values (42, 1), (43, 2)")
+    owner.execute("alter table notes force row level security")
+    said = await told("notes", "42")
+    assert said[0].startswith("Row-level security is on and forced: ")
+    assert said[-1].startswith("It is visible")
     if owner.info.parameter_status("is_superuser") == "on":
-        assert found == []
+        assert said[2] == "Row (42) is there."
     else:  # A role that policies bind cannot tell "not there" from "not for me".
-        assert [sentence.partition(":")[0] for sentence in found] == ["Row (42) cannot be looked at"]
+        assert said[2].startswith("Row (42) can only be looked for as the subscriber: query would be affected by row-")
+    assert (await told("notes", "43"))[-1].startswith("It is not visible to the subscriber")
 
 
 @pytest.mark.parametrize(
