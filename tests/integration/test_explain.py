@@ -100,6 +100,22 @@ async def test_policy_that_reads_what_the_subscriber_may_not_is_named(owner: Own
     assert await obstacles("notes", "42") == []
 
 
+async def test_policy_finds_what_only_its_author_finds_without_a_schema(owner: Owner, make_table: MakeTable) -> None:
+    owner.execute("create schema authorization current_user")  # the "$user" of the search path, for this user
+    try:
+        owner.execute("create table members (person int); insert into members values (1)")
+        make_table("public.notes", "id int primary key", policy="exists (select from members)")
+        owner.execute(f"grant usage on schema {_me(owner)} to ayb_authenticated".encode())
+        owner.execute("grant select on members to ayb_authenticated; insert into public.notes values (42)")
+        assert "Permissive policy p is true for it." in await told("notes", "42")
+    finally:
+        owner.execute(f"drop schema {_me(owner)} cascade".encode())
+
+
+def _me(owner: Owner) -> str:
+    return '"' + owner.info.user + '"'
+
+
 async def test_policy_that_sleeps_is_said_to_give_no_answer(owner: Owner, make_table: MakeTable, settings: Any) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.5}
     make_table("notes", "id int primary key", policy="pg_sleep(60) is null")
