@@ -169,13 +169,23 @@ async def test_missing_privilege_shows_nothing(owner: Owner, make_table: MakeTab
     assert await seen("notes", [person(1)]) == [{}]
 
 
+async def test_role_that_policies_do_not_hold_is_apart_from_those_that_may_select(
+    owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key")
+    (name,) = owner.execute("select rolname from pg_roles where oid = 10").fetchone() or ("",)
+    superuser, stranger = Identity(name, ()), Identity("ayb_anonymous", ())
+    async with checking("notes") as (connection, table):
+        asked = [superuser, stranger, person(1)]
+        assert await visibility.may_select(connection, table, asked) == ([person(1)], [superuser])
+
+
 async def test_role_that_may_not_be_set_gets_no_answer(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", policy="true")
     owner.execute("insert into notes values (1)")
     async with checking("notes") as (connection, table):
         nobody = Identity("no_such_role", ())
-        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, [nobody, person(1)])
-    assert answer == {person(1): {1: None}}
+        assert await visibility.may_select(connection, table, [nobody, person(1)]) == ([person(1)], [nobody])
 
 
 async def test_hub_whose_user_may_not_act_as_subscribers_says_what_to_run(database_url: str, owner: Owner) -> None:
