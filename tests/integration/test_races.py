@@ -1,0 +1,155 @@
+"""What somebody could never see is never sent to them, while rows change hands at full speed: live and in replay."""
+
+import asyncio
+import math
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from channels.layers import BaseChannelLayer
+from httpx_sse import ServerSentEvent
+
+from ayb_realtime.hub import Hub
+from tests.integration.conftest import Stream, person, relaying, subscribed
+
+Owner = psycopg.Connection[Any]
+
+ROWS = 40
+WRITERS = 4
+# Two readers resume so often from old positions, and read so many events; each time, every writer flips so many rows.
+RESUMES = 12
+READ = 20
+FLIPS = 250
+
+# A row goes from one reader to the other, to nobody, and back. Its content says whom it is for.
+NEXT_READER = """
+create function next_reader(text) returns text language sql immutable
+as $$ select case $1 when '1' then '2' when '2' then 'nobody' else '1' end $$
+"""
+# By a column of the row itself, and by one of another table.
+OWN = "reader = current_setting('ayb.user_id')"
+SHARED = "exists (select from readers r where r.letter = letters.id and r.person = current_setting('ayb.user_id'))"
+
+# Each flip is a transaction.
+FLIP = f"""
+do $$
+declare
+    now_for text;
+    place int;
+begin
+    for n in 1 .. {FLIPS} loop
+        place := 1 + floor(random() * {ROWS});
+        if n % 2 = 0 then
+            update notes set reader = next_reader(reader), content = 'for ' || next_reader(reader) || ', ' || n
+             where id = place;
+        else
+            update readers set person = next_reader(person) where letter = place returning person into now_for;
+            update letters set content = 'for ' || now_for || ', ' || n where id = place;
+        end if;
+        commit;
+    end loop;
+end
+$$
+"""
+END = "the end"
+
+
+def write(database_url: str, resumes: threading.Semaphore) -> None:
+    """Flip rows over a connection of its own, and each time do something for the third reader, who sees no flip."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for _ in range(2 * RESUMES):
+            resumes.acquire()
+            connection.execute(FLIP.encode())
+            connection.execute("update notes set content = 'for 3, ' || now() where id = 0")
+
+
+@dataclass
+class Reader:
+    """Somebody who reads both tables. seen: how many events, so far."""
+
+    the_hub: Hub
+    name: str
+    seen: int = 0
+
+    async def read(self, after: int, at_most: float = math.inf) -> None:
+        """Read what comes after a position, to the end or so many events; where the stream ends, resume."""
+        limit = self.seen + at_most
+        is_over = False
+        while not is_over:
+            subscriber = await subscribed(self.the_hub, person(self.name), "notes", "letters", after=after)
+            stream = Stream(subscriber)
+            try:
+                while not is_over:
+                    event = await stream.next()
+                    after = int(event.id)
+                    is_over = self._take(event) or self.seen >= limit
+            except StopAsyncIteration:
+                continue
+            finally:
+                self.the_hub.leave(subscriber)
+
+    def _take(self, event: ServerSentEvent) -> bool:
+        """Count an event, which has to be for this reader; return whether it is the last."""
+        assert event.event == "message", event
+        content = event.json()["record"]["content"]
+        assert content.startswith(f"for {self.name}, "), event
+        self.seen += 1
+        return bool(content.endswith(END))
+
+    async def resume_again_and_again(self, begin: int, resumes: threading.Semaphore) -> None:
+        """Resume from old positions, at random, and read a little each time, while the writers write."""
+        chance = random.Random(self.name)
+        for _ in range(RESUMES):
+            resumes.release(WRITERS)
+            await self.read(chance.randint(begin, self.the_hub.position), READ)
+
+
+async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: Callable[..., None],
+    database_url: str,
+) -> None:
+    owner.execute(NEXT_READER)
+    make_table("readers", "letter int primary key, person text", enable=False)
+    make_table("notes", "id int primary key, reader text, content text", policy=OWN)
+    make_table("letters", "id int primary key, content text", policy=SHARED)
+    owner.execute("grant select on readers to ayb_authenticated")
+    rows = "generate_series(1, %s) n"
+    owner.execute(f"insert into readers select n, 'nobody' from {rows}".encode(), [ROWS])
+    owner.execute(f"insert into notes select n, 'nobody', 'for nobody' from {rows}".encode(), [ROWS])
+    owner.execute("insert into notes values (0, '3', 'for 3, from the beginning')")
+    owner.execute(f"insert into letters select n, 'for nobody' from {rows}".encode(), [ROWS])
+
+    async with relaying(memory_layer):
+        begin = the_hub.position
+        live = [Reader(the_hub, name) for name in ("1", "2", "3")]
+        again = [Reader(the_hub, name) for name in ("1", "2")]
+        resumes = threading.Semaphore(0)
+        writing = asyncio.gather(*[asyncio.to_thread(write, database_url, resumes) for _ in range(WRITERS)])
+        try:
+            async with asyncio.TaskGroup() as reading:
+                for reader in live:
+                    reading.create_task(reader.read(begin))
+                await asyncio.gather(*[reader.resume_again_and_again(begin, resumes) for reader in again])
+                await writing
+                for name in ("1", "2", "3"):
+                    owner.execute("insert into notes values (-%s, %s, %s)", [int(name), name, f"for {name}, {END}"])
+        finally:
+            resumes.release(2 * RESUMES * WRITERS)
+            await writing
+        replayed = [Reader(the_hub, name) for name in ("1", "2", "3")]
+        for reader in replayed:
+            await reader.read(begin)
+
+    flips = (
+        "select count(distinct xid) from ayb_realtime.change where relation in ('notes'::regclass, 'letters'::regclass)"
+    )
+    assert (owner.execute(flips.encode()).fetchone() or [0])[0] >= 20_000
+    assert all(reader.seen > ROWS for reader in (*live[:2], *replayed[:2]))
+    assert all(reader.seen > 2 * RESUMES for reader in (live[2], replayed[2]))
+    assert all(reader.seen == RESUMES * READ for reader in again)
