@@ -83,3 +83,41 @@ async def test_sdk_receives_the_whole_row(example: Example, npm: Path) -> None:
     assert record["published"] is True
     assert record["created_at"].endswith("Z")
     assert set(record) == {"id", "author_id", "title", "body", "published", "created_at", "updated_at"}
+
+
+async def test_draft_reaches_its_author_alone_and_a_new_author_from_then_on(example: Example, npm: Path) -> None:
+    async with (
+        listening(npm, example.address, AUTHOR.email) as author,
+        listening(npm, example.address, STRANGER.email) as stranger,
+    ):
+        draft = example.add_post("a draft", published=False)
+        await assert_next(("create", "posts", "a draft"), author)
+        example.write("update posts set author_id = %s, title = 'handed over' where id = %s", STRANGER.id, draft)
+        await assert_next(("update", "posts", "handed over"), stranger)
+        example.write("update posts set title = 'rewritten' where id = %s", draft)
+        await assert_next(("update", "posts", "rewritten"), stranger)
+        # Everybody hears of the delete. The author hears of nothing before it.
+        example.write("delete from posts where id = %s", draft)
+        await assert_next(("delete", "posts", {"id": draft}), author, stranger)
+
+
+async def test_membership_counts_from_the_next_event_on_in_a_stream_that_is_open(example: Example, npm: Path) -> None:
+    async with (
+        listening(npm, example.address, COLLEAGUE.email) as colleague,
+        listening(npm, example.address, STRANGER.email) as stranger,
+    ):
+        early = example.add_comment("before")
+        await assert_next(("create", "comments", "before"), colleague)
+        example.write("insert into memberships (team_id, user_id) select id, %s from teams", STRANGER.id)
+        example.add_comment("together")
+        await assert_next(("create", "comments", "together"), colleague, stranger)
+        example.write("update comments set body = 'before, edited' where id = %s", early)
+        await assert_next(("update", "comments", "before, edited"), colleague, stranger)
+        example.write("delete from memberships where user_id = %s", STRANGER.id)
+        late = example.add_comment("after")
+        await assert_next(("create", "comments", "after"), colleague)
+        example.write("update comments set body = 'after, edited' where id = %s", late)
+        await assert_next(("update", "comments", "after, edited"), colleague)
+        # Everybody hears of the delete. The stranger hears of nothing before it.
+        example.write("delete from comments where id = %s", late)
+        await assert_next(("delete", "comments", {"id": late}), colleague, stranger)
