@@ -34,6 +34,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+
 async def may_select(
     connection: Connection, table: Table, identities: Sequence[Identity]
 ) -> tuple[list[Identity], list[Identity]]:
