@@ -47,11 +47,14 @@ async def checker(connection: Connection, table: Table, role: str) -> str | None
     row = await cursor.fetchone()
     name, exists = row or (None, False)
     if name is not None and not exists:
-        # Not in this transaction, which is read-only; but it sees a new function, as it does not see new rows.
+        # Not in this transaction, which is read-only; but a function is found as it is now, whatever the snapshot.
         async with await database.connect(conf.database) as maker:
             made = await maker.execute("select ayb_realtime.make_checker_v1(%s::oid, %s)", [table.relation, role])
             row = await made.fetchone()
             name = row and row[0]
+        # A session hears of what others have made when it takes a lock that it does not hold.
+        async with connection.transaction(force_rollback=True):
+            await connection.execute("lock table ayb_realtime.epoch in access share mode")
     return name
 
 

@@ -78,7 +78,7 @@ async def check(
     for role, alike in by_role.items():
         name = await checker(connection, table, role)
         if name is None:
-            seen |= dict.fromkeys(alike, {})
+            seen |= {identity: {} for identity in alike}
             continue
         question = RowsQuestion(None if careful else connection, table, insist, name)
         # Without policies the role alone decides, so one identity stands for all.

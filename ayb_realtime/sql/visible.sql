@@ -35,7 +35,8 @@ $$;
 --
 -- Each identity is asked in a subtransaction that is rolled back: whatever a policy's functions set, such as a cache in
 -- a setting, does not reach the next identity. What a row holds is the same for all that see it, and read for the first.
--- The queries are static, so that Postgres plans them once. Where a plan could remember an identity, all plans are discarded
+-- The queries are static, so that Postgres plans them once. Each row is looked up by itself (`offset 0`), so that policies are
+-- not run on rows that nobody asked about, unless the key's type leaves no other way. Where a plan could remember an identity, all plans are discarded
 -- before each: those of the functions that the policies call, too.
 -- security invoker, and no search_path of its own: policies run here as they would in the identity's own session. So
 -- every name is qualified: somebody may have made a better match.
@@ -133,13 +134,19 @@ begin
             for j in 1 .. settings loop
                 perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
-            select pg_catalog.array_agg(k.n) into found from %7$s join %8$s as t on (%9$s);
+            select pg_catalog.array_agg(k.n)
+              into found
+              from %7$s cross join lateral (select from %8$s as t where %9$s offset 0) as one;
             unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
             texts := '{}';
             if pg_catalog.cardinality(unread) > 0 then
-                select pg_catalog.array_agg(k.n), pg_catalog.array_agg(%10$s)
+                -- The policies may have changed them.
+                for j in 1 .. settings loop
+                    perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
+                end loop;
+                select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
                   into unread, texts
-                  from %7$s join %8$s as t on (%9$s)
+                  from %7$s cross join lateral (select %10$s as now from %8$s as t where %9$s offset 0) as one
                  where k.n = any (unread);
             end if;
             if current_user <> %5$L then

@@ -126,8 +126,7 @@ async def deliver(
 ) -> dict[Identity, list[Event]]:
     """Return what the hub would send of a table's changes to each identity."""
     relations = {change.relation for change in changes}
-    async with pool.connection() as connection:
-        prepared = await delivery.prepare(connection, changes, dict.fromkeys(relations, identities))
+    prepared = await delivery.prepare(pool, changes, dict.fromkeys(relations, identities))
     assert not prepared.unanswered
     return {identity: events(prepared.chunk(identity, relations, after=0)) for identity in identities}
 
@@ -168,10 +167,11 @@ def test_what_is_sent_is_what_select_returns(proof: Owner, reader: Owner, shape:
     assert comparison.counts[shape, False] or not shape.hides
 
 
-@pytest.mark.xfail(strict=True, reason="the plan asks the policy about every row of such a table first")
-@pytest.mark.parametrize("kind", ["int", "numeric"])
+# Whether numbers are equal may raise an error, which could tell of a row that is not to be seen: so to Postgres the policy
+# comes first, for every row of the table, in the identity's own SELECT of one row too.
+@pytest.mark.parametrize(("kind", "shown"), [("int", ["1", "3"]), ("numeric", [])])
 async def test_policy_that_fails_on_one_row_of_a_small_table_shows_the_others(
-    owner: Owner, make_table: Callable[..., None], kind: str
+    owner: Owner, make_table: Callable[..., None], kind: str, shown: list[str]
 ) -> None:
     make_table("notes", f"id {kind} primary key, number text", policy="number::int = 1")
     owner.execute("insert into notes values (1, '1'), (2, 'x'), (3, '1')")
@@ -179,4 +179,4 @@ async def test_policy_that_fails_on_one_row_of_a_small_table_shows_the_others(
     async with database.pool() as pool, await database.connect("default") as relay:
         changes = await new_changes(relay)
         sent = await deliver(pool, changes, IDENTITIES[:1])
-    assert [str(dict(record)["id"]) for _, record in sent[IDENTITIES[0]]] == ["1", "3"]
+    assert [str(dict(record)["id"]) for _, record in sent[IDENTITIES[0]]] == shown
