@@ -223,6 +223,25 @@ async def test_callable_may_query_and_leaves_no_connection_open(
         assert used[0].connection is None
 
 
+async def test_user_who_is_deactivated_goes_on_in_an_open_stream_and_opens_no_other(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    async_client: AsyncClient,
+    owner: Owner,
+    make_table: MakeTable,
+    token: Callable[..., str],
+) -> None:
+    make_table("notes", "email text primary key", policy="email = current_setting('ayb.user_email')")
+    issued = await sync_to_async(token)()
+    user = await User.objects.aget()
+    async with relaying(memory_layer), streaming(async_client, token=issued) as stream:
+        before, user.email, user.is_active = user.email, "changed@example.com", False
+        await user.asave()
+        owner.execute("insert into notes values ('changed@example.com'), (%s)", [before])
+        assert (await stream.next_change())["record"] == {"email": before}
+    assert (await refused(async_client, issued))[0] == 401
+
+
 def superuser(owner: Owner, make_role: MakeRole) -> str:
     """Return the role that made the cluster."""
     return str((owner.execute("select rolname from pg_roles where oid = 10").fetchone() or [""])[0])
