@@ -26,7 +26,7 @@ class TableState:
     trigger, truncate_trigger: "enabled", or what is wrong.
     watched_columns: what the trigger takes for the primary key, where that is something else.
     hidden_columns: those that the role may not SELECT.
-    acts_as_owner: whether the role is the table's owner or has its rights: policies bind it only if they are forced.
+    acts_as_owner: whether the role is the table's owner, or a member of it, whether it inherits its rights or not.
     """
 
     relation: int

@@ -131,20 +131,3 @@ def check_connection_age(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]
         for alias, database in connections.settings.items()
         if database["CONN_MAX_AGE"] != 0 and connections[alias].vendor != "sqlite"
     ]
-
-
-@register(Tags.async_support)
-def check_atomic_requests(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn that as_identity() cannot be used in views then. The stream's own view is not atomic in any case."""
-    alias = conf.database
-    if not connections.settings.get(alias, {}).get("ATOMIC_REQUESTS"):
-        return []
-    return [
-        Warning(
-            f"The database {alias!r} has ATOMIC_REQUESTS. Streams do not mind, but as_identity() needs a transaction of"
-            " its own, and raises RuntimeError in a view that runs in one.",
-            hint=f'Decorate the views that use it with @transaction.non_atomic_requests("{alias}"). If there are none'
-            " or all are, add ayb_realtime.W007 to SILENCED_SYSTEM_CHECKS.",
-            id="ayb_realtime.W007",
-        )
-    ]

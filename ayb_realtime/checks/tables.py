@@ -60,7 +60,7 @@ def check_row_security(app_configs: Apps, databases: Databases = None, **kwargs:
 
 @register(Tags.database)
 def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse roles of subscribers that no policy binds."""
+    """Refuse roles of subscribers that no policy binds: the hub does, too."""
     if not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:
@@ -72,7 +72,7 @@ def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
         return [
             Error(
                 f"The role {role}, as which subscribers read, {'is a superuser' if is_super else 'has BYPASSRLS'}: no"
-                " policy binds it, and every subscriber sees every row.",
+                " policy binds it, so that nobody gets a stream under it.",
                 hint=f"As a superuser: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;",
                 id="ayb_realtime.E009",
             )
@@ -82,18 +82,18 @@ def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
 
 @register(Tags.database)
 def check_owners(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse roles of subscribers that a table's policies do not bind, as they do not bind its owner."""
+    """Refuse roles of subscribers that a table's policies do not bind, or need not for long: the hub does, too."""
     return [
         Error(
             f"The role {role}, as which subscribers read, has the rights of {table.owner}, who owns {table.full_name}:"
-            " its policies do not bind the owner, and every subscriber sees every row.",
+            " policies bind an owner only for as long as the owner likes, so that nobody gets a stream under it.",
             hint=f"ALTER TABLE {table.full_name} OWNER TO another role; or, where {role} is a member of {table.owner},"
             f" REVOKE {table.owner} FROM {role}.",
             id="ayb_realtime.E010",
         )
         for role in ROLES
         for table in read_states(databases, role=role)
-        if table.acts_as_owner and not table.forced
+        if table.acts_as_owner
     ]
 
 

@@ -36,7 +36,7 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.r
                 and has_column_privilege(r.oid, c.oid, a.attnum, 'select') is not true
               order by a.attnum),
        -- A superuser has every role.
-       coalesce(pg_has_role(r.oid, c.relowner, 'usage') and not r.rolsuper, false)
+       coalesce(pg_has_role(r.oid, c.relowner, 'member') and not r.rolsuper, false)
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_roles r on r.rolname = %(role)s

@@ -110,9 +110,3 @@ def test_connections_that_outlast_their_request_are_warned_of(
 ) -> None:
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", seconds)
     assert found() == expected
-
-
-@pytest.mark.parametrize(("is_on", "expected"), [(False, []), (True, ["ayb_realtime.W007"])])
-def test_atomic_requests_are_warned_of(monkeypatch: pytest.MonkeyPatch, is_on: bool, expected: list[str]) -> None:
-    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", is_on)
-    assert found() == expected
