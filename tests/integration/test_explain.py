@@ -210,8 +210,8 @@ async def test_role_that_no_policy_binds_is_said_so(owner: Owner, make_table: Ma
     owner.execute("grant create on schema public to ayb_authenticated")
     owner.execute("alter table notes owner to ayb_authenticated")
     try:
-        said = await told("notes", "42")
-        assert said[0].startswith("Row-level security is on, but does not bind ayb_authenticated: ")
+        (step,) = await obstacles("notes", "42")
+        assert step.found.startswith("ayb_authenticated owns the streamed table notes, so that row-level security")
     finally:
         owner.execute("set role ayb_authenticated; drop table notes; reset role")
         owner.execute("revoke create on schema public from ayb_authenticated")
@@ -268,7 +268,7 @@ async def test_schema_that_may_not_be_used_is_named(owner: Owner, make_table: Ma
 async def test_role_that_the_hub_may_not_act_as_is_named(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", policy="true")
     (step, *_) = await obstacles("notes", "42", identity=Identity("no_such_role", ()))
-    assert 'role "no_such_role" does not exist' in step.found
+    assert "There is no role no_such_role. " in step.found
 
 
 @pytest.mark.parametrize(
