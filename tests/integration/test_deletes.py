@@ -206,6 +206,9 @@ async def test_row_whose_viewers_cannot_be_told_is_nobodys_or_everyones(
     assert await stage.told("delete from notes", person(1), person(2)) == [GONE, []]
     owner.execute(f"alter policy p on notes using ({OWN} and ctid is not null)".encode())
     owner.execute("insert into notes values (1, '1', '{}')")
+    create = [("create", {"id": 2, "author": "1", "about": {}})]
+    assert await stage.told("insert into notes values (2, '1', '{}')", person(1), person(2)) == [create, []]
+    owner.execute("delete from notes where id = 2")
     update = [("update", {"id": 1, "author": "2", "about": {}})]
     assert await stage.told("update notes set author = '2'", person(1), person(2)) == [expected[0], update]
     assert await stage.told("delete from notes", person(1), person(2)) == expected
@@ -263,6 +266,8 @@ async def test_slow_policy_on_an_old_row_ends_the_stream(
     owner.execute("insert into notes values (1)")
     owner.execute(f"create policy p on notes using ({slow})".encode())
     owner.execute("alter table notes enable row level security")
+    # The insert is delivered before.
+    await stage.told("select")
     culprit = await subscribed(the_hub, person(5), "notes")
     assert await stage.told("delete from notes", person(6)) == [GONE]
     assert culprit.ended

@@ -201,6 +201,10 @@ async def test_name_of_another_schema_on_the_path_does_not_stand_for_that_of_the
     try:
         for path in ("other, pg_catalog", "other, public", '"$user", public', ""):
             assert await would_see(owner, "notes", search_path=path) == ([{1}, set(), set(), set()], set()), path
+        async with checking("notes") as (connection, table):
+            await connection.execute("set local search_path = other, pg_catalog")
+            other = Row('{"id":1,"author":"1","body":"dropped since"}')
+            assert await visibility.check_before(connection, table, {1: other}, [person(1)]) == {person(1): set()}
     finally:
         owner.execute("drop schema other cascade")
 
