@@ -251,8 +251,9 @@ async def test_policy_that_leaves_a_role_or_a_setting_behind_reaches_nobody_else
     owner: Owner, make_table: MakeTable
 ) -> None:
     leaves = "set_config('role', 'none', true) = 'none'"
-    kept = "set_config('ayb.user_id', '1', false) is not null"
-    policy = f"case {USER} when '1' then {leaves} when '2' then {kept} else {USER} in ('3', '4') and id = 1 end"
+    kept = "set_config('ayb.kept', '1', false) is not null"
+    none = "coalesce(current_setting('ayb.kept', true), '') = ''"
+    policy = f"case {USER} when '1' then {leaves} when '2' then {kept} else {none} end"
     make_table("notes", "id int primary key", policy=policy)
     owner.execute("insert into notes values (1)")
     assert (await would_see(owner, "notes"))[0] == [set(), {1}, {1}, {1}]
