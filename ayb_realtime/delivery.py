@@ -76,7 +76,8 @@ class Delivery:
         for change in changes:
             if change.action == "enable":
                 trigger = int(Row(change.record or "").columns["trigger"])
-                self._enabled.append((change.position, change.relation, trigger))
+                if trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
+                    self._enabled.append((change.position, change.relation, trigger))
         changes = [change for change in changes if change.action != "enable"]
         if not changes:
             return None

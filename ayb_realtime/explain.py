@@ -150,7 +150,9 @@ def privilege_steps(state: TableState, role: str) -> list[Step]:
     """Say what the role may read, as far as row-level security lets it."""
     if lacking := state.lacking(role):
         return [Step(False, f"{role} may not {what}, so it is sent no rows.", grant) for what, grant in lacking]
-    return [Step(True, f"{role} may use the schema {inspection.quoted(state.schema)}, and SELECT every column.")]
+    hidden = ", ".join(inspection.quoted(name) for name in state.hidden_columns)
+    columns = f"every column but {hidden}, which it is not sent" if hidden else "every column"
+    return [Step(True, f"{role} may use the schema {inspection.quoted(state.schema)}, and SELECT {columns}.")]
 
 
 async def _is_bound(connection: Connection, identity: Identity, state: TableState) -> bool:

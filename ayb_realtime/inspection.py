@@ -49,14 +49,19 @@ class TableState:
         """The name with its schema, quoted where SQL wants it."""
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
+    @property
+    def hidden_keys(self) -> list[str]:
+        """The columns of the primary key that the role may not SELECT: it is sent nothing then."""
+        return [name for name in self.hidden_columns if name in self.key_columns]
+
     def lacking(self, role: str) -> list[tuple[str, str]]:
         """Return what the role lacks to be sent rows, each with the statement that gives it."""
         missing = []
         if not self.may_use_schema:
             schema = quoted(self.schema)
             missing.append((f"use the schema {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {role};"))
-        if self.hidden_columns:
-            columns = ", ".join(quoted(name) for name in self.hidden_columns)
+        if self.hidden_keys:
+            columns = ", ".join(quoted(name) for name in self.hidden_keys)
             missing.append((f"SELECT the columns {columns}", f"GRANT SELECT ON {self.full_name} TO {role};"))
         return missing
 

@@ -45,7 +45,7 @@ def check_empty_settings(app_configs: Apps, databases: Databases = None, **kwarg
             id="ayb_realtime.W014",
         )
         for table, policy in read_policies(databases, ANONYMOUS_ROLE)
-        if not table.hidden_columns
+        if not table.hidden_keys
         for name, kind in sorted(set(CAST.findall(policy.using)))
         if kind not in TEXTUAL
     ]

@@ -23,20 +23,32 @@ with newest as materialized (
      group by xid, relation
     having count(*) > 1
 ), keyed as (
-    select d.id, d.xid, d.relation, d.action, d.before,
+    select d.id, d.xid, d.relation, d.action, d.record, d.before,
            array(select ayb_realtime.member_v1(d.record, name) collate "C" from unnest(s.key_columns) as name) as key
       from several s
       join delta d on d.xid = s.xid and d.relation = s.relation
      where d.action in ('create', 'update', 'delete') and s.key_columns is not null  -- the table, or its key, may be gone
+), swapped as (
+    -- Under a deferrable key there may be two rows for a while: one is created, and then another one deleted. The one that
+    -- stays is the later state.
+    select xid, relation, key, id, action, before,
+           case when action = 'create' and lead(action) over changes = 'delete'
+                     and (lead(record) over changes)::text <> record::text then lead(id) over changes
+                when action = 'delete' and lag(action) over changes = 'create'
+                     and (lag(record) over changes)::text <> record::text then lag(id) over changes
+                else id
+           end as place
+      from keyed
+     where array_position(key, null) is null  -- or its key column was renamed since
+    window changes as (partition by xid, relation, key order by id)
 ), ordered as (
     select id, action, before,
            first_value(id) over states as first_id,
            first_value(before) over states as first_before,
            first_value(action) over states = 'create' as is_new,
            lead(id) over states is null as is_last
-      from keyed
-     where array_position(key, null) is null  -- or its key column was renamed since
-    window states as (partition by xid, relation, key order by id)
+      from swapped
+    window states as (partition by xid, relation, key order by place)
 ), folded as (
     -- Of each row the last change is told, as what the transaction as a whole has done. A row that the transaction
     -- created and deleted was never there.

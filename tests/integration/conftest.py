@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -79,6 +79,16 @@ def number(owner: psycopg.Connection[Any]) -> None:
     leader, *_ = owner.execute(database.sql("status")).fetchone() or (None,)
     if leader is None:
         owner.execute(database.sql("next_batch"), {"bytes": log.NEW_BYTES, "changes": log.NEW_CHANGES})
+
+
+@pytest.fixture
+def another_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The settings of another database, ``another``, which the test may change before it is used."""
+    database = dict(connections.settings["default"])
+    monkeypatch.setitem(connections.settings, "another", database)
+    yield database
+    with suppress(AttributeError):  # never used
+        del connections["another"]
 
 
 @pytest.fixture(params=list(LAYERS))

@@ -106,11 +106,10 @@ def test_role_that_has_the_rights_of_an_owner_is_an_error(run: Run) -> None:
 @pytest.mark.parametrize(
     ("statement", "lacking"),
     [
-        ("revoke select on posts from ayb_authenticated", "SELECT the columns id, title, body, published"),
+        ("revoke select on posts from ayb_authenticated", "SELECT the columns id"),
         (
-            "revoke select on posts from ayb_authenticated; grant select (id, title, published, author_id, created_at,"
-            " updated_at) on posts to ayb_authenticated",
-            "SELECT the columns body",
+            "revoke select on posts from ayb_authenticated; grant select (title, body) on posts to ayb_authenticated",
+            "SELECT the columns id",
         ),
     ],
 )

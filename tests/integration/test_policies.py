@@ -167,8 +167,8 @@ def test_what_is_sent_is_what_select_returns(proof: Owner, reader: Owner, shape:
     assert comparison.counts[shape, False] or not shape.hides
 
 
-# Whether two numerics are equal may raise an error, and so tell of a row that is not to be seen. That is why Postgres runs
-# the policy first then, on every row of the table, also where the identity itself selects one row.
+# Whether two numerics are equal may raise an error, and so tell of a row that is not to be seen. That is why Postgres
+# runs the policy first then, on every row of the table, also where the identity itself selects one row.
 @pytest.mark.parametrize(("kind", "shown"), [("int", ["1", "3"]), ("numeric", [])])
 async def test_policy_that_fails_on_one_row_of_a_small_table_shows_the_others(
     owner: Owner, make_table: Callable[..., None], kind: str, shown: list[str]

@@ -5,8 +5,6 @@ import os
 import re
 import socket
 import textwrap
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -31,16 +29,6 @@ def redis_layer(settings: Any) -> None:
             "CONFIG": {"hosts": [os.environ["REDIS_URL"]]},
         }
     }
-
-
-@pytest.fixture
-def another_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """The settings of another database, ``another``, which the test may change before it is used."""
-    database = dict(connections.settings["default"])
-    monkeypatch.setitem(connections.settings, "another", database)
-    yield database
-    with suppress(AttributeError):  # never used
-        del connections["another"]
 
 
 def refusal(*arguments: str) -> str:
