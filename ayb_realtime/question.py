@@ -30,6 +30,8 @@ PATIENCE = 5
 LEAST_PART = 0.25
 # A name that the query uses is gone: a migration has renamed it since this snapshot, or a policy is broken.
 UNDEFINED = {"42P01", "42703", "42704", "42883"}
+# The policies took too long for somebody, or waited for a lock, or had to be stopped from outside.
+TOO_LONG = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.AdminShutdown)
 # The table is not the one that the snapshot knows.
 MADE_ANEW = "AYB01"
 
@@ -111,10 +113,11 @@ class Question(ABC):
         is_another = error.sqlstate in {MADE_ANEW, *UNDEFINED}
         if is_another and not self._insist:
             raise CatalogChanged from error
-        # To halve identities is of no use against a lock: that is on the table.
-        if is_another or isinstance(error, psycopg.errors.LockNotAvailable) or len(identities) == 1 == len(rows):
+        # To halve identities is of no use against a lock that is on the table.
+        is_locked = isinstance(error, psycopg.errors.LockNotAvailable) and await self._is_locked()
+        if is_another or is_locked or len(identities) == 1 == len(rows):
             self.unanswered |= dict.fromkeys(identities, type(error).__name__)
-            if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.AdminShutdown):
+            if isinstance(error, TOO_LONG) and not is_locked:
                 suspects.add(self._table.relation, identities[0])
         elif len(identities) > 1:
             half = len(identities) // 2
@@ -122,6 +125,15 @@ class Question(ABC):
             await self._ask_part(rows, identities[half:], max(part / 2, LEAST_PART))
         else:
             await self._ask_halves(rows, identities, part)
+
+    async def _is_locked(self) -> bool:
+        """Tell whether somebody keeps everybody from reading the table."""
+        query = (
+            "select exists (select from pg_catalog.pg_locks"
+            " where relation = %s::oid and mode = 'AccessExclusiveLock' and granted)"
+        )
+        async with self._connected(conf.check_timeout_seconds) as connection:
+            return (await (await connection.execute(query, [self._table.relation])).fetchone()) == (True,)
 
     async def _ask_halves(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float) -> None:
         positions = list(rows)

@@ -118,6 +118,60 @@ async def test_sleeping_policy_costs_only_its_own_identities(
     assert "did not say what 1 identities may see" in caplog.text
 
 
+EVILS = {
+    "catches its timeout": "begin perform pg_sleep(60); exception when query_canceled then loop end loop; end",
+    "loops": "loop end loop",
+    "waits for a lock": "perform pg_advisory_xact_lock(4711)",
+    "writes": "insert into notes values (99)",
+    "locks the table": "lock table notes in access exclusive mode",
+    "takes another role": "perform set_config('role', 'none', false)",
+    "raises": "raise exception 'no'",
+    "ends its session": "perform pg_terminate_backend(pg_backend_pid())",
+}
+
+
+@pytest.mark.parametrize("evil", list(EVILS))
+async def test_whatever_a_policy_does_for_one_the_others_are_served(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+    evil: str,
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.3}
+    make_table("notes", "id int primary key", enable=False)
+    owner.execute(
+        "create function evil() returns boolean language plpgsql as $$ begin"
+        f" if current_setting('ayb.user_id') = '5' then {EVILS[evil]}; end if; return true; end $$".encode()
+    )
+    owner.execute("create policy p on notes using (evil())")
+    owner.execute("alter table notes enable row level security; select ayb_realtime.enable_v1('notes')")
+    try:
+        owner.execute("select pg_advisory_lock(4711)")
+        async with relaying(memory_layer):
+            streams = [await open_stream(the_hub, person(n), "notes") for n in range(5)]
+            culprit = await subscribed(the_hub, person(5), "notes")
+            streams += [await open_stream(the_hub, person(n), "notes") for n in range(6, 10)]
+            for row_id in (1, 2):
+                owner.execute("insert into notes values (%s)", [row_id])
+                for stream in streams:
+                    assert (await stream.next_change())["record"] == {"id": row_id}
+            # It comes back, and is not waited for again.
+            again = await subscribed(the_hub, person(5), "notes")
+            owner.execute("insert into notes values (3)")
+            for stream in streams:
+                assert (await stream.next_change())["record"] == {"id": 3}
+        assert culprit.ended or "the policies failed" in caplog.text
+        assert b"create" not in b"".join([*culprit._chunks, *again._chunks])
+        if culprit.ended:
+            assert again.ended
+            assert "no answer a moment ago" in caplog.text
+    finally:
+        owner.execute("drop table notes; drop function evil; select pg_advisory_unlock_all()")
+
+
 async def test_stream_without_an_answer_ends_and_others_go_on(
     memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
 ) -> None:
