@@ -16,7 +16,7 @@ from ayb_realtime.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table, streamed
-from ayb_realtime.visibility import as_identity
+from ayb_realtime.visibility import CatalogChanged, as_identity
 from tests.integration.conftest import open_stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]
@@ -116,6 +116,34 @@ async def test_sleeping_policy_costs_only_its_own_identities(
         answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
     assert answer == {each: {1: None} for each in people if each != person(5)}
     assert "did not say what 1 identities may see" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "alter table notes add number uuid default gen_random_uuid()",
+        "alter table notes alter id type bigint",
+        "truncate notes; insert into notes values (1)",
+        "alter table notes rename to former; alter table others rename to notes",
+        "alter table notes rename to former; create table notes (id int primary key)",
+    ],
+)
+async def test_table_that_became_another_since_the_snapshot_is_asked_about_in_a_new_one(
+    owner: Owner, make_table: MakeTable, statements: str
+) -> None:
+    make_table("notes", "id int primary key", policy="true")
+    make_table("others", "id int primary key", policy="true")
+    owner.execute("insert into notes values (1)")
+    owner.execute("insert into others values (1)")
+    async with checking("notes") as (connection, table):
+        assert await visibility.check(connection, table, {1: Row('{"id":1}')}, [person(1)]) == {person(1): {1: None}}
+    try:
+        async with checking("notes") as (connection, table):
+            owner.execute(statements.encode())
+            with pytest.raises(CatalogChanged):
+                await visibility.check(connection, table, {1: Row('{"id":1}')}, [person(1)])
+    finally:
+        owner.execute("drop table if exists former cascade")
 
 
 EVILS = {
