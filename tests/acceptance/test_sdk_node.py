@@ -116,8 +116,8 @@ async def test_membership_counts_from_the_next_event_on_in_a_stream_that_is_open
         example.write("delete from memberships where user_id = %s", STRANGER.id)
         late = example.add_comment("after")
         await assert_next(("create", "comments", "after"), colleague)
-        example.write("update comments set body = 'after, edited' where id = %s", late)
-        await assert_next(("update", "comments", "after, edited"), colleague)
+        example.write("update comments set body = 'edited again' where id = %s", early)
+        await assert_next(("update", "comments", "edited again"), colleague)
         # Everybody hears of the delete. The stranger hears of nothing before it.
         example.write("delete from comments where id = %s", late)
         await assert_next(("delete", "comments", {"id": late}), colleague, stranger)
