@@ -168,13 +168,17 @@ def puts(table: Table, slots: st.SearchStrategy[int]) -> st.SearchStrategy[Put]:
     return st.builds(Put, slots, st.fixed_dictionaries(values))
 
 
+def readable(table: Table) -> st.SearchStrategy[tuple[str, ...]]:
+    """Draw the columns that a role may read: all, none, or some."""
+    names = [name for name, _ in table.columns]
+    return (st.sampled_from([names, []]) | st.lists(st.sampled_from(names), unique=True)).map(tuple)
+
+
 def acts(table: Table) -> st.SearchStrategy[Act]:
     """Draw anything that may happen."""
     slots = st.sampled_from(SLOTS)
-    names = [name for name, _ in table.columns]
-    readable = st.sampled_from([[], names]) | st.lists(st.sampled_from(names), unique=True)
     put, join = puts(table, slots), st.builds(Join, st.sampled_from([1, 2, 3]), st.sampled_from(PEOPLE), st.booleans())
-    allow = st.builds(Allow, st.sampled_from([AUTHENTICATED_ROLE, ANONYMOUS_ROLE]), readable.map(tuple))
+    allow = st.builds(Allow, st.sampled_from([AUTHENTICATED_ROLE, ANONYMOUS_ROLE]), readable(table))
     # What stands twice happens twice as often.
     return st.one_of(
         *(put, put, put, put),
@@ -193,9 +197,8 @@ def cases(draw: st.DrawFn, shape: Shape) -> Case:
     table = draw(tables())
     full: tuple[Act, ...] = tuple(draw(puts(table, st.just(slot))) for slot in SLOTS)
     joined = st.builds(Join, st.sampled_from([1, 2, 3]), st.sampled_from(PEOPLE), is_in=st.just(True))
-    names = tuple(name for name, _ in table.columns)
-    allow = Allow(ANONYMOUS_ROLE, draw(st.sampled_from([names, ()])))
-    before: tuple[Act, ...] = (Secure(shape), allow, *draw(st.lists(joined)))
+    allow = Allow(ANONYMOUS_ROLE, draw(readable(table)))
+    before: tuple[Act, ...] = (Secure(shape), allow, *draw(st.lists(joined, min_size=3)))
     transactions = st.lists(acts(table), min_size=1, max_size=4).map(tuple)
     steps = draw(st.lists(st.lists(transactions, min_size=1, max_size=3).map(tuple), min_size=3, max_size=5))
     return Case(table, ((before, full), *steps))
