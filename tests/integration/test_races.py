@@ -131,6 +131,9 @@ async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(
     async with relaying(memory_layer):
         live = [Reader(the_hub, name) for name in ("1", "2", "3")]
         again = [Reader(the_hub, name) for name in ("1", "2")]
+        # Each check asks for many who see nothing, too, so that rows flip while it is under way.
+        for n in range(50):
+            await subscribed(the_hub, person(f"bystander {n}"), "notes", "letters")
         resumes = threading.Semaphore(0)
         writing = asyncio.gather(*[asyncio.to_thread(write, database_url, resumes) for _ in range(WRITERS)])
         try:
