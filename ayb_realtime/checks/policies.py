@@ -85,6 +85,30 @@ def check_views(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
 
 
 @register(Tags.database)
+def check_immutable_functions(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Tell of policies for which nothing may be planned in advance, since a plan could remember an identity."""
+    tables = {table.relation: table for table in read_states(databases)}
+    if not tables:
+        return []
+    with connections[conf.database].cursor() as cursor:
+        cursor.execute(
+            "select oid::bigint, ayb_realtime.immutable_v1(oid) from unnest(%s::bigint[]::oid[]) as oid", [list(tables)]
+        )
+        found = [(tables[relation], names) for relation, names in cursor.fetchall() if names]
+    return [
+        Warning(
+            f"The policies of {table.full_name} may call {', '.join(names)}, which is IMMUTABLE and not Postgres' own."
+            " If it read a setting, a plan would keep what it returned for one subscriber. So the table's checks are"
+            " planned anew for each of them, which takes longer.",
+            hint="Where it reads a setting or a table, ALTER FUNCTION … STABLE. Where it is really immutable, make it"
+            " STABLE as well, or add ayb_realtime.W019 to SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.W019",
+        )
+        for table, names in found
+    ]
+
+
+@register(Tags.database)
 def check_old_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of the tables where DELETE_VISIBILITY = "policy" cannot tell whose a deleted row was."""
     if conf.delete_visibility == "everyone" or not is_checked(databases):

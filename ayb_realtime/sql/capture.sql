@@ -3,7 +3,7 @@
 -- Arguments of the trigger: 'notify', or 'quiet' for a table that is written in two-phase commits, which may not notify;
 -- and the names of the primary key's columns.
 -- It has no exception block: a change that cannot be logged fails with the write that made it, so none is missing.
--- The settings fix how a row reads as JSON, whatever the writer's session says: visible_v1() compares that text.
+-- The settings fix how a row reads as JSON, whatever the writer's session says: a check compares that text.
 create function ayb_realtime.capture_v1() returns trigger
     language plpgsql
     security definer

@@ -64,8 +64,8 @@ as $$
     select format('the policy %I %s', polname, text) from reason order by polname, text limit 1
 $$;
 
--- Whom would the policies show these rows, as they were, if they were there still? Asked as visible_v1() is, and with the
--- same meaning of roles, setting_names, setting_values and error, for rows that need not be there any more.
+-- Whom would the policies show these rows, as they were, if they were there still? Asked as the function of checker_v1() is, with
+-- the same meaning of setting_names, setting_values and error, for rows that need not be there any more.
 --
 -- records: each row as row_to_json() wrote it. Returns for each identity the ordinals, from 1, of those that it could see
 -- (`shown`), and of those that do not tell (`inexact`): the text is not that of a row of the table as it is defined now, or
@@ -73,13 +73,15 @@ $$;
 --
 -- The policies are written as text and run on the record. They are written anew under each role and search_path that they
 -- are run under, so that Postgres qualifies exactly the names that would mean something else there.
--- As in visible_v1(), every name is qualified and each identity is asked in a subtransaction that is rolled back.
+-- As there, every name is qualified and each identity is asked in a subtransaction that is rolled back.
 create function ayb_realtime.visible_before_v1(
     relation oid, records text[], roles text[], setting_names text[], setting_values text[]
 ) returns table (identity int, shown int[], inexact int[], error text)
     language plpgsql
 as $$
 declare
+    -- A plan of what the policies call may remember an identity.
+    forgets constant boolean := ayb_realtime.immutable_v1(relation) is not null;
     query text;
     written_for text;
     is_nothing json;
@@ -111,6 +113,9 @@ begin
         inexact := null;
         error := null;
         begin
+            if forgets then
+                discard plans;
+            end if;
             for j in 1 .. pg_catalog.cardinality(setting_names) loop
                 perform pg_catalog.set_config(
                     setting_names[j], setting_values[(i - 1) * pg_catalog.cardinality(setting_names) + j], true);

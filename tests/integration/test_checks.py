@@ -355,3 +355,11 @@ def test_checks_run_with_check_database(run: Run, capsys: pytest.CaptureFixture[
     assert "(ayb_realtime.W008) public.posts is streamed" in capsys.readouterr().err
     call_command("check")
     assert "W008" not in capsys.readouterr().err
+
+
+def test_policy_whose_function_says_that_it_is_immutable_is_warned_of(run: Run) -> None:
+    run("create function mine(uuid) returns boolean language sql immutable as $$ select $1 is not null $$")
+    run("create policy mine on posts using (mine(author_id))")
+    assert "The policies of public.posts may call public.mine(uuid), which is IMMUTABLE" in one("W019").msg
+    run("alter function mine(uuid) stable")
+    assert messages() == []

@@ -259,6 +259,22 @@ async def test_policy_that_leaves_a_role_or_a_setting_behind_reaches_nobody_else
     assert (await would_see(owner, "notes"))[0] == [set(), {1}, {1}, {1}]
 
 
+async def test_plan_that_would_remember_an_identity_is_discarded(owner: Owner, make_table: MakeTable) -> None:
+    # Postgres folds the immutable one into the plans of the other, once for the session.
+    owner.execute(
+        "create function me() returns text language sql immutable as $$ select current_setting('ayb.user_id') $$"
+    )
+    owner.execute(
+        "create function mine(text) returns boolean language plpgsql stable as $$ begin return $1 = me(); end $$"
+    )
+    try:
+        make_table("notes", "id int primary key, author text", policy="mine(author)")
+        owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '3')")
+        assert (await would_see(owner, "notes"))[0] == [{1}, {2}, {3}, set()]
+    finally:
+        owner.execute("drop table notes cascade; drop function mine(text); drop function me()")
+
+
 TYPES = {
     "text": ["''", "'null'", "'a \"quoted\" \\ key\n, é 🙂'"],
     "char(10)": ["'ten chars.'", "'x'"],
