@@ -53,10 +53,11 @@ declare
     names text;       -- k1, k2
     typed text;       -- k1 bigint, k2 text
     unnested text;    -- pg_catalog.unnest(k1), ...
-    matches text;     -- t.id = k.k1 and ...
+    matches text;     -- t.id operator(pg_catalog.=) k.k1 and ...
     readable text;    -- t.id, t.body; null where the role may read every column
     rows_asked text;
     record text;
+    body text;
 begin
     select format('%I.%I', n.nspname, c.relname)
       into full_name
@@ -70,11 +71,20 @@ begin
            string_agg(format('k%s', key.place), ', ' order by key.place),
            string_agg(format('k%s %s', key.place, format_type(a.atttypid, a.atttypmod)), ', ' order by key.place),
            string_agg(format('pg_catalog.unnest(k%s)', key.place), ', ' order by key.place),
-           string_agg(format('t.%I = k.k%s', a.attname, key.place), ' and ' order by key.place)
+           -- By the operator of the key's index, not by what the search path has for "=".
+           string_agg(format('t.%I operator(%I.%s) k.k%s', a.attname, coalesce(n.nspname, 'pg_catalog'),
+                             coalesce(o.oprname, '='), key.place), ' and ' order by key.place)
       into is_array, variables, collected, names, typed, unnested, matches
       from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place)
       join pg_attribute a on a.attrelid = relation and a.attname = key.name
       join pg_type y on y.oid = a.atttypid
+      join pg_index i on i.indrelid = relation and i.indisprimary
+      join pg_opclass c on c.oid = i.indclass[key.place - 1]
+      left join pg_amop m on m.amopfamily = c.opcfamily and m.amopmethod = c.opcmethod and m.amopstrategy = 3
+                         and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
+                         and m.amopmethod = (select oid from pg_am where amname = 'btree')
+      left join pg_operator o on o.oid = m.amopopr
+      left join pg_namespace n on n.oid = o.oprnamespace
     having bool_and(has_column_privilege(checker_v1.role, relation, a.attnum, 'select'));
     if matches is null then
         return;
@@ -98,11 +108,8 @@ begin
         then 'nullif(pg_catalog.row_to_json(t.*)::text, k.record)'
         else format('(select pg_catalog.row_to_json(r.*)::text from (select %s) as r)', readable)
     end;
-    source := format(
-        $source$(keys json, identities int, setting_names text[], setting_values text[])
-returns table (identity int, shown int[], records text[], error text)
-language plpgsql
-as $body$
+    body := format(
+        $body$
 #variable_conflict use_variable
 declare
     settings constant int := pg_catalog.cardinality(setting_names);
@@ -157,8 +164,8 @@ begin
         exception
             when sqlstate 'AYB00' then
                 shown := found;
-                read := read || unread;
-                contents := contents || texts;
+                read := pg_catalog.array_cat(read, unread);
+                contents := pg_catalog.array_cat(contents, texts);
             when others then
                 if pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
                     raise;
@@ -169,10 +176,10 @@ begin
     end loop;
     perform pg_catalog.set_config('role', acted_as, true);
     -- By now the table is locked against either.
-    if pg_catalog.to_regclass(%11$L) is distinct from %12$s::oid or exists (
+    if pg_catalog.to_regclass(%11$L)::oid is distinct from %12$s::oid or exists (
         select
           from pg_catalog.pg_class c
-         where (c.oid = %12$s or c.oid in (select p.relid from pg_catalog.pg_partition_tree(%12$s) p))
+         where (c.oid = %12$s or c.oid in (select p.relid::oid from pg_catalog.pg_partition_tree(%12$s) p))
            and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -183,8 +190,7 @@ begin
     error := null;
     return next;
 end
-$body$
-$source$,
+$body$,
         case when is_array then '' else variables end,
         case when is_array then '' else ', ' || collected end,
         case when is_array then '' else ', ' || names end,
@@ -192,6 +198,9 @@ $source$,
         checker_v1.role,
         case when ayb_realtime.immutable_v1(relation) is null then '' else 'discard plans;' end,
         rows_asked, full_name, matches, record, full_name, relation);
+    source := '(keys json, identities int, setting_names text[], setting_values text[]) '
+           || 'returns table (identity int, shown int[], records text[], error text) language plpgsql as '
+           || quote_literal(body);
     name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = checker_v1.role), md5(source));
 end
 $outer$;
