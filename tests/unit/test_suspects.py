@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ayb_realtime.suspects import BARRED_SECONDS, SUSPECTED_SECONDS, Suspects
+from ayb_realtime.visibility.suspects import BARRED_SECONDS, SUSPECTED_SECONDS, Suspects
 
 
 def test_suspect_is_barred_then_asked_last_then_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from ayb_realtime import transactions
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RealtimeError
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
-from ayb_realtime.suspects import suspects
 from ayb_realtime.tables import Table
-from ayb_realtime.transactions import Connection, Watch
+from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility.suspects import suspects
+from ayb_realtime.visibility.transactions import Connection, Watch
 
 logger = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from ayb_realtime.identity import Identity
-from ayb_realtime.question import Answer, Question, settings_of
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
-from ayb_realtime.transactions import Connection
+from ayb_realtime.visibility.question import Answer, Question, settings_of
+from ayb_realtime.visibility.transactions import Connection
 
 
 class OldRowsQuestion(Question):

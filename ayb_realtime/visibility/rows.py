@@ -8,10 +8,10 @@ from psycopg import sql
 from ayb_realtime import database
 from ayb_realtime.conf import conf
 from ayb_realtime.identity import Identity
-from ayb_realtime.question import Answer, Question, settings_of
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
-from ayb_realtime.transactions import Connection
+from ayb_realtime.visibility.question import Answer, Question, settings_of
+from ayb_realtime.visibility.transactions import Connection
 
 
 class RowsQuestion(Question):

@@ -7,16 +7,16 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 
-from ayb_realtime import roles
 from ayb_realtime.conf import conf
 from ayb_realtime.identity import Identity
-from ayb_realtime.old_rows import OldRowsQuestion, why_inexact
-from ayb_realtime.question import CatalogChanged, Seen, Stuck
 from ayb_realtime.records import Row
-from ayb_realtime.roles import as_identity, check_role
-from ayb_realtime.rows import RowsQuestion, checker
 from ayb_realtime.tables import Table
-from ayb_realtime.transactions import Connection, prepare, set_local
+from ayb_realtime.visibility import roles
+from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
+from ayb_realtime.visibility.question import CatalogChanged, Seen, Stuck
+from ayb_realtime.visibility.roles import as_identity, check_role
+from ayb_realtime.visibility.rows import RowsQuestion, checker
+from ayb_realtime.visibility.transactions import Connection, prepare, set_local
 
 __all__ = [
     "CatalogChanged",
