@@ -81,6 +81,8 @@ class Question(ABC):
         await self._ask_part(rows, others, 1.0 if self._connection is not None else LEAST_PART)
         for identity in suspected:
             await self._ask_part(rows, [identity], LEAST_PART)
+            if identity not in self.unanswered:
+                suspects.clear(self._table.relation, identity)
 
     async def _ask_part(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float = 1.0) -> None:
         """Ask for these. part: how much of the time for a check they are given."""
