@@ -118,6 +118,7 @@ declare
     logged text[];
     %1$s
     found int[];
+    is_answered boolean;
     unread int[];
     texts text[];
     read int[] := '{}';
@@ -136,6 +137,7 @@ begin
         identity := i;
         shown := null;
         error := null;
+        is_answered := false;
         begin
             %6$s
             for j in 1 .. settings loop
@@ -160,17 +162,19 @@ begin
                 raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
             end if;
             -- Undo what the policies have set. The variables keep what was found.
+            is_answered := true;
             raise exception using errcode = 'AYB00';
-        exception
-            when sqlstate 'AYB00' then
+        exception when others then
+            -- A policy can raise AYB00 as well.
+            if is_answered then
                 shown := found;
                 read := pg_catalog.array_cat(read, unread);
                 contents := pg_catalog.array_cat(contents, texts);
-            when others then
-                if pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
-                    raise;
-                end if;
+            elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
+                raise;
+            else
                 error := sqlstate;
+            end if;
         end;
         return next;
     end loop;
@@ -198,9 +202,9 @@ $body$,
         checker_v1.role,
         case when ayb_realtime.immutable_v1(relation) is null then '' else 'discard plans;' end,
         rows_asked, full_name, matches, record, full_name, relation);
-    source := '(keys json, identities int, setting_names text[], setting_values text[]) '
-           || 'returns table (identity int, shown int[], records text[], error text) language plpgsql as '
-           || quote_literal(body);
+    -- As a literal: within dollar quotes, a column could have a name that ends them.
+    source := format('(keys json, identities int, setting_names text[], setting_values text[]) '
+                     'returns table (identity int, shown int[], records text[], error text) language plpgsql as %L', body);
     name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = checker_v1.role), md5(source));
 end
 $outer$;

@@ -31,7 +31,11 @@ class RowsQuestion(Question):
         # The last is not an identity's: it has the rows that anybody sees.
         _, ordinals, records, _ = answers.pop()
         contents = dict(zip(ordinals, records, strict=True))
-        return [(identity, {n: contents[n] for n in shown or ()}, error) for identity, shown, _, error in answers]
+        # A policy that is volatile may have shown a row, and then not let it be read.
+        return [
+            (identity, {n: contents[n] for n in shown or () if n in contents}, error)
+            for identity, shown, _, error in answers
+        ]
 
 
 async def checker(connection: Connection, table: Table, role: str) -> str | None:

@@ -318,6 +318,27 @@ async def test_what_a_policy_caches_in_a_setting_reaches_nobody_else(owner: Owne
     owner.execute("drop function team()")
 
 
+async def test_policy_that_raises_what_the_check_raises_shows_nothing(owner: Owner, make_table: MakeTable) -> None:
+    owner.execute(
+        "create function fails() returns boolean language plpgsql stable as $$ begin"
+        " if current_setting('ayb.user_id') = '2' then raise exception using errcode = 'AYB00'; end if;"
+        " return true; end $$"
+    )
+    make_table("notes", "id int primary key", policy="fails()")
+    owner.execute("insert into notes values (1)")
+    assert await seen("notes", [person(1), person(2)]) == [{1: None}, {}]
+    owner.execute("drop table notes; drop function fails()")
+
+
+async def test_policy_that_changes_its_mind_between_two_queries_holds_up_nobody(
+    owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key", policy="random() < 0.5")
+    owner.execute("insert into notes select generate_series(1, 50)")
+    for shown in await seen("notes", [person(1), person(2)]):
+        assert 0 < len(shown) < 50
+
+
 async def test_policy_that_fails_on_one_row_shows_the_others(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key, author text", policy="author::int = current_setting('ayb.user_id')::int")
     owner.execute("insert into notes values (0, 'x')")
@@ -378,6 +399,13 @@ async def test_composite_key_in_another_order_and_odd_names_find_their_rows(
         """insert into "Odd ""Table" values ('r', 1, 2, 'x', 't', 'w', '1'), ('r', 2, 2, 'x', 't', 'w', '2')"""
     )
     assert await seen('Odd "Table', [person(1), person(2)]) == [{1: None}, {2: None}]
+
+
+async def test_name_cannot_end_the_function_that_it_is_written_into(owner: Owner, make_table: MakeTable) -> None:
+    name = "$body$ set check_function_bodies = off; select 1 $outer$ ' \\"
+    make_table("notes", f'"{name}" int primary key, author text', policy=OWN)
+    owner.execute("insert into notes values (1, '1'), (2, '2')")
+    assert await seen("notes", [person(1), person(2)]) == [{1: None}, {2: None}]
 
 
 async def test_membership_counts_from_the_next_event_on(
