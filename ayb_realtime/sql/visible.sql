@@ -179,8 +179,9 @@ begin
         return next;
     end loop;
     perform pg_catalog.set_config('role', acted_as, true);
-    -- By now the table is locked against either.
-    if pg_catalog.to_regclass(%11$L)::oid is distinct from %12$s::oid or exists (
+    -- Whenever either has happened, it shows now. By its oid, since this role need not have the use of its schema.
+    if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, %12$s, 0)).identity is distinct from %11$L
+       or exists (
         select
           from pg_catalog.pg_class c
          where (c.oid = %12$s or c.oid in (select p.relid::oid from pg_catalog.pg_partition_tree(%12$s) p))
@@ -236,6 +237,8 @@ begin
         execute format('drop function %s', old.signature);
     end loop;
     execute format('create function ayb_realtime.%I', checker.name) || checker.source;
+    -- Default privileges may take that away; who may not use the schema cannot call it anyway.
+    execute format('grant execute on function ayb_realtime.%I to public', checker.name);
     return checker.name;
 end
 $$;

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from ayb_realtime import database
 from ayb_realtime.conf import conf
@@ -48,9 +49,11 @@ async def within(connection: Connection, seconds: float) -> AsyncIterator[None]:
         yield
         return
     await set_local(connection, _timeouts(seconds))
-    yield
-    if not connection.closed:
-        await set_local(connection, _timeouts(conf.check_timeout_seconds))
+    try:
+        yield
+    finally:
+        if connection.info.transaction_status == TransactionStatus.INTRANS:
+            await set_local(connection, _timeouts(conf.check_timeout_seconds))
 
 
 @asynccontextmanager
@@ -75,7 +78,9 @@ class Watch:
         self._seconds = seconds
 
     async def __aenter__(self) -> "Watch":
-        self._watching = asyncio.create_task(self._end())
+        # Not the one that the connection was told: a proxy's is its own invention.
+        cursor = await self._connection.execute("select pg_catalog.pg_backend_pid()")
+        self._watching = asyncio.create_task(self._end(*(await cursor.fetchone() or ())))
         return self
 
     async def __aexit__(
@@ -84,14 +89,16 @@ class Watch:
         self._watching.cancel()
         await asyncio.wait([self._watching])
 
-    async def _end(self) -> None:
+    async def _end(self, backend_pid: int) -> None:
         await asyncio.sleep(self._seconds)
         self.has_fired = True
-        try:
-            async with await database.connect(conf.database) as other:
-                await other.execute("select pg_terminate_backend(%s)", [self._connection.info.backend_pid])
-        except psycopg.Error:
-            logger.warning("a check that does not end cannot be ended", exc_info=True)
+        while True:
+            try:
+                async with await database.connect(conf.database) as other:
+                    await other.execute("select pg_terminate_backend(%s)", [backend_pid])
+            except psycopg.Error:
+                logger.warning("a check that does not end cannot be ended now", exc_info=True)
+            await asyncio.sleep(self._seconds)
 
 
 async def set_local(connection: Connection, settings: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from ayb_realtime.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table, streamed
+from ayb_realtime.transactions import Watch
 from ayb_realtime.visibility import CatalogChanged, as_identity
 from tests.integration.conftest import open_stream, person, relaying, subscribed
 
@@ -220,6 +221,31 @@ async def test_whatever_a_policy_does_for_one_the_others_are_served(
         owner.execute("drop table notes; drop function evil; select pg_advisory_unlock_all()")
 
 
+async def test_table_that_cannot_be_checked_holds_up_no_other(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key", policy="true")
+    make_table("others", "id int primary key", policy="true")
+    (definition,) = owner.execute("select pg_get_functiondef('ayb_realtime.make_checker_v1'::regproc)").fetchone() or (
+        "",
+    )
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("insert into notes values (1)")
+        assert (await stream.next_change())["record"] == {"id": 1}
+        owner.execute(
+            "create or replace function ayb_realtime.make_checker_v1(relation oid, role name) returns text"
+            " language plpgsql as $$ begin raise insufficient_privilege; end $$"
+        )
+        try:
+            unserved = await subscribed(the_hub, person(2), "others")
+            owner.execute("insert into others values (1); insert into notes values (2)")
+            assert (await stream.next_change())["record"] == {"id": 2}
+            assert unserved.ended
+        finally:
+            owner.execute(definition.encode())
+
+
 async def test_stream_without_an_answer_ends_and_others_go_on(
     memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
 ) -> None:
@@ -348,6 +374,68 @@ async def test_policy_that_fails_on_one_row_shows_the_others(owner: Owner, make_
     async with checking("notes") as (connection, table):
         lone = {7: Row('{"id":7,"author":"1"}')}
         assert await visibility.check(connection, table, lone, [person(1)]) == {person(1): {7: None}}
+
+
+async def test_time_for_those_under_suspicion_is_nobody_elses(
+    owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.4}
+    slow = "case when current_setting('ayb.user_id') = '7' then pg_sleep(60) is null else true end"
+    make_table("notes", "id int primary key", policy=slow)
+    owner.execute("insert into notes values (1)")
+    async with checking("notes") as (connection, table):
+        await visibility.check(connection, table, {1: Row('{"id":1}')}, [person(n) for n in range(8)])
+        assert await (await connection.execute("show statement_timeout")).fetchone() == ("400ms",)
+
+
+async def test_check_is_ended_behind_a_proxy_and_at_the_second_attempt(
+    owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy in transaction mode tells its clients a process id that is none.
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", 0)
+    connect, attempts = database.connect, []
+
+    async def fail_once(name: str) -> psycopg.AsyncConnection[Any]:
+        attempts.append(name)
+        if len(attempts) == 1:
+            raise psycopg.OperationalError("sorry, too many clients already")
+        return await connect(name)
+
+    async with database.pool() as pool, pool.connection() as connection:
+        monkeypatch.setattr(database, "connect", fail_once)
+        with pytest.raises(psycopg.OperationalError):
+            async with asyncio.timeout(30), Watch(connection, 0.1):
+                await connection.execute("select pg_sleep(60)")
+    assert len(attempts) == 2
+
+
+async def test_hub_whose_user_has_only_the_subscribers_role_checks_a_table_in_their_schema(
+    database_url: str, owner: Owner, make_table: MakeTable
+) -> None:
+    has_set = owner.info.server_version >= 160000
+    owner.execute("create role visitor login noinherit password 'visitor'")
+    owner.execute(f"grant ayb_authenticated to visitor {'with set true, inherit false' if has_set else ''}".encode())
+    owner.execute("grant usage on schema ayb_realtime to visitor; create schema sales")
+    owner.execute("grant select on all tables in schema ayb_realtime to visitor")
+    # As careful administrators have it.
+    owner.execute("alter default privileges revoke execute on functions from public")
+    try:
+        make_table("sales.notes", "id int primary key, author text", policy=OWN)
+        visitor = psycopg.conninfo.make_conninfo(database_url, user="visitor", password="visitor")
+        async with await psycopg.AsyncConnection.connect(visitor) as connection:
+            await database.read_one_snapshot(connection)
+            await visibility.prepare(connection)
+            (table,) = [each for each in await streamed(connection) if each.name == "notes"]
+            owner.execute("insert into sales.notes values (1, '1')")
+        async with await psycopg.AsyncConnection.connect(visitor) as connection:
+            await database.read_one_snapshot(connection)
+            await visibility.prepare(connection)
+            row = {1: Row('{"id":1,"author":"1"}')}
+            answer = await visibility.check(connection, table, row, [person(1), person(2)])
+        assert answer == {person(1): {1: None}, person(2): {}}
+    finally:
+        owner.execute("alter default privileges grant execute on functions to public")
+        owner.execute("drop schema sales cascade; drop owned by visitor; drop role visitor")
 
 
 async def test_run_that_is_too_slow_at_once_is_asked_in_parts(
