@@ -73,11 +73,7 @@ class Delivery:
         careful: bool,
     ) -> None:
         """Add the changes of one table, as ``visibility.check`` has it. connection: in a prepared transaction."""
-        for change in changes:
-            if change.action == "enable":
-                trigger = int(Row(change.record or "").columns["trigger"])
-                if trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
-                    self._enabled.append((change.position, change.relation, trigger))
+        self._add_enabled(table, [change for change in changes if change.action == "enable"])
         changes = [change for change in changes if change.action != "enable"]
         if not changes:
             return None
@@ -97,7 +93,10 @@ class Delivery:
         seen: Mapping[Identity, visibility.Seen] = {}
         if asked:
             now = {at: rows[at] for at in asked}
-            seen = await visibility.check(connection, table, now, identities, insist=insist, careful=careful)
+            try:
+                seen = await visibility.check(connection, table, now, identities, insist=insist, careful=careful)
+            except visibility.KeyChanged:
+                return self._add_reset(table, "table definition changed", changes[-1].position)
             self.unanswered.update(identity for identity in identities if identity not in seen)
             self._add_rows(table, asked, rows, seen)
         deletes = [change for change in told if change.action == "delete"]
@@ -115,6 +114,12 @@ class Delivery:
             self.unanswered.update(identity for identity in identities if identity not in saw)
             self._add_gone(table, gone, rows, seen, saw)
         return None
+
+    def _add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
+        for change in changes:
+            trigger = int(Row(change.record or "").columns["trigger"])
+            if trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
+                self._enabled.append((change.position, change.relation, trigger))
 
     def _add_reset(self, table: Table, reason: str, position: int) -> None:
         self._common.setdefault(table.relation, []).append((position, reset_event(reason, [table.name], position)))

@@ -13,14 +13,15 @@ from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility import roles
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
-from ayb_realtime.visibility.question import CatalogChanged, Seen, Stuck
+from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Seen, Stuck
 from ayb_realtime.visibility.roles import as_identity, check_role
-from ayb_realtime.visibility.rows import RowsQuestion, checker
+from ayb_realtime.visibility.rows import CheckerNotMade, RowsQuestion, checker
 from ayb_realtime.visibility.transactions import Connection, prepare, set_local
 
 __all__ = [
     "CatalogChanged",
     "Connection",
+    "KeyChanged",
     "Seen",
     "Stuck",
     "acting_as",
@@ -68,15 +69,20 @@ async def check(
     Returns for each identity the positions that it may see, with the row where it has changed since it was logged: an
     older one was perhaps never for that identity to see. An identity that is missing got no answer in time: its
     streams have to end, so that they resume.
-    Raises CatalogChanged, if it does not insist; Stuck, if it is not careful; and psycopg.OperationalError if the
-    connection is lost.
+    Raises CatalogChanged, if it does not insist; KeyChanged; Stuck, if it is not careful; and psycopg.OperationalError
+    if the connection is lost.
     """
     by_role: dict[str, list[Identity]] = {}
     for identity in identities:
         by_role.setdefault(identity.role, []).append(identity)
     seen: dict[Identity, Seen] = {}
     for role, alike in by_role.items():
-        name = await checker(connection, table, role)
+        try:
+            name = await checker(connection, table, role)
+        except CheckerNotMade as error:
+            # As long as that is so, nobody with this role is told of this table; of the others everybody is.
+            logger.error("%s: streams with the role %s end. %s", table.name, role, error)
+            continue
         if name is None:
             seen |= {identity: {} for identity in alike}
             continue

@@ -32,12 +32,21 @@ LEAST_PART = 0.25
 UNDEFINED = {"42P01", "42703", "42704", "42883"}
 # The policies took too long for somebody, or waited for a lock, or had to be stopped from outside.
 TOO_LONG = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable, psycopg.errors.AdminShutdown)
+# A logged key is no value of the key's type, or of its domain. What a policy raises is taken down for its identity.
+UNREADABLE = {"22", "23"}
 # The table is not the one that the snapshot knows.
 MADE_ANEW = "AYB01"
 
 
 class CatalogChanged(RealtimeError):
     """A table or column is another one since the transaction's snapshot. Ask again in another one."""
+
+
+class KeyChanged(RealtimeError):
+    """The key has another type since a row was logged, so that the row cannot be found any more."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"the key of the table {table} has another type now")
 
 
 class Stuck(RealtimeError):
@@ -72,9 +81,11 @@ class Question(ABC):
     async def ask(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> None:
         """Ask for all at once, then for each half of what failed; last for each of those that failed lately.
 
-        Raises CatalogChanged, if it does not insist; Stuck, if it does not ask with care; and psycopg.OperationalError
-        if the connection is lost.
+        Raises CatalogChanged, if it does not insist; KeyChanged; Stuck, if it does not ask with care; and
+        psycopg.OperationalError if the connection is lost.
         """
+        if not rows:
+            return
         barred, suspected, others = suspects.sort(self._table.relation, identities)
         self.unanswered |= dict.fromkeys(barred, "no answer a moment ago")
         # With care, somebody is known not to let go: it is found sooner if each part is given less time.
@@ -87,12 +98,13 @@ class Question(ABC):
     async def _ask_part(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float = 1.0) -> None:
         """Ask for these. part: how much of the time for a check they are given."""
         identities = [identity for identity in identities if identity not in self.unanswered]
-        if not identities or not rows:
+        if not identities:
             return
         if asyncio.get_running_loop().time() > self._deadline:
             self.unanswered |= dict.fromkeys(identities, "out of time")
             return
         seconds = conf.check_timeout_seconds * part
+        watch = None
         try:
             async with self._connected(seconds) as connection:
                 watch = Watch(connection, 2 * seconds)
@@ -100,7 +112,7 @@ class Question(ABC):
                     failed = await self._ask(connection, rows, identities)
         except psycopg.Error as error:
             if self._connection is not None and self._connection.closed:
-                if watch.has_fired:
+                if watch is not None and watch.has_fired:
                     raise Stuck(self._table.relation) from error
                 raise
             await self._blame(error, rows, identities, part)
@@ -116,6 +128,8 @@ class Question(ABC):
         is_another = error.sqlstate in {MADE_ANEW, *UNDEFINED}
         if is_another and not self._insist:
             raise CatalogChanged from error
+        if (error.sqlstate or "")[:2] in UNREADABLE:
+            raise KeyChanged(self._table.name) from error
         # To halve identities is of no use against a lock that is on the table.
         is_locked = isinstance(error, psycopg.errors.LockNotAvailable) and await self._is_locked()
         if is_another or is_locked or len(identities) == 1 == len(rows):
@@ -132,8 +146,9 @@ class Question(ABC):
     async def _is_locked(self) -> bool:
         """Tell whether somebody keeps everybody from reading the table."""
         query = (
-            "select exists (select from pg_catalog.pg_locks"
-            " where relation = %s::oid and mode = 'AccessExclusiveLock' and granted)"
+            "select exists (select from pg_catalog.pg_locks l"
+            "                 join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database()"
+            "                where l.relation = %s::oid and l.mode = 'AccessExclusiveLock' and l.granted)"
         )
         async with self._connected(conf.check_timeout_seconds) as connection:
             return (await (await connection.execute(query, [self._table.relation])).fetchone()) == (True,)

@@ -3,15 +3,21 @@
 import json
 from collections.abc import Mapping, Sequence
 
+import psycopg
 from psycopg import sql
 
 from ayb_realtime import database
 from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import RealtimeError
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility.question import Answer, Question, settings_of
 from ayb_realtime.visibility.transactions import Connection
+
+
+class CheckerNotMade(RealtimeError):
+    """Postgres does not make the function that checks a table for a role, and says why."""
 
 
 class RowsQuestion(Question):
@@ -41,7 +47,8 @@ class RowsQuestion(Question):
 async def checker(connection: Connection, table: Table, role: str) -> str | None:
     """Return the name of the function that checks a table for a role, and make it if need be.
 
-    None: the role may not read the table's key. Raises psycopg.Error, also where there is no such role.
+    None: the role may not read the table's key. Raises CheckerNotMade, and psycopg.Error, also where there is no such
+    role.
     """
     cursor = await connection.execute(
         "select c.name, pg_catalog.to_regproc('ayb_realtime.' || c.name) is not null"
@@ -53,7 +60,12 @@ async def checker(connection: Connection, table: Table, role: str) -> str | None
     if name is not None and not exists:
         # Not in this transaction, which is read-only; but a function is found as it is now, whatever the snapshot.
         async with await database.connect(conf.database) as maker:
-            made = await maker.execute("select ayb_realtime.make_checker_v1(%s::oid, %s)", [table.relation, role])
+            try:
+                made = await maker.execute("select ayb_realtime.make_checker_v1(%s::oid, %s)", [table.relation, role])
+            except psycopg.OperationalError:  # Away, or in somebody's way.
+                raise
+            except psycopg.Error as error:
+                raise CheckerNotMade(str(error)) from error
             row = await made.fetchone()
             name = row and row[0]
         # A session hears of what others have made when it takes a lock that it does not hold.

@@ -374,6 +374,25 @@ async def test_rename_while_changes_are_checked_loses_none(
     owner.execute("drop table if exists renamed")
 
 
+async def test_key_of_another_type_has_to_be_fetched(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id text primary key", policy="true")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        owner.execute("insert into notes values ('0')")
+        begin = int((await stream.next()).id)
+        owner.execute("insert into notes values ('a')")
+        assert (await stream.next_change())["record"] == {"id": "a"}
+        owner.execute("update notes set id = '1' where id = 'a'")
+        owner.execute("alter table notes alter id type int using id::int")
+        resumed = await open_stream(the_hub, person(1), "notes", after=begin)
+        event = await resumed.next()
+        assert (event.event, event.json()["reason"]) == ("reset", "table definition changed")
+        owner.execute("insert into notes values (2)")
+        assert (await resumed.next_change())["record"] == {"id": 2}
+
+
 async def test_closing_the_hub_ends_streams_that_are_behind_too(
     memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
 ) -> None:

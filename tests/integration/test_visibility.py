@@ -17,8 +17,8 @@ from ayb_realtime.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table, streamed
-from ayb_realtime.transactions import Watch
 from ayb_realtime.visibility import CatalogChanged, as_identity
+from ayb_realtime.visibility.transactions import Watch
 from tests.integration.conftest import open_stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]
