@@ -1,7 +1,6 @@
 """One check, put to Postgres in parts where it fails as a whole. Called by ``visibility`` alone."""
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,10 +13,9 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility.failures import REFUSED, UNANSWERED, failures
 from ayb_realtime.visibility.suspects import suspects
 from ayb_realtime.visibility.transactions import Connection, Watch
-
-logger = logging.getLogger(__name__)
 
 # Position of a change that the identity may see → the row as it may see it, or None for the row as it was logged.
 Seen = Mapping[int, str | None]
@@ -190,17 +188,9 @@ class Question(ABC):
         """Put the question."""
 
     def report(self) -> None:
-        """Log who saw nothing of something for a failure, and who got no answer: how many, and the first reason."""
-        if self._refused:
-            logger.warning(
-                "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s",
-                self._table.name, len(self._refused), next(iter(self._refused.values())),
-            )  # fmt: skip
-        if self.unanswered:
-            logger.warning(
-                "%s: Postgres did not say what %d identities may see (%s); their streams end and resume",
-                self._table.name, len(self.unanswered), next(iter(self.unanswered.values())),
-            )  # fmt: skip
+        """Take down who saw nothing of something for a failure, and who got no answer."""
+        failures.add(REFUSED, self._table.relation, self._table.name, self._refused)
+        failures.add(UNANSWERED, self._table.relation, self._table.name, self.unanswered)
 
 
 def settings_of(identities: Sequence[Identity]) -> tuple[list[str], list[str]]:
