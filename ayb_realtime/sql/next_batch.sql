@@ -17,38 +17,41 @@ with newest as materialized (
      where c.xid = any (array(select pg_snapshot_xip(newest.snapshot) from newest))
 ), several as materialized (
     -- Where a transaction has made several changes of a table, perhaps of one row.
-    select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns
+    select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns,
+           exists (select from pg_index i where i.indrelid = relation and i.indisprimary and not i.indimmediate) as is_deferrable
       from delta
      where action in ('create', 'update', 'delete')
      group by xid, relation
     having count(*) > 1
 ), keyed as (
-    select d.id, d.xid, d.relation, d.action, d.record, d.before,
+    select d.id, d.xid, d.relation, d.action, d.record, d.before, s.is_deferrable,
            array(select ayb_realtime.member_v1(d.record, name) collate "C" from unnest(s.key_columns) as name) as key
       from several s
       join delta d on d.xid = s.xid and d.relation = s.relation
      where d.action in ('create', 'update', 'delete') and s.key_columns is not null  -- the table, or its key, may be gone
-), swapped as (
-    -- Under a deferrable key there may be two rows for a while: one is created, and then another one deleted. The one that
-    -- stays is the later state.
+), counted as (
+    -- Under a deferrable key there may be several rows for a while, and whose state a change is, is not to be seen. But
+    -- none or one was there before, and none or one is there now.
     select xid, relation, key, id, action, before,
-           case when action = 'create' and lead(action) over changes = 'delete'
-                     and (lead(record) over changes)::text <> record::text then lead(id) over changes
-                when action = 'delete' and lag(action) over changes = 'create'
-                     and (lag(record) over changes)::text <> record::text then lag(id) over changes
-                else id
-           end as place
+           case when is_deferrable
+                     -- But for a row that is deleted as it was created: that was there for nobody.
+                     and not (count(*) over changes = 2 and min(text) over changes = max(text) over changes)
+                then count(*) filter (where action = 'create') over changes
+                     - count(*) filter (where action = 'delete') over changes
+           end as gained
       from keyed
+     cross join lateral (select case when is_deferrable then record::text end) as r (text)
      where array_position(key, null) is null  -- or its key column was renamed since
-    window changes as (partition by xid, relation, key order by id)
+    window changes as (partition by xid, relation, key)
 ), ordered as (
     select id, action, before,
            first_value(id) over states as first_id,
            first_value(before) over states as first_before,
-           first_value(action) over states = 'create' as is_new,
+           coalesce(gained > 0, first_value(action) over states = 'create') as is_new,
            lead(id) over states is null as is_last
-      from swapped
-    window states as (partition by xid, relation, key order by place)
+      from counted
+    -- Where a row is there now, the last change that made it what it is comes last.
+    window states as (partition by xid, relation, key order by coalesce(gained >= 0, false) and action <> 'delete', id)
 ), folded as (
     -- Of each row the last change is told, as what the transaction as a whole has done. A row that the transaction
     -- created and deleted was never there.

@@ -183,6 +183,35 @@ SWAPPED = [("update", {"id": 2, "who": "x"}), ("update", {"id": 1, "who": "y"})]
             [("update", {"id": 1, "who": "z"})],
         ),
         (["insert into seats values (3, 'z')", "delete from seats where id = 3"], []),
+        (
+            [
+                "insert into seats values (1, 'z')",
+                "update seats set who = 'new' where who = 'z'",
+                "delete from seats where who = 'x'",
+            ],
+            [("update", {"id": 1, "who": "new"})],
+        ),
+        # That it is the old row which is updated and deleted, is not to be seen. What is sent is the row as it is.
+        (
+            [
+                "insert into seats values (1, 'z')",
+                "update seats set who = 'old' where who = 'x'",
+                "delete from seats where who = 'old'",
+            ],
+            [("update", {"id": 1, "who": "old"})],
+        ),
+        (
+            [
+                "insert into seats values (3, 'a'), (3, 'b')",
+                "update seats set who = 'new' where who = 'b'",
+                "delete from seats where who = 'a'",
+            ],
+            [("create", {"id": 3, "who": "new"})],
+        ),
+        (
+            ["insert into seats values (1, 'z')", "delete from seats where id = 1"],
+            [("delete", {"id": 1, "who": "z"})],
+        ),
     ],
 )
 async def test_two_rows_under_one_key_for_a_while_are_told_apart(
