@@ -80,9 +80,10 @@ begin
       join pg_type y on y.oid = a.atttypid
       join pg_index i on i.indrelid = relation and i.indisprimary
       join pg_opclass c on c.oid = i.indclass[key.place - 1]
-      left join pg_amop m on m.amopfamily = c.opcfamily and m.amopmethod = c.opcmethod and m.amopstrategy = 3
+      -- A key "without overlaps" has an index of another kind.
+      left join pg_amop m on m.amopmethod = (select b.oid from pg_am b where b.amname = 'btree')
+                         and m.amopfamily = c.opcfamily and m.amopstrategy = 3
                          and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
-                         and m.amopmethod = (select oid from pg_am where amname = 'btree')
       left join pg_operator o on o.oid = m.amopopr
       left join pg_namespace n on n.oid = o.oprnamespace
     having bool_and(has_column_privilege(checker_v1.role, relation, a.attnum, 'select'));
@@ -216,13 +217,14 @@ create function ayb_realtime.make_checker_v1(relation oid, role name) returns te
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set lock_timeout = '5s'
 as $$
 declare
     checker record;
     old record;
 begin
-    -- Hubs that need it at the same time take turns.
-    perform pg_advisory_xact_lock(hashtext('ayb_realtime'), hashtext('checker'));
+    -- Hubs that need it at the same time take turns. An advisory lock could be held by anybody.
+    lock table ayb_realtime.epoch in share update exclusive mode;
     select * into checker from ayb_realtime.checker_v1(relation, role);
     if checker.name is null or to_regproc('ayb_realtime.' || checker.name) is not null then
         return checker.name;

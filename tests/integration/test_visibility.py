@@ -476,6 +476,41 @@ async def test_key_of_each_type_finds_its_row(owner: Owner, make_table: MakeTabl
     assert await seen("notes", [person(1), person(2)]) == [{1: None}, {}]
 
 
+async def test_key_is_compared_as_its_index_does(owner: Owner, make_table: MakeTable) -> None:
+    # For a varchar somebody may have made a better match than the equality of text.
+    owner.execute("create schema elsewhere; create type elsewhere.kind as enum ('a', 'b')")
+    try:
+        make_table("notes", "id varchar(10), kind elsewhere.kind, author text, primary key (id, kind)", policy=OWN)
+        owner.execute("insert into notes values ('x', 'a', '1'), ('x', 'b', '1')")
+        owner.execute(
+            "create function evil(varchar, varchar) returns boolean language plpgsql"
+            " as $$ begin raise exception 'for %', current_user; end $$;"
+            "create operator public.= (leftarg = varchar, rightarg = varchar, function = evil)"
+        )
+        assert await seen("notes", [person(1), person(2)]) == [{1: None, 2: None}, {}]
+    finally:
+        owner.execute("drop function if exists evil cascade; drop schema elsewhere cascade")
+
+
+async def test_key_without_overlaps_finds_its_row(owner: Owner, make_table: MakeTable) -> None:
+    if owner.info.server_version < 180000:
+        pytest.skip("from PostgreSQL 18 on")
+    make_table(
+        "stays", "room int4range, at int4range, author text, primary key (room, at without overlaps)", policy=OWN
+    )
+    owner.execute("insert into stays values ('[1,1]', '[1,5)', '1'), ('[1,1]', '[5,9)', '2')")
+    owner.execute("update stays set at = '[2,5)' where author = '1'")
+    assert await seen("stays", [person(1), person(2)]) == [{3: None}, {2: None}]
+
+
+async def test_function_is_made_while_somebody_holds_an_advisory_lock(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key", policy="true")
+    owner.execute("insert into notes values (1)")
+    owner.execute("select pg_advisory_lock(hashtext('ayb_realtime'), hashtext('checker'))")
+    async with asyncio.timeout(30):
+        assert await seen("notes", [person(1)]) == [{1: None}]
+
+
 async def test_composite_key_in_another_order_and_odd_names_find_their_rows(
     owner: Owner, make_table: MakeTable
 ) -> None:
