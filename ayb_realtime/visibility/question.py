@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -74,6 +75,8 @@ class Question(ABC):
         self._connection = connection
         self._table = table
         self._insist = insist
+        # What is to be asked yet, and how much of the time for a check it is given.
+        self._parts: deque[tuple[Mapping[int, Row], Sequence[Identity], float]] = deque()
         self._deadline = asyncio.get_running_loop().time() + PATIENCE * conf.check_timeout_seconds
 
     async def ask(self, rows: Mapping[int, Row], identities: Sequence[Identity]) -> None:
@@ -87,14 +90,21 @@ class Question(ABC):
         barred, suspected, others = suspects.sort(self._table.relation, identities)
         self.unanswered |= dict.fromkeys(barred, "no answer a moment ago")
         # With care, somebody is known not to let go: it is found sooner if each part is given less time.
-        await self._ask_part(rows, others, 1.0 if self._connection is not None else LEAST_PART)
+        self._parts.append((rows, others, 1.0 if self._connection is not None else LEAST_PART))
+        await self._ask_parts()
+        self._parts.extend((rows, [identity], LEAST_PART) for identity in suspected)
+        await self._ask_parts()
         for identity in suspected:
-            await self._ask_part(rows, [identity], LEAST_PART)
             if identity not in self.unanswered:
                 suspects.clear(self._table.relation, identity)
 
-    async def _ask_part(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float = 1.0) -> None:
-        """Ask for these. part: how much of the time for a check they are given."""
+    async def _ask_parts(self) -> None:
+        # The larger ones first: when time runs out, it is few who get no answer.
+        while self._parts:
+            await self._ask_part(*self._parts.popleft())
+
+    async def _ask_part(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float) -> None:
+        """Ask for these; the halves of what fails have their turn later. part: of the time for a check, how much."""
         identities = [identity for identity in identities if identity not in self.unanswered]
         if not identities:
             return
@@ -117,7 +127,7 @@ class Question(ABC):
             return
         if failed and len(rows) > 1:
             # A policy that fails on one row says nothing of the others.
-            await self._ask_halves(rows, failed, part)
+            self._halve(rows, failed, part)
 
     async def _blame(
         self, error: psycopg.Error, rows: Mapping[int, Row], identities: Sequence[Identity], part: float
@@ -136,10 +146,10 @@ class Question(ABC):
                 suspects.add(self._table.relation, identities[0])
         elif len(identities) > 1:
             half = len(identities) // 2
-            await self._ask_part(rows, identities[:half], max(part / 2, LEAST_PART))
-            await self._ask_part(rows, identities[half:], max(part / 2, LEAST_PART))
+            self._parts.append((rows, identities[:half], max(part / 2, LEAST_PART)))
+            self._parts.append((rows, identities[half:], max(part / 2, LEAST_PART)))
         else:
-            await self._ask_halves(rows, identities, part)
+            self._halve(rows, identities, part)
 
     async def _is_locked(self) -> bool:
         """Tell whether somebody keeps everybody from reading the table."""
@@ -151,10 +161,10 @@ class Question(ABC):
         async with self._connected(conf.check_timeout_seconds) as connection:
             return (await (await connection.execute(query, [self._table.relation])).fetchone()) == (True,)
 
-    async def _ask_halves(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float) -> None:
+    def _halve(self, rows: Mapping[int, Row], identities: Sequence[Identity], part: float) -> None:
         positions = list(rows)
         for half in (positions[: len(positions) // 2], positions[len(positions) // 2 :]):
-            await self._ask_part({position: rows[position] for position in half}, identities, part)
+            self._parts.append(({position: rows[position] for position in half}, identities, part))
 
     @asynccontextmanager
     async def _connected(self, seconds: float) -> AsyncIterator[Connection]:

@@ -222,6 +222,25 @@ async def test_whatever_a_policy_does_for_one_the_others_are_served(
         owner.execute("drop table notes; drop function evil; select pg_advisory_unlock_all()")
 
 
+async def test_policy_that_does_not_let_go_for_one_of_many_is_found_in_time(
+    owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.6}
+    owner.execute(
+        "create function evil() returns boolean language plpgsql as $$ begin"
+        f" if current_setting('ayb.user_id') = '0' then {EVILS['catches its timeout']}; end if; return true; end $$"
+    )
+    make_table("notes", "id int primary key", policy="evil()")
+    owner.execute("insert into notes values (1)")
+    people = [person(n) for n in range(64)]
+    async with checking("notes") as (connection, table):
+        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people, careful=True)
+    # On a slow machine it may be found no further than to its neighbours.
+    assert all(answer.get(person(n)) == {1: None} for n in range(16, 64))
+    assert person(0) not in answer
+    owner.execute("drop table notes; drop function evil()")
+
+
 async def test_table_that_cannot_be_checked_holds_up_no_other(
     memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
 ) -> None:
