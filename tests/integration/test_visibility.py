@@ -455,7 +455,8 @@ async def test_hub_whose_user_has_only_the_subscribers_role_checks_a_table_in_th
         assert answer == {person(1): {1: None}, person(2): {}}
     finally:
         owner.execute("alter default privileges grant execute on functions to public")
-        owner.execute("drop schema sales cascade; drop owned by visitor; drop role visitor")
+        owner.execute("drop schema sales cascade; revoke all on all tables in schema ayb_realtime from visitor")
+        owner.execute("revoke usage on schema ayb_realtime from visitor; drop role visitor")
 
 
 async def test_run_that_is_too_slow_at_once_is_asked_in_parts(
