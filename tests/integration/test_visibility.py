@@ -513,11 +513,8 @@ async def test_key_is_compared_as_its_index_does(owner: Owner, make_table: MakeT
 
 
 async def test_key_without_overlaps_finds_its_row(owner: Owner, make_table: MakeTable) -> None:
-    if owner.info.server_version < 180000:
-        pytest.skip("from PostgreSQL 18 on")
-    make_table(
-        "stays", "room int4range, at int4range, author text, primary key (room, at without overlaps)", policy=OWN
-    )
+    kind = " without overlaps" if owner.info.server_version >= 180000 else ""  # Before, it is a key as others are.
+    make_table("stays", f"room int4range, at int4range, author text, primary key (room, at{kind})", policy=OWN)
     owner.execute("insert into stays values ('[1,1]', '[1,5)', '1'), ('[1,1]', '[5,9)', '2')")
     owner.execute("update stays set at = '[2,5)' where author = '1'")
     assert await seen("stays", [person(1), person(2)]) == [{3: None}, {2: None}]
