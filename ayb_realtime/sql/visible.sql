@@ -115,6 +115,7 @@ begin
 declare
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
+    written_as constant text := %13$s;
     asked int[];
     logged text[];
     %1$s
@@ -158,6 +159,10 @@ begin
                   into unread, texts
                   from %7$s cross join lateral (select %10$s as now from %8$s as t where %9$s offset 0) as one
                  where k.n = any (unread);
+                -- Others are to be sent what this one has read.
+                if %13$s <> written_as then
+                    raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
+                end if;
             end if;
             if current_user <> %5$L then
                 raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
@@ -203,7 +208,11 @@ $body$,
         typed,
         checker_v1.role,
         case when ayb_realtime.immutable_v1(relation) is null then '' else 'discard plans;' end,
-        rows_asked, full_name, matches, record, full_name, relation);
+        rows_asked, full_name, matches, record, full_name, relation,
+        'pg_catalog.concat_ws('','', ' || (
+            select string_agg(format('pg_catalog.current_setting(%L)', setting), ', ')
+              from unnest(array['timezone', 'datestyle', 'intervalstyle', 'bytea_output', 'extra_float_digits']) as setting
+        ) || ')');
     -- As a literal: within dollar quotes, a column could have a name that ends them.
     source := format('(keys json, identities int, setting_names text[], setting_values text[]) '
                      'returns table (identity int, shown int[], records text[], error text) language plpgsql as %L', body);

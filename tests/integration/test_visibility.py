@@ -512,6 +512,17 @@ async def test_key_is_compared_as_its_index_does(owner: Owner, make_table: MakeT
         owner.execute("drop function if exists evil cascade; drop schema elsewhere cascade")
 
 
+async def test_policy_that_changes_how_rows_are_written_changes_it_for_nobody_else(
+    owner: Owner, make_table: MakeTable
+) -> None:
+    zone = "case current_setting('ayb.user_id') when '1' then 'Asia/Tokyo' else 'UTC' end"
+    make_table(
+        "notes", "id int primary key, at timestamptz", policy=f"set_config('timezone', {zone}, true) is not null"
+    )
+    owner.execute("insert into notes values (1, '2026-02-07 22:00:00Z')")
+    assert await seen("notes", [person(1), person(2)]) == [{}, {1: None}]
+
+
 async def test_key_without_overlaps_finds_its_row(owner: Owner, make_table: MakeTable) -> None:
     kind = " without overlaps" if owner.info.server_version >= 180000 else ""  # Before, it is a key as others are.
     make_table("stays", f"room int4range, at int4range, author text, primary key (room, at{kind})", policy=OWN)
