@@ -116,6 +116,7 @@ begin
             if forgets then
                 discard plans;
             end if;
+            perform pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
             for j in 1 .. pg_catalog.cardinality(setting_names) loop
                 perform pg_catalog.set_config(
                     setting_names[j], setting_values[(i - 1) * pg_catalog.cardinality(setting_names) + j], true);

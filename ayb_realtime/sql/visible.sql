@@ -142,6 +142,8 @@ begin
         is_answered := false;
         begin
             %6$s
+            -- For whoever looks why this takes so long. The end of the subtransaction lets it go.
+            perform pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
             for j in 1 .. settings loop
                 perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;

@@ -60,7 +60,7 @@ class Stuck(RealtimeError):
 
 
 class Question(ABC):
-    """One check, in parts where it fails as a whole: who or what is to blame is found by halving.
+    """One check, in parts where it fails as a whole: for whom it takes long is seen, other blame is found by halving.
 
     connection: in a prepared transaction; None to ask with care, each part on a connection of its own.
     insist: whether a name that is gone is the policy's fault.
@@ -115,15 +115,22 @@ class Question(ABC):
         watch = None
         try:
             async with self._connected(seconds) as connection:
-                watch = Watch(connection, 2 * seconds)
+                watch = Watch(connection, seconds, alone=len(identities) == 1)
                 async with watch, connection.transaction():
                     failed = await self._ask(connection, rows, identities)
         except psycopg.Error as error:
+            culprit = identities[watch.culprit - 1] if watch is not None and watch.culprit is not None else None
             if self._connection is not None and self._connection.closed:
-                if watch is not None and watch.has_fired:
-                    raise Stuck(self._table.relation) from error
-                raise
-            await self._blame(error, rows, identities, part)
+                if watch is None or not watch.has_fired:
+                    raise
+                if culprit is not None:
+                    suspects.add(self._table.relation, culprit)
+                raise Stuck(self._table.relation) from error
+            if culprit is not None:
+                self._parts.appendleft((rows, [each for each in identities if each != culprit], part))
+                self._parts.append((rows, [culprit], LEAST_PART))
+            else:
+                await self._blame(error, rows, identities, part)
             return
         if failed and len(rows) > 1:
             # A policy that fails on one row says nothing of the others.

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -66,21 +66,39 @@ async def a_prepared_one() -> AsyncIterator[Connection]:
             yield connection
 
 
-class Watch:
-    """Ends a connection unless a block ends in time: a policy can catch its timeout, and go on.
+# For which identity a check is running: the function holds a lock with its ordinal meanwhile. While it waits for a
+# table, which others keep from everybody, it is nobody's fault.
+RUNNING_FOR = """
+select l.objid::int
+  from pg_catalog.pg_locks l
+ where l.pid = %s and l.locktype = 'advisory' and l.objsubid = 2
+   and l.classid = pg_catalog.hashtext('ayb_realtime.identity')::oid
+   and not exists (select from pg_catalog.pg_locks w where w.pid = l.pid and w.locktype = 'relation' and not w.granted)
+"""
 
-    has_fired: whether it has.
+
+class Watch:
+    """Looks from another connection for whom a check takes so long, and cancels it; ends it where that does not help.
+
+    A policy can catch a cancellation, as it can its timeout, and go on.
+
+    seconds: how long the check may take. One that has been on the same identity for a fifth of it is cancelled, unless
+        there is no other to wait for that.
+    culprit: the ordinal of that identity, from 1.
+    has_fired: whether the connection was ended.
     """
 
-    def __init__(self, connection: Connection, seconds: float) -> None:
+    def __init__(self, connection: Connection, seconds: float, *, alone: bool) -> None:
+        self.culprit: int | None = None
         self.has_fired = False
         self._connection = connection
         self._seconds = seconds
+        self._alone = alone
 
     async def __aenter__(self) -> "Watch":
         # Not the one that the connection was told: a proxy's is its own invention.
         cursor = await self._connection.execute("select pg_catalog.pg_backend_pid()")
-        self._watching = asyncio.create_task(self._end(*(await cursor.fetchone() or ())))
+        self._watching = asyncio.create_task(self._watch(*(await cursor.fetchone() or ())))
         return self
 
     async def __aexit__(
@@ -89,16 +107,28 @@ class Watch:
         self._watching.cancel()
         await asyncio.wait([self._watching])
 
-    async def _end(self, backend_pid: int) -> None:
-        await asyncio.sleep(self._seconds)
+    async def _watch(self, backend_pid: int) -> None:
+        if not self._alone:
+            await asyncio.sleep(self._seconds * 0.25)
+            before = await self._ask(RUNNING_FOR, backend_pid)
+            await asyncio.sleep(self._seconds * 0.2)
+            if before is not None and await self._ask(RUNNING_FOR, backend_pid) == before:
+                self.culprit = before
+                await self._ask("select pg_catalog.pg_cancel_backend(%s)", backend_pid)
+        await asyncio.sleep(self._seconds * (1.5 if self.culprit is None else 0.25))
         self.has_fired = True
         while True:
-            try:
-                async with await database.connect(conf.database) as other:
-                    await other.execute("select pg_terminate_backend(%s)", [backend_pid])
-            except psycopg.Error:
-                logger.warning("a check that does not end cannot be ended now", exc_info=True)
+            await self._ask("select pg_catalog.pg_terminate_backend(%s)", backend_pid)
             await asyncio.sleep(self._seconds)
+
+    async def _ask(self, query: LiteralString, backend_pid: int) -> Any:
+        try:
+            async with await database.connect(conf.database) as other:
+                row = await (await other.execute(query, [backend_pid])).fetchone()
+        except psycopg.Error:
+            logger.warning("a check that takes long cannot be looked at now", exc_info=True)
+            return None
+        return row[0] if row else None
 
 
 async def set_local(connection: Connection, settings: Mapping[str, str]) -> None:

@@ -266,6 +266,20 @@ async def test_table_that_cannot_be_checked_holds_up_no_other(
             owner.execute(definition.encode())
 
 
+async def test_each_of_several_that_sleep_is_found_without_halving(
+    owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    # To halve would take more time than there is.
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
+    sleeps = "current_setting('ayb.user_id')::int % 11 = 5"
+    make_table("notes", "id int primary key", policy=f"case when {sleeps} then pg_sleep(60) is null else true end")
+    owner.execute("insert into notes values (1)")
+    people = [person(n) for n in range(64)]
+    async with checking("notes") as (connection, table):
+        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
+    assert answer == {each: {1: None} for n, each in enumerate(people) if n % 11 != 5}
+
+
 async def test_stream_without_an_answer_ends_and_others_go_on(
     memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
 ) -> None:
@@ -424,7 +438,7 @@ async def test_check_is_ended_behind_a_proxy_and_at_the_second_attempt(
     async with database.pool() as pool, pool.connection() as connection:
         monkeypatch.setattr(database, "connect", fail_once)
         with pytest.raises(psycopg.OperationalError):
-            async with asyncio.timeout(30), Watch(connection, 0.1):
+            async with asyncio.timeout(30), Watch(connection, 0.1, alone=True):
                 await connection.execute("select pg_sleep(60)")
     assert len(attempts) == 2
 
