@@ -1,0 +1,208 @@
+"""The load generator: thousands of streams in a process of its own, on sockets, without an HTTP library.
+
+``subscribers`` starts it; ``Load.round`` counts what arrives of what the caller writes meanwhile.
+"""
+
+import asyncio
+import multiprocessing
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks.events import STAMP, STAMP_BYTES
+from benchmarks.tally import Tally
+
+# How many connections are being opened at a time, and how long all may take.
+OPENING = 50
+OPENING_SECONDS = 120.0
+# A round is over when all has arrived, or nothing has for so long.
+SILENCE_SECONDS = 5.0
+LOOK_SECONDS = 0.01
+
+_anything = re.compile(rb"")
+_client_id = re.compile(rb'(?<="clientId":")[^"]+')
+
+
+class LoadError(RuntimeError):
+    """The streams could not be opened. The message says what the server answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """How a subscriber asks for its stream.
+
+    request: the whole HTTP request that is answered with the stream.
+    then: a second request, on a connection of its own, that says what is wanted; CLIENT_ID in it stands for the id
+        that the stream's first event holds. Empty: none.
+    """
+
+    request: bytes
+    then: bytes = b""
+
+
+class Load:
+    """The running load generator."""
+
+    def __init__(self, pipe: "Connection[Any, Any]", pid: int, count: int) -> None:
+        self.pid = pid
+        self.count = count
+        self._pipe = pipe
+
+    def round(
+        self, first: int, count: int, write: Callable[[], object], *, shared: bool = True
+    ) -> dict[str, float]:
+        """Count what arrives of the events ``first`` to ``first + count - 1``, which ``write`` writes.
+
+        Returns the tally's figures, how many streams are closed, and ``seconds`` from before the first was written to
+        the last arrival.
+        """
+        self._pipe.send((first, count, shared))
+        self._pipe.recv()
+        began = time.monotonic()
+        write()
+        self._pipe.send("written")
+        figures, last = self._pipe.recv()
+        return {**figures, "seconds": max(0.0, last - began)}
+
+
+@contextmanager
+def subscribers(port: int, subscriptions: Sequence[Subscription]) -> Iterator[Load]:
+    """Open these streams, and keep them open until the block ends. Raises LoadError where one is refused."""
+    ours, theirs = multiprocessing.Pipe()
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_main, args=(theirs, port, list(subscriptions)), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        try:
+            failure = ours.recv()
+        except EOFError:
+            failure = "the load generator ended"
+        if failure:
+            raise LoadError(failure)
+        yield Load(ours, process.pid or 0, len(subscriptions))
+    finally:
+        ours.close()
+        process.join(10)
+        process.kill()
+        process.join()
+
+
+class _Stream(asyncio.Protocol):
+    """One subscriber's connection: its answer's head, then stamps."""
+
+    def __init__(self, generator: "_Generator", number: int, awaited: re.Pattern[bytes]) -> None:
+        self.opened: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._generator = generator
+        self._number = number
+        self._awaited = awaited
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        data = self._rest + data
+        if not self.opened.done():
+            head, complete, body = data.partition(b"\r\n\r\n")
+            self._rest = data
+            if not complete or (found := self._awaited.search(body)) is None:
+                return
+            if b" 200 " not in head[:16] and b" 204 " not in head[:16]:
+                self.opened.set_exception(LoadError(data[:300].decode(errors="replace")))
+                return
+            self.opened.set_result(found[0])
+            data = body
+        arrivals = []
+        end = 0
+        for match in STAMP.finditer(data):
+            arrivals.append(match.groups())
+            end = match.end()
+        self._rest = data[max(end, len(data) - STAMP_BYTES) :]
+        if arrivals:
+            self._generator.arrived(self._number, arrivals)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._generator.closed += 1
+        if not self.opened.done():
+            self.opened.set_exception(LoadError("the server closed the connection without an answer"))
+
+
+class _Generator:
+    """Opens the streams and keeps the tally."""
+
+    def __init__(self, port: int, subscriptions: Sequence[Subscription]) -> None:
+        self.closed = 0
+        self.tally = Tally(0, 0, len(subscriptions), shared=True)
+        self.last = time.monotonic()
+        self._port = port
+        self._subscriptions = subscriptions
+        self._transports: list[asyncio.BaseTransport] = []
+
+    def arrived(self, number: int, arrivals: Sequence[Any]) -> None:
+        self.last = time.monotonic()
+        self.tally.add(number, arrivals, time.monotonic_ns())
+
+    async def open(self) -> None:
+        places = asyncio.Semaphore(OPENING)
+        async with asyncio.timeout(OPENING_SECONDS), asyncio.TaskGroup() as tasks:
+            for number, subscription in enumerate(self._subscriptions):
+                tasks.create_task(self._open_one(number, subscription, places))
+
+    async def _open_one(self, number: int, subscription: Subscription, places: asyncio.Semaphore) -> None:
+        async with places:
+            if not subscription.then:
+                await self._ask(number, subscription.request, _anything)
+            else:
+                client_id = await self._ask(number, subscription.request, _client_id)
+                await self._ask(number, subscription.then.replace(b"CLIENT_ID", client_id), _anything)
+
+    async def _ask(self, number: int, request: bytes, awaited: re.Pattern[bytes]) -> bytes:
+        loop = asyncio.get_running_loop()
+        transport, stream = await loop.create_connection(
+            lambda: _Stream(self, number, awaited), "127.0.0.1", self._port
+        )
+        self._transports.append(transport)
+        transport.write(request)
+        return await stream.opened
+
+    async def round(self, first: int, count: int, *, shared: bool, pipe: "Connection[Any, Any]") -> None:
+        tally = self.tally = Tally(first, count, len(self._subscriptions), shared)
+        pipe.send("ready")
+        while not pipe.poll():
+            await asyncio.sleep(LOOK_SECONDS)
+        pipe.recv()
+        written = time.monotonic()
+        while not tally.is_complete and time.monotonic() - max(self.last, written) < SILENCE_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS)
+        pipe.send(({**tally.figures(), "closed": self.closed}, self.last))
+
+
+async def _generate(pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription]) -> None:
+    generator = _Generator(port, subscriptions)
+    try:
+        await generator.open()
+    except BaseExceptionGroup as error:
+        pipe.send(f"a stream was refused: {error.exceptions[0]}")
+        return
+    except TimeoutError:
+        pipe.send(f"{len(subscriptions)} streams were not open within {OPENING_SECONDS:.0f} s")
+        return
+    pipe.send("")
+    generator.closed = 0
+    while True:
+        while not pipe.poll():
+            await asyncio.sleep(LOOK_SECONDS)
+        first, count, shared = pipe.recv()
+        await generator.round(first, count, shared=shared, pipe=pipe)
+
+
+def _main(pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription]) -> None:
+    run: Callable[[Any], object]
+    try:
+        from uvloop import run
+    except ImportError:
+        run = asyncio.run
+    with suppress(EOFError, KeyboardInterrupt):  # The caller is done.
+        run(_generate(pipe, port, subscriptions))

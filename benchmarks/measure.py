@@ -1,0 +1,90 @@
+"""Rounds of events through one party, and what they cost."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from benchmarks import processes
+from benchmarks.events import Event, now
+from benchmarks.load import Load, subscribers
+from benchmarks.parties import Missing, Party
+
+Figures = dict[str, float]
+Write = Callable[[Sequence[Event]], object]
+
+# Before what is measured: connections, plans and code are warm then.
+WARM_UP_EVENTS = 20
+
+
+class Rounds:
+    """Measures rounds of events on the open streams of one party. Sequence numbers go on from round to round."""
+
+    def __init__(self, party: Party, load: Load, *, shared: bool = True) -> None:
+        self._party = party
+        self._load = load
+        self._shared = shared
+        self._next = 0
+
+    def at_once(self, count: int, repeats: int) -> Figures:
+        """Write so many events together, again and again: one round takes too little time for the kernel's clock."""
+        return self._measure(count, repeats, lambda first: self._party.publish(now(first, count)))
+
+    def paced(self, count: int, per_second: float) -> Figures:
+        """Write one event after the other, so many a second, whether or not they arrive in time."""
+
+        def write(first: int) -> None:
+            began = time.monotonic()
+            for n in range(first, first + count):
+                self._party.publish(now(n, 1))
+                time.sleep(max(0.0, began + (n + 1 - first) / per_second - time.monotonic()))
+
+        return self._measure(count, 1, write)
+
+    def _measure(self, count: int, repeats: int, write: Callable[[int], object]) -> Figures:
+        before = processes.usage([self._load.pid])
+        total: Figures = {}
+        for _ in range(repeats):
+            first, self._next = self._next, self._next + count
+            figures = self._load.round(first, count, lambda first=first: write(first), shared=self._shared)  # type: ignore[misc]
+            total = {name: _merged(name, total.get(name), value) for name, value in figures.items()}
+        spent = processes.usage([self._load.pid]).seconds_since(before)
+        database = sum(seconds for name, seconds in spent.items() if name.startswith(("postgres", "valkey")))
+        return {
+            "deliveries per CPU-s": total["delivered"] / spent["all"],
+            "changes per CPU-s": count * repeats / spent["all"],
+            "changes per s": count * repeats / total["seconds"],
+            "database % of CPU": 100 * database / spent["all"],
+            **total,
+        }
+
+
+def _merged(name: str, before: float | None, value: float) -> float:
+    """Merge a figure of one more round: of latencies and open streams the worst, of all others the sum."""
+    if before is None:
+        return value
+    return max(before, value) if name.endswith(" ms") or name == "closed" else before + value
+
+
+def each(
+    parties: dict[str, Callable[[], AbstractContextManager[Party]]],
+    count: int,
+    measure: Callable[[Rounds], Figures],
+    *,
+    shared: bool = True,
+) -> dict[str, Figures]:
+    """Measure each party, one after the other, with so many subscribers; of one that is not installed, say so."""
+    figures: dict[str, Figures] = {}
+    for name, start in parties.items():
+        try:
+            with start() as party, subscribers(party.port, party.subscriptions(count)) as load:
+                rounds = Rounds(party, load, shared=shared)
+                rounds.at_once(WARM_UP_EVENTS, 1)
+                figures[name] = measure(rounds)
+        except Missing as missing:
+            figures[f"{name} (missing: {missing})"] = {}
+    return figures
+
+
+def titled(title: str, figures: Figures) -> Figures:
+    """Put the title of a table before each figure's name."""
+    return {f"{title}: {name}": value for name, value in figures.items()}

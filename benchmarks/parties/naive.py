@@ -1,0 +1,30 @@
+"""What one writes first with Channels: a consumer for each client; where rows are not for all, a SELECT for each event."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.parties import Party, Publisher, answers, folder, get, running, server_command
+from benchmarks.parties.database import database, user_id
+from example_project.embedded import free_port
+
+
+@contextmanager
+def naive(server: str, table: str = "bench_open", owners: int = 0) -> Iterator[Party]:
+    """Serve a consumer for each client, on the run's Valkey, by ``daphne`` or ``uvicorn``.
+
+    table: ``bench_open``, or one with policies: then each consumer asks Postgres whether its user sees the row.
+    """
+    port = free_port()
+    command = server_command(server, "benchmarks.sites.naive:application", port)
+    with database() as db, folder() as files:
+        environment = {**db.environment, "BENCH_TABLE": table}
+        with running(command, files / "log", answers(port, "/ready"), environment):
+            publisher = Publisher(port, "/publish")
+
+            def publish(events: list) -> None:  # type: ignore[type-arg]
+                if table != "bench_open":
+                    db.write(table, events, owners)
+                publisher.together(events)
+
+            yield Party(port, lambda n: get(f"/events?user={user_id(n)}"), publish)
+            publisher.close()

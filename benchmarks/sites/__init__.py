@@ -1,0 +1,1 @@
+"""The applications of the Python parties: what their servers import."""

@@ -1,0 +1,5 @@
+"""The stream."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("ayb_realtime.urls"))]
