@@ -25,9 +25,9 @@ class Usage:
     threads: int
 
     def seconds_since(self, earlier: "Usage") -> dict[str, float]:
-        """Return the processor time used since, by program, and in all as ``all``."""
+        """Return the processor time used since, by program, and in all as ``all``, which is at least one tick."""
         spent = {name: seconds - earlier.cpu_seconds.get(name, 0.0) for name, seconds in self.cpu_seconds.items()}
-        return {**spent, "all": sum(spent.values())}
+        return {**spent, "all": max(sum(spent.values()), 1 / TICKS_PER_SECOND)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import http.client
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from benchmarks.load import Subscription
 from example_project.embedded import Child
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# uvicorn closes a connection that is idle for five seconds.
+IDLE_SECONDS = 2.0
 
 
 class Missing(RuntimeError):
@@ -51,6 +54,7 @@ class Publisher:
     def __init__(self, port: int, path: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._path = path
+        self._used_at = 0.0
 
     def together(self, events: Sequence[Event]) -> None:
         """Post these as the lines of one request."""
@@ -63,9 +67,12 @@ class Publisher:
 
     def post(self, body: str) -> None:
         """Post this. Raises RuntimeError for an answer that is no success."""
+        if time.monotonic() - self._used_at > IDLE_SECONDS:
+            self._connection.close()  # It opens again by itself.
         self._connection.request("POST", self._path, body.encode())
         answer = self._connection.getresponse()
         text = answer.read()
+        self._used_at = time.monotonic()
         if answer.status >= 300:
             raise RuntimeError(f"POST {self._path} was answered {answer.status}: {text[:300]!r}")
 

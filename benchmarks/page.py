@@ -1,0 +1,77 @@
+"""The page ``docs/benchmarks.md``: what the run found, with a plot for each workload, and nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.report import Result
+from benchmarks.targets import Table
+from benchmarks.workloads import workload
+
+HEAD = """# Benchmarks
+
+Written by `{command}`, as `make bench` runs it, on {date}, on {cores} cores that other programs use too: the ratios count,
+not the figures themselves. All parties of a table were measured in one run, one after the other.
+
+*Per CPU-s*: per second of processor time of all the servers that work for a party, its PostgreSQL and Valkey included, but
+neither the load generator nor the writer. Latencies are from just before the write is sent, so they hold the write itself.
+What is lost, repeated, inverted, misdirected or closed has a column where it is not zero for everybody.
+
+{versions}
+"""
+
+
+def write(path: Path, results: Sequence[Result], command: str) -> None:
+    """Write the page, and its plots into a folder of the page's name."""
+    last = results[-1]
+    versions = " · ".join(f"{name} {version}" for name, version in last.versions.items())
+    parts = [HEAD.format(command=command, date=last.date[:10], cores=last.cores, versions=versions)]
+    folder = path.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    for result in results:
+        parts.append(_section(result, folder))
+    path.write_text("\n".join(parts))
+
+
+def _section(result: Result, folder: Path) -> str:
+    module = workload(result.name)
+    parts = [f"## {result.name}", (module.__doc__ or "").strip()]
+    if _plot(result, module.PLOTS, folder / f"{result.name}.svg"):
+        parts.append(f"![{result.name}]({folder.name}/{result.name}.svg)")
+    parts.append(report.markdown(report.target_table(module.TARGETS, result.figures)))
+    for title, rows in report.tables(result.figures):
+        parts += [f"**{title}**" if title else "", report.markdown(rows)]
+    parts += [f"Not measured: {party}." for party in report.missing(result.figures)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _plot(result: Result, names: Sequence[str], path: Path) -> bool:
+    """Plot these figures as bars, a panel each, as far as they were measured; return whether there were any."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "ayb_realtime"
+    from matplotlib import pyplot
+
+    shown = [name for name in names if any(name in found for found in result.figures.values())]
+    if not shown:
+        return False
+    parties = len(result.figures)
+    figure, axes = pyplot.subplots(len(shown), 1, figsize=(8, len(shown) * (0.6 + 0.28 * parties)), squeeze=False)
+    for axis, name in zip(axes[:, 0], shown, strict=True):
+        bars = _bars(result.figures, name)
+        drawn = axis.barh(list(bars), list(bars.values()), color=["#0b6e4f" if "ours" in p else "#9db4ab" for p in bars])
+        axis.bar_label(drawn, fmt="{:,.3g}" if max(bars.values()) < 100 else "{:,.0f}", padding=3, fontsize=8)
+        axis.invert_yaxis()
+        axis.set_title(name, fontsize=10, loc="left")
+        axis.margins(x=0.15)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+    return True
+
+
+def _bars(figures: Table, name: str) -> dict[str, float]:
+    return {party: found[name] for party, found in figures.items() if name in found}

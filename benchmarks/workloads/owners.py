@@ -1,0 +1,44 @@
+"""Each row is for one user, by a policy on its owner: what does a change cost, the more users there are?"""
+
+from benchmarks.measure import Figures, each, titled
+from benchmarks.parties.ours import ours
+from benchmarks.parties.pocketbase import pocketbase
+from benchmarks.targets import Table, Target
+
+TABLE = "bench_owners"
+RATE = "changes per CPU-s"
+SIZES = (500, 2000, 5000)
+PLOTS = tuple(f"{size} {mode}: {RATE}" for mode in ("paced", "at once") for size in SIZES)
+
+
+def _growth(mode: str, party: str) -> Target:
+    def figure(figures: Table) -> float:
+        return figures[party][f"5000 {mode}: {RATE}"] / figures[party][f"500 {mode}: {RATE}"]
+
+    return Target(f"{mode}: {party}, at 5,000 users, of what it is at 500", figure, 0.5)
+
+
+TARGETS = [_growth("paced", "ours, uvicorn"), _growth("at once", "ours, uvicorn")]
+
+
+def run(quick: bool) -> dict[str, Figures]:
+    """Measure each number of users, paced at 5 changes a second, and at once. quick: 10 and 20 users."""
+    paced, at_once, repeats = (10, 20, 1) if quick else (30, 500, 2)
+    figures: dict[str, Figures] = {}
+    for users in (10, 20) if quick else SIZES:
+        parties = {
+            "ours, uvicorn": lambda users=users: ours("uvicorn", TABLE, users),
+            "PocketBase, rule": lambda users=users: pocketbase(TABLE, users, users),
+        }
+        measured = each(
+            parties,
+            users,
+            lambda rounds, users=users: {  # type: ignore[misc]
+                **titled(f"{users} paced", rounds.paced(paced, 5)),
+                **titled(f"{users} at once", rounds.at_once(at_once, repeats)),
+            },
+            shared=False,
+        )
+        for name, more in measured.items():
+            figures[name] = figures.get(name, {}) | more
+    return figures
