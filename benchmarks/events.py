@@ -9,7 +9,7 @@ import re
 import time
 from dataclasses import dataclass
 
-STAMP = re.compile(rb'"stamp": ?"(\d+)-(\d+)"')
+STAMP = re.compile(rb'"stamp" ?: ?"(\d+)-(\d+)"')
 # Longer than any stamp: what may be the beginning of one is kept until the rest comes.
 STAMP_BYTES = 64
 BODY = "x" * 75

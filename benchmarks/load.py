@@ -70,11 +70,16 @@ class Load:
 
 
 @contextmanager
-def subscribers(port: int, subscriptions: Sequence[Subscription]) -> Iterator[Load]:
-    """Open these streams, and keep them open until the block ends. Raises LoadError where one is refused."""
+def subscribers(
+    port: int, subscriptions: Sequence[Subscription], *, first: int = 0, count: int = 0
+) -> Iterator[Load]:
+    """Open these streams, and keep them open until the block ends. Raises LoadError where one is refused.
+
+    first, count: of events that may arrive before all streams are open; a round of just these counts them, too.
+    """
     ours, theirs = multiprocessing.Pipe()
     spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=_main, args=(theirs, port, list(subscriptions)), daemon=True)
+    process = spawn.Process(target=_main, args=(theirs, port, list(subscriptions), first, count), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -132,9 +137,9 @@ class _Stream(asyncio.Protocol):
 class _Generator:
     """Opens the streams and keeps the tally."""
 
-    def __init__(self, port: int, subscriptions: Sequence[Subscription]) -> None:
+    def __init__(self, port: int, subscriptions: Sequence[Subscription], first: int, count: int) -> None:
         self.closed = 0
-        self.tally = Tally(0, 0, len(subscriptions), shared=True)
+        self.tally = Tally(first, count, len(subscriptions), shared=True)
         self.last = time.monotonic()
         self._port = port
         self._subscriptions = subscriptions
@@ -168,7 +173,9 @@ class _Generator:
         return await stream.opened
 
     async def round(self, first: int, count: int, *, shared: bool, pipe: "Connection[Any, Any]") -> None:
-        tally = self.tally = Tally(first, count, len(self._subscriptions), shared)
+        if (self.tally.first, self.tally.count) != (first, count):
+            self.tally = Tally(first, count, len(self._subscriptions), shared)
+        tally = self.tally
         pipe.send("ready")
         while not pipe.poll():
             await asyncio.sleep(LOOK_SECONDS)
@@ -179,8 +186,10 @@ class _Generator:
         pipe.send(({**tally.figures(), "closed": self.closed}, self.last))
 
 
-async def _generate(pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription]) -> None:
-    generator = _Generator(port, subscriptions)
+async def _generate(
+    pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription], first: int, count: int
+) -> None:
+    generator = _Generator(port, subscriptions, first, count)
     try:
         await generator.open()
     except BaseExceptionGroup as error:
@@ -198,11 +207,13 @@ async def _generate(pipe: "Connection[Any, Any]", port: int, subscriptions: Sequ
         await generator.round(first, count, shared=shared, pipe=pipe)
 
 
-def _main(pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription]) -> None:
+def _main(
+    pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription], first: int, count: int
+) -> None:
     run: Callable[[Any], object]
     try:
         from uvloop import run
     except ImportError:
         run = asyncio.run
     with suppress(EOFError, KeyboardInterrupt):  # The caller is done.
-        run(_generate(pipe, port, subscriptions))
+        run(_generate(pipe, port, subscriptions, first, count))

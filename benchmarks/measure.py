@@ -52,7 +52,7 @@ class Rounds:
         return {
             "deliveries per CPU-s": total["delivered"] / spent["all"],
             "changes per CPU-s": count * repeats / spent["all"],
-            "changes per s": count * repeats / total["seconds"],
+            "changes per s": count * repeats / max(total["seconds"], 1e-6),
             "database % of CPU": 100 * database / spent["all"],
             **total,
         }

@@ -18,10 +18,12 @@ class Usage:
 
     cpu_seconds: by program, of children that have ended, too.
     anonymous_bytes: memory of their own, without what they share with files and each other, as Postgres does.
+    peak_bytes: by program, the most that it has held since it began, shared memory included.
     """
 
     cpu_seconds: dict[str, float]
     anonymous_bytes: int
+    peak_bytes: dict[str, int]
     threads: int
 
     def seconds_since(self, earlier: "Usage") -> dict[str, float]:
@@ -42,14 +44,16 @@ def usage(leave_out: Collection[int]) -> Usage:
     """Measure the servers. leave_out: processes that are none, such as the load generator."""
     processes = _all_processes()
     cpu_seconds: dict[str, float] = {}
+    peak_bytes: dict[str, int] = {}
     anonymous_bytes = threads = 0
     for pid, process in processes.items():
         if _descends(pid, processes, leave_out):
             spent = process.ticks / TICKS_PER_SECOND
             cpu_seconds[process.program] = cpu_seconds.get(process.program, 0.0) + spent
-            anonymous_bytes += _anonymous_bytes(pid)
+            anonymous_bytes += _memory_bytes(pid, "RssAnon:")
+            peak_bytes[process.program] = peak_bytes.get(process.program, 0) + _memory_bytes(pid, "VmHWM:")
             threads += process.threads
-    return Usage(cpu_seconds, anonymous_bytes, threads)
+    return Usage(cpu_seconds, anonymous_bytes, peak_bytes, threads)
 
 
 def _descends(pid: int, processes: dict[int, _Process], leave_out: Collection[int]) -> bool:
@@ -85,9 +89,9 @@ def _read(folder: Path) -> _Process:
     )
 
 
-def _anonymous_bytes(pid: int) -> int:
+def _memory_bytes(pid: int, field: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), 0)

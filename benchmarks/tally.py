@@ -22,8 +22,9 @@ class Tally:
     repeated: int = 0
     inverted: int = 0
     misdirected: int = 0
-    nanoseconds: list[int] = field(default_factory=list)
-    _seen: dict[int, set[int]] = field(default_factory=dict)
+    # How many arrivals took how many hundredths of a millisecond.
+    latencies: dict[int, int] = field(default_factory=dict)
+    _seen: dict[int, bytearray] = field(default_factory=dict)
     _newest: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -38,7 +39,9 @@ class Tally:
 
     def add(self, subscriber: int, arrivals: Iterable[tuple[bytes, bytes]], at_ns: int) -> None:
         """Count what a subscriber has received: sequence numbers, and when each was written."""
-        seen = self._seen.setdefault(subscriber, set())
+        seen = self._seen.get(subscriber)
+        if seen is None:
+            seen = self._seen[subscriber] = bytearray(self.count)
         newest = self._newest.get(subscriber, -1)
         for number, written_ns in arrivals:
             n = int(number)
@@ -46,26 +49,35 @@ class Tally:
                 continue
             if not self.shared and n % self.subscribers != subscriber:
                 self.misdirected += 1
-            elif n in seen:
+            elif seen[n - self.first]:
                 self.repeated += 1
             else:
-                seen.add(n)
+                seen[n - self.first] = 1
                 self.received += 1
                 self.inverted += n < newest
-                self.nanoseconds.append(at_ns - int(written_ns))
+                took = (at_ns - int(written_ns)) // 10_000
+                self.latencies[took] = self.latencies.get(took, 0) + 1
             newest = max(newest, n)
         self._newest[subscriber] = newest
 
     def figures(self) -> dict[str, float]:
         """Return the counts, and the latency in milliseconds."""
-        late = sorted(self.nanoseconds) or [0]
         return {
             "delivered": self.received,
             "lost": self.expected - self.received,
             "repeated": self.repeated,
             "inverted": self.inverted,
             "misdirected": self.misdirected,
-            "p50 ms": late[len(late) // 2] / 1e6,
-            "p95 ms": late[len(late) * 95 // 100] / 1e6,
-            "p99 ms": late[len(late) * 99 // 100] / 1e6,
+            "p50 ms": self._percentile(50),
+            "p95 ms": self._percentile(95),
+            "p99 ms": self._percentile(99),
         }
+
+    def _percentile(self, percent: int) -> float:
+        """Return the latency in milliseconds that so many percent of the arrivals did not exceed."""
+        rank = self.received * percent // 100
+        for took, count in sorted(self.latencies.items()):
+            rank -= count
+            if rank < 0:
+                return took / 100
+        return 0.0

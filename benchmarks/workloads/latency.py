@@ -1,0 +1,37 @@
+"""One subscriber: from just before the INSERT is sent until the event is in the client, one row in each transaction.
+
+Beside it a bare LISTEN by psycopg, of a table whose trigger notifies with the row's stamp: the least that Postgres takes
+to tell anybody.
+"""
+
+from benchmarks.measure import Figures, Rounds, each, titled
+from benchmarks.parties.listen import listen
+from benchmarks.parties.ours import ours
+from benchmarks.targets import Target, ratio
+
+LISTEN = "bare LISTEN"
+RATES = (5, 200)
+PLOTS = tuple(f"{rate}/s: {figure}" for rate in RATES for figure in ("p50 ms", "p99 ms"))
+TARGETS = [
+    Target(f"{rate}/s, p50, {party}, of a bare LISTEN", ratio(f"{rate}/s: p50 ms", f"ours, {party}", LISTEN), at_most=2)
+    for rate in RATES
+    for party in ("uvicorn", "--serve (Daphne)")
+]
+
+
+def run(quick: bool) -> dict[str, Figures]:
+    """Measure at 5 changes a second, where every one finds the relay asleep, and at 200. quick: for a second."""
+    seconds = 1 if quick else 10
+
+    def measure(rounds: Rounds) -> Figures:
+        figures: Figures = {}
+        for rate in RATES:
+            figures |= titled(f"{rate}/s", rounds.paced(rate * seconds, rate))
+        return figures
+
+    parties = {
+        LISTEN: listen,
+        "ours, uvicorn": lambda: ours("uvicorn"),
+        "ours, --serve (Daphne)": lambda: ours("serve"),
+    }
+    return each(parties, 1, measure)

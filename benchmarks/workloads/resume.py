@@ -1,0 +1,79 @@
+"""Clients come back all at once to a server that was restarted, each with its Last-Event-ID, after 2,000 changes.
+
+Each is a user of its own, of a table without row-level security. *Reads of the log*: how many of its rows were fetched,
+divided by how many there are.
+"""
+
+import time
+
+from ayb_realtime.database import sql
+from benchmarks import processes
+from benchmarks.events import now
+from benchmarks.load import Subscription, subscribers
+from benchmarks.measure import Figures
+from benchmarks.parties import get
+from benchmarks.parties.database import Database, database, token
+from benchmarks.parties.ours import served
+from benchmarks.targets import Target, value
+
+OURS = "ours, uvicorn"
+PLOTS = ()
+TARGETS = [
+    Target("events lost", value("lost", OURS), at_most=0),
+    Target("events repeated", value("repeated", OURS), at_most=0),
+    Target("reads of the log", value("reads of the log", OURS), at_most=10),
+    Target("more memory at the most, in MB", value("more MB at the most", OURS), at_most=500),
+]
+BATCH = 100
+LOOK_SECONDS = 0.01
+FETCHED = """
+select sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0))
+  from pg_stat_user_tables where schemaname = 'ayb_realtime' and relname like 'change%'"""
+
+
+def run(quick: bool) -> dict[str, Figures]:
+    """Measure. quick: 20 clients and 200 changes."""
+    clients, changes = (20, 200) if quick else (5000, 2000)
+    with database() as db:
+        # A server that stops tells Postgres what it has read.
+        with served("uvicorn", db):
+            position = _head(db)
+            for first in range(0, changes, BATCH):
+                db.write("bench_open", now(first, BATCH))
+            while _head(db) < position + changes:
+                time.sleep(LOOK_SECONDS)
+        fetched = _fetched(db)
+        with served("uvicorn", db) as port:
+            before = processes.usage([])
+            began = time.monotonic()
+            returning = [_returning(n, position) for n in range(clients)]
+            with subscribers(port, returning, first=0, count=changes) as load:
+                opened = time.monotonic()
+                figures = load.round(0, changes, lambda: None)
+                after = processes.usage([load.pid])
+        more_bytes = sum(after.peak_bytes.values()) - sum(before.peak_bytes.values())
+        spent = after.seconds_since(before)["all"]
+        return {
+            OURS: {
+                **{name: number for name, number in figures.items() if not name.endswith(" ms")},
+                "seconds to open": opened - began,
+                "seconds until all caught up": opened - began + figures["seconds"],
+                "deliveries per CPU-s": figures["delivered"] / spent,
+                "reads of the log": (_fetched(db) - fetched) / changes,
+                "more MB at the most": more_bytes / 1e6,
+            }
+        }
+
+
+def _returning(n: int, position: int) -> Subscription:
+    return get(f"/api/realtime?tables=bench_open&last_event_id={position}", token(n))
+
+
+def _head(db: Database) -> int:
+    row = db.writer.execute(sql("status")).fetchone()
+    return int(row[2]) if row else 0
+
+
+def _fetched(db: Database) -> float:
+    row = db.writer.execute(FETCHED.encode()).fetchone()
+    return float(row[0]) if row else 0.0

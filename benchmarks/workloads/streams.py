@@ -1,0 +1,67 @@
+"""5,000 streams that nothing is written to: what each holds of memory, threads and connections, and costs while idle."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from benchmarks import processes
+from benchmarks.load import subscribers
+from benchmarks.measure import Figures
+from benchmarks.parties import Missing, Party
+from benchmarks.parties.ours import Ours
+from benchmarks.targets import Target, value
+from benchmarks.workloads import fanout
+
+BYTES = "bytes a stream"
+PLOTS = (BYTES, "idle CPU-ms a second")
+TARGETS = [
+    Target("bytes a stream, uvicorn", value(BYTES, "ours, uvicorn"), at_most=12 * 1024),
+    Target("bytes a stream, Daphne", value(BYTES, "ours, --serve (Daphne)"), at_most=16 * 1024),
+    Target("threads for all streams, uvicorn", value("more threads", "ours, uvicorn"), at_most=50),
+    Target("threads for all streams, Daphne", value("more threads", "ours, --serve (Daphne)"), at_most=50),
+    Target("connections to the database", value("database connections", "ours, uvicorn"), at_most=20),
+]
+# Streams that are opened first, so that code, plans and pools are there before the memory is measured.
+WARM_UP_STREAMS = 10
+
+
+def run(quick: bool) -> dict[str, Figures]:
+    """Open 5,000 streams at each party, and watch them for ten seconds. quick: 20 streams, for one second."""
+    count, seconds = (20, 1.0) if quick else (5000, 10.0)
+    figures = {}
+    for name, start in fanout.PARTIES.items():
+        try:
+            figures[name] = _idle(start, count, seconds)
+        except Missing as missing:
+            figures[f"{name} (missing: {missing})"] = {}
+    return figures
+
+
+def _idle(start: Callable[[], AbstractContextManager[Party]], count: int, seconds: float) -> Figures:
+    with start() as party:
+        with subscribers(party.port, party.subscriptions(WARM_UP_STREAMS)) as load:
+            before = processes.usage([load.pid])
+        began = time.monotonic()
+        with subscribers(party.port, party.subscriptions(count)) as load:
+            opened = time.monotonic()
+            opening = processes.usage([load.pid])
+            time.sleep(seconds)  # What is measured is that nothing happens.
+            idle = processes.usage([load.pid])
+            connections = _connections(party)
+            return {
+                BYTES: (idle.anonymous_bytes - before.anonymous_bytes) / count,
+                "more threads": idle.threads - before.threads,
+                "database connections": connections,
+                "idle CPU-ms a second": idle.seconds_since(opening)["all"] / seconds * 1000,
+                "CPU-ms to open": opening.seconds_since(before)["all"] / count * 1000,
+                "seconds to open all": opened - began,
+            }
+
+
+def _connections(party: Party) -> float:
+    if not isinstance(party, Ours):
+        return 0
+    row = party.database.writer.execute(
+        "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    ).fetchone()
+    return float(row[0]) if row else 0
