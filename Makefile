@@ -1,6 +1,7 @@
 # make demo    the example, from nothing, on http://127.0.0.1:8090/   (PORT=8091: elsewhere; DATABASE_URL: your PostgreSQL)
 # make test    every test, in every environment that this machine can run   (ONLY="py311-django52 lint": these alone)
 # make chaos   the proof that nothing is lost: a load, one fault after another, a table   (MINUTES=30: for so long)
+# make bench   ours beside what else one could use: docs/benchmarks.md, with plots; a quarter of an hour or more
 # make lint    ruff, mypy and the import order
 # make clean   remove everything that these made, the demo's data included
 
@@ -10,7 +11,7 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test chaos lint clean
+.PHONY: demo test chaos bench lint clean
 .DEFAULT_GOAL = demo
 
 demo: $(VENV)/.demo
@@ -21,6 +22,9 @@ test: $(VENV)/.test
 
 chaos: $(VENV)/.chaos
 	@$(RUN) -m tests.chaos --minutes $(or $(MINUTES),10)
+
+bench: $(VENV)/.bench
+	@$(RUN) -m benchmarks all --page docs/benchmarks.md $(if $(QUICK),--quick)
 
 lint: $(VENV)/.test
 	@$(RUN) -m tests.suite lint
@@ -39,6 +43,10 @@ $(VENV)/.test: $(VENV)/.demo tox.ini
 
 $(VENV)/.chaos: $(VENV)/.demo
 	@$(INSTALL) --editable ".[test]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.demo
+	@$(INSTALL) --editable ".[bench]"
 	@touch $@
 
 $(VENV)/bin/python:

@@ -1,7 +1,7 @@
 """Run workloads: ``python -m benchmarks NAME [--quick] [--json FILE]``, or ``all`` of them.
 
-Prints tables. ``all`` with ``--page FILE`` also writes a page with plots, as ``make bench`` does. Everything runs on the
-loopback address; a party whose package is not installed is named as missing.
+Prints tables. With ``--page FILE`` it also writes a page with plots, as ``make bench`` does. Everything runs on
+the loopback address; a party whose package is not installed is named as missing.
 """
 
 import argparse

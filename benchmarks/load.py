@@ -21,7 +21,6 @@ OPENING = 50
 OPENING_SECONDS = 120.0
 # A round is over when all has arrived, or nothing has for so long.
 SILENCE_SECONDS = 5.0
-LOOK_SECONDS = 0.01
 
 _anything = re.compile(rb"")
 _client_id = re.compile(rb'(?<="clientId":")[^"]+')
@@ -52,9 +51,7 @@ class Load:
         self.count = count
         self._pipe = pipe
 
-    def round(
-        self, first: int, count: int, write: Callable[[], object], *, shared: bool = True
-    ) -> dict[str, float]:
+    def round(self, first: int, count: int, write: Callable[[], object], *, shared: bool = True) -> dict[str, float]:
         """Count what arrives of the events ``first`` to ``first + count - 1``, which ``write`` writes.
 
         Returns the tally's figures, how many streams are closed, and ``seconds`` from before the first was written to
@@ -70,9 +67,7 @@ class Load:
 
 
 @contextmanager
-def subscribers(
-    port: int, subscriptions: Sequence[Subscription], *, first: int = 0, count: int = 0
-) -> Iterator[Load]:
+def subscribers(port: int, subscriptions: Sequence[Subscription], *, first: int = 0, count: int = 0) -> Iterator[Load]:
     """Open these streams, and keep them open until the block ends. Raises LoadError where one is refused.
 
     first, count: of events that may arrive before all streams are open; a round of just these counts them, too.
@@ -141,6 +136,7 @@ class _Generator:
         self.closed = 0
         self.tally = Tally(first, count, len(subscriptions), shared=True)
         self.last = time.monotonic()
+        self._complete = asyncio.Event()
         self._port = port
         self._subscriptions = subscriptions
         self._transports: list[asyncio.BaseTransport] = []
@@ -148,6 +144,8 @@ class _Generator:
     def arrived(self, number: int, arrivals: Sequence[Any]) -> None:
         self.last = time.monotonic()
         self.tally.add(number, arrivals, time.monotonic_ns())
+        if self.tally.is_complete:
+            self._complete.set()
 
     async def open(self) -> None:
         places = asyncio.Semaphore(OPENING)
@@ -176,13 +174,14 @@ class _Generator:
         if (self.tally.first, self.tally.count) != (first, count):
             self.tally = Tally(first, count, len(self._subscriptions), shared)
         tally = self.tally
+        self._complete.clear()
         pipe.send("ready")
-        while not pipe.poll():
-            await asyncio.sleep(LOOK_SECONDS)
-        pipe.recv()
+        await asyncio.to_thread(pipe.recv)
         written = time.monotonic()
         while not tally.is_complete and time.monotonic() - max(self.last, written) < SILENCE_SECONDS:
-            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._complete.wait()
         pipe.send(({**tally.figures(), "closed": self.closed}, self.last))
 
 
@@ -201,9 +200,7 @@ async def _generate(
     pipe.send("")
     generator.closed = 0
     while True:
-        while not pipe.poll():
-            await asyncio.sleep(LOOK_SECONDS)
-        first, count, shared = pipe.recv()
+        first, count, shared = await asyncio.to_thread(pipe.recv)
         await generator.round(first, count, shared=shared, pipe=pipe)
 
 

@@ -1,16 +1,18 @@
 """Rounds of events through one party, and what they cost."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 
 from benchmarks import processes
-from benchmarks.events import Event, now
+from benchmarks.events import now
 from benchmarks.load import Load, subscribers
 from benchmarks.parties import Missing, Party
 
 Figures = dict[str, float]
-Write = Callable[[Sequence[Event]], object]
+# Starts a party for the length of a block.
+Start = Callable[[], AbstractContextManager[Party]]
 
 # Before what is measured: connections, plans and code are warm then.
 WARM_UP_EVENTS = 20
@@ -45,7 +47,7 @@ class Rounds:
         total: Figures = {}
         for _ in range(repeats):
             first, self._next = self._next, self._next + count
-            figures = self._load.round(first, count, lambda first=first: write(first), shared=self._shared)  # type: ignore[misc]
+            figures = self._load.round(first, count, partial(write, first), shared=self._shared)
             total = {name: _merged(name, total.get(name), value) for name, value in figures.items()}
         spent = processes.usage([self._load.pid]).seconds_since(before)
         database = sum(seconds for name, seconds in spent.items() if name.startswith(("postgres", "valkey")))
@@ -66,7 +68,7 @@ def _merged(name: str, before: float | None, value: float) -> float:
 
 
 def each(
-    parties: dict[str, Callable[[], AbstractContextManager[Party]]],
+    parties: Mapping[str, Start],
     count: int,
     measure: Callable[[Rounds], Figures],
     *,

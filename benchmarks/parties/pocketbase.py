@@ -53,7 +53,7 @@ def pocketbase(table: str = "bench_open", users: int = 0, owners: int = 0) -> It
     with folder() as files:
         _superuser(binary, files)
         port = free_port()
-        command = [binary, "serve", "--dir", files / "data", "--http", f"127.0.0.1:{port}"]
+        command: list[str | Path] = [binary, "serve", "--dir", files / "data", "--http", f"127.0.0.1:{port}"]
         ready = answers(port, "/api/health")
         with running(command, files / "log", ready):
             _collections(port, table)
@@ -62,7 +62,7 @@ def pocketbase(table: str = "bench_open", users: int = 0, owners: int = 0) -> It
         ids = _copies(files / "data" / "data.db", users) if users else []
         with running(command, files / "log", ready), closing(_Api(port)) as api:
             api.login()
-            tokens = [api.call("POST", f"/api/collections/users/impersonate/{id}", {})["token"] for id in ids]
+            tokens = [api.call("POST", f"/api/collections/users/impersonate/{user}", {})["token"] for user in ids]
 
             def publish(events: Sequence[Event]) -> None:
                 for event in events:
@@ -75,7 +75,7 @@ def pocketbase(table: str = "bench_open", users: int = 0, owners: int = 0) -> It
 
 
 def _superuser(binary: Path, files: Path) -> None:
-    command = [binary, "superuser", "upsert", EMAIL, PASSWORD, "--dir", files / "data"]
+    command: list[str | Path] = [binary, "superuser", "upsert", EMAIL, PASSWORD, "--dir", files / "data"]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603
 
 
@@ -108,8 +108,10 @@ def _copies(path: Path, count: int) -> list[str]:
         values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
         names = ", ".join(f'"{column}"' for column in columns)
         statement = f"insert into users ({names}) select {values} from users where email = 'first@example.com'"  # noqa: S608
-        database.executemany(statement, [{"id": id} for id in ids])
-        database.executemany("insert into bench_membership (id, member) values (:id, :id)", [{"id": id} for id in ids])
+        database.executemany(statement, [{"id": user} for user in ids])
+        database.executemany(
+            "insert into bench_membership (id, member) values (:id, :id)", [{"id": user} for user in ids]
+        )
     return ids
 
 

@@ -53,7 +53,7 @@ class Events(AsyncHttpConsumer):
         await self.send_headers(headers=HEADERS)
         await self.send_body(b": connected\n\n", more_body=True)
 
-    async def http_request(self, message: dict[str, Any]) -> None:
+    async def http_request(self, message: Any) -> None:
         """Do not end after ``handle``, as the base class does."""
         await self.handle(message.get("body", b""))
 

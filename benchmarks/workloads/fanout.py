@@ -4,11 +4,9 @@ Paced: one event after the other, 10,000 deliveries a second (20 events to 500 s
 events in one transaction, or one request.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
-from benchmarks.measure import Figures, Rounds, each, titled
-from benchmarks.parties import Party
+from benchmarks.measure import Figures, Rounds, Start, each, titled
 from benchmarks.parties.bare import bare
 from benchmarks.parties.eventstream import eventstream
 from benchmarks.parties.naive import naive
@@ -17,7 +15,7 @@ from benchmarks.parties.ours import ours
 from benchmarks.parties.pocketbase import pocketbase
 from benchmarks.targets import Target, ratio
 
-PARTIES: dict[str, Callable[[], AbstractContextManager[Party]]] = {
+PARTIES: dict[str, Start] = {
     "ours, uvicorn": lambda: ours("uvicorn"),
     "ours, granian": lambda: ours("granian"),
     "ours, --serve (Daphne)": lambda: ours("serve"),
@@ -32,6 +30,24 @@ PARTIES: dict[str, Callable[[], AbstractContextManager[Party]]] = {
 DELIVERIES_PER_SECOND = 10_000
 RATE = "deliveries per CPU-s"
 PLOTS = (f"500 paced: {RATE}", f"500 at once: {RATE}", f"5000 paced: {RATE}", f"5000 at once: {RATE}")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """So many subscribers, events that are paced, and events at once, again and again."""
+
+    subscribers: int
+    paced: int
+    at_once: int
+    repeats: int
+
+    def measure(self, rounds: Rounds) -> Figures:
+        """Measure one party."""
+        per_second = DELIVERIES_PER_SECOND / self.subscribers
+        return {
+            **titled(f"{self.subscribers} paced", rounds.paced(self.paced, per_second)),
+            **titled(f"{self.subscribers} at once", rounds.at_once(self.at_once, self.repeats)),
+        }
 
 
 def _targets() -> list[Target]:
@@ -56,17 +72,9 @@ TARGETS = _targets()
 def run(quick: bool, names: tuple[str, ...] = tuple(PARTIES)) -> dict[str, Figures]:
     """Measure 500 subscribers, and then 5,000. quick: 20 subscribers and 20 events. names: of the parties."""
     parties = {name: PARTIES[name] for name in names}
-    sizes = [(20, 20, 20, 1)] if quick else [(500, 100, 200, 10), (5000, 20, 100, 2)]
+    sizes = [Size(20, 20, 20, 1)] if quick else [Size(500, 100, 200, 10), Size(5000, 20, 100, 2)]
     figures: dict[str, Figures] = {}
-    for subscribers, paced, at_once, repeats in sizes:
-
-        def measure(rounds: Rounds, size: tuple[int, int, int, int] = (subscribers, paced, at_once, repeats)) -> Figures:
-            subscribers, paced, at_once, repeats = size
-            return {
-                **titled(f"{subscribers} paced", rounds.paced(paced, DELIVERIES_PER_SECOND / subscribers)),
-                **titled(f"{subscribers} at once", rounds.at_once(at_once, repeats)),
-            }
-
-        for name, measured in each(parties, subscribers, measure).items():
+    for size in sizes:
+        for name, measured in each(parties, size.subscribers, size.measure).items():
             figures[name] = figures.get(name, {}) | measured
     return figures

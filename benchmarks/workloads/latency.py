@@ -1,10 +1,10 @@
 """One subscriber: from just before the INSERT is sent until the event is in the client, one row in each transaction.
 
-Beside it a bare LISTEN by psycopg, of a table whose trigger notifies with the row's stamp: the least that Postgres takes
-to tell anybody.
+Beside it a bare LISTEN by psycopg, of a table whose trigger notifies with the row's stamp: the least that Postgres
+takes to tell anybody.
 """
 
-from benchmarks.measure import Figures, Rounds, each, titled
+from benchmarks.measure import Figures, Rounds, Start, each, titled
 from benchmarks.parties.listen import listen
 from benchmarks.parties.ours import ours
 from benchmarks.targets import Target, ratio
@@ -29,7 +29,7 @@ def run(quick: bool) -> dict[str, Figures]:
             figures |= titled(f"{rate}/s", rounds.paced(rate * seconds, rate))
         return figures
 
-    parties = {
+    parties: dict[str, Start] = {
         LISTEN: listen,
         "ours, uvicorn": lambda: ours("uvicorn"),
         "ours, --serve (Daphne)": lambda: ours("serve"),

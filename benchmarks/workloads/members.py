@@ -1,10 +1,6 @@
 """500 users who are all members: an EXISTS policy on another table, or a rule, shows every row to each of them."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
-from benchmarks.measure import Figures, Rounds, each, titled
-from benchmarks.parties import Party
+from benchmarks.measure import Figures, Rounds, Start, each, titled
 from benchmarks.parties.naive import naive
 from benchmarks.parties.ours import ours
 from benchmarks.parties.pocketbase import pocketbase
@@ -25,11 +21,11 @@ TARGETS = [
 def run(quick: bool) -> dict[str, Figures]:
     """Measure paced at 20 a second, and at once; ours also at 500 changes a second. quick: 10 users and 10 events."""
     users, paced, at_once, repeats, sustained = (10, 10, 10, 1, 50) if quick else (USERS, 60, 100, 3, 2500)
-    parties: dict[str, Callable[[], AbstractContextManager[Party]]] = {
+    parties: dict[str, Start] = {
         "PocketBase, rule": lambda: pocketbase(TABLE, users),
         "Channels consumers, SELECT each": lambda: naive("uvicorn", TABLE),
     }
-    mine: dict[str, Callable[[], AbstractContextManager[Party]]] = {
+    mine: dict[str, Start] = {
         "ours, uvicorn": lambda: ours("uvicorn", TABLE),
         "ours, --serve (Daphne)": lambda: ours("serve", TABLE),
     }

@@ -1,6 +1,8 @@
 """Each row is for one user, by a policy on its owner: what does a change cost, the more users there are?"""
 
-from benchmarks.measure import Figures, each, titled
+from functools import partial
+
+from benchmarks.measure import Figures, Rounds, Start, each, titled
 from benchmarks.parties.ours import ours
 from benchmarks.parties.pocketbase import pocketbase
 from benchmarks.targets import Table, Target
@@ -25,20 +27,18 @@ def run(quick: bool) -> dict[str, Figures]:
     """Measure each number of users, paced at 5 changes a second, and at once. quick: 10 and 20 users."""
     paced, at_once, repeats = (10, 20, 1) if quick else (30, 500, 2)
     figures: dict[str, Figures] = {}
-    for users in (10, 20) if quick else SIZES:
-        parties = {
-            "ours, uvicorn": lambda users=users: ours("uvicorn", TABLE, users),
-            "PocketBase, rule": lambda users=users: pocketbase(TABLE, users, users),
+
+    def measure(rounds: Rounds, users: int) -> Figures:
+        return {
+            **titled(f"{users} paced", rounds.paced(paced, 5)),
+            **titled(f"{users} at once", rounds.at_once(at_once, repeats)),
         }
-        measured = each(
-            parties,
-            users,
-            lambda rounds, users=users: {  # type: ignore[misc]
-                **titled(f"{users} paced", rounds.paced(paced, 5)),
-                **titled(f"{users} at once", rounds.at_once(at_once, repeats)),
-            },
-            shared=False,
-        )
-        for name, more in measured.items():
-            figures[name] = figures.get(name, {}) | more
+
+    for users in (10, 20) if quick else SIZES:
+        parties: dict[str, Start] = {
+            "ours, uvicorn": partial(ours, "uvicorn", TABLE, users),
+            "PocketBase, rule": partial(pocketbase, TABLE, users, users),
+        }
+        for name, measured in each(parties, users, partial(measure, users=users), shared=False).items():
+            figures[name] = figures.get(name, {}) | measured
     return figures

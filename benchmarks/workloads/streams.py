@@ -1,12 +1,10 @@
-"""5,000 streams that nothing is written to: what each holds of memory, threads and connections, and costs while idle."""
+"""5,000 streams that nothing is written to: what each holds of memory, threads and connections, and costs idle."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from benchmarks import processes
 from benchmarks.load import subscribers
-from benchmarks.measure import Figures
+from benchmarks.measure import Figures, Start
 from benchmarks.parties import Missing, Party
 from benchmarks.parties.ours import Ours
 from benchmarks.targets import Target, value
@@ -37,7 +35,7 @@ def run(quick: bool) -> dict[str, Figures]:
     return figures
 
 
-def _idle(start: Callable[[], AbstractContextManager[Party]], count: int, seconds: float) -> Figures:
+def _idle(start: Start, count: int, seconds: float) -> Figures:
     with start() as party:
         with subscribers(party.port, party.subscriptions(WARM_UP_STREAMS)) as load:
             before = processes.usage([load.pid])

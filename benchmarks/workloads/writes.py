@@ -1,5 +1,5 @@
-"""What capture costs writers: pgbench commits one row after the other, and an UPDATE of 100,000 rows, on a table that is
-captured and on one that is not. In bulk also beside the least a trigger can do, which copies the new row as jsonb.
+"""What capture costs writers: pgbench commits one row after the other, and an UPDATE of 100,000 rows, on a table that
+is captured and on one that is not. In bulk also beside the least a trigger can do, which copies the new row as jsonb.
 
 The relay runs, and numbers meanwhile; the tables take turns, three times, and the median counts.
 """

@@ -1,0 +1,19 @@
+"""The benchmarks measure what they say: a run of one in small, ours beside the floor. No figure of time is judged."""
+
+from benchmarks.workloads import fanout
+
+PARTIES = ("ours, --serve (Daphne)", "bare ASGI, uvicorn")
+
+
+def test_a_quick_fanout_delivers_every_event_once_and_in_order() -> None:
+    figures = fanout.run(quick=True, names=PARTIES)
+
+    assert set(figures) == set(PARTIES)
+    for party in PARTIES:
+        for mode in ("20 paced", "20 at once"):
+            counts = {name: figures[party][f"{mode}: {name}"] for name in ("delivered", "lost", "repeated", "inverted")}
+            assert counts == {"delivered": 20 * 20, "lost": 0, "repeated": 0, "inverted": 0}, (party, mode)
+        assert figures[party]["20 paced: deliveries per CPU-s"] > 0
+    # Ours asks Postgres, and the floor has none.
+    assert figures[PARTIES[0]]["20 paced: database % of CPU"] > 0
+    assert figures[PARTIES[1]]["20 paced: database % of CPU"] == 0
