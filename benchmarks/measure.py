@@ -16,6 +16,8 @@ Start = Callable[[], AbstractContextManager[Party]]
 
 # Before what is measured: connections, plans and code are warm then.
 WARM_UP_EVENTS = 20
+# Of one measurement, however little processor time they take.
+MOST_ROUNDS = 20
 
 
 class Rounds:
@@ -27,9 +29,12 @@ class Rounds:
         self._shared = shared
         self._next = 0
 
-    def at_once(self, count: int, repeats: int) -> Figures:
-        """Write so many events together, again and again: one round takes too little time for the kernel's clock."""
-        return self._measure(count, repeats, lambda first: self._party.publish(now(first, count)))
+    def at_once(self, count: int, *, cpu_seconds: float = 1.0) -> Figures:
+        """Write so many events together, again and again, until the servers have used so much processor time.
+
+        One round takes too little of it for the kernel's clock.
+        """
+        return self._measure(count, cpu_seconds, lambda first: self._party.publish(now(first, count)))
 
     def paced(self, count: int, per_second: float) -> Figures:
         """Write one event after the other, so many a second, whether or not they arrive in time."""
@@ -40,21 +45,23 @@ class Rounds:
                 self._party.publish(now(n, 1))
                 time.sleep(max(0.0, began + (n + 1 - first) / per_second - time.monotonic()))
 
-        return self._measure(count, 1, write)
+        return self._measure(count, 0, write)
 
-    def _measure(self, count: int, repeats: int, write: Callable[[int], object]) -> Figures:
+    def _measure(self, count: int, cpu_seconds: float, write: Callable[[int], object]) -> Figures:
         before = processes.usage([self._load.pid])
         total: Figures = {}
-        for _ in range(repeats):
+        for rounds in range(1, MOST_ROUNDS + 1):
             first, self._next = self._next, self._next + count
             figures = self._load.round(first, count, partial(write, first), shared=self._shared)
             total = {name: _merged(name, total.get(name), value) for name, value in figures.items()}
-        spent = processes.usage([self._load.pid]).seconds_since(before)
+            spent = processes.usage([self._load.pid]).seconds_since(before)
+            if spent["all"] >= cpu_seconds:
+                break
         database = sum(seconds for name, seconds in spent.items() if name.startswith(("postgres", "valkey")))
         return {
             "deliveries per CPU-s": total["delivered"] / spent["all"],
-            "changes per CPU-s": count * repeats / spent["all"],
-            "changes per s": count * repeats / max(total["seconds"], 1e-6),
+            "changes per CPU-s": count * rounds / spent["all"],
+            "changes per s": count * rounds / max(total["seconds"], 1e-6),
             "database % of CPU": 100 * database / spent["all"],
             **total,
         }
@@ -80,7 +87,7 @@ def each(
         try:
             with start() as party, subscribers(party.port, party.subscriptions(count)) as load:
                 rounds = Rounds(party, load, shared=shared)
-                rounds.at_once(WARM_UP_EVENTS, 1)
+                rounds.at_once(WARM_UP_EVENTS, cpu_seconds=0)
                 figures[name] = measure(rounds)
         except Missing as missing:
             figures[f"{name} (missing: {missing})"] = {}
