@@ -50,13 +50,14 @@ class Rounds:
     def _measure(self, count: int, cpu_seconds: float, write: Callable[[int], object]) -> Figures:
         before = processes.usage([self._load.pid])
         total: Figures = {}
-        for rounds in range(1, MOST_ROUNDS + 1):
+        rounds, is_done = 0, False
+        while not is_done:
             first, self._next = self._next, self._next + count
             figures = self._load.round(first, count, partial(write, first), shared=self._shared)
             total = {name: _merged(name, total.get(name), value) for name, value in figures.items()}
             spent = processes.usage([self._load.pid]).seconds_since(before)
-            if spent["all"] >= cpu_seconds:
-                break
+            rounds += 1
+            is_done = spent["all"] >= cpu_seconds or rounds == MOST_ROUNDS
         database = sum(seconds for name, seconds in spent.items() if name.startswith(("postgres", "valkey")))
         return {
             "deliveries per CPU-s": total["delivered"] / spent["all"],
