@@ -16,6 +16,8 @@ from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
 
 Event = tuple[int, bytes]
+# An identity; where row-level security is off, a role, for everybody who has it sees the same.
+Viewer = Identity | str
 
 
 class Delivery:
@@ -26,9 +28,11 @@ class Delivery:
 
     def __init__(self) -> None:
         self.unanswered: set[Identity] = set()
-        # By table: what goes to everyone, and what goes to one identity.
+        # By table: what goes to everyone, and what goes to one viewer.
         self._common: dict[int, list[Event]] = {}
-        self._own: dict[tuple[int, Identity], list[Event]] = {}
+        self._own: dict[tuple[int, Viewer], list[Event]] = {}
+        # Tables whose viewers are identities.
+        self._personal: set[int] = set()
         # By table: the identities whose role may read it at all.
         self._readers: dict[int, set[Identity]] = {}
         # Tables that were enabled: at which position, and the trigger that they have since.
@@ -40,19 +44,22 @@ class Delivery:
         for relation in relations:
             if identity in self._readers.get(relation, ()):
                 events += self._common.get(relation, ())
-            events += self._own.get((relation, identity), ())
+            viewer = identity if relation in self._personal else identity.role
+            events += self._own.get((relation, viewer), ())
         return b"".join(event for position, event in sorted(events) if position > after)
 
     def give(self, subscribers: Iterable[Subscriber], position: int) -> None:
         """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
-        chunks: dict[tuple[Identity, frozenset[int], int], bytes] = {}
+        chunks: dict[tuple[Viewer, frozenset[int], int], bytes] = {}
         for subscriber in subscribers:
             if subscriber.identity in self.unanswered:
                 subscriber.end()
                 continue
-            group = (subscriber.identity, subscriber.relations, subscriber.position)
+            identity, relations = subscriber.identity, subscriber.relations
+            viewer = identity.role if self._personal.isdisjoint(relations) else identity
+            group = (viewer, relations, subscriber.position)
             if group not in chunks:
-                chunks[group] = self.chunk(*group)
+                chunks[group] = self.chunk(identity, relations, subscriber.position)
             subscriber.push(chunks[group])
             made_anew = {
                 relation
@@ -60,7 +67,8 @@ class Delivery:
                 if at > subscriber.position and trigger not in subscriber.triggers
             }
             subscriber.position = position
-            subscriber.reset("table made anew", made_anew)
+            if made_anew:
+                subscriber.reset("table made anew", made_anew)
 
     async def add(
         self,
@@ -79,7 +87,7 @@ class Delivery:
             return None
         identities, refused = await visibility.may_select(connection, table, identities)
         self.unanswered.update(refused)
-        self._readers[table.relation] = set(identities)
+        self._allow(table, identities)
         rows = {change.position: Row(change.record) for change in changes if change.record is not None}
         truncates = [change for change in changes if change.record is None]
         if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
@@ -121,6 +129,11 @@ class Delivery:
             if trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
                 self._enabled.append((change.position, change.relation, trigger))
 
+    def _allow(self, table: Table, identities: Iterable[Identity]) -> None:
+        self._readers[table.relation] = set(identities)
+        if table.row_security:
+            self._personal.add(table.relation)
+
     def _add_reset(self, table: Table, reason: str, position: int) -> None:
         self._common.setdefault(table.relation, []).append((position, reset_event(reason, [table.name], position)))
 
@@ -133,8 +146,11 @@ class Delivery:
     ) -> None:
         """Encode each row once for all who may see it as it was logged, and once for each other state of it."""
         encoded: dict[tuple[int, str | None], bytes] = {}
+        answers: dict[Viewer, visibility.Seen] = {}
         for identity, records in seen.items():
-            events = self._own.setdefault((table.relation, identity), [])
+            answers.setdefault(identity if table.row_security else identity.role, records)
+        for viewer, records in answers.items():
+            events = self._own.setdefault((table.relation, viewer), [])
             for position, record in records.items():
                 event = encoded.get((position, record))
                 if event is None:

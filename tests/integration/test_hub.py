@@ -17,6 +17,7 @@ from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
 from ayb_realtime.hub import Hub
 from ayb_realtime.hubs import close_hub, get_hub
+from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from ayb_realtime.subscriber import Subscriber
 from example_project.blog.models import Post, User
 from example_project.embedded.postgres import bundled_binaries
@@ -328,6 +329,28 @@ async def test_role_that_may_not_read_the_table_gets_not_even_its_deletes(
         owner.execute("truncate notes")
         insert(owner, "other", 1)
         assert await next_ids(stream, 1) == [1]
+
+
+async def test_users_of_one_role_share_the_bytes_where_no_policy_tells_them_apart(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, secret text")
+    make_table("drafts", "id int primary key, author text", policy=OWN)
+    owner.execute("grant select (id) on notes to ayb_anonymous")
+    anonymous = Identity(ANONYMOUS_ROLE, (("ayb.user_id", "1"),))
+    async with relaying(memory_layer):
+        mine, theirs = await subscribed(the_hub, person(1), "notes"), await subscribed(the_hub, person(2), "notes")
+        nobody = await open_stream(the_hub, anonymous, "notes")
+        other = await open_stream(the_hub, person(2), "notes", "drafts")
+        with owner.transaction():
+            owner.execute("insert into drafts values (1, '1'), (2, '2')")
+            owner.execute("insert into notes values (3, 'for users')")
+        async with asyncio.timeout(30):
+            chunk = await anext(mine)
+            assert chunk is await anext(theirs)
+        assert b'{"id":3,"secret":"for users"}' in chunk
+        assert (await nobody.next_change())["record"] == {"id": 3}
+        assert await next_ids(other, 2) == [2, 3]
 
 
 async def test_key_that_includes_a_column_does_not_send_it(
