@@ -7,15 +7,18 @@ from functools import partial
 
 from benchmarks import processes
 from benchmarks.events import now
-from benchmarks.load import Load, subscribers
+from benchmarks.load import Load, LoadError, subscribers
 from benchmarks.parties import Missing, Party
+from example_project.embedded import ServerError
 
 Figures = dict[str, float]
 # Starts a party for the length of a block.
 Start = Callable[[], AbstractContextManager[Party]]
 
+# Why a party has no figures: it is not installed, or failed. It is named with the reason.
+NOT_MEASURED = (Missing, LoadError, ServerError)
 # Before what is measured: connections, plans and code are warm then.
-WARM_UP_EVENTS = 20
+WARM_UP_EVENTS = 5
 # Of one measurement, however little processor time they take.
 MOST_ROUNDS = 20
 
@@ -82,7 +85,7 @@ def each(
     *,
     shared: bool = True,
 ) -> dict[str, Figures]:
-    """Measure each party, one after the other, with so many subscribers; of one that is not installed, say so."""
+    """Measure each party in its turn, with so many subscribers; one that cannot be is named with the reason."""
     figures: dict[str, Figures] = {}
     for name, start in parties.items():
         try:
@@ -90,8 +93,8 @@ def each(
                 rounds = Rounds(party, load, shared=shared)
                 rounds.at_once(WARM_UP_EVENTS, cpu_seconds=0)
                 figures[name] = measure(rounds)
-        except Missing as missing:
-            figures[f"{name} (missing: {missing})"] = {}
+        except NOT_MEASURED as error:
+            figures[f"{name} ({error})"] = {}
     return figures
 
 

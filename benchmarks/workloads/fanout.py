@@ -72,7 +72,7 @@ TARGETS = _targets()
 def run(quick: bool, names: tuple[str, ...] = tuple(PARTIES)) -> dict[str, Figures]:
     """Measure 500 subscribers, and then 5,000. quick: 20 subscribers and 20 events. names: of the parties."""
     parties = {name: PARTIES[name] for name in names}
-    sizes = [Size(20, 20, 20, 0)] if quick else [Size(500, 100, 200, 1), Size(5000, 20, 40, 1)]
+    sizes = [Size(20, 20, 20, 0)] if quick else [Size(500, 100, 200, 1), Size(5000, 10, 20, 1)]
     figures: dict[str, Figures] = {}
     for size in sizes:
         for name, measured in each(parties, size.subscribers, size.measure).items():
