@@ -1,8 +1,10 @@
 """Rounds of events through one party, and what they cost."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import partial
 
 from benchmarks import processes
@@ -88,6 +90,7 @@ def each(
     """Measure each party in its turn, with so many subscribers; one that cannot be is named with the reason."""
     figures: dict[str, Figures] = {}
     for name, start in parties.items():
+        say(f"{name}, {count} subscribers")
         try:
             with start() as party, subscribers(party.port, party.subscriptions(count)) as load:
                 rounds = Rounds(party, load, shared=shared)
@@ -96,6 +99,11 @@ def each(
         except NOT_MEASURED as error:
             figures[f"{name} ({error})"] = {}
     return figures
+
+
+def say(what: str) -> None:
+    """Tell whoever waits what is being measured."""
+    sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {what} ...\n")
 
 
 def titled(title: str, figures: Figures) -> Figures:

@@ -4,7 +4,7 @@ import time
 
 from benchmarks import processes
 from benchmarks.load import subscribers
-from benchmarks.measure import NOT_MEASURED, Figures, Start
+from benchmarks.measure import NOT_MEASURED, Figures, Start, say
 from benchmarks.parties import Party
 from benchmarks.parties.ours import Ours
 from benchmarks.targets import Target, value
@@ -28,6 +28,7 @@ def run(quick: bool) -> dict[str, Figures]:
     count, seconds = (20, 1.0) if quick else (5000, 5.0)
     figures = {}
     for name, start in fanout.PARTIES.items():
+        say(f"{name}, {count} streams")
         try:
             figures[name] = _idle(start, count, seconds)
         except NOT_MEASURED as error:
