@@ -1,14 +1,10 @@
-"""What of a run of changes goes to whom, as bytes. Called by the hub; asks ``visibility``."""
+"""What of a run of changes goes to whom, as bytes."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
-from typing import Any
 
-from psycopg_pool import AsyncConnectionPool
-
-from ayb_realtime import tables, visibility
+from ayb_realtime import visibility
 from ayb_realtime.changes import Change
-from ayb_realtime.conf import conf
 from ayb_realtime.events import change_event, reset_event
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
@@ -70,74 +66,30 @@ class Delivery:
             if made_anew:
                 subscriber.reset("table made anew", made_anew)
 
-    async def add(
-        self,
-        connection: visibility.Connection,
-        table: Table,
-        changes: Sequence[Change],
-        identities: Sequence[Identity],
-        *,
-        insist: bool,
-        careful: bool,
-    ) -> None:
-        """Add the changes of one table, as ``visibility.check`` has it. connection: in a prepared transaction."""
-        self._add_enabled(table, [change for change in changes if change.action == "enable"])
-        changes = [change for change in changes if change.action != "enable"]
-        if not changes:
-            return None
-        identities, refused = await visibility.may_select(connection, table, identities)
-        self.unanswered.update(refused)
-        self._allow(table, identities)
-        rows = {change.position: Row(change.record) for change in changes if change.record is not None}
-        truncates = [change for change in changes if change.record is None]
-        if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
-            # It has lost its key, or a key column was renamed since: the rows cannot be found any more.
-            return self._add_reset(table, "table definition changed", changes[-1].position)
-        if truncates:
-            self._add_reset(table, "table truncated", truncates[-1].position)
-
-        told = [change for change in changes if change.position in rows]
-        asked = {change.position: change for change in told if change.action != "delete"}
-        seen: Mapping[Identity, visibility.Seen] = {}
-        if asked:
-            now = {at: rows[at] for at in asked}
-            try:
-                seen = await visibility.check(connection, table, now, identities, insist=insist, careful=careful)
-            except visibility.KeyChanged:
-                return self._add_reset(table, "table definition changed", changes[-1].position)
-            self.unanswered.update(identity for identity in identities if identity not in seen)
-            self._add_rows(table, asked, rows, seen)
-        deletes = [change for change in told if change.action == "delete"]
-        if conf.delete_visibility == "everyone" or not table.row_security:
-            # By the protocol, deletes go to everyone: there is no row left to ask about.
-            self._common.setdefault(table.relation, []).extend(
-                (change.position, change_event(change, table, rows[change.position])) for change in deletes
-            )
-            return None
-        hidden = (position for records in seen.values() for position in asked.keys() - records.keys())
-        gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
-        if gone:
-            before = {change.position: Row(change.before) if change.before else None for change in gone}
-            saw = await visibility.check_before(connection, table, before, identities, insist=insist, careful=careful)
-            self.unanswered.update(identity for identity in identities if identity not in saw)
-            self._add_gone(table, gone, rows, seen, saw)
-        return None
-
-    def _add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
+    def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
+        """Take down that a table was enabled: whoever has not come since is told to fetch it again."""
         for change in changes:
             trigger = int(Row(change.record or "").columns["trigger"])
             if trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
                 self._enabled.append((change.position, change.relation, trigger))
 
-    def _allow(self, table: Table, identities: Iterable[Identity]) -> None:
+    def allow(self, table: Table, identities: Iterable[Identity]) -> None:
+        """Take down whose role may read a table at all."""
         self._readers[table.relation] = set(identities)
         if table.row_security:
             self._personal.add(table.relation)
 
-    def _add_reset(self, table: Table, reason: str, position: int) -> None:
+    def add_reset(self, table: Table, reason: str, position: int) -> None:
+        """Tell everyone who may read a table to fetch it again."""
         self._common.setdefault(table.relation, []).append((position, reset_event(reason, [table.name], position)))
 
-    def _add_rows(
+    def add_deletes(self, table: Table, deletes: Iterable[Change], rows: Mapping[int, Row]) -> None:
+        """Tell everyone who may read a table of deletes."""
+        self._common.setdefault(table.relation, []).extend(
+            (change.position, change_event(change, table, rows[change.position])) for change in deletes
+        )
+
+    def add_rows(
         self,
         table: Table,
         changes: Mapping[int, Change],
@@ -158,7 +110,7 @@ class Delivery:
                     event = encoded[position, record] = change_event(changes[position], table, row)
                 events.append((position, event))
 
-    def _add_gone(
+    def add_gone(
         self,
         table: Table,
         changes: Iterable[Change],
@@ -174,46 +126,6 @@ class Delivery:
         for identity, positions in saw.items():
             lost = positions - seen.get(identity, {}).keys()
             self._own.setdefault((table.relation, identity), []).extend((at, deletes[at]) for at in lost)
-
-
-async def prepare(
-    pool: AsyncConnectionPool[Any], changes: Sequence[Change], audience: Mapping[int, Sequence[Identity]]
-) -> Delivery:
-    """Find out who gets what of these changes.
-
-    pool: of connections whose transactions are read-only and see one snapshot.
-    changes: in position order.
-    audience: table → the identities that subscribe to it.
-    Raises psycopg.Error or PoolTimeout where the database does not answer: then nobody has been told anything.
-    """
-    by_relation: dict[int, list[Change]] = {}
-    for change in changes:
-        if change.relation in audience:
-            by_relation.setdefault(change.relation, []).append(change)
-    if not by_relation:
-        return Delivery()
-    insist = False
-    careful: set[int] = set()
-    while True:
-        delivery = Delivery()
-        try:
-            async with pool.connection() as connection, connection.transaction():
-                await visibility.prepare(connection)
-                for table in await tables.streamed(connection):
-                    if at := by_relation.get(table.relation):
-                        await delivery.add(
-                            connection,
-                            table,
-                            at,
-                            audience[table.relation],
-                            insist=insist,
-                            careful=table.relation in careful,
-                        )
-            return delivery
-        except visibility.CatalogChanged:
-            insist = True
-        except visibility.Stuck as stuck:
-            careful.add(stuck.relation)
 
 
 def audience(subscribers: Iterable[Subscriber]) -> dict[int, list[Identity]]:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import delivery, endings, tables
+from ayb_realtime import delivery, endings, preparation, tables
 from ayb_realtime.background import Background
 from ayb_realtime.catalog import Catalog
 from ayb_realtime.changes import Change
@@ -166,7 +166,7 @@ class Hub:
             if not self._known_relations.issuperset(change.relation for change in run):
                 async with self._pool.connection() as connection:
                     self._follow(await tables.streamed(connection), run)
-            prepared = await delivery.prepare(self._pool, run, delivery.audience(subscribers))
+            prepared = await preparation.prepare(self._pool, run, delivery.audience(subscribers))
             prepared.give(subscribers, run[-1].position)
             self._moved_to(run[-1].position)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import delivery, log
+from ayb_realtime import delivery, log, preparation
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.feed import RUN_CHANGES, first_run
 from ayb_realtime.subscriber import Subscriber
@@ -55,7 +55,7 @@ class Replay:
                 return
         last = run[-1].position
         along = [subscriber for subscriber in subscribers if subscriber.position < last]
-        prepared = await delivery.prepare(self._pool, run, delivery.audience(along))
+        prepared = await preparation.prepare(self._pool, run, delivery.audience(along))
         prepared.give(along, last)
 
     def take_arrived(self, position: int) -> list[Subscriber]:

@@ -17,7 +17,7 @@ from httpx_sse import EventSource
 from hypothesis import HealthCheck, Phase, given, note, seed
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import database, delivery, log
+from ayb_realtime import database, log, preparation
 from ayb_realtime.changes import Change
 from ayb_realtime.identity import Identity
 from tests.policies import oracle
@@ -126,7 +126,7 @@ async def deliver(
 ) -> dict[Identity, list[Event]]:
     """Return what the hub would send of a table's changes to each identity."""
     relations = {change.relation for change in changes}
-    prepared = await delivery.prepare(pool, changes, dict.fromkeys(relations, identities))
+    prepared = await preparation.prepare(pool, changes, dict.fromkeys(relations, identities))
     assert not prepared.unanswered
     return {identity: events(prepared.chunk(identity, relations, after=0)) for identity in identities}
 

@@ -1,0 +1,106 @@
+"""Who gets what of a run of changes: Postgres is asked, and a delivery made of its answers. Called by the hub."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool
+
+from ayb_realtime import tables, visibility
+from ayb_realtime.changes import Change
+from ayb_realtime.conf import conf
+from ayb_realtime.delivery import Delivery
+from ayb_realtime.identity import Identity
+from ayb_realtime.records import Row
+from ayb_realtime.tables import Table
+
+
+async def prepare(
+    pool: AsyncConnectionPool[Any], changes: Sequence[Change], audience: Mapping[int, Sequence[Identity]]
+) -> Delivery:
+    """Find out who gets what of these changes.
+
+    pool: of connections whose transactions are read-only and see one snapshot.
+    changes: in position order.
+    audience: table → the identities that subscribe to it.
+    Raises psycopg.Error or PoolTimeout where the database does not answer: then nobody has been told anything.
+    """
+    by_relation: dict[int, list[Change]] = {}
+    for change in changes:
+        if change.relation in audience:
+            by_relation.setdefault(change.relation, []).append(change)
+    if not by_relation:
+        return Delivery()
+    insist = False
+    careful: set[int] = set()
+    while True:
+        delivery = Delivery()
+        try:
+            async with pool.connection() as connection, connection.transaction():
+                await visibility.prepare(connection)
+                for table in await tables.streamed(connection):
+                    if at := by_relation.get(table.relation):
+                        await _add(
+                            delivery,
+                            connection,
+                            table,
+                            at,
+                            audience[table.relation],
+                            insist=insist,
+                            careful=table.relation in careful,
+                        )
+            return delivery
+        except visibility.CatalogChanged:
+            insist = True
+        except visibility.Stuck as stuck:
+            careful.add(stuck.relation)
+
+
+async def _add(
+    delivery: Delivery,
+    connection: visibility.Connection,
+    table: Table,
+    changes: Sequence[Change],
+    identities: Sequence[Identity],
+    *,
+    insist: bool,
+    careful: bool,
+) -> None:
+    """Add the changes of one table, as ``visibility.check`` has it. connection: in a prepared transaction."""
+    delivery.add_enabled(table, [change for change in changes if change.action == "enable"])
+    changes = [change for change in changes if change.action != "enable"]
+    if not changes:
+        return None
+    identities, refused = await visibility.may_select(connection, table, identities)
+    delivery.unanswered.update(refused)
+    delivery.allow(table, identities)
+    rows = {change.position: Row(change.record) for change in changes if change.record is not None}
+    truncates = [change for change in changes if change.record is None]
+    if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
+        # It has lost its key, or a key column was renamed since: the rows cannot be found any more.
+        return delivery.add_reset(table, "table definition changed", changes[-1].position)
+    if truncates:
+        delivery.add_reset(table, "table truncated", truncates[-1].position)
+
+    told = [change for change in changes if change.position in rows]
+    asked = {change.position: change for change in told if change.action != "delete"}
+    seen: Mapping[Identity, visibility.Seen] = {}
+    if asked:
+        now = {at: rows[at] for at in asked}
+        try:
+            seen = await visibility.check(connection, table, now, identities, insist=insist, careful=careful)
+        except visibility.KeyChanged:
+            return delivery.add_reset(table, "table definition changed", changes[-1].position)
+        delivery.unanswered.update(identity for identity in identities if identity not in seen)
+        delivery.add_rows(table, asked, rows, seen)
+    deletes = [change for change in told if change.action == "delete"]
+    if conf.delete_visibility == "everyone" or not table.row_security:
+        # By the protocol, deletes go to everyone: there is no row left to ask about.
+        return delivery.add_deletes(table, deletes, rows)
+    hidden = (position for records in seen.values() for position in asked.keys() - records.keys())
+    gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
+    if gone:
+        before = {change.position: Row(change.before) if change.before else None for change in gone}
+        saw = await visibility.check_before(connection, table, before, identities, insist=insist, careful=careful)
+        delivery.unanswered.update(identity for identity in identities if identity not in saw)
+        delivery.add_gone(table, gone, rows, seen, saw)
+    return None
