@@ -106,8 +106,12 @@ def server_command(server: str, application: str, port: int) -> list[str]:
         "uvicorn": [*python, "uvicorn", application, "--port", str(port), "--log-level", "error"],
         "granian": [*python, "granian", "--interface", "asginl", application, "--port", str(port), "--no-log"],
     }
-    graceful = {"uvicorn": ["--timeout-graceful-shutdown", "5"], "granian": ["--workers-kill-timeout", "5"]}
-    return [*commands[server], *graceful.get(server, [])]
+    options = {
+        "uvicorn": ["--timeout-graceful-shutdown", "5"],
+        # It takes 1,024 requests at a time, unless it is told otherwise.
+        "granian": ["--workers-kill-timeout", "5", "--backpressure", "20000"],
+    }
+    return [*commands[server], *options.get(server, [])]
 
 
 def answers(port: int, path: str) -> Callable[[], bool]:
