@@ -31,8 +31,7 @@ def main() -> int:
         results.append(result)
         _show(result)
         if arguments.page:
-            quick = " --quick" if arguments.quick else ""
-            page.write(arguments.page, results, f"python -m benchmarks {arguments.name}{quick} --page {arguments.page}")
+            page.write(arguments.page, results)
     if arguments.json:
         found = [result.as_json() for result in results]
         arguments.json.write_text(json.dumps(found if arguments.name == "all" else found[0], indent=1) + "\n")

@@ -19,8 +19,9 @@ from benchmarks.tally import Tally
 # How many connections are being opened at a time, and how long all may take.
 OPENING = 50
 OPENING_SECONDS = 120.0
-# A round is over when all has arrived, or nothing has for so long.
+# A round is over when all has arrived, or nothing more has for so long; the first may take longer.
 SILENCE_SECONDS = 5.0
+FIRST_SECONDS = 60.0
 
 _anything = re.compile(rb"")
 _client_id = re.compile(rb'(?<="clientId":")[^"]+')
@@ -93,13 +94,14 @@ def subscribers(port: int, subscriptions: Sequence[Subscription], *, first: int 
 
 
 class _Stream(asyncio.Protocol):
-    """One subscriber's connection: its answer's head, then stamps."""
+    """One subscriber's connection: its answer's head, then stamps. is_stream: whether it has to stay open."""
 
-    def __init__(self, generator: "_Generator", number: int, awaited: re.Pattern[bytes]) -> None:
+    def __init__(self, generator: "_Generator", number: int, awaited: re.Pattern[bytes], *, is_stream: bool) -> None:
         self.opened: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._generator = generator
         self._number = number
         self._awaited = awaited
+        self._is_stream = is_stream
         self._rest = b""
 
     def data_received(self, data: bytes) -> None:
@@ -124,7 +126,7 @@ class _Stream(asyncio.Protocol):
             self._generator.arrived(self._number, arrivals)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._generator.closed += 1
+        self._generator.closed += self._is_stream
         if not self.opened.done():
             self.opened.set_exception(LoadError("the server closed the connection without an answer"))
 
@@ -159,12 +161,13 @@ class _Generator:
                 await self._ask(number, subscription.request, _anything)
             else:
                 client_id = await self._ask(number, subscription.request, _client_id)
-                await self._ask(number, subscription.then.replace(b"CLIENT_ID", client_id), _anything)
+                then = subscription.then.replace(b"CLIENT_ID", client_id)
+                await self._ask(number, then, _anything, is_stream=False)
 
-    async def _ask(self, number: int, request: bytes, awaited: re.Pattern[bytes]) -> bytes:
+    async def _ask(self, number: int, request: bytes, awaited: re.Pattern[bytes], *, is_stream: bool = True) -> bytes:
         loop = asyncio.get_running_loop()
         transport, stream = await loop.create_connection(
-            lambda: _Stream(self, number, awaited), "127.0.0.1", self._port
+            lambda: _Stream(self, number, awaited, is_stream=is_stream), "127.0.0.1", self._port
         )
         self._transports.append(transport)
         transport.write(request)
@@ -178,11 +181,15 @@ class _Generator:
         pipe.send("ready")
         await asyncio.to_thread(pipe.recv)
         written = time.monotonic()
-        while not tally.is_complete and time.monotonic() - max(self.last, written) < SILENCE_SECONDS:
+        while not tally.is_complete and not self._is_over(written):
             with suppress(TimeoutError):
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._complete.wait()
         pipe.send(({**tally.figures(), "closed": self.closed}, self.last))
+
+    def _is_over(self, written: float) -> bool:
+        silent = time.monotonic() - max(self.last, written)
+        return silent > (SILENCE_SECONDS if self.tally.received else FIRST_SECONDS)
 
 
 async def _generate(

@@ -67,7 +67,7 @@ class Rounds:
         return {
             "deliveries per CPU-s": total["delivered"] / spent["all"],
             "changes per CPU-s": count * rounds / spent["all"],
-            "changes per s": count * rounds / max(total["seconds"], 1e-6),
+            "changes per s": count * rounds / total["seconds"] if total["seconds"] else 0.0,
             "database % of CPU": 100 * database / spent["all"],
             **total,
         }

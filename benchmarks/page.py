@@ -1,17 +1,22 @@
-"""The page ``docs/benchmarks.md``: what the run found, with a plot for each workload, and nothing else."""
+"""The page ``docs/benchmarks.md``: what the runs found, with a plot for each workload, and nothing else.
 
+``python -m benchmarks.page PAGE FILE ...`` writes it out of what ``--json`` wrote; of a workload the last file counts.
+"""
+
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.report import Result
 from benchmarks.targets import Table
-from benchmarks.workloads import workload
+from benchmarks.workloads import NAMES, workload
 
 HEAD = """# Benchmarks
 
-Written by `{command}`, as `make bench` runs it, on {date}, on {cores} cores that other programs use too: the ratios
-count, not the figures themselves. All parties of a table were measured in one run, one after the other.
+Written by `make bench`, with `python -m benchmarks NAME` for each part, on {cores} cores that other programs use too:
+the ratios count, not the figures themselves. All parties of a table were measured in one run, one after the other.
 
 *Per CPU-s*: per second of processor time of all the servers that work for a party, its PostgreSQL and Valkey included,
 but neither the load generator nor the writer. Latencies are from just before the write is sent, so they hold the write
@@ -21,11 +26,11 @@ itself. What is lost, repeated, inverted, misdirected or closed has a column whe
 """
 
 
-def write(path: Path, results: Sequence[Result], command: str) -> None:
+def write(path: Path, results: Sequence[Result]) -> None:
     """Write the page, and its plots into a folder of the page's name."""
     last = results[-1]
     versions = " · ".join(f"{name} {version}" for name, version in last.versions.items())
-    parts = [HEAD.format(command=command, date=last.date[:10], cores=last.cores, versions=versions)]
+    parts = [HEAD.format(cores=last.cores, versions=versions)]
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     parts += [_section(result, folder) for result in results]
@@ -34,7 +39,7 @@ def write(path: Path, results: Sequence[Result], command: str) -> None:
 
 def _section(result: Result, folder: Path) -> str:
     module = workload(result.name)
-    parts = [f"## {result.name}", (module.__doc__ or "").strip()]
+    parts = [f"## {result.name}", (module.__doc__ or "").strip(), f"Measured on {result.date[:10]}."]
     if _plot(result, module.PLOTS, folder / f"{result.name}.svg"):
         parts.append(f"![{result.name}]({folder.name}/{result.name}.svg)")
     parts.append(report.markdown(report.target_table(module.TARGETS, result.figures)))
@@ -76,3 +81,18 @@ def _plot(result: Result, names: Sequence[str], path: Path) -> bool:
 
 def _bars(figures: Table, name: str) -> dict[str, float]:
     return {party: found[name] for party, found in figures.items() if name in found}
+
+
+def main() -> None:
+    """Write the page named first out of the files named after it."""
+    page, *files = map(Path, sys.argv[1:])
+    found: dict[str, Result] = {}
+    for file in files:
+        read = json.loads(file.read_text())
+        for result in read if isinstance(read, list) else [read]:
+            found[result["workload"]] = Result.from_json(result)
+    write(page, [found[name] for name in NAMES if name in found])
+
+
+if __name__ == "__main__":
+    main()

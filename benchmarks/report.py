@@ -32,6 +32,11 @@ class Result:
             "cores": self.cores,
         }
 
+    @classmethod
+    def from_json(cls, read: dict[str, Any]) -> "Result":
+        """Return what ``as_json`` wrote."""
+        return cls(read["workload"], read["figures"], read["versions"], read["date"], read["cores"])
+
 
 def tables(figures: Table) -> list[tuple[str, list[list[str]]]]:
     """Return a table for each title that figures have before a colon: the title and rows, the first their head."""
