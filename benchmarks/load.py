@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -214,9 +215,8 @@ async def _generate(
 def _main(
     pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription], first: int, count: int
 ) -> None:
-    run: Callable[[Any], object]
     try:
-        from uvloop import run
+        run: Callable[[Any], object] = import_module("uvloop").run
     except ImportError:
         run = asyncio.run
     with suppress(EOFError, KeyboardInterrupt):  # The caller is done.
