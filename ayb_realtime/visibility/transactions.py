@@ -77,6 +77,9 @@ select l.objid::int
 """
 
 
+PARTING_SECONDS = 0.5
+
+
 class Watch:
     """Looks from another connection for whom a check takes so long, and cancels it; ends it where that does not help.
 
@@ -105,7 +108,8 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._watching.cancel()
-        await asyncio.wait([self._watching])
+        # What it was asking goes by the way; across a network that is down, psycopg takes many seconds to give it up.
+        await asyncio.wait([self._watching], timeout=PARTING_SECONDS)
 
     async def _watch(self, backend_pid: int) -> None:
         if not self._alone:
