@@ -119,9 +119,11 @@ class Question(ABC):
                 async with watch, connection.transaction():
                     failed = await self._ask(connection, rows, identities)
         except psycopg.Error as error:
-            culprit = identities[watch.culprit - 1] if watch is not None and watch.culprit is not None else None
+            if watch is None:
+                raise  # It was not asked: with care, there was no connection to be had.
+            culprit = identities[watch.culprit - 1] if watch.culprit is not None else None
             if self._connection is not None and self._connection.closed:
-                if watch is None or not watch.has_fired:
+                if not watch.has_fired:
                     raise
                 if culprit is not None:
                     suspects.add(self._table.relation, culprit)

@@ -88,7 +88,7 @@ class Watch:
     seconds: how long the check may take. One that has been on the same identity for a fifth of it is cancelled, unless
         there is no other to wait for that.
     culprit: the ordinal of that identity, from 1.
-    has_fired: whether the connection was ended.
+    has_fired: whether the connection was ended by this.
     """
 
     def __init__(self, connection: Connection, seconds: float, *, alone: bool) -> None:
@@ -120,14 +120,15 @@ class Watch:
                 self.culprit = before
                 await self._ask("select pg_catalog.pg_cancel_backend(%s)", backend_pid)
         await asyncio.sleep(self._seconds * (1.5 if self.culprit is None else 0.25))
-        self.has_fired = True
         while True:
-            await self._ask("select pg_catalog.pg_terminate_backend(%s)", backend_pid)
+            await self._ask("select pg_catalog.pg_terminate_backend(%s)", backend_pid, fires=True)
             await asyncio.sleep(self._seconds)
 
-    async def _ask(self, query: LiteralString, backend_pid: int) -> Any:
+    async def _ask(self, query: LiteralString, backend_pid: int, *, fires: bool = False) -> Any:
         try:
             async with await database.connect(conf.database) as other:
+                # From now on it may be our doing that the connection ends; where the database is away, it is not.
+                self.has_fired = self.has_fired or fires
                 row = await (await other.execute(query, [backend_pid])).fetchone()
         except psycopg.Error:
             logger.warning("a check that takes long cannot be looked at now", exc_info=True)
