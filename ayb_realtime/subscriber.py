@@ -60,6 +60,10 @@ class Subscriber:
         self.position = position
         self.triggers = frozenset(table.trigger for table in self.tables)
 
+    def greet(self, chunk: bytes) -> None:
+        """Put this before everything else; it always has room."""
+        self._chunks.insert(0, chunk)
+
     def push(self, chunk: bytes) -> None:
         """Put whole events into the buffer; where it is full, end the stream."""
         if self.ended or not chunk:
@@ -85,8 +89,8 @@ class Subscriber:
 
     @property
     def is_drained(self) -> bool:
-        """Whether the buffer is empty."""
-        return not self._chunks
+        """Whether the buffer is empty, but for a greeting or last words."""
+        return not self._size
 
     def __aiter__(self) -> "Subscriber":
         return self
@@ -94,7 +98,7 @@ class Subscriber:
     async def __anext__(self) -> bytes:
         """Wait for events, and return all that are there; after a silence, a heartbeat."""
         self.read_at = time.monotonic()
-        if not self._size and not self.ended:
+        if not self._chunks and not self.ended:
             await self._wait()
         if not self.ended and self._expires_at is not None and time.time() >= self._expires_at:
             self.end(expired_event())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,8 @@ from django.db import Error, connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from ayb_realtime import sse
+from ayb_realtime import asgi, sse
+from ayb_realtime.asgi import Handover
 from ayb_realtime.conf import conf
 from ayb_realtime.events import connected_event, reset_event
 from ayb_realtime.exceptions import InvalidIdentity, PositionUnavailable, RoleRefused, Unauthenticated, UnknownTable
@@ -46,31 +47,24 @@ def _never_atomic(view: View) -> View:
 
 
 class EventStream:
-    """A subscriber's chunks behind a first one, for a streaming response.
+    """A subscriber's chunks as the body of a response, and the way out of the hub."""
 
-    Django calls ``close`` in a thread of its own, once the client has gone.
-    """
-
-    def __init__(self, hub: Hub, subscriber: Subscriber, first: bytes) -> None:
-        self._first = first
+    def __init__(self, hub: Hub, subscriber: Subscriber) -> None:
+        self._hub = hub
         self._subscriber = subscriber
-        self._leave: Callable[[], Any] = lambda: hub.leave(subscriber)
         self._loop = asyncio.get_running_loop()
 
-    def __aiter__(self) -> "EventStream":
-        return self
+    def __aiter__(self) -> Subscriber:
+        return self._subscriber
 
-    async def __anext__(self) -> bytes:
-        """Return the next chunk of whole events."""
-        if first := self._first:
-            self._first = b""
-            return first
-        return await anext(self._subscriber)
+    def leave(self) -> None:
+        """Leave the hub. May be called again."""
+        self._hub.leave(self._subscriber)
 
     def close(self) -> None:
-        """Leave the hub. May be called again, and from any thread."""
+        """Leave the hub. Django calls it in a thread of its own, once the client has gone."""
         with suppress(RuntimeError):  # The event loop, and the hub with it, may be gone already.
-            self._loop.call_soon_threadsafe(self._leave)
+            self._loop.call_soon_threadsafe(self.leave)
 
 
 # What it looks like when the database, or Django's way to it, does not answer as it should.
@@ -111,7 +105,8 @@ async def _answer(request: HttpRequest) -> HttpResponseBase:
         return _error(500, "streaming not supported")
     hub = await get_hub()
     tables = await hub.resolve(names)
-    return _response(await _open(hub, authenticated, tables, _last_event_id(request)))
+    subscriber = await _open(hub, authenticated, tables, _last_event_id(request))
+    return _response(request, EventStream(hub, subscriber), subscriber.client_id)
 
 
 def _authenticate(request: HttpRequest) -> Authenticated:
@@ -133,7 +128,7 @@ def _last_event_id(request: HttpRequest) -> str:
     return request.headers.get("Last-Event-ID") or request.GET.get("last_event_id", "")
 
 
-async def _open(hub: Hub, authenticated: Authenticated, tables: list[Table], last_event_id: str) -> EventStream:
+async def _open(hub: Hub, authenticated: Authenticated, tables: list[Table], last_event_id: str) -> Subscriber:
     """Subscribe, after the last event that the client has had, or else from now on."""
     identity, expires_at = authenticated.identity, authenticated.expires_at
     reset = b""
@@ -146,7 +141,8 @@ async def _open(hub: Hub, authenticated: Authenticated, tables: list[Table], las
     else:
         subscriber = await hub.subscribe(identity, tables, expires_at=expires_at)
     connected = connected_event(subscriber.client_id, subscriber.position)
-    return EventStream(hub, subscriber, sse.retry(conf.retry_milliseconds) + connected + reset)
+    subscriber.greet(sse.retry(conf.retry_milliseconds) + connected + reset)
+    return subscriber
 
 
 def _position(last_event_id: str) -> int:
@@ -156,8 +152,18 @@ def _position(last_event_id: str) -> int:
     return int(last_event_id)
 
 
-def _response(stream: EventStream) -> StreamingHttpResponse:
-    return StreamingHttpResponse(stream, headers=STREAM_HEADERS)
+def _response(request: ASGIRequest, stream: EventStream, name: str) -> StreamingHttpResponse:
+    """Stream; where the stream can leave Django, hand it over and stream nothing, so that middleware sees the same."""
+    handover: Handover | None = request.scope.get(asgi.KEY)
+    if handover is None:
+        return StreamingHttpResponse(stream, headers=STREAM_HEADERS)
+    return StreamingHttpResponse(_nothing(), headers={**STREAM_HEADERS, **handover.offer(stream, name)})
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """Be an asynchronous body, as a stream is."""
+    return
+    yield b""
 
 
 def _unavailable(request: HttpRequest) -> HttpResponse:

@@ -1,9 +1,11 @@
-"""The application as Django's own template for a project has it."""
+"""The application as the documentation has it."""
 
 import os
 
 from django.core.asgi import get_asgi_application
 
+from ayb_realtime.asgi import Realtime
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.sites.settings")
 
-application = get_asgi_application()
+application = Realtime(get_asgi_application())

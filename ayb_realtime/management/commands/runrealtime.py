@@ -14,6 +14,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from ayb_realtime import database, leadership
+from ayb_realtime.asgi import Realtime
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
 from ayb_realtime.relay import Relay
@@ -94,7 +95,7 @@ class Command(BaseCommand):
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             application = ASGIStaticFilesHandler(application)
         try:
-            serve(application, host, port, relay.run())
+            serve(Realtime(application), host, port, relay.run())
         except OSError as error:
             raise CommandError(
                 f"Cannot serve on {host}:{port}: {error}. Choose another port: --serve {host}:PORT"

@@ -1,0 +1,225 @@
+"""Streams that leave Django: what goes out instead of its response, and what becomes of those that get not so far."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from asgiref.testing import ApplicationCommunicator
+from channels.routing import ProtocolTypeRouter
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework_simplejwt.tokens import AccessToken
+
+from ayb_realtime.asgi import HEADER, Application, Realtime
+from ayb_realtime.hub import Hub
+
+# It has no types.
+Communicator: Any = ApplicationCommunicator
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+# What a test's own middleware does with a response.
+changes: list[Callable[[HttpResponseBase], HttpResponseBase]] = []
+
+
+def middleware(get_response: GetResponse) -> GetResponse:
+    """Do with a response what the test says."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        for change in changes:
+            response = change(response)
+        return response
+
+    return answer
+
+
+@pytest.fixture(autouse=True)
+def with_middleware(settings: Any) -> Any:
+    """Answer by way of the test's own middleware."""
+    settings.MIDDLEWARE = [f"{__name__}.middleware", *settings.MIDDLEWARE]
+    yield
+    changes.clear()
+
+
+@pytest_asyncio.fixture
+async def scope(the_hub: Hub) -> dict[str, Any]:
+    """The scope of a request for a stream, by somebody with an account."""
+    user = await get_user_model().objects.acreate(email="somebody@example.com")
+    query = f"tables=posts&token={AccessToken.for_user(user)}".encode()
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/realtime",
+        "query_string": query,
+        "headers": [(b"host", b"testserver"), (b"accept-encoding", b"gzip"), (HEADER.lower().encode(), b"x")],
+    }
+
+
+@pytest_asyncio.fixture
+async def ask(scope: dict[str, Any]) -> AsyncIterator[Callable[..., Any]]:
+    """Ask an application for the stream; afterwards go away."""
+    asked: list[Any] = []
+
+    async def request(application: Application) -> Any:
+        communicator = Communicator(application, scope)
+        asked.append(communicator)
+        await communicator.send_input({"type": "http.request"})
+        return communicator
+
+    yield request
+    for communicator in asked:
+        await gone(communicator)
+
+
+async def gone(communicator: Any) -> None:
+    """Go away, and wait until the application is done."""
+    communicator.input_queue.put_nowait({"type": "http.disconnect"})
+    await done(communicator)
+
+
+async def done(communicator: Any) -> None:
+    """Wait until the application is done. Raises what it raises."""
+    await communicator.wait(30)
+
+
+async def output(communicator: Any) -> Any:
+    """Return the next message that is sent."""
+    return await communicator.receive_output(30)
+
+
+def wrapped() -> Any:
+    """The site as the documentation has it."""
+    return Realtime(get_asgi_application())
+
+
+APPLICATIONS: dict[str, Callable[[], Application]] = {
+    "alone": wrapped,
+    "twice": lambda: Realtime(wrapped()),
+    "around the static files": lambda: Realtime(ASGIStaticFilesHandler(get_asgi_application())),
+    "within the static files": lambda: ASGIStaticFilesHandler(wrapped()),
+    "within a router": lambda: ProtocolTypeRouter({"http": wrapped()}),
+    "around a router": lambda: Realtime(ProtocolTypeRouter({"http": get_asgi_application()})),
+}
+
+
+@pytest.mark.parametrize("application", APPLICATIONS.values(), ids=APPLICATIONS)
+async def test_stream_has_the_headers_of_middleware_and_not_its_name(
+    ask: Callable[..., Any], the_hub: Hub, application: Callable[[], Application]
+) -> None:
+    communicator = await ask(application())
+    start, first = await output(communicator), await output(communicator)
+    headers = dict(start["headers"])
+    assert start["status"] == 200
+    assert headers[b"content-type"] == b"text/event-stream"
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert not {HEADER.lower().encode(), b"content-length", b"etag"} & headers.keys()
+    assert first["body"].startswith(b"retry: 2000\nid: ")
+    assert first["more_body"]
+    next(iter(the_hub.subscribers)).push(b"event\n\n")
+    assert (await output(communicator))["body"] == b"event\n\n"
+
+
+async def test_middleware_sees_a_streaming_response_as_without_the_wrapper(ask: Callable[..., Any]) -> None:
+    seen: list[HttpResponseBase] = []
+
+    def look(response: HttpResponseBase) -> HttpResponseBase:
+        seen.append(response)
+        return response
+
+    changes.append(look)
+    for application in (get_asgi_application(), wrapped()):
+        await output(await ask(application))
+    without, response = seen
+    assert isinstance(response, StreamingHttpResponse)
+    assert response.is_async
+    assert response.headers.pop(HEADER)
+    assert response.headers == without.headers
+
+
+async def test_stream_that_ends_ends_its_response(ask: Callable[..., Any], the_hub: Hub) -> None:
+    communicator = await ask(wrapped())
+    await output(communicator)
+    await output(communicator)
+    next(iter(the_hub.subscribers)).end(b"last")
+    assert await output(communicator) == {"type": "http.response.body", "body": b"last", "more_body": True}
+    assert await output(communicator) == {"type": "http.response.body", "body": b""}
+    await done(communicator)
+    assert the_hub.subscribers == set()
+
+
+async def test_client_that_goes_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
+    communicator = await ask(wrapped())
+    await output(communicator)
+    assert len(the_hub.subscribers) == 1
+    await gone(communicator)
+    assert the_hub.subscribers == set()
+
+
+async def test_client_that_goes_before_django_is_done_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
+    """Django hears of it, and the server may not say it again."""
+    loop = asyncio.get_running_loop()
+    here: list[Any] = []
+
+    def go(response: HttpResponseBase) -> HttpResponseBase:
+        assert len(the_hub.subscribers) == 1
+        loop.call_soon_threadsafe(here[0].input_queue.put_nowait, {"type": "http.disconnect"})
+        return response
+
+    changes.append(go)
+    here.append(await ask(wrapped()))
+    await done(here[0])
+    assert the_hub.subscribers == set()
+
+
+def replaced(_: HttpResponseBase) -> HttpResponseBase:
+    """Answer something else."""
+    return HttpResponse("no", status=403)
+
+
+def forged(_: HttpResponseBase) -> HttpResponseBase:
+    """Answer with a name that is none."""
+    return HttpResponse("no", status=403, headers={HEADER: "x"})
+
+
+@pytest.mark.parametrize("change", [replaced, forged])
+async def test_replaced_response_goes_out_and_the_stream_leaves_the_hub(
+    ask: Callable[..., Any], the_hub: Hub, change: Callable[[HttpResponseBase], HttpResponseBase]
+) -> None:
+    changes.append(change)
+    communicator = await ask(wrapped())
+    assert (await output(communicator))["status"] == 403
+    assert (await output(communicator))["body"] == b"no"
+    await done(communicator)
+    assert the_hub.subscribers == set()
+
+
+async def test_application_that_fails_behind_the_view_leaves_the_hub(scope: dict[str, Any], the_hub: Hub) -> None:
+    application = get_asgi_application()
+
+    async def failing(*given: Any) -> None:
+        await application(*given)
+        assert len(the_hub.subscribers) == 1
+        raise RuntimeError("too late")
+
+    communicator = Communicator(Realtime(failing), scope)
+    await communicator.send_input({"type": "http.request"})
+    with pytest.raises(RuntimeError, match="too late"):
+        await done(communicator)
+    assert the_hub.subscribers == set()
+
+
+async def test_what_is_no_request_passes_through() -> None:
+    seen: list[Any] = []
+
+    async def application(*given: Any) -> None:
+        seen.append(given)
+
+    given: tuple[Any, ...] = ({"type": "websocket"}, object(), object())
+    await Realtime(application)(*given)
+    assert seen == [given]
+    assert seen[0][0] is given[0]
