@@ -58,9 +58,11 @@ every_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: ser
 
 
 @contextmanager
-def deployed(database_url: str, folder: Path, server: Server, *, limited: bool) -> Iterator[Example]:
+def deployed(
+    database_url: str, folder: Path, server: Server, *, limited: bool, settings: str = "example_project.settings"
+) -> Iterator[Example]:
     """Serve the example by this server, with a relay of its own; yield it once it answers, and the relay leads."""
-    example = Example(database_url, folder, REDIS_URL=os.environ["REDIS_URL"])
+    example = Example(database_url, folder, REDIS_URL=os.environ["REDIS_URL"], DJANGO_SETTINGS_MODULE=settings)
     example.prepare()
     relay = example.run(str(MANAGE), "runrealtime")
     try:

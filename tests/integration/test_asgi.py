@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime.asgi import HEADER, Application, Realtime
+from ayb_realtime.asgi import HEADER, KEY, Application, Realtime
 from ayb_realtime.hub import Hub
 
 # It has no types.
@@ -84,7 +84,8 @@ async def gone(communicator: Any) -> None:
 
 async def done(communicator: Any) -> None:
     """Wait until the application is done. Raises what it raises."""
-    await communicator.wait(30)
+    async with asyncio.timeout(30):
+        await communicator.future
 
 
 async def output(communicator: Any) -> Any:
@@ -161,7 +162,6 @@ async def test_client_that_goes_leaves_the_hub(ask: Callable[..., Any], the_hub:
 
 
 async def test_client_that_goes_before_django_is_done_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
-    """Django hears of it, and the server may not say it again."""
     loop = asyncio.get_running_loop()
     here: list[Any] = []
 
@@ -213,13 +213,14 @@ async def test_application_that_fails_behind_the_view_leaves_the_hub(scope: dict
     assert the_hub.subscribers == set()
 
 
-async def test_what_is_no_request_passes_through() -> None:
+@pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "http", KEY: object()}])
+async def test_what_is_no_request_or_is_wrapped_already_passes_through(scope: dict[str, Any]) -> None:
     seen: list[Any] = []
 
     async def application(*given: Any) -> None:
         seen.append(given)
 
-    given: tuple[Any, ...] = ({"type": "websocket"}, object(), object())
+    given: tuple[Any, ...] = (scope, object(), object())
     await Realtime(application)(*given)
     assert seen == [given]
-    assert seen[0][0] is given[0]
+    assert seen[0][0] is scope

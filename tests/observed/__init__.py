@@ -1,0 +1,1 @@
+"""The example with one more address, which says what its process holds."""
