@@ -25,10 +25,14 @@ from ayb_realtime.hubs import get_hub
 from ayb_realtime.identity import Authenticated, authenticate
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
+from ayb_realtime.threads import ConnectionThreads
 
 logger = logging.getLogger(__name__)
 
 View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponseBase]]
+
+# How many requests are being authenticated at a time: so many connections of Django's there are at the most.
+AUTHENTICATING = 4
 
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -67,6 +71,9 @@ class EventStream:
             self._loop.call_soon_threadsafe(self.leave)
 
 
+# Not in the request's own thread: that one, and its connection, may stay open as long as the stream.
+_authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=ConnectionThreads(AUTHENTICATING))
+
 # What it looks like when the database, or Django's way to it, does not answer as it should.
 UNAVAILABLE = (Error, psycopg.Error, OSError, PositionUnavailable, RoleRefused)
 
@@ -94,8 +101,7 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
 
 async def _answer(request: HttpRequest) -> HttpResponseBase:
     parameter = request.GET.get("tables", "")
-    # In a thread of its own: a database connection opened in the request's would stay open as long as the stream.
-    authenticated = await sync_to_async(_authenticate, thread_sensitive=False)(request)
+    authenticated = await _authenticate(request)
     names = _table_names(parameter)
     if names is None:
         return _error(400, "tables parameter is required")
@@ -107,13 +113,6 @@ async def _answer(request: HttpRequest) -> HttpResponseBase:
     tables = await hub.resolve(names)
     subscriber = await _open(hub, authenticated, tables, _last_event_id(request))
     return _response(request, EventStream(hub, subscriber), subscriber.client_id)
-
-
-def _authenticate(request: HttpRequest) -> Authenticated:
-    try:
-        return authenticate(request)
-    finally:
-        connections.close_all()
 
 
 def _table_names(parameter: str) -> list[str] | None:
