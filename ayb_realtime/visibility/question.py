@@ -23,6 +23,9 @@ Seen = Mapping[int, str | None]
 # For an identity by its ordinal, from 1: what it sees by the row's ordinal, from 0; and the SQLSTATE of a failure.
 Answer = tuple[int, Seen, str | None]
 
+# Pairs of identity and row that are asked about at once. One takes a few microseconds, so that no check comes near its
+# timeout for its size alone.
+MOST_PAIRS = 100_000
 # After so many timeouts spent on finding the culprit, who is left gets no answer: it resumes, and is asked again.
 PATIENCE = 5
 # A half is given half of the time, but not less than this part of it.
@@ -90,7 +93,9 @@ class Question(ABC):
         barred, suspected, others = suspects.sort(self._table.relation, identities)
         self.unanswered |= dict.fromkeys(barred, "no answer a moment ago")
         # With care, somebody is known not to let go: it is found sooner if each part is given less time.
-        self._parts.append((rows, others, 1.0 if self._connection is not None else LEAST_PART))
+        part = 1.0 if self._connection is not None else LEAST_PART
+        size = max(1, MOST_PAIRS // len(rows))
+        self._parts.extend((rows, others[n : n + size], part) for n in range(0, len(others), size))
         await self._ask_parts()
         self._parts.extend((rows, [identity], LEAST_PART) for identity in suspected)
         await self._ask_parts()
@@ -108,7 +113,8 @@ class Question(ABC):
         identities = [identity for identity in identities if identity not in self.unanswered]
         if not identities:
             return
-        if asyncio.get_running_loop().time() > self._deadline:
+        began = asyncio.get_running_loop().time()
+        if began > self._deadline:
             self.unanswered |= dict.fromkeys(identities, "out of time")
             return
         seconds = conf.check_timeout_seconds * part
@@ -134,6 +140,8 @@ class Question(ABC):
             else:
                 await self._blame(error, rows, identities, part)
             return
+        # An answer is worth its time.
+        self._deadline += asyncio.get_running_loop().time() - began
         if failed and len(rows) > 1:
             # A policy that fails on one row says nothing of the others.
             self._halve(rows, failed, part)
@@ -151,7 +159,9 @@ class Question(ABC):
         is_locked = isinstance(error, psycopg.errors.LockNotAvailable) and await self._is_locked()
         if is_another or is_locked or len(identities) == 1 == len(rows):
             self.unanswered |= dict.fromkeys(identities, type(error).__name__)
-            if isinstance(error, TOO_LONG) and not is_locked:
+            if is_locked:
+                self._give_up()
+            elif isinstance(error, TOO_LONG):
                 suspects.add(self._table.relation, identities[0])
         elif len(identities) > 1:
             half = len(identities) // 2
@@ -159,6 +169,12 @@ class Question(ABC):
             self._parts.append((rows, identities[half:], max(part / 2, LEAST_PART)))
         else:
             self._halve(rows, identities, part)
+
+    def _give_up(self) -> None:
+        """Leave what is to be asked yet without an answer."""
+        for _, identities, _ in self._parts:
+            self.unanswered |= dict.fromkeys(identities, "locked")
+        self._parts.clear()
 
     async def _is_locked(self) -> bool:
         """Tell whether somebody keeps everybody from reading the table."""

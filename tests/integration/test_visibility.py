@@ -17,7 +17,7 @@ from ayb_realtime.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table, streamed
-from ayb_realtime.visibility import CatalogChanged, as_identity
+from ayb_realtime.visibility import CatalogChanged, as_identity, question
 from ayb_realtime.visibility.suspects import suspects
 from ayb_realtime.visibility.transactions import Watch
 from tests.integration.conftest import open_stream, person, relaying, subscribed
@@ -119,6 +119,20 @@ async def test_sleeping_policy_costs_only_its_own_identities(
         answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
     assert answer == {each: {1: None} for each in people if each != person(5)}
     assert "did not say what 1 identities may see" in caplog.text
+
+
+async def test_check_that_takes_long_for_its_size_alone_answers_everybody(
+    owner: Owner, make_table: MakeTable, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # More than the patience with failures, and each part well within the time for it.
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.4}
+    monkeypatch.setattr(question, "MOST_PAIRS", 2)
+    make_table("notes", "id int primary key", policy="pg_sleep(0.05) is not null")
+    owner.execute("insert into notes values (1)")
+    people = [person(n) for n in range(50)]
+    async with checking("notes") as (connection, table):
+        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
+    assert answer == {each: {1: None} for each in people}
 
 
 @pytest.mark.parametrize(
