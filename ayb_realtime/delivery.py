@@ -14,6 +14,8 @@ from ayb_realtime.tables import Table
 Event = tuple[int, bytes]
 # An identity; where row-level security is off, a role, for everybody who has it sees the same.
 Viewer = Identity | str
+# What subscribers get that see the same: by viewer, tables, and the position before.
+Chunks = dict[tuple[Viewer, frozenset[int], int], bytes]
 
 
 class Delivery:
@@ -46,25 +48,36 @@ class Delivery:
 
     def give(self, subscribers: Iterable[Subscriber], position: int) -> None:
         """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
-        chunks: dict[tuple[Viewer, frozenset[int], int], bytes] = {}
+        chunks: Chunks = {}
+        # Of thousands most get nothing: they are passed by.
+        concerned = self.unanswered | {viewer for _, viewer in self._own}
+        everyones = {relation for relation, viewer in self._own if relation not in self._personal}
+        everyones |= {relation for relation, events in self._common.items() if events}
+        everyones |= {relation for _, relation, _ in self._enabled}
         for subscriber in subscribers:
-            if subscriber.identity in self.unanswered:
-                subscriber.end()
-                continue
-            identity, relations = subscriber.identity, subscriber.relations
-            viewer = identity.role if self._personal.isdisjoint(relations) else identity
-            group = (viewer, relations, subscriber.position)
-            if group not in chunks:
-                chunks[group] = self.chunk(identity, relations, subscriber.position)
-            subscriber.push(chunks[group])
-            made_anew = {
-                relation
-                for at, relation, trigger in self._enabled
-                if at > subscriber.position and trigger not in subscriber.triggers
-            }
-            subscriber.position = position
-            if made_anew:
-                subscriber.reset("table made anew", made_anew)
+            if subscriber.identity in concerned or not everyones.isdisjoint(subscriber.relations):
+                self._give(subscriber, position, chunks)
+            else:
+                subscriber.position = position
+
+    def _give(self, subscriber: Subscriber, position: int, chunks: Chunks) -> None:
+        identity, relations = subscriber.identity, subscriber.relations
+        if identity in self.unanswered:
+            subscriber.end()
+            return
+        viewer = identity.role if self._personal.isdisjoint(relations) else identity
+        group = (viewer, relations, subscriber.position)
+        if group not in chunks:
+            chunks[group] = self.chunk(identity, relations, subscriber.position)
+        subscriber.push(chunks[group])
+        made_anew = {
+            relation
+            for at, relation, trigger in self._enabled
+            if at > subscriber.position and trigger not in subscriber.triggers
+        }
+        subscriber.position = position
+        if made_anew:
+            subscriber.reset("table made anew", made_anew)
 
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
         """Take down that a table was enabled: whoever has not come since is told to fetch it again."""
@@ -100,7 +113,8 @@ class Delivery:
         encoded: dict[tuple[int, str | None], bytes] = {}
         answers: dict[Viewer, visibility.Seen] = {}
         for identity, records in seen.items():
-            answers.setdefault(identity if table.row_security else identity.role, records)
+            if records:
+                answers.setdefault(identity if table.row_security else identity.role, records)
         for viewer, records in answers.items():
             events = self._own.setdefault((table.relation, viewer), [])
             for position, record in records.items():
@@ -125,13 +139,5 @@ class Delivery:
         }
         for identity, positions in saw.items():
             lost = positions - seen.get(identity, {}).keys()
-            self._own.setdefault((table.relation, identity), []).extend((at, deletes[at]) for at in lost)
-
-
-def audience(subscribers: Iterable[Subscriber]) -> dict[int, list[Identity]]:
-    """Return the identities that subscribe to each table, each once."""
-    identities: dict[int, dict[Identity, None]] = {}
-    for subscriber in subscribers:
-        for relation in subscriber.relations:
-            identities.setdefault(relation, {})[subscriber.identity] = None
-    return {relation: list(distinct) for relation, distinct in identities.items()}
+            if lost:
+                self._own.setdefault((table.relation, identity), []).extend((at, deletes[at]) for at in lost)

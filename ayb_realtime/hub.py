@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import delivery, endings, preparation, tables
+from ayb_realtime import endings, preparation, tables
+from ayb_realtime.audience import Audience
 from ayb_realtime.background import Background
 from ayb_realtime.catalog import Catalog
 from ayb_realtime.changes import Change
@@ -37,7 +38,7 @@ class Hub:
 
     def __init__(self, layer: BaseChannelLayer | None, pool: AsyncConnectionPool[Any]) -> None:
         self.position = 0
-        self.subscribers: set[Subscriber] = set()
+        self.subscribers = Audience()
         self._pool = pool
         self._layer = layer
         self._feed = Feed(pool)
@@ -166,7 +167,7 @@ class Hub:
             if not self._known_relations.issuperset(change.relation for change in run):
                 async with self._pool.connection() as connection:
                     self._follow(await tables.streamed(connection), run)
-            prepared = await preparation.prepare(self._pool, run, delivery.audience(subscribers))
+            prepared = await preparation.prepare(self._pool, run, self.subscribers.identities)
             prepared.give(subscribers, run[-1].position)
             self._moved_to(run[-1].position)
 
@@ -181,6 +182,7 @@ class Hub:
                 subscriber.follow(followed)
                 subscriber.begin(subscriber.position)
                 subscriber.reset("table made anew", subscriber.relations - gone)
+        self.subscribers.tables_changed()
 
     async def _reset(self, reason: str) -> None:
         """Go on where the feed does; what was in between is not to be had."""
@@ -189,14 +191,14 @@ class Hub:
             # Its head may be further on by now.
             position = self._feed.position
             ahead = {subscriber for subscriber in self._replay.subscribers if subscriber.position > position}
-            for subscriber in self.subscribers | ahead:
+            for subscriber in [*self.subscribers, *ahead]:
                 subscriber.begin(position)
                 subscriber.reset(reason, subscriber.relations)
             self._moved_to(position)
 
     def _moved_to(self, position: int) -> None:
         self.position = position
-        self.subscribers = {subscriber for subscriber in self.subscribers if not subscriber.ended}
+        self.subscribers -= {subscriber for subscriber in self.subscribers if subscriber.ended}
         self._replay.news.set()
 
     async def _replay_all(self) -> NoReturn:
@@ -227,5 +229,5 @@ class Hub:
                 # One run, however large its rows are; who has not arrived then has another round.
                 if behind := [s for s in self._replay.ready() if s.position < self.position and s in near]:
                     await self._replay.advance(behind, self.position)
-                self.subscribers.update(self._replay.take_arrived(self.position))
+                self.subscribers |= self._replay.take_arrived(self.position)
         return bool(far or near)

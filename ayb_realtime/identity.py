@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -55,6 +55,8 @@ class Identity:
 
     role: str
     settings: tuple[tuple[str, str], ...]
+    # Each run of changes looks up thousands of identities.
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # "none" is who the database user is, before it acts as anybody.
@@ -72,6 +74,10 @@ class Identity:
             raise InvalidIdentity(f"an identity has a setting twice: {', '.join(names)}")
         if sum(len(part.encode()) for setting in self.settings for part in setting) > SETTINGS_BYTES:
             raise InvalidIdentity(f"the settings {', '.join(names)} have more than {SETTINGS_BYTES} bytes together")
+        object.__setattr__(self, "_hash", hash((self.role, self.settings)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def _is_text(value: object) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import delivery, log, preparation
+from ayb_realtime import log, preparation
+from ayb_realtime.audience import Audience
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.feed import RUN_CHANGES, first_run
 from ayb_realtime.subscriber import Subscriber
@@ -55,13 +56,13 @@ class Replay:
                 return
         last = run[-1].position
         along = [subscriber for subscriber in subscribers if subscriber.position < last]
-        prepared = await preparation.prepare(self._pool, run, delivery.audience(along))
+        prepared = await preparation.prepare(self._pool, run, Audience(along).identities)
         prepared.give(along, last)
 
-    def take_arrived(self, position: int) -> list[Subscriber]:
+    def take_arrived(self, position: int) -> set[Subscriber]:
         """Let those go that are at this position, and return them."""
-        arrived = [subscriber for subscriber in self.subscribers if subscriber.position == position]
-        self.subscribers.difference_update(arrived)
+        arrived = {subscriber for subscriber in self.subscribers if subscriber.position == position}
+        self.subscribers -= arrived
         for subscriber in arrived:
             subscriber.on_drained = None
         return arrived

@@ -285,7 +285,7 @@ async def test_closed_response_leaves_the_hub(get: Callable[..., Any], the_hub: 
     async with asyncio.timeout(30):
         (greeting,) = [chunk async for chunk in subscriber]
     assert greeting.startswith(b"retry: ")
-    assert the_hub.subscribers == set()
+    assert not the_hub.subscribers
 
 
 async def test_gzip_leaves_the_stream_alone(
