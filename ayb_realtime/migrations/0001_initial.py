@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
         RunSQLFile("disable"),
         RunSQLFile("reads"),
         RunSQLFile("visible"),
+        RunSQLFile("routes"),
         RunSQLFile("old_row"),
         RunSQLFile("prune"),
     ]

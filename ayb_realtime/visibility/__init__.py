@@ -11,7 +11,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
-from ayb_realtime.visibility import roles
+from ayb_realtime.visibility import roles, routing
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Seen, Stuck
 from ayb_realtime.visibility.roles import as_identity, check_role
@@ -87,9 +87,12 @@ async def check(
             seen |= {identity: {} for identity in alike}
             continue
         question = RowsQuestion(None if careful else connection, table, insist, name)
-        # Without policies the role alone decides, so one identity stands for all.
-        asked = alike if table.row_security else alike[:1]
-        await question.ask(rows, asked)
+        if table.row_security:
+            for some_rows, candidates in await routing.parts(connection, table, role, rows, alike):
+                await question.ask(some_rows, candidates)
+        else:
+            # Without policies the role alone decides, so one identity stands for all.
+            await question.ask(rows, alike[:1])
         question.report()
         for identity in alike:
             stand_in = identity if table.row_security else alike[0]

@@ -1,0 +1,121 @@
+"""Routing: only those are asked about a row for whom its policies can show it, and nobody misses one by that."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+
+from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
+from ayb_realtime.records import Row
+from ayb_realtime.visibility import routing
+from ayb_realtime.visibility.rows import RowsQuestion
+from tests.integration.conftest import person
+from tests.integration.test_visibility import checking, seen
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+ME = "current_setting('ayb.user_id')"
+PEOPLE = [person(n) for n in range(routing.FEW + 4)]
+ANN, BOB = PEOPLE[1], PEOPLE[2]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
+    """Those who have been asked about rows, once for each time."""
+    found: list[Identity] = []
+    ask = RowsQuestion.ask
+
+    async def tell(self: RowsQuestion, rows: Mapping[int, Row], identities: Sequence[Identity]) -> None:
+        found.extend(identities)
+        await ask(self, rows, identities)
+
+    monkeypatch.setattr(RowsQuestion, "ask", tell)
+    return found
+
+
+async def shown(table: str = "notes", people: Sequence[Identity] = PEOPLE) -> dict[Identity, dict[int, str | None]]:
+    """Return what each sees that sees something."""
+    return {who: rows for who, rows in zip(people, await seen(table, people), strict=True) if rows}
+
+
+COLUMNS = """id int primary key, owner text, "Owner" varchar(9), u uuid, i int, s smallint, b bigint, shown boolean,
+    c char(9), n numeric, other text, doc jsonb"""
+
+
+@pytest.mark.parametrize(
+    ("column", "condition"),
+    [
+        ("owner", f"owner = {ME}"),
+        ("owner", f"{ME} = owner"),
+        ("Owner", f'"Owner" = {ME}'),
+        ("u", f"u = {ME}::uuid"),
+        ("i", f"i = {ME}::int"),
+        ("i", f"i = {ME}::bigint"),
+        ("s", f"s = {ME}::int"),
+        ("b", f"b = {ME}::smallint"),
+        ("i", f"i::text = {ME}"),
+        ("u", f"u::text = {ME}"),
+        ("shown", f"shown = {ME}::boolean"),
+        ("owner", "owner = current_setting('ayb.user_id', true)"),
+        ("owner", "owner = current_setting('AYB.User_Id')"),
+        ("u", "u = nullif(current_setting('ayb.user_id', true), '')::uuid"),
+        ("owner", f"owner = coalesce(nullif({ME}, ''), 'nobody')"),
+        ("owner", f"owner = (select {ME})"),
+        ("i", f"i = (select {ME}::int)"),
+        ("owner", "owner = current_setting('ayb.claims')::json ->> 'sub'"),
+        ("owner", f"owner = {ME}::varchar(2)"),
+        ("owner", "owner = 'it''s'"),
+        ("owner", f"owner = {ME} and shown"),
+        ("owner", f"shown and (id > 1 and (owner = {ME} and other like '%'))"),
+        ("owner", f"exists (select from pg_class where relname = owner) and owner = {ME}"),
+        ("owner", f"(owner, id) = ({ME}, 1)"),
+        ("", f"owner = {ME} or shown"),
+        ("", f"shown or (owner = {ME} and shown)"),
+        ("", f"not owner = {ME}"),
+        ("", f"(owner = {ME}) is not false"),
+        ("", f"case when shown then owner = {ME} end and id > 0"),
+        ("", f"owner <> {ME}"),
+        ("", f"owner is not distinct from {ME}"),
+        ("", f"owner in ({ME}, 'x')"),
+        ("", f"owner = any (array[{ME}])"),
+        ("", f"lower(owner) = {ME}"),
+        ("", f"owner = lower({ME})"),
+        ("", f"owner = {ME} || ''"),
+        ("", f"owner = {ME} || other"),
+        ("", "owner = other"),
+        ("", f"{ME} = 'x'"),
+        ("", "owner = current_setting(other)"),
+        ("", f"coalesce(owner, {ME}) = {ME}"),
+        ("", f"owner = coalesce(other, {ME})"),
+        ("", "owner = current_user"),
+        ("", f"c = {ME}"),
+        ("", f"n = {ME}::numeric"),
+        ("", f"i = {ME}::numeric"),
+        ("", f"b::int = {ME}::int"),
+        ("", f"owner::varchar(2) = {ME}"),
+        ("", f'owner collate "C" = {ME}'),
+        ("", f"doc ->> 'owner' = {ME}"),
+        ("", f"owner = (select {ME} from pg_class limit 1)"),
+        ("", f"owner = (select {ME} where shown)"),
+        ("", "true"),
+        ("", "shown"),
+    ],
+)
+async def test_condition_is_a_route_where_it_requires_a_column_to_equal_settings(
+    owner: Owner, make_table: MakeTable, column: str, condition: str
+) -> None:
+    make_table("notes", COLUMNS, policy=condition)
+    async with checking("notes") as (connection, table):
+        matches = await routing.derived(connection, table, AUTHENTICATED_ROLE)
+    assert [match.column for match in matches or ()] == [column] * bool(column)
+
+
+async def test_only_those_are_asked_for_whom_the_row_is(
+    owner: Owner, make_table: MakeTable, asked: list[Identity]
+) -> None:
+    make_table("notes", "id int primary key, owner text", policy=f"owner = {ME}")
+    owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '1'), (4, null)")
+    assert await shown() == {ANN: {1: None, 3: None}, BOB: {2: None}}
+    assert sorted(asked, key=PEOPLE.index) == [ANN, BOB]
