@@ -123,6 +123,7 @@ class Relay:
     async def _begin(self, writer: Connection) -> None:
         if await log.ensure_epoch(writer):
             logger.warning("after a restore or a failover the log begins anew, and clients fetch again")
+        await log.keep_plans(writer)
         # The leader before may have ended while it was awake.
         await log.fall_asleep(writer)
         await log.keep_before(writer, conf.delete_visibility == "policy")
@@ -154,11 +155,10 @@ class Relay:
         """Number and publish whatever has committed, for ever: asleep until a notification, or awake under load."""
         while True:
             self._wake.clear()
-            if await self._publish_next(writer):
-                # More at once: under load, looking costs less than notifying.
-                if await self._publish_next(writer):
-                    await self._stay_awake(writer)
-                continue
+            is_news = await self._publish_next(writer)
+            # Called and more at once: under load, looking costs less than notifying.
+            if is_news and self._wake.is_set() and await self._publish_next(writer):
+                await self._stay_awake(writer)
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._wake.wait()

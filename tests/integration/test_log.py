@@ -27,6 +27,7 @@ async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
     """A connection as a sleeping relay has it, with the table ``notes`` streamed, and all that was there numbered."""
     make_table("notes", "id int primary key, version int")
     async with await database.connect("default") as connection:
+        await log.keep_plans(connection)
         await log.fall_asleep(connection)
         while await numbered(connection):
             pass
@@ -65,6 +66,19 @@ async def assert_same_when_read(relay: Connection, batches: list[list[Change]], 
         assert await log.read(relay, after=batch[0].position - 1, upto=batch[-1].position) == batch
     for change in changes[:50]:
         assert await log.read(relay, after=change.position - 1, upto=change.position) == [change]
+
+
+async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connection, owner: Writer) -> None:
+    owner.execute("vacuum analyze ayb_realtime.change")
+    owner.execute("insert into notes values (1, 0)")
+    assert len(await numbered(relay)) == 1
+    plans = await relay.execute(
+        "select custom_plans from pg_prepared_statements where statement like '-- Number what has committed%'"
+    )
+    assert await plans.fetchall() == [(0,)]
+    parameters = {"bytes": log.NEW_BYTES, "changes": log.NEW_CHANGES}
+    plan = await relay.execute(b"explain " + database.sql("next_batch"), parameters)
+    assert "Seq Scan on change" not in str(await plan.fetchall())
 
 
 async def test_head_of_an_epoch_without_changes_is_before_its_first_position(relay: Connection) -> None:
