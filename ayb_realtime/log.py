@@ -66,8 +66,8 @@ async def keep_plans(connection: Connection) -> None:
     connection: to Postgres itself, or through a pooler in session mode.
     """
     connection.prepare_threshold = 0
-    # The plans have to do for a log whose parts are empty now, and have millions of rows later. To do without an index is
-    # so dear then, before version 18, that Postgres would compile the plan.
+    # The plans have to do for a log whose parts are empty now, and have millions of rows later. To do without an index
+    # is so dear then, before version 18, that Postgres would compile the plan.
     await connection.execute("set enable_seqscan = off")
     await connection.execute("set jit = off")
     await connection.execute("set plan_cache_mode = force_generic_plan")

@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 
-from ayb_realtime.database import sql
 from ayb_realtime.exceptions import UnknownTable
 
 
@@ -32,7 +31,7 @@ class Table:
 
 async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
     """Return the streamed tables, those of the schema ``public`` first."""
-    rows = await (await connection.execute(sql("tables"))).fetchall()
+    rows = await (await connection.execute("select * from ayb_realtime.tables_v1()")).fetchall()
     return [
         Table(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
         for relation, schema, name, keys, utc, row_security, trigger in rows

@@ -1,17 +1,28 @@
 -- The streamed tables: those that carry our trigger. This is the allow-list, there is no second one.
-select c.oid::bigint as relation, n.nspname as schema, c.relname as name,
-       ayb_realtime.key_columns_v1(c.oid) as key_columns,
-       -- Their JSON ends in +00:00 where the protocol says Z. The type of a column may be a domain over these.
-       array(select a.attname::text
-               from pg_attribute a
-               join pg_type y on y.oid = a.atttypid
-              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                and coalesce(nullif(y.typbasetype, 0), y.oid) in ('timestamptz'::regtype, 'timestamptz[]'::regtype)
-              order by a.attnum) as utc_columns,
-       c.relrowsecurity as row_security, t.oid::bigint as trigger
-  from pg_trigger t
-  join pg_class c on c.oid = t.tgrelid
-  join pg_namespace n on n.oid = c.relnamespace
- where t.tgname = '!ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc
-   and t.tgparentid = 0 and t.tgenabled <> 'D'
- order by n.nspname <> 'public', n.nspname, c.relname
+create function ayb_realtime.tables_v1()
+    returns table (
+        relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint)
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select c.oid::bigint as relation, n.nspname::text as schema, c.relname::text as name,
+           ayb_realtime.key_columns_v1(c.oid) as key_columns,
+           -- Their JSON ends in +00:00 where the protocol says Z. The type of a column may be a domain over these.
+           array(select a.attname::text
+                   from pg_attribute a
+                   join pg_type y on y.oid = a.atttypid
+                  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                    and coalesce(nullif(y.typbasetype, 0), y.oid) in ('timestamptz'::regtype, 'timestamptz[]'::regtype)
+                  order by a.attnum) as utc_columns,
+           c.relrowsecurity as row_security, t.oid::bigint as trigger
+      from pg_trigger t
+      join pg_class c on c.oid = t.tgrelid
+      join pg_namespace n on n.oid = c.relnamespace
+     where t.tgname = '!ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc
+       and t.tgparentid = 0 and t.tgenabled <> 'D'
+     order by n.nspname <> 'public', n.nspname, c.relname;
+end
+$$;

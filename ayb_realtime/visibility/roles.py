@@ -14,7 +14,6 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from ayb_realtime.conf import conf
-from ayb_realtime.database import sql
 from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.identity import Identity
 from ayb_realtime.tables import Table
@@ -34,11 +33,12 @@ REMEDIES = {
     "owner": "Let IDENTITY name another role.",
     "member": "Let IDENTITY name another role than {role}, its member, or run this: REVOKE {holder} FROM {role};",
 }
+ROLE_STATES = "select * from ayb_realtime.role_states_v1(%s::text[], %s::oid, %s::text[])"
 
 
 @dataclass(frozen=True, slots=True)
 class RoleState:
-    """What there is to say of a role; the columns of ``role_states.sql``."""
+    """What there is to say of a role; the columns of ``role_states_v1``."""
 
     role: str
     may_select: bool
@@ -77,7 +77,7 @@ async def states(
     connection: psycopg.AsyncConnection[Any], roles: Iterable[str], table: Table | None = None
 ) -> list[RoleState]:
     """Return what there is to say of each role, and of the key of a table."""
-    cursor = await connection.execute(*_question(roles, table))
+    cursor = await connection.execute(ROLE_STATES, _question(roles, table))
     return [RoleState(*columns) for columns in await cursor.fetchall()]
 
 
@@ -95,8 +95,8 @@ def as_identity(identity: Identity) -> Iterator[None]:
     names = ["role", *(name for name, _ in identity.settings)]
     connection = connections[conf.database]
     with transaction.atomic(conf.database), connection.cursor() as cursor:
-        _check_role(cursor, identity.role)
         before = _current(cursor, names)
+        _check_role(cursor, identity.role)
         _set_local(cursor, names, [identity.role, *(value for _, value in identity.settings)])
         yield
         if connection.needs_rollback:
@@ -108,8 +108,9 @@ def as_identity(identity: Identity) -> Iterator[None]:
 
 
 def _check_role(cursor: CursorWrapper, role: str) -> None:
-    query, parameters = _question([role], None)
-    cursor.execute(query.decode(), parameters)
+    # In a block within another, the role is a subscriber's, which has no use of our schema.
+    _set_local(cursor, ["role"], ["none"])
+    cursor.execute(ROLE_STATES, _question([role], None))
     if refusal := RoleState(*cursor.fetchall()[0]).refusal:
         raise RoleRefused(refusal)
 
@@ -124,9 +125,5 @@ def _set_local(cursor: CursorWrapper, names: Sequence[str], values: Sequence[str
     cursor.execute(f"select {calls}", [part for setting in zip(names, values, strict=True) for part in setting])
 
 
-def _question(roles: Iterable[str], table: Table | None) -> tuple[bytes, dict[str, Any]]:
-    return sql("role_states"), {
-        "roles": sorted(set(roles)),
-        "relation": table.relation if table else None,
-        "columns": list(table.key_columns) if table else [],
-    }
+def _question(roles: Iterable[str], table: Table | None) -> tuple[list[str], int | None, list[str]]:
+    return sorted(set(roles)), table.relation if table else None, list(table.key_columns) if table else []

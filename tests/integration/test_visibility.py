@@ -365,14 +365,14 @@ async def test_role_that_may_not_be_set_gets_no_answer(owner: Owner, make_table:
 
 
 async def test_hub_whose_user_may_not_act_as_subscribers_says_what_to_run(database_url: str, owner: Owner) -> None:
-    owner.execute("create role bystander login password 'bystander'")
+    owner.execute("create role bystander login password 'bystander'; grant usage on schema ayb_realtime to bystander")
     try:
         stranger = psycopg.conninfo.make_conninfo(database_url, user="bystander", password="bystander")
         async with await psycopg.AsyncConnection.connect(stranger) as connection:
             with pytest.raises(RoleRefused, match="GRANT ayb_authenticated TO bystander"):
                 await visibility.check_role(connection, AUTHENTICATED_ROLE)
     finally:
-        owner.execute("drop role bystander")
+        owner.execute("revoke usage on schema ayb_realtime from bystander; drop role bystander")
 
 
 async def test_what_a_policy_caches_in_a_setting_reaches_nobody_else(owner: Owner, make_table: MakeTable) -> None:
