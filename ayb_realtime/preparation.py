@@ -35,8 +35,7 @@ async def prepare(
     while True:
         delivery = Delivery()
         try:
-            async with pool.connection() as connection, connection.transaction():
-                await visibility.prepare(connection)
+            async with pool.connection() as connection, visibility.prepared(connection):
                 for table in await tables.streamed(connection):
                     if at := by_relation.get(table.relation):
                         await _add(

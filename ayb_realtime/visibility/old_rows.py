@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
+from psycopg import sql
+
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility.question import Answer, Question, settings_of
-from ayb_realtime.visibility.transactions import Connection
+from ayb_realtime.visibility.transactions import Connection, ask
+
+VISIBLE_BEFORE = sql.SQL(
+    "select identity, shown, inexact, error"
+    "  from ayb_realtime.visible_before_v1(%s::oid, %s::text[], %s::text[], %s::text[], %s::text[])"
+)
 
 
 class OldRowsQuestion(Question):
@@ -23,14 +30,10 @@ class OldRowsQuestion(Question):
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> list[Answer]:
         roles = [identity.role for identity in identities]
-        cursor = await connection.execute(
-            "select identity, shown, inexact, error"
-            "  from ayb_realtime.visible_before_v1(%s::oid, %s::text[], %s::text[], %s::text[], %s::text[])",
-            [self._table.relation, [row.text for row in rows.values()], roles, *settings_of(identities)],
-        )
+        parameters = [self._table.relation, [row.text for row in rows.values()], roles, *settings_of(identities)]
         positions = list(rows)
         answers: list[Answer] = []
-        for identity, shown, inexact, error in await cursor.fetchall():
+        for identity, shown, inexact, error in await ask(connection, VISIBLE_BEFORE, parameters):
             self.inexact.update(positions[n - 1] for n in inexact or ())
             answers.append((identity, {n - 1: None for n in shown or ()}, error))
         return answers

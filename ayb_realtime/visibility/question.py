@@ -122,7 +122,7 @@ class Question(ABC):
         try:
             async with self._connected(seconds) as connection:
                 watch = Watch(connection, seconds, alone=len(identities) == 1)
-                async with watch, connection.transaction():
+                async with watch:
                     failed = await self._ask(connection, rows, identities)
         except psycopg.Error as error:
             if watch is None:
@@ -220,7 +220,7 @@ class Question(ABC):
     async def _answers(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> list[Answer]:
-        """Put the question."""
+        """Put the question, by ``transactions.ask``."""
 
     def report(self) -> None:
         """Take down who saw nothing of something for a failure, and who got no answer."""

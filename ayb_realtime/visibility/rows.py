@@ -13,7 +13,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility.question import Answer, Question, settings_of
-from ayb_realtime.visibility.transactions import Connection
+from ayb_realtime.visibility.transactions import Connection, ask
 
 
 class CheckerNotMade(RealtimeError):
@@ -33,7 +33,7 @@ class RowsQuestion(Question):
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> list[Answer]:
         parameters = [_keys(self._table, rows), len(identities), *settings_of(identities)]
-        answers = await (await connection.execute(self._query, parameters)).fetchall()
+        answers = await ask(connection, self._query, parameters)
         # The last is not an identity's: it has the rows that anybody sees.
         _, ordinals, records, _ = answers.pop()
         contents = dict(zip(ordinals, records, strict=True))

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from ayb_realtime import database
@@ -35,11 +37,50 @@ PLAN_SETTINGS = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
+# The process that works for a connection's transaction. Not the one that the connection was told: a proxy's is its own
+# invention.
+_backend_pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
 
 
-async def prepare(connection: Connection) -> None:
+@asynccontextmanager
+async def prepared(connection: Connection) -> AsyncIterator[None]:
+    """Run a block in a prepared transaction that is read-only and sees one snapshot. It begins with one message."""
+    await prepare(connection, b"begin isolation level repeatable read read only; ")
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):  # What has happened is told by the first error.
+            await connection.rollback()
+        raise
+    await connection.commit()
+
+
+async def prepare(connection: Connection, begin: bytes = b"") -> None:
     """Give the current transaction the settings under which rows are read and checked."""
-    await set_local(connection, {**JSON_SETTINGS, **PLAN_SETTINGS, **_timeouts(conf.check_timeout_seconds)})
+    settings = {**JSON_SETTINGS, **PLAN_SETTINGS, **_timeouts(conf.check_timeout_seconds)}
+    query, parameters = _setting(settings)
+    cursor = psycopg.AsyncClientCursor(connection)
+    await cursor.execute(begin + query + b", pg_catalog.pg_backend_pid()", parameters)
+    while cursor.nextset():
+        pass
+    ((*_, _backend_pids[connection]),) = await cursor.fetchall()
+
+
+async def ask(connection: Connection, question: sql.Composable, parameters: Sequence[object]) -> list[Any]:
+    """Put a question, in one message, and return its rows. After an error the transaction is what it was before.
+
+    connection: in a transaction. Raises psycopg.Error.
+    """
+    cursor = psycopg.AsyncClientCursor(connection)
+    query = sql.SQL("savepoint question; {}; release savepoint question").format(question)
+    try:
+        await cursor.execute(query, parameters)
+    except psycopg.Error:
+        if connection.info.transaction_status == TransactionStatus.INERROR:
+            await connection.execute("rollback to savepoint question; release savepoint question")
+        raise
+    cursor.nextset()
+    return await cursor.fetchall()
 
 
 @asynccontextmanager
@@ -59,11 +100,8 @@ async def within(connection: Connection, seconds: float) -> AsyncIterator[None]:
 @asynccontextmanager
 async def a_prepared_one() -> AsyncIterator[Connection]:
     """Open a connection, in a prepared transaction that is read-only and sees one snapshot. Raises psycopg.Error."""
-    async with await database.connect(conf.database) as connection:
-        await database.read_one_snapshot(connection)
-        async with connection.transaction(force_rollback=True):
-            await prepare(connection)
-            yield connection
+    async with await database.connect(conf.database) as connection, prepared(connection):
+        yield connection
 
 
 # For which identity a check is running: the function holds a lock with its ordinal meanwhile. While it waits for a
@@ -85,6 +123,7 @@ class Watch:
 
     A policy can catch a cancellation, as it can its timeout, and go on.
 
+    connection: in a prepared transaction.
     seconds: how long the check may take. One that has been on the same identity for a fifth of it is cancelled, unless
         there is no other to wait for that.
     culprit: the ordinal of that identity, from 1.
@@ -99,9 +138,7 @@ class Watch:
         self._alone = alone
 
     async def __aenter__(self) -> "Watch":
-        # Not the one that the connection was told: a proxy's is its own invention.
-        cursor = await self._connection.execute("select pg_catalog.pg_backend_pid()")
-        self._watching = asyncio.create_task(self._watch(*(await cursor.fetchone() or ())))
+        self._watching = asyncio.create_task(self._watch(_backend_pids[self._connection]))
         return self
 
     async def __aexit__(
@@ -138,8 +175,12 @@ class Watch:
 
 async def set_local(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set these until the end of the transaction."""
-    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
-    await connection.execute(f"select {calls}", [part for setting in settings.items() for part in setting])
+    await connection.execute(*_setting(settings))
+
+
+def _setting(settings: Mapping[str, str]) -> tuple[bytes, list[str]]:
+    calls = b", ".join([b"pg_catalog.set_config(%s, %s, true)"] * len(settings))
+    return b"select " + calls, [part for setting in settings.items() for part in setting]
 
 
 def _timeouts(seconds: float) -> dict[str, str]:
