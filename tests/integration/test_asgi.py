@@ -150,7 +150,7 @@ async def test_stream_that_ends_ends_its_response(ask: Callable[..., Any], the_h
     assert await output(communicator) == {"type": "http.response.body", "body": b"last", "more_body": True}
     assert await output(communicator) == {"type": "http.response.body", "body": b""}
     await done(communicator)
-    assert the_hub.subscribers == set()
+    assert not the_hub.subscribers
 
 
 async def test_client_that_goes_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
@@ -158,7 +158,7 @@ async def test_client_that_goes_leaves_the_hub(ask: Callable[..., Any], the_hub:
     await output(communicator)
     assert len(the_hub.subscribers) == 1
     await gone(communicator)
-    assert the_hub.subscribers == set()
+    assert not the_hub.subscribers
 
 
 async def test_client_that_goes_before_django_is_done_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
@@ -173,7 +173,7 @@ async def test_client_that_goes_before_django_is_done_leaves_the_hub(ask: Callab
     changes.append(go)
     here.append(await ask(wrapped()))
     await done(here[0])
-    assert the_hub.subscribers == set()
+    assert not the_hub.subscribers
 
 
 def replaced(_: HttpResponseBase) -> HttpResponseBase:
@@ -195,7 +195,7 @@ async def test_replaced_response_goes_out_and_the_stream_leaves_the_hub(
     assert (await output(communicator))["status"] == 403
     assert (await output(communicator))["body"] == b"no"
     await done(communicator)
-    assert the_hub.subscribers == set()
+    assert not the_hub.subscribers
 
 
 async def test_application_that_fails_behind_the_view_leaves_the_hub(scope: dict[str, Any], the_hub: Hub) -> None:
@@ -210,7 +210,7 @@ async def test_application_that_fails_behind_the_view_leaves_the_hub(scope: dict
     await communicator.send_input({"type": "http.request"})
     with pytest.raises(RuntimeError, match="too late"):
         await done(communicator)
-    assert the_hub.subscribers == set()
+    assert not the_hub.subscribers
 
 
 @pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "http", KEY: object()}])
