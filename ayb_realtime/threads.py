@@ -1,23 +1,26 @@
-"""Threads for calls of Django's ORM, which share their database connections while there are calls that wait.
+"""Threads for calls of Django's ORM, which share their database connections while calls come one after the other.
 
-The view authenticates in them. What must always hold: no more connections than threads, and none once nothing waits.
+The view authenticates in them. What must always hold: no more connections than threads, and none where nothing is done.
 """
 
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from threading import Lock
+from threading import Condition
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import connections
+
+# How long a thread waits for one more call. Requests that come "at once" are milliseconds apart.
+LINGER_SECONDS = 0.1
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
 class ConnectionThreads(ThreadPoolExecutor):
-    """An executor whose threads close their connections when they find no more to do.
+    """An executor whose threads close their connections when there is no more to do.
 
     A new connection costs more than most calls: thousands of calls that come at once make a few, and one that comes by
     itself makes its own. After a call that fails its thread's connections are closed, whatever state they are in.
@@ -25,23 +28,25 @@ class ConnectionThreads(ThreadPoolExecutor):
 
     def __init__(self, count: int) -> None:
         super().__init__(count, thread_name_prefix="ayb_realtime")
-        self._lock = Lock()
         self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._changed = Condition()
         self._unused = count
+        self._lingering = 0
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Future[Result]:
         """Call this in one of the threads."""
         future: Future[Result] = Future()
-        with self._lock:
+        with self._changed:
             self._calls.append((future, partial(fn, *args, **kwargs)))
-            if not self._unused:
-                return future
-            self._unused -= 1
-        super().submit(self._work)
+            if len(self._calls) <= self._lingering:
+                self._changed.notify()
+            elif self._unused:
+                self._unused -= 1
+                super().submit(self._work)
         return future
 
     def _work(self) -> None:
-        """Make one call after the other, until none waits."""
+        """Make one call after the other, until no more come."""
         while found := self._next():
             future, call = found
             if not future.set_running_or_notify_cancel():
@@ -56,9 +61,13 @@ class ConnectionThreads(ThreadPoolExecutor):
         connections.close_all()
 
     def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
-        with self._lock:
+        """Wait a little for a call; None: there is none."""
+        with self._changed:
+            self._lingering += 1
+            self._changed.wait_for(lambda: self._calls, LINGER_SECONDS)
+            self._lingering -= 1
             if self._calls:
                 return self._calls.popleft()
-            # From here on whoever comes starts another turn, which may have to wait for this thread.
+            # Whoever comes from here on starts another turn, which may have to wait for this thread.
             self._unused += 1
             return None

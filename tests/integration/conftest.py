@@ -37,6 +37,12 @@ def person(user_id: object) -> Identity:
     return Identity(AUTHENTICATED_ROLE, (("ayb.user_email", f"{user_id}@example.com"), ("ayb.user_id", str(user_id))))
 
 
+@pytest.fixture(autouse=True)
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no connection of a test reach into the next."""
+    monkeypatch.setattr("ayb_realtime.threads.LINGER_SECONDS", 0.0)
+
+
 @pytest.fixture
 def database_url(transactional_db: None) -> Iterator[str]:
     """The test database, whose tables are emptied afterwards, as psycopg's connection string."""

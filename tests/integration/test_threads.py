@@ -1,9 +1,9 @@
-"""Calls of Django's ORM that wait share connections; when none waits, there is none."""
+"""Calls of Django's ORM that come together share connections; a little later there is none."""
 
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import psycopg
@@ -83,3 +83,18 @@ def test_cancelled_call_is_not_made(threads: ConnectionThreads, hold: Event) -> 
     hold.set()
     other.result(60)
     assert made == [2]
+
+
+def test_thread_that_lingers_takes_what_comes(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ayb_realtime.threads.LINGER_SECONDS", 60)
+    threads = ConnectionThreads(1)
+    assert len({threads.submit(backend).result(60) for _ in range(20)}) == 1
+    monkeypatch.setattr("ayb_realtime.threads.LINGER_SECONDS", 0)
+    threads.submit(backend).result(60)
+    threads.shutdown()
+
+
+def test_more_calls_than_threads_that_linger_are_made_at_once(threads: ConnectionThreads) -> None:
+    for _ in range(20):
+        everybody = Barrier(THREADS)
+        results([threads.submit(everybody.wait, 60) for _ in range(THREADS)])
