@@ -36,6 +36,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+NOTHING: Seen = {}
+
 
 async def may_select(
     connection: Connection, table: Table, identities: Sequence[Identity]
@@ -85,20 +87,21 @@ async def check(
             logger.error("%s: streams with the role %s end. %s", table.name, role, error)
             continue
         if name is None:
-            seen |= {identity: {} for identity in alike}
+            seen |= dict.fromkeys(alike, NOTHING)
             continue
         question = RowsQuestion(None if careful else connection, table, insist, name)
         if table.row_security:
             for some_rows, candidates in await routing.parts(connection, table, role, rows, alike):
                 await question.ask(some_rows, candidates)
+            seen |= dict.fromkeys(alike, NOTHING) | question.seen
+            for identity in question.unanswered:
+                del seen[identity]
         else:
             # Without policies the role alone decides, so one identity stands for all.
             await question.ask(rows, alike[:1])
+            if not question.unanswered:
+                seen |= dict.fromkeys(alike, question.seen.get(alike[0], NOTHING))
         question.report()
-        for identity in alike:
-            stand_in = identity if table.row_security else alike[0]
-            if stand_in not in question.unanswered:
-                seen[identity] = question.seen.get(stand_in, {})
     return seen
 
 

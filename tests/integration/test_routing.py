@@ -119,3 +119,65 @@ async def test_only_those_are_asked_for_whom_the_row_is(
     owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '1'), (4, null)")
     assert await shown() == {ANN: {1: None, 3: None}, BOB: {2: None}}
     assert sorted(asked, key=PEOPLE.index) == [ANN, BOB]
+
+
+async def test_row_is_for_whom_it_is_now_whatever_was_logged(
+    owner: Owner, make_table: MakeTable, asked: list[Identity]
+) -> None:
+    make_table("notes", "id int primary key, owner text", policy=f"owner = {ME}")
+    owner.execute("insert into notes values (1, '1')")
+    owner.execute("update notes set owner = '2'")
+    assert await shown() == {BOB: {1: '{"id":1,"owner":"2"}', 2: None}}
+    assert asked == [BOB]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter table notes rename owner to person",
+        "alter table notes rename owner to person; alter table notes rename other to owner;"
+        "alter table notes rename person to other",
+        "alter table notes alter owner type text using '2'",
+        "alter table notes disable trigger all; update notes set owner = '2'; alter table notes enable trigger all",
+    ],
+)
+async def test_column_that_is_another_since_the_row_was_logged_still_tells(
+    owner: Owner, make_table: MakeTable, statement: str
+) -> None:
+    make_table("notes", "id int primary key, owner text, other text")
+    owner.execute("insert into notes values (1, '1', '2')")
+    owner.execute(statement.encode())
+    column = "person" if statement.endswith("person") else "owner"
+    owner.execute(f"create policy p on notes using ({column} = {ME})".encode())
+    owner.execute("alter table notes enable row level security")
+    (now,) = owner.execute(f"select {column} from notes".encode()).fetchone() or ("",)
+    assert {who: sorted(rows)[0] for who, rows in (await shown()).items()} == {person(now): 1}
+
+
+@pytest.mark.parametrize(
+    ("policies", "columns"),
+    [
+        ([f"using (owner = {ME})", f"using (i = {ME}::int)"], ["owner", "i"]),
+        ([f"using (owner = {ME})", "using (shown)"], None),
+        ([f"using (owner = {ME})", "as restrictive using (shown)"], ["owner"]),
+        (["using (shown)", f"as restrictive using (owner = {ME})"], None),
+        ([f"as restrictive using (owner = {ME})"], []),
+        ([f"using (owner = {ME})", "for update using (true)", "for insert with check (true)"], ["owner"]),
+        ([f"to ayb_authenticated using (owner = {ME})", "to ayb_anonymous using (true)"], ["owner"]),
+        ([f"using (owner = {ME})", "to public using (true)"], None),
+        ([], []),
+    ],
+)
+async def test_each_permissive_policy_of_the_role_has_to_tell(
+    owner: Owner, make_table: MakeTable, policies: list[str], columns: list[str] | None
+) -> None:
+    make_table("notes", "id int primary key, owner text, i int, shown boolean", policy="true")
+    owner.execute("drop policy p on notes")
+    for number, policy in enumerate(policies):
+        owner.execute(f"create policy p{number} on notes {policy}".encode())
+    owner.execute("insert into notes values (1, '1', 2, true), (2, '2', 2, false), (3, null, null, true)")
+    async with checking("notes") as (connection, table):
+        matches = await routing.derived(connection, table, AUTHENTICATED_ROLE)
+    assert (None if matches is None else [match.column for match in matches]) == columns
+    few = [await seen("notes", [who]) for who in PEOPLE]
+    assert [[each] for each in await seen("notes", PEOPLE)] == few
