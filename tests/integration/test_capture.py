@@ -247,6 +247,34 @@ def test_renamed_key_column_is_still_the_key(owner: Writer, make_table: MakeTabl
     ]
 
 
+def test_renamed_part_of_a_key_does_not_hide_that_the_other_part_changed(
+    owner: Writer, make_table: MakeTable, logged: Logged
+) -> None:
+    make_table("seats", "hall text, number int, primary key (hall, number)")
+    owner.execute("insert into seats values ('a', 1)")
+    owner.execute("alter table seats rename number to seat")
+    logged()
+    owner.execute("update seats set hall = 'b'")
+    assert logged() == [("delete", {"hall": "a", "seat": 1}), ("create", {"hall": "b", "seat": 1})]
+
+
+def test_column_that_is_no_longer_of_the_key_may_change(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+    make_table("seats", "hall text, number int, id int, primary key (hall, number)")
+    owner.execute("insert into seats values ('a', 1, 7)")
+    owner.execute("alter table seats drop column number, add primary key (id)")
+    logged()
+    owner.execute("update seats set hall = 'b'")
+    assert logged() == [("update", {"hall": "b", "id": 7})]
+
+
+def test_table_that_has_lost_its_key_can_still_be_written(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+    make_table("notes", "id int primary key, body text")
+    owner.execute("insert into notes values (1, 'x')")
+    owner.execute("alter table notes drop constraint notes_pkey, alter id drop not null")
+    owner.execute("update notes set id = null")
+    assert logged() == [("create", {"id": 1, "body": "x"}), ("update", {"id": None, "body": "x"})]
+
+
 @pytest.fixture
 def visits(owner: Writer, make_table: MakeTable) -> Logged:
     """A table in partitions of two levels, ``visits``, ``visits_eu`` and ``visits_us`` → ``visits_us_late``."""
@@ -412,23 +440,31 @@ def test_writer_cannot_write_the_log_through_a_table_of_its_own(
     owner.execute("drop table forged")
 
 
-def test_functions_that_the_writer_put_in_the_way_are_not_called(
+TRAPS = """
+create schema traps;
+create function traps.row_to_json(any_row record) returns json language plpgsql as $$ begin return '{}'::json; end $$;
+create function traps.pg_sequence_last_value(name regclass) returns bigint language sql as $$ select 7::bigint $$;
+create function traps.never(a text, b text) returns boolean language sql as $$ select false $$;
+create operator traps.= (leftarg = text, rightarg = text, function = traps.never);
+create operator traps.<> (leftarg = text, rightarg = text, function = traps.never)
+"""
+
+
+def test_functions_and_operators_that_the_writer_put_in_the_way_are_not_called(
     owner: Writer, make_table: MakeTable, logged: Logged
 ) -> None:
     make_table("notes", "id int primary key")
-    owner.execute("create schema traps")
+    owner.execute(TRAPS.encode())
     try:
-        owner.execute(
-            "create function traps.row_to_json(any_row record) returns json language plpgsql"
-            " as $$ begin return '{}'::json; end $$"
-        )
         with owner.transaction():
             owner.execute("set local search_path = traps, pg_catalog, public")
             assert owner.execute("select row_to_json(notes) from (values (1)) as notes (id)").fetchone() == ({},)
+            assert owner.execute("select 'a'::text = 'a'::text").fetchone() == (False,)
             owner.execute("insert into notes values (1)")
+            owner.execute("update notes set id = 2")
     finally:
         owner.execute("drop schema traps cascade")
-    assert logged() == [("create", {"id": 1})]
+    assert logged() == [("create", {"id": 1}), ("delete", {"id": 1}), ("create", {"id": 2})]
 
 
 @pytest.mark.parametrize("characters", [8_000, 100_000, 5_000_000])
@@ -505,6 +541,32 @@ def test_committed_changes_wake_the_relay_once_and_rolled_back_ones_never(
         ("ayb_realtime", ""),
         ("marker", "after the commit"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("relay", "is_told"),
+    [
+        ("alter sequence ayb_realtime.awake_until restart", True),  # as it is before the first relay
+        ("select setval('ayb_realtime.awake_until', ayb_realtime.milliseconds_v1() - 1)", True),
+        ("select setval('ayb_realtime.awake_until', ayb_realtime.milliseconds_v1() + 3600000)", False),
+    ],
+)
+def test_writers_notify_unless_the_relay_is_awake(
+    owner: Writer, database_url: str, make_table: MakeTable, relay: str, is_told: bool
+) -> None:
+    make_table("notes", "id int primary key")
+    owner.execute(relay.encode())
+    try:
+        with psycopg.connect(database_url, autocommit=True) as listener:
+            listener.execute("listen ayb_realtime")
+            listener.execute("listen marker")
+            owner.execute("insert into notes values (1)")
+            owner.execute("notify marker")
+            # What one commit has sent, and the next one, arrives in that order.
+            first = next(listener.notifies(timeout=30, stop_after=1)).channel
+    finally:
+        owner.execute("select setval('ayb_realtime.awake_until', 0)")
+    assert first == ("ayb_realtime" if is_told else "marker")
 
 
 def test_change_that_cannot_be_logged_is_not_made(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
