@@ -46,16 +46,35 @@ class Realtime:
         if scope["type"] != "http" or KEY in scope:
             await self._application(scope, receive, send)
             return
+        stream = await self._ask(scope, receive, send)
+        if stream is None:
+            return
+        watching = asyncio.create_task(_leave_with_the_client(stream, receive))
+        try:
+            async for chunk in stream:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            stream.leave()
+            watching.cancel()
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> Stream | None:
+        """Let the application answer; return a stream that it hands over, when its response has begun.
+
+        Nothing of what led to it is kept: the stream may last for hours.
+        """
         handover = Handover(receive, send)
         try:
             await self._application({**scope, KEY: handover}, handover.receive, handover.send)
-            taken = handover.take()
+            return await handover.take()
         finally:
             handover.leave()
-        if taken:
-            # It may last for hours, and needs none of what led to it.
-            del scope, handover
-            await _respond(*taken, receive, send)
+
+
+async def _leave_with_the_client(stream: Stream, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.leave()
 
 
 class Handover:
@@ -95,33 +114,15 @@ class Handover:
         if self._start is None:
             await self._send(message)
 
-    def take(self) -> tuple[Message, Stream] | None:
-        """Return the response's start and the stream, if its name has come out and there is still a client."""
+    async def take(self) -> Stream | None:
+        """Begin the response; None: the stream's name has not come out, or there is no client any more."""
         if self._stream is None or self._start is None or self._is_gone:
             return None
-        taken, self._stream = (self._start, self._stream), None
-        return taken
+        await self._send(self._start)
+        stream, self._stream = self._stream, None
+        return stream
 
     def leave(self) -> None:
         """Let go of a stream that was not taken."""
         if self._stream is not None:
             self._stream.leave()
-
-
-async def _respond(start: Message, stream: Stream, receive: Receive, send: Send) -> None:
-    """Send a whole response, unless the client goes away before its end."""
-    watching = asyncio.create_task(_leave_with_the_client(stream, receive))
-    try:
-        await send(start)
-        async for chunk in stream:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        stream.leave()
-        watching.cancel()
-
-
-async def _leave_with_the_client(stream: Stream, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    stream.leave()

@@ -1,4 +1,4 @@
-"""How streams end: when the server stops, soon, but not all at once; when the client is gone without a word, at last.
+"""How streams end, and silences: when the server stops, soon, but not all at once; when the client is gone, at last.
 
 The hub calls it. Every stream that is open ends. Where a client does not read what is left of its own, only the server
 can let go of the connection.
@@ -6,7 +6,7 @@ can let go of the connection.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random, SystemRandom
 from typing import NoReturn, TypeVar
 
@@ -25,6 +25,7 @@ PAUSE_SECONDS = 0.1
 LATECOMERS_SECONDS = 1.0
 # A client that has read nothing for so long is gone: not every server says so while a send is blocked.
 GONE_SECONDS = 120.0
+LOOK_SECONDS = 1.0
 
 _random = SystemRandom()
 
@@ -51,10 +52,17 @@ async def end_all(subscribers: Sequence[Subscriber], random: Random = _random) -
 
 
 async def sweep(streams: Callable[[], Sequence[Subscriber]], leave: Callable[[Subscriber], object]) -> NoReturn:
-    """Let go of clients that are gone without a word, for ever."""
+    """Look at every stream, about once a second, for ever: is it silent, is its client gone without a word?"""
     while True:
-        seconds = max(GONE_SECONDS, 4 * conf.heartbeat_seconds)
-        await asyncio.sleep(seconds / 4)
-        for subscriber in streams():
-            if time.monotonic() - subscriber.read_at > seconds:
-                leave(subscriber)
+        await asyncio.sleep(min(LOOK_SECONDS, conf.heartbeat_seconds / 4))
+        look(streams(), leave)
+
+
+def look(subscribers: Iterable[Subscriber], leave: Callable[[Subscriber], object]) -> None:
+    """Let the silent ones have a heartbeat, and those that have read nothing for long go."""
+    gone = time.monotonic() - max(GONE_SECONDS, 4 * conf.heartbeat_seconds)
+    for subscriber in subscribers:
+        if subscriber.read_at < gone:
+            leave(subscriber)
+        else:
+            subscriber.look()

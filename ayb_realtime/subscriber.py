@@ -3,12 +3,19 @@
 import asyncio
 import time
 from collections.abc import Callable, Container, Iterable
+from functools import lru_cache
 from uuid import uuid4
 
 from ayb_realtime import sse
 from ayb_realtime.events import expired_event, reset_event
 from ayb_realtime.identity import Identity
 from ayb_realtime.tables import Table
+
+
+@lru_cache(maxsize=1024)
+def _shared(tables: tuple[Table, ...]) -> tuple[tuple[Table, ...], frozenset[int], frozenset[int]]:
+    """Return these tables, their relations and triggers: the same objects for all who subscribe to the same ones."""
+    return tables, frozenset(table.relation for table in tables), frozenset(table.trigger for table in tables)
 
 
 class Subscriber:
@@ -23,6 +30,25 @@ class Subscriber:
     position: everything up to it has been put into the buffer.
     expires_at: when the token expires, in seconds since the epoch; None: never.
     """
+
+    # Thousands wait at a time.
+    __slots__ = (
+        "_buffer_bytes",
+        "_chunks",
+        "_expires_at",
+        "_heartbeat_seconds",
+        "_size",
+        "_waiting",
+        "client_id",
+        "ended",
+        "identity",
+        "on_drained",
+        "position",
+        "read_at",
+        "relations",
+        "tables",
+        "triggers",
+    )
 
     def __init__(
         self,
@@ -52,13 +78,12 @@ class Subscriber:
 
     def follow(self, tables: Iterable[Table]) -> None:
         """Subscribe to these tables, and to no others."""
-        self.tables = tuple(tables)
-        self.relations = frozenset(table.relation for table in self.tables)
+        self.tables, self.relations, _ = _shared(tuple(tables))
 
     def begin(self, position: int) -> None:
         """Take a client to know what its tables hold, or to fetch it now, up to this position."""
         self.position = position
-        self.triggers = frozenset(table.trigger for table in self.tables)
+        _, _, self.triggers = _shared(self.tables)
 
     def greet(self, chunk: bytes) -> None:
         """Put this before everything else; it always has room."""
@@ -96,11 +121,11 @@ class Subscriber:
         return self
 
     async def __anext__(self) -> bytes:
-        """Wait for events, and return all that are there; after a silence, a heartbeat."""
+        """Wait for events, and return all that are there; after a silence that ``look`` ends, a heartbeat."""
         self.read_at = time.monotonic()
         if not self._chunks and not self.ended:
             await self._wait()
-        if not self.ended and self._expires_at is not None and time.time() >= self._expires_at:
+        if not self.ended and self._has_expired():
             self.end(expired_event())
         if self._chunks:
             return self._take()
@@ -108,19 +133,23 @@ class Subscriber:
             raise StopAsyncIteration
         return sse.heartbeat(self.position)
 
+    def look(self) -> None:
+        """End a wait that has lasted for as long as a stream may be silent, or its token does.
+
+        To be called about once a second. A timer of its own would cost each stream more than all else it has.
+        """
+        if time.monotonic() - self.read_at >= self._heartbeat_seconds or self._has_expired():
+            self._wake()
+
+    def _has_expired(self) -> bool:
+        return self._expires_at is not None and time.time() >= self._expires_at
+
     async def _wait(self) -> None:
-        """Wait until something changes, for as long as a stream may be silent and its token lasts."""
-        seconds = self._heartbeat_seconds
-        if self._expires_at is not None:
-            seconds = min(seconds, max(0.0, self._expires_at - time.time()))
-        # A timer and a future: an Event within a timeout costs twice as much, for every chunk of every stream.
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        timer = loop.call_later(seconds, self._wake)
+        # A future: an Event within a timeout costs more than twice as much, for every chunk of every stream.
+        self._waiting = asyncio.get_running_loop().create_future()
         try:
             await self._waiting
         finally:
-            timer.cancel()
             self._waiting = None
 
     def _wake(self) -> None:

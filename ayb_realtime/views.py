@@ -53,6 +53,8 @@ def _never_atomic(view: View) -> View:
 class EventStream:
     """A subscriber's chunks as the body of a response, and the way out of the hub."""
 
+    __slots__ = ("_hub", "_loop", "_subscriber")
+
     def __init__(self, hub: Hub, subscriber: Subscriber) -> None:
         self._hub = hub
         self._subscriber = subscriber

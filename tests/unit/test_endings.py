@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from ayb_realtime import endings
+from ayb_realtime import endings, sse
 from ayb_realtime.endings import end_all, groups, last_words
 from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
@@ -83,3 +83,29 @@ async def test_next_group_waits_until_the_pause_is_over(monkeypatch: pytest.Monk
     for task in (ending, *readings):
         task.cancel()
     await asyncio.gather(ending, *readings, return_exceptions=True)
+
+
+async def test_client_that_has_read_nothing_for_long_is_let_go_and_a_silent_one_is_not() -> None:
+    here, gone = make(), make()
+    reading = asyncio.create_task(anext(here))
+    await asyncio.sleep(0)
+    here.read_at -= endings.GONE_SECONDS - 1
+    gone.read_at -= endings.GONE_SECONDS + 1
+    left: list[Subscriber] = []
+    endings.look([here, gone], left.append)
+    assert left == [gone]
+    assert not reading.done()
+    here.end()
+    with pytest.raises(StopAsyncIteration):
+        await reading
+
+
+async def test_silent_stream_is_looked_at_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "LOOK_SECONDS", 0.0)
+    stream = Subscriber(Identity("ayb_authenticated", ()), [], buffer_bytes=1000, heartbeat_seconds=0.0)
+    sweeping = asyncio.create_task(endings.sweep(lambda: [stream], lambda _: None))
+    async with asyncio.timeout(30):
+        assert [await anext(stream) for _ in range(3)] == [sse.heartbeat(0)] * 3
+    sweeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sweeping

@@ -1,6 +1,7 @@
 """A stream's buffer: what goes in comes out, in order, and every end is told."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -17,11 +18,9 @@ TABLE = Table(7, "public", "notes", ("id",), (), row_security=False, trigger=1)
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The time as the stream knows it: ``clock.now`` in seconds since the epoch."""
-    stub = SimpleNamespace(now=1000.0, later=[])
+    stub = SimpleNamespace(now=1000.0)
 
     def time() -> float:
-        # What is in `later` are the answers to the next questions.
-        stub.now = stub.later.pop(0) if stub.later else stub.now
         return float(stub.now)
 
     monkeypatch.setattr(subscriber, "time", SimpleNamespace(time=time, monotonic=time))
@@ -37,6 +36,15 @@ def make(*, buffer_bytes: int = 1000, heartbeat_seconds: float = 3600.0, expires
         heartbeat_seconds=heartbeat_seconds,
         expires_at=expires_at,
     )
+
+
+async def read(stream: Subscriber) -> bytes:
+    """Read what comes when the stream has been looked at while the reader waits."""
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)  # the reader waits now
+    stream.look()
+    async with asyncio.timeout(30):
+        return await reading
 
 
 async def rest(stream: Subscriber) -> list[bytes]:
@@ -63,18 +71,60 @@ async def test_chunk_wakes_a_waiting_reader() -> None:
             assert await reading == chunk
 
 
-async def test_silence_makes_a_heartbeat() -> None:
-    stream = make(heartbeat_seconds=0.0)
-    assert await anext(stream) == sse.heartbeat(0)
-    assert await anext(stream) == sse.heartbeat(0)
+async def test_silence_makes_a_heartbeat(clock: SimpleNamespace) -> None:
+    stream = make(heartbeat_seconds=15.0)
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    clock.now += 14.9
+    stream.look()
+    await asyncio.sleep(0)
+    assert not reading.done()
+    clock.now += 0.1
+    stream.look()
+    assert await reading == sse.heartbeat(0)
     stream.push(b"event")
     assert await anext(stream) == b"event"
+
+
+async def test_silence_begins_anew_with_each_chunk(clock: SimpleNamespace) -> None:
+    stream = make(heartbeat_seconds=15.0)
+    clock.now += 10.0
+    stream.push(b"event")
+    assert await anext(stream) == b"event"
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    clock.now += 10.0
+    stream.look()
+    await asyncio.sleep(0)
+    assert not reading.done()
+    stream.end()
+    with pytest.raises(StopAsyncIteration):
+        await reading
 
 
 async def test_empty_chunk_is_no_end_of_the_silence() -> None:
     stream = make(heartbeat_seconds=0.0)
     stream.push(b"")
-    assert await anext(stream) == sse.heartbeat(0)
+    assert await read(stream) == sse.heartbeat(0)
+
+
+async def test_greeting_comes_first_and_takes_no_room() -> None:
+    stream = make(buffer_bytes=5)
+    stream.push(b"event")
+    stream.greet(b"welcome ")
+    assert await anext(stream) == b"welcome event"
+    stream.greet(b"again")
+    assert stream.is_drained
+
+
+async def test_those_with_equal_tables_share_them() -> None:
+    one, other = make(), make()
+    other.follow([replace(TABLE)])
+    for stream in (one, other):
+        stream.begin(1)
+    assert one.tables is other.tables
+    assert one.relations is other.relations
+    assert one.triggers is other.triggers
 
 
 async def test_end_comes_after_what_is_in_the_buffer() -> None:
@@ -146,21 +196,22 @@ async def test_reset_names_those_of_the_tables_and_the_position() -> None:
 
 async def test_expired_token_ends_a_silent_stream(clock: SimpleNamespace) -> None:
     stream = make(expires_at=clock.now)
-    assert await rest(stream) == [expired_event()]
-    assert stream.ended
+    assert await read(stream) == expired_event()
+    assert await rest(stream) == []
 
 
 async def test_wait_lasts_no_longer_than_the_token(clock: SimpleNamespace) -> None:
-    stream = make(expires_at=2000.0, heartbeat_seconds=3600.0)
-    # When the reading begins, when the wait begins, and after it.
-    clock.later = [1999.0, 1999.999, 2000.0]
-    assert await rest(stream) == [expired_event()]
-
-
-async def test_wait_lasts_no_longer_than_the_heartbeat(clock: SimpleNamespace) -> None:
-    stream = make(expires_at=2000.0, heartbeat_seconds=0.0)
-    async with asyncio.timeout(30):
-        assert await anext(stream) == sse.heartbeat(0)
+    stream = make(expires_at=1002.0)
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)
+    clock.now = 1001.9
+    stream.look()
+    await asyncio.sleep(0)
+    assert not reading.done()
+    clock.now = 1002.0
+    stream.look()
+    assert await reading == expired_event()
+    assert await rest(stream) == []
 
 
 async def test_expired_token_ends_a_stream_that_is_never_silent(clock: SimpleNamespace) -> None:
@@ -186,7 +237,7 @@ async def test_reading_is_noticed(clock: SimpleNamespace) -> None:
     stream = make(heartbeat_seconds=0.0)
     clock.now = 1234.0
     assert stream.read_at < 1234.0
-    await anext(stream)
+    await read(stream)
     assert stream.read_at == 1234.0
 
 
