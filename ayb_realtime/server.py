@@ -24,21 +24,27 @@ WIND_DOWN_SECONDS = 5.0
 class Producer:
     """What Twisted pauses while a client's connection is full, and resumes when it has room again."""
 
-    def __init__(self) -> None:
-        self.has_room = asyncio.Event()
-        self.has_room.set()
+    # Set when there is room again; none where there is room: idle streams are many, and an Event is large.
+    _room: asyncio.Event | None = None
+
+    async def wait_for_room(self) -> None:
+        """Return once the client's connection takes more."""
+        while self._room is not None:
+            await self._room.wait()
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
         """Wait: the transport's buffer is full."""
-        self.has_room.clear()
+        self._room = self._room or asyncio.Event()
 
     def resumeProducing(self) -> None:  # noqa: N802
         """Go on."""
-        self.has_room.set()
+        if self._room is not None:
+            self._room.set()
+            self._room = None
 
     def stopProducing(self) -> None:  # noqa: N802
         """Go on: the connection is gone, and whoever sends is told so elsewhere."""
-        self.has_room.set()
+        self.resumeProducing()
 
 
 class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
@@ -68,7 +74,7 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
             # Before the first chunk is written; when the response ends, its channel lets go of the producer.
             protocol.registerProducer(producer, True)
         if producer is not None:
-            await producer.has_room.wait()
+            await producer.wait_for_room()
         if producer is not None and not message.get("more_body") and protocol.channel is not None:
             protocol.unregisterProducer()
         await super().handle_reply(protocol, message)
