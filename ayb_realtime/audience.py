@@ -7,11 +7,13 @@ from ayb_realtime.subscriber import Subscriber
 
 
 class Audience(MutableSet[Subscriber]):
-    """A set of subscribers that knows the identities of each table's."""
+    """A set of subscribers that knows the identities of each table's, and the subscribers of each identity."""
 
     def __init__(self, subscribers: Iterable[Subscriber] = ()) -> None:
         self._subscribers = set(subscribers)
-        self._identities: Mapping[int, Sequence[Identity]] | None = None
+        self._is_gathered = False
+        self._identities: Mapping[int, Sequence[Identity]] = {}
+        self._streams: Mapping[Identity, Sequence[Subscriber]] = {}
 
     def __contains__(self, subscriber: object) -> bool:
         return subscriber in self._subscribers
@@ -25,24 +27,37 @@ class Audience(MutableSet[Subscriber]):
     def add(self, subscriber: Subscriber) -> None:
         """Let a subscriber in."""
         self._subscribers.add(subscriber)
-        self._identities = None
+        self._is_gathered = False
 
     def discard(self, subscriber: Subscriber) -> None:
         """Let a subscriber go. May be called again."""
         self._subscribers.discard(subscriber)
-        self._identities = None
+        self._is_gathered = False
 
     def tables_changed(self) -> None:
         """Take down that some of the subscribers follow other tables now."""
-        self._identities = None
+        self._is_gathered = False
 
     @property
     def identities(self) -> Mapping[int, Sequence[Identity]]:
         """The identities that subscribe to each table, each once. What was returned does not change any more."""
-        if self._identities is None:
-            found: dict[int, dict[Identity, None]] = {}
-            for subscriber in self._subscribers:
-                for relation in subscriber.relations:
-                    found.setdefault(relation, {})[subscriber.identity] = None
-            self._identities = {relation: list(distinct) for relation, distinct in found.items()}
+        self._gather()
         return self._identities
+
+    def of(self, identities: Iterable[Identity]) -> list[Subscriber]:
+        """Return the subscribers that have one of these identities."""
+        self._gather()
+        return [subscriber for identity in identities for subscriber in self._streams.get(identity, ())]
+
+    def _gather(self) -> None:
+        if self._is_gathered:
+            return
+        identities: dict[int, dict[Identity, None]] = {}
+        streams: dict[Identity, list[Subscriber]] = {}
+        for subscriber in self._subscribers:
+            streams.setdefault(subscriber.identity, []).append(subscriber)
+            for relation in subscriber.relations:
+                identities.setdefault(relation, {})[subscriber.identity] = None
+        self._identities = {relation: list(distinct) for relation, distinct in identities.items()}
+        self._streams = streams
+        self._is_gathered = True

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
 from ayb_realtime import visibility
+from ayb_realtime.audience import Audience
 from ayb_realtime.changes import Change
 from ayb_realtime.events import change_event, reset_event
 from ayb_realtime.identity import Identity
@@ -46,19 +47,22 @@ class Delivery:
             events += self._own.get((relation, viewer), ())
         return b"".join(event for position, event in sorted(events) if position > after)
 
-    def give(self, subscribers: Iterable[Subscriber], position: int) -> None:
+    def give(self, audience: Audience, position: int) -> None:
         """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
         chunks: Chunks = {}
-        # Of thousands most get nothing: they are passed by.
-        concerned = self.unanswered | {viewer for _, viewer in self._own}
-        everyones = {relation for relation, viewer in self._own if relation not in self._personal}
-        everyones |= {relation for relation, events in self._common.items() if events}
-        everyones |= {relation for _, relation, _ in self._enabled}
-        for subscriber in subscribers:
-            if subscriber.identity in concerned or not everyones.isdisjoint(subscriber.relations):
-                self._give(subscriber, position, chunks)
-            else:
-                subscriber.position = position
+        # All are at the position then, but of thousands most get nothing: they are passed by.
+        for subscriber in self._concerned(audience):
+            self._give(subscriber, position, chunks)
+        for subscriber in audience:
+            subscriber.position = position
+
+    def _concerned(self, audience: Audience) -> Iterable[Subscriber]:
+        """Return those that may get something."""
+        viewers = {viewer for _, viewer in self._own}
+        identities = {viewer for viewer in viewers if isinstance(viewer, Identity)}
+        if self._enabled or any(self._common.values()) or identities != viewers:
+            return list(audience)
+        return audience.of(self.unanswered | identities)
 
     def _give(self, subscriber: Subscriber, position: int, chunks: Chunks) -> None:
         identity, relations = subscriber.identity, subscriber.relations

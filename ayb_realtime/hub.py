@@ -162,13 +162,12 @@ class Hub:
 
     async def _deliver(self, run: Sequence[Change]) -> None:
         async with self._turn:
-            # Nobody joins while the turn is held.
-            subscribers = list(self.subscribers)
             if not self._known_relations.issuperset(change.relation for change in run):
                 async with self._pool.connection() as connection:
                     self._follow(await tables.streamed(connection), run)
             prepared = await preparation.prepare(self._pool, run, self.subscribers.identities)
-            prepared.give(subscribers, run[-1].position)
+            # Nobody has joined meanwhile: the turn is held.
+            prepared.give(self.subscribers, run[-1].position)
             self._moved_to(run[-1].position)
 
     def _follow(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:

@@ -55,8 +55,8 @@ class Replay:
                         subscriber.reset(str(error), subscriber.relations)
                 return
         last = run[-1].position
-        along = [subscriber for subscriber in subscribers if subscriber.position < last]
-        prepared = await preparation.prepare(self._pool, run, Audience(along).identities)
+        along = Audience(subscriber for subscriber in subscribers if subscriber.position < last)
+        prepared = await preparation.prepare(self._pool, run, along.identities)
         prepared.give(along, last)
 
     def take_arrived(self, position: int) -> set[Subscriber]:

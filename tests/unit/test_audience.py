@@ -45,6 +45,6 @@ def test_who_gets_nothing_of_a_run_is_at_its_position_all_the_same() -> None:
     prepared = Delivery()
     prepared.allow(NOTES, [ANN, BOB])
     prepared.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, {ANN: {2: None}, BOB: {}})
-    prepared.give([ann, bob], 3)
+    prepared.give(Audience([ann, bob]), 3)
     assert [each.is_drained for each in (ann, bob)] == [False, True]
     assert [each.position for each in (ann, bob)] == [3, 3]
