@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, MutableSet, Sequence
 
+from ayb_realtime.crowd import Crowd
 from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
 
@@ -12,7 +13,7 @@ class Audience(MutableSet[Subscriber]):
     def __init__(self, subscribers: Iterable[Subscriber] = ()) -> None:
         self._subscribers = set(subscribers)
         self._is_gathered = False
-        self._identities: Mapping[int, Sequence[Identity]] = {}
+        self._identities: Mapping[int, Crowd] = {}
         self._streams: Mapping[Identity, Sequence[Subscriber]] = {}
 
     def __contains__(self, subscriber: object) -> bool:
@@ -39,8 +40,8 @@ class Audience(MutableSet[Subscriber]):
         self._is_gathered = False
 
     @property
-    def identities(self) -> Mapping[int, Sequence[Identity]]:
-        """The identities that subscribe to each table, each once. What was returned does not change any more."""
+    def identities(self) -> Mapping[int, Crowd]:
+        """The identities that subscribe to each table. What was returned does not change any more."""
         self._gather()
         return self._identities
 
@@ -58,6 +59,6 @@ class Audience(MutableSet[Subscriber]):
             streams.setdefault(subscriber.identity, []).append(subscriber)
             for relation in subscriber.relations:
                 identities.setdefault(relation, {})[subscriber.identity] = None
-        self._identities = {relation: list(distinct) for relation, distinct in identities.items()}
+        self._identities = {relation: Crowd.of(distinct) for relation, distinct in identities.items()}
         self._streams = streams
         self._is_gathered = True

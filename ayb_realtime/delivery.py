@@ -1,6 +1,6 @@
 """What of a run of changes goes to whom, as bytes."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import replace
 
 from ayb_realtime import visibility
@@ -33,7 +33,7 @@ class Delivery:
         # Tables whose viewers are identities.
         self._personal: set[int] = set()
         # By table: the identities whose role may read it at all.
-        self._readers: dict[int, set[Identity]] = {}
+        self._readers: dict[int, Collection[Identity]] = {}
         # Tables that were enabled: at which position, and the trigger that they have since.
         self._enabled: list[tuple[int, int, int]] = []
 
@@ -90,9 +90,9 @@ class Delivery:
             if trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
                 self._enabled.append((change.position, change.relation, trigger))
 
-    def allow(self, table: Table, identities: Iterable[Identity]) -> None:
+    def allow(self, table: Table, readers: Collection[Identity]) -> None:
         """Take down whose role may read a table at all."""
-        self._readers[table.relation] = set(identities)
+        self._readers[table.relation] = readers
         if table.row_security:
             self._personal.add(table.relation)
 

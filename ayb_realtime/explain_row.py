@@ -124,7 +124,7 @@ async def _verdict(connection: Connection, identity: Identity, table: Table, key
     """Ask as the hub does, and say what Postgres answers."""
     readers, _ = await visibility.may_select(connection, table, [identity])
     seen = await visibility.check(connection, table, {1: Row(record)}, readers, insist=True)
-    if readers and identity not in seen:
+    if identity in seen.unanswered:
         found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: the stream ends."
         return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
     if 1 in (shown := seen.get(identity, {})):

@@ -1,6 +1,6 @@
 """Who gets what of a run of changes: Postgres is asked, and a delivery made of its answers. Called by the hub."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
@@ -15,7 +15,7 @@ from ayb_realtime.tables import Table
 
 
 async def prepare(
-    pool: AsyncConnectionPool[Any], changes: Sequence[Change], audience: Mapping[int, Sequence[Identity]]
+    pool: AsyncConnectionPool[Any], changes: Sequence[Change], audience: Mapping[int, Collection[Identity]]
 ) -> Delivery:
     """Find out who gets what of these changes.
 
@@ -59,7 +59,7 @@ async def _add(
     connection: visibility.Connection,
     table: Table,
     changes: Sequence[Change],
-    identities: Sequence[Identity],
+    identities: Collection[Identity],
     *,
     insist: bool,
     careful: bool,
@@ -69,9 +69,9 @@ async def _add(
     changes = [change for change in changes if change.action != "enable"]
     if not changes:
         return None
-    identities, refused = await visibility.may_select(connection, table, identities)
+    readers, refused = await visibility.may_select(connection, table, identities)
     delivery.unanswered.update(refused)
-    delivery.allow(table, identities)
+    delivery.allow(table, readers)
     rows = {change.position: Row(change.record) for change in changes if change.record is not None}
     truncates = [change for change in changes if change.record is None]
     if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
@@ -82,24 +82,24 @@ async def _add(
 
     told = [change for change in changes if change.position in rows]
     asked = {change.position: change for change in told if change.action != "delete"}
-    seen: Mapping[Identity, visibility.Seen] = {}
+    seen = visibility.Answers()
     if asked:
         now = {at: rows[at] for at in asked}
         try:
-            seen = await visibility.check(connection, table, now, identities, insist=insist, careful=careful)
+            seen = await visibility.check(connection, table, now, readers, insist=insist, careful=careful)
         except visibility.KeyChanged:
             return delivery.add_reset(table, "table definition changed", changes[-1].position)
-        delivery.unanswered.update(identity for identity in identities if identity not in seen)
+        delivery.unanswered |= seen.unanswered
         delivery.add_rows(table, asked, rows, seen)
     deletes = [change for change in told if change.action == "delete"]
     if conf.delete_visibility == "everyone" or not table.row_security:
         # By the protocol, deletes go to everyone: there is no row left to ask about.
         return delivery.add_deletes(table, deletes, rows)
-    hidden = (position for records in seen.values() for position in asked.keys() - records.keys())
+    hidden = (position for reader in readers for position in asked.keys() - seen[reader].keys())
     gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
     if gone:
         before = {change.position: Row(change.before) if change.before else None for change in gone}
-        saw = await visibility.check_before(connection, table, before, identities, insist=insist, careful=careful)
-        delivery.unanswered.update(identity for identity in identities if identity not in saw)
+        saw = await visibility.check_before(connection, table, before, readers, insist=insist, careful=careful)
+        delivery.unanswered.update(reader for reader in readers if reader not in saw)
         delivery.add_gone(table, gone, rows, seen, saw)
     return None

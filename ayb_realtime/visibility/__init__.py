@@ -4,10 +4,11 @@ Anything but a clear yes is a no. What is not an answer, such as a timeout, is n
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
 
 from ayb_realtime.conf import conf
+from ayb_realtime.crowd import Crowd
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
@@ -19,6 +20,7 @@ from ayb_realtime.visibility.rows import CheckerNotMade, RowsQuestion, checker
 from ayb_realtime.visibility.transactions import Connection, prepare, prepared, set_local
 
 __all__ = [
+    "Answers",
     "CatalogChanged",
     "Connection",
     "KeyChanged",
@@ -39,87 +41,98 @@ logger = logging.getLogger(__name__)
 NOTHING: Seen = {}
 
 
-async def may_select(
-    connection: Connection, table: Table, identities: Sequence[Identity]
-) -> tuple[list[Identity], list[Identity]]:
+class Answers(dict[Identity, Seen]):
+    """What identities see of some rows: who is not in it sees nothing, or is one of the unanswered.
+
+    unanswered: who got no answer in time. Their streams have to end, so that they resume.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unanswered: set[Identity] = set()
+
+    def __missing__(self, identity: Identity) -> Seen:
+        return NOTHING
+
+
+async def may_select(connection: Connection, table: Table, identities: Iterable[Identity]) -> tuple[Crowd, Crowd]:
     """Return those identities whose role may read the key of a table, as far as row-level security lets it.
 
     And apart from them those whose role nobody may have any more, which is no answer: their streams have to end.
     """
-    states = await roles.states(connection, (identity.role for identity in identities), table)
+    crowd = Crowd.of(identities)
+    states = await roles.states(connection, crowd.by_role, table)
     if refusals := [state.refusal for state in states if state.refusal]:
         logger.error("%s: streams end. %s", table.name, refusals[0])
     refused = {state.role for state in states if state.refusal}
     readers = {state.role for state in states if state.may_select} - refused
-    return [i for i in identities if i.role in readers], [i for i in identities if i.role in refused]
+    return crowd.only(readers), crowd.only(refused)
 
 
 async def check(
     connection: Connection,
     table: Table,
     rows: Mapping[int, Row],
-    identities: Sequence[Identity],
+    identities: Iterable[Identity],
     *,
     insist: bool = False,
     careful: bool = False,
-) -> dict[Identity, Seen]:
+) -> Answers:
     """Ask Postgres which of these rows each identity may see.
 
     connection: in a prepared, read-only transaction with one snapshot.
     rows: position of a create or update → the row as it was logged.
     insist: whether a name that is gone is the policy's fault.
     careful: whether a policy was found not to end, so that each part is asked on a connection of its own.
-    Returns for each identity the positions that it may see, with the row where it has changed since it was logged: an
-    older one was perhaps never for that identity to see. An identity that is missing got no answer in time: its
-    streams have to end, so that they resume.
+    Returns for each identity that sees something the positions, with the row where it has changed since it was logged:
+    an older one was perhaps never for that identity to see.
     Raises CatalogChanged, if it does not insist; KeyChanged; Stuck, if it is not careful; and psycopg.OperationalError
     if the connection is lost.
     """
-    by_role: dict[str, list[Identity]] = {}
-    for identity in identities:
-        by_role.setdefault(identity.role, []).append(identity)
-    seen: dict[Identity, Seen] = {}
-    for role, alike in by_role.items():
+    answers = Answers()
+    for role, alike in Crowd.of(identities).by_role.items():
         try:
             name = await checker(connection, table, role)
         except CheckerNotMade as error:
             # As long as that is so, nobody with this role is told of this table; of the others everybody is.
             logger.error("%s: streams with the role %s end. %s", table.name, role, error)
+            answers.unanswered |= alike.keys()
             continue
         if name is None:
-            seen |= dict.fromkeys(alike, NOTHING)
             continue
         question = RowsQuestion(None if careful else connection, table, insist, name)
         if table.row_security:
             for some_rows, candidates in await routing.parts(connection, table, role, rows, alike):
                 await question.ask(some_rows, candidates)
-            seen |= dict.fromkeys(alike, NOTHING) | question.seen
-            for identity in question.unanswered:
-                del seen[identity]
+            answers |= question.seen
+            answers.unanswered |= question.unanswered.keys()
         else:
             # Without policies the role alone decides, so one identity stands for all.
-            await question.ask(rows, alike[:1])
-            if not question.unanswered:
-                seen |= dict.fromkeys(alike, question.seen.get(alike[0], NOTHING))
+            stand_in = next(iter(alike))
+            await question.ask(rows, [stand_in])
+            answers |= dict.fromkeys(alike, question.seen.get(stand_in, NOTHING))
+            answers.unanswered |= alike.keys() if question.unanswered else set()
         question.report()
-    return seen
+    for identity in answers.unanswered & answers.keys():
+        del answers[identity]
+    return answers
 
 
 async def check_before(
     connection: Connection,
     table: Table,
     rows: Mapping[int, Row | None],
-    identities: Sequence[Identity],
+    identities: Collection[Identity],
     *,
     insist: bool = False,
     careful: bool = False,
 ) -> dict[Identity, Set[int]]:
     """Ask Postgres to whom the table's policies would show these rows, as they were before their changes.
 
-    connection, identities, insist, careful: as for ``check``, which also says what an identity that is missing means.
+    connection, identities, insist, careful: as for ``check``.
     rows: position of an update or delete → the row as it was; None where that was not kept.
-    Returns for each identity the positions of the rows that it saw. One of which Postgres cannot say exactly to whom it
-    was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
+    Returns for each identity that got an answer in time the positions of the rows that it saw. One of which Postgres
+    cannot say exactly to whom it was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
     Raises what ``check`` raises.
     """
     question = OldRowsQuestion(None if careful else connection, table, insist)
@@ -131,7 +144,7 @@ async def check_before(
         )  # fmt: skip
     if reason := await why_inexact(connection, table):
         kept = {}
-    await question.ask(kept, identities)
+    await question.ask(kept, list(identities))
     question.report()
     question.inexact |= rows.keys() - kept.keys()
     if question.inexact:

@@ -35,11 +35,13 @@ class _Index:
     """What an expression is to identities of one role. It reads nothing but their settings, so it stays the same.
 
     anyones: those for whom it cannot be told.
+    complete_for: some whom it has, the same from run to run, so that they need not be gone through.
     """
 
     values: dict[Identity, str | None] = field(default_factory=dict)
     holders: dict[str, list[Identity]] = field(default_factory=dict)
     anyones: list[Identity] = field(default_factory=list)
+    complete_for: Mapping[Identity, None] | None = None
 
     def add(self, identity: Identity, value: str | None, *, failed: bool) -> None:
         """Take down what it is to an identity; null equals nothing."""
@@ -56,19 +58,18 @@ _indexes: dict[tuple[str, str], _Index] = {}
 
 
 async def parts(
-    connection: Connection, table: Table, role: str, rows: Mapping[int, Row], identities: Sequence[Identity]
+    connection: Connection, table: Table, role: str, rows: Mapping[int, Row], identities: Mapping[Identity, None]
 ) -> list[Part]:
-    """Return which of these identities, who all have this role, are to be asked about which rows.
+    """Return which of these identities, the keys, who all have this role, are to be asked about which rows.
 
     connection: as for ``visibility.check``. The others do not see the rows.
     Raises psycopg.Error if the connection is lost.
     """
-    everything: list[Part] = [(rows, identities)]
     if len(identities) < FEW or not rows:
-        return everything
+        return [(rows, list(identities))]
     matches = await derived(connection, table, role)
     if matches is None:
-        return everything
+        return [(rows, list(identities))]
     try:
         async with connection.transaction(force_rollback=True):
             held = await _held(connection, table, [match.column for match in matches], rows) if matches else {}
@@ -76,15 +77,14 @@ async def parts(
     except psycopg.Error:
         if connection.closed:
             raise
-        return everything
-    present = set(identities)
-    anyones = {identity for index in indexes for identity in index.anyones} & present
+        return [(rows, list(identities))]
+    anyones = {identity for index in indexes for identity in index.anyones if identity in identities}
     found = {
         position: {
             identity: None
             for index, value in zip(indexes, values, strict=True)
             for identity in index.holders.get(value or "", ())
-            if value is not None and identity in present
+            if value is not None and identity in identities
         }
         for position, values in held.items()
     }
@@ -117,13 +117,15 @@ async def _held(
     return {positions[n]: held for n, held in await cursor.fetchall()}
 
 
-async def _index(connection: Connection, role: str, match: Match, identities: Sequence[Identity]) -> _Index:
+async def _index(connection: Connection, role: str, match: Match, identities: Mapping[Identity, None]) -> _Index:
     """Return what the match's expression is to all of these, and perhaps to others."""
     index = _indexes.get((role, match.expression))
     if index is None or len(index.values) > len(identities) + REMEMBERED:
         if len(_indexes) >= INDEXES:
             _indexes.clear()
         index = _indexes[role, match.expression] = _Index()
+    if index.complete_for is identities:
+        return index
     new = [identity for identity in identities if identity not in index.values]
     for n in range(0, len(new), EVALUATED_TOGETHER):
         together = new[n : n + EVALUATED_TOGETHER]
@@ -135,6 +137,7 @@ async def _index(connection: Connection, role: str, match: Match, identities: Se
             # One that it does not have is whatever the session, or its neighbours in a check, make of it.
             has_all = match.names <= {name for name, _ in identity.settings}
             index.add(identity, value, failed=failed or not has_all)
+    index.complete_for = identities
     return index
 
 
