@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import tables, visibility
+from ayb_realtime import visibility
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
 from ayb_realtime.delivery import Delivery
@@ -30,23 +30,23 @@ async def prepare(
             by_relation.setdefault(change.relation, []).append(change)
     if not by_relation:
         return Delivery()
+    roles = {identity.role for relation in by_relation for identity in audience[relation]}
     insist = False
     careful: set[int] = set()
     while True:
         delivery = Delivery()
         try:
-            async with pool.connection() as connection, visibility.prepared(connection):
-                for table in await tables.streamed(connection):
-                    if at := by_relation.get(table.relation):
-                        await _add(
-                            delivery,
-                            connection,
-                            table,
-                            at,
-                            audience[table.relation],
-                            insist=insist,
-                            careful=table.relation in careful,
-                        )
+            async with pool.connection() as connection, visibility.run(connection, by_relation, roles) as streamed:
+                for table in streamed:
+                    await _add(
+                        delivery,
+                        connection,
+                        table,
+                        by_relation[table.relation],
+                        audience[table.relation],
+                        insist=insist,
+                        careful=table.relation in careful,
+                    )
             return delivery
         except visibility.CatalogChanged:
             insist = True

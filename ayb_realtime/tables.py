@@ -28,14 +28,17 @@ class Table:
     row_security: bool
     trigger: int
 
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> "Table":
+        """Make one of a row of ``tables_v1``."""
+        relation, schema, name, keys, utc, row_security, trigger = row
+        return cls(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
+
 
 async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
     """Return the streamed tables, those of the schema ``public`` first."""
     rows = await (await connection.execute("select * from ayb_realtime.tables_v1()")).fetchall()
-    return [
-        Table(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
-        for relation, schema, name, keys, utc, row_security, trigger in rows
-    ]
+    return [Table.from_row(row) for row in rows]
 
 
 def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:

@@ -17,7 +17,8 @@ from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Seen, Stuck
 from ayb_realtime.visibility.roles import as_identity, check_role
 from ayb_realtime.visibility.rows import CheckerNotMade, RowsQuestion, checker
-from ayb_realtime.visibility.transactions import Connection, prepare, prepared, set_local
+from ayb_realtime.visibility.runs import run
+from ayb_realtime.visibility.transactions import Connection, prepare, set_local
 
 __all__ = [
     "Answers",
@@ -33,7 +34,7 @@ __all__ = [
     "check_role",
     "may_select",
     "prepare",
-    "prepared",
+    "run",
 ]
 
 logger = logging.getLogger(__name__)

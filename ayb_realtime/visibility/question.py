@@ -16,7 +16,8 @@ from ayb_realtime.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.failures import REFUSED, UNANSWERED, failures
 from ayb_realtime.visibility.suspects import suspects
-from ayb_realtime.visibility.transactions import Connection, Watch
+from ayb_realtime.visibility.transactions import Connection
+from ayb_realtime.visibility.watch import Watch
 
 # Position of a change that the identity may see → the row as it may see it, or None for the row as it was logged.
 Seen = Mapping[int, str | None]

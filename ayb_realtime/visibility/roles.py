@@ -17,6 +17,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.identity import Identity
 from ayb_realtime.tables import Table
+from ayb_realtime.visibility import transactions
 
 FAULTS = {
     "missing": "There is no role {role}. Run this as a superuser: "
@@ -77,6 +78,11 @@ async def states(
     connection: psycopg.AsyncConnection[Any], roles: Iterable[str], table: Table | None = None
 ) -> list[RoleState]:
     """Return what there is to say of each role, and of the key of a table."""
+    roles = set(roles)
+    if table:
+        known = transactions.known(connection).states
+        if all((table.relation, role) in known for role in roles):
+            return [RoleState(*known[table.relation, role][:-2]) for role in roles]
     cursor = await connection.execute(ROLE_STATES, _question(roles, table))
     return [RoleState(*columns) for columns in await cursor.fetchall()]
 

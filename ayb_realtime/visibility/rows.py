@@ -12,6 +12,7 @@ from ayb_realtime.exceptions import RealtimeError
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
+from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.question import Answer, Question, settings_of
 from ayb_realtime.visibility.transactions import Connection, ask
 
@@ -50,13 +51,17 @@ async def checker(connection: Connection, table: Table, role: str) -> str | None
     None: the role may not read the table's key. Raises CheckerNotMade, and psycopg.Error, also where there is no such
     role.
     """
-    cursor = await connection.execute(
-        "select c.name, pg_catalog.to_regproc('ayb_realtime.' || c.name) is not null"
-        "  from ayb_realtime.checker_v1(%s::oid, %s) as c",
-        [table.relation, role],
-    )
-    row = await cursor.fetchone()
-    name, exists = row or (None, False)
+    name: str | None
+    known = transactions.known(connection).states
+    if (table.relation, role) in known:
+        *_, name, exists = known[table.relation, role]
+    else:
+        cursor = await connection.execute(
+            "select c.name, pg_catalog.to_regproc('ayb_realtime.' || c.name) is not null"
+            "  from ayb_realtime.checker_v1(%s::oid, %s) as c",
+            [table.relation, role],
+        )
+        name, exists = await cursor.fetchone() or (None, False)
     if name is not None and not exists:
         # Not in this transaction, which is read-only; but a function is found as it is now, whatever the snapshot.
         async with await database.connect(conf.database) as maker:

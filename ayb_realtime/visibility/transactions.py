@@ -1,11 +1,9 @@
-"""The transactions in which rows are read and checked: their settings, and their end where a policy does not let go."""
+"""The transactions in which rows are read and checked: their settings, and what is known in them."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from types import TracebackType
-from typing import Any, LiteralString
+from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -15,10 +13,9 @@ from psycopg.pq import TransactionStatus
 from ayb_realtime import database
 from ayb_realtime.conf import conf
 
-logger = logging.getLogger(__name__)
-
 Connection = psycopg.AsyncConnection[Any]
 
+BEGIN = b"begin isolation level repeatable read read only; "
 # How a row reads as JSON: the settings of capture_v1(), since a check compares the text.
 JSON_SETTINGS = {
     "timezone": "UTC",
@@ -37,33 +34,62 @@ PLAN_SETTINGS = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
-# The process that works for a connection's transaction. Not the one that the connection was told: a proxy's is its own
-# invention.
-_backend_pids: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known in a prepared transaction.
+
+    backend_pid: of the process that works for it. Not what the connection was told: a proxy's is its own invention.
+    states: by table and role, what ``run_v1`` has said of them.
+    """
+
+    backend_pid: int
+    states: dict[tuple[int, str], tuple[Any, ...]] = field(default_factory=dict)
+
+
+# Each prepared transaction begins anew here: what was true for one snapshot is forgotten in the next.
+_known: WeakKeyDictionary[Connection, Known] = WeakKeyDictionary()
+
+
+def known(connection: Connection) -> Known:
+    """Return what is known in the current transaction, which is a prepared one."""
+    return _known[connection]
 
 
 @asynccontextmanager
-async def prepared(connection: Connection) -> AsyncIterator[None]:
-    """Run a block in a prepared transaction that is read-only and sees one snapshot. It begins with one message."""
-    await prepare(connection, b"begin isolation level repeatable read read only; ")
+async def prepared(
+    connection: Connection, question: bytes = b"select", parameters: Sequence[object] = ()
+) -> AsyncIterator[list[Any]]:
+    """Run a block in a prepared transaction that is read-only and sees one snapshot.
+
+    It begins with one message, which puts a question. Yields the rows of the answer.
+    """
     try:
-        yield
+        yield await prepare(connection, BEGIN, question, parameters)
     except BaseException:
         with suppress(psycopg.Error):  # What has happened is told by the first error.
             await connection.rollback()
         raise
+    finally:
+        _known.pop(connection, None)
     await connection.commit()
 
 
-async def prepare(connection: Connection, begin: bytes = b"") -> None:
+async def prepare(
+    connection: Connection, begin: bytes = b"", question: bytes = b"select", parameters: Sequence[object] = ()
+) -> list[Any]:
     """Give the current transaction the settings under which rows are read and checked."""
-    settings = {**JSON_SETTINGS, **PLAN_SETTINGS, **_timeouts(conf.check_timeout_seconds)}
-    query, parameters = _setting(settings)
+    setting, settings = _setting({**JSON_SETTINGS, **PLAN_SETTINGS, **_timeouts(conf.check_timeout_seconds)})
     cursor = psycopg.AsyncClientCursor(connection)
-    await cursor.execute(begin + query + b", pg_catalog.pg_backend_pid()", parameters)
-    while cursor.nextset():
-        pass
-    ((*_, _backend_pids[connection]),) = await cursor.fetchall()
+    query = begin + setting + b", pg_catalog.pg_backend_pid(); " + question
+    await cursor.execute(query, [*settings, *parameters])
+    if begin:
+        cursor.nextset()
+    ((*_, backend_pid),) = await cursor.fetchall()
+    _known[connection] = Known(backend_pid)
+    cursor.nextset()
+    return await cursor.fetchall()
 
 
 async def ask(connection: Connection, question: sql.Composable, parameters: Sequence[object]) -> list[Any]:
@@ -102,75 +128,6 @@ async def a_prepared_one() -> AsyncIterator[Connection]:
     """Open a connection, in a prepared transaction that is read-only and sees one snapshot. Raises psycopg.Error."""
     async with await database.connect(conf.database) as connection, prepared(connection):
         yield connection
-
-
-# For which identity a check is running: the function holds a lock with its ordinal meanwhile. While it waits for a
-# table, which others keep from everybody, it is nobody's fault.
-RUNNING_FOR = """
-select l.objid::int
-  from pg_catalog.pg_locks l
- where l.pid = %s and l.locktype = 'advisory' and l.objsubid = 2
-   and l.classid = pg_catalog.hashtext('ayb_realtime.identity')::oid
-   and not exists (select from pg_catalog.pg_locks w where w.pid = l.pid and w.locktype = 'relation' and not w.granted)
-"""
-
-
-PARTING_SECONDS = 0.5
-
-
-class Watch:
-    """Looks from another connection for whom a check takes so long, and cancels it; ends it where that does not help.
-
-    A policy can catch a cancellation, as it can its timeout, and go on.
-
-    connection: in a prepared transaction.
-    seconds: how long the check may take. One that has been on the same identity for a fifth of it is cancelled, unless
-        there is no other to wait for that.
-    culprit: the ordinal of that identity, from 1.
-    has_fired: whether the connection was ended by this.
-    """
-
-    def __init__(self, connection: Connection, seconds: float, *, alone: bool) -> None:
-        self.culprit: int | None = None
-        self.has_fired = False
-        self._connection = connection
-        self._seconds = seconds
-        self._alone = alone
-
-    async def __aenter__(self) -> "Watch":
-        self._watching = asyncio.create_task(self._watch(_backend_pids[self._connection]))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._watching.cancel()
-        # What it was asking goes by the way; across a network that is down, psycopg takes many seconds to give it up.
-        await asyncio.wait([self._watching], timeout=PARTING_SECONDS)
-
-    async def _watch(self, backend_pid: int) -> None:
-        if not self._alone:
-            await asyncio.sleep(self._seconds * 0.25)
-            before = await self._ask(RUNNING_FOR, backend_pid)
-            await asyncio.sleep(self._seconds * 0.2)
-            if before is not None and await self._ask(RUNNING_FOR, backend_pid) == before:
-                self.culprit = before
-                await self._ask("select pg_catalog.pg_cancel_backend(%s)", backend_pid)
-        await asyncio.sleep(self._seconds * (1.5 if self.culprit is None else 0.25))
-        while True:
-            await self._ask("select pg_catalog.pg_terminate_backend(%s)", backend_pid, fires=True)
-            await asyncio.sleep(self._seconds)
-
-    async def _ask(self, query: LiteralString, backend_pid: int, *, fires: bool = False) -> Any:
-        try:
-            async with await database.connect(conf.database) as other:
-                # From now on it may be our doing that the connection ends; where the database is away, it is not.
-                self.has_fired = self.has_fired or fires
-                row = await (await other.execute(query, [backend_pid])).fetchone()
-        except psycopg.Error:
-            logger.warning("a check that takes long cannot be looked at now", exc_info=True)
-            return None
-        return row[0] if row else None
 
 
 async def set_local(connection: Connection, settings: Mapping[str, str]) -> None:

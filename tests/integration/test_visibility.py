@@ -19,7 +19,7 @@ from ayb_realtime.records import Row
 from ayb_realtime.tables import Table, streamed
 from ayb_realtime.visibility import CatalogChanged, as_identity, question
 from ayb_realtime.visibility.suspects import suspects
-from ayb_realtime.visibility.transactions import Watch
+from ayb_realtime.visibility.watch import Watch
 from tests.integration.conftest import open_stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]
