@@ -1,8 +1,11 @@
 """Postgres connections of psycopg's own, made from Django's settings; and the package's SQL files."""
 
+import selectors
+import time
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connections
@@ -24,6 +27,8 @@ NOTICE_LOSS = {
 # How long the pool may keep whoever asks it, and tries to connect, before the next who asks makes it try anew: its own
 # pauses between attempts double, and would outlast an outage by as much again.
 POOL_SECONDS = 2.0
+# How long a connection that was taken is held to be alive, while nothing comes from the other end, such as its end.
+FRESH_SECONDS = 1.0
 
 
 @cache
@@ -51,6 +56,21 @@ async def read_one_snapshot(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
 
 
+# When the pool last handed out a connection.
+_taken_at: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDictionary()
+
+
+async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Ask whether a connection is still there, unless it was a moment ago, and the other end has sent nothing since."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        has_news = bool(selector.select(timeout=0))
+    now = time.monotonic()
+    if has_news or now - _taken_at.get(connection, float("-inf")) > FRESH_SECONDS:
+        await AsyncConnectionPool.check_connection(connection)
+    _taken_at[connection] = now
+
+
 def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
     """Return a pool, not yet open, whose transactions are read-only and see one snapshot."""
 
@@ -58,7 +78,7 @@ def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
         kwargs=connection_parameters(conf.database),
         configure=read_one_snapshot,
         # After a restart of Postgres its old connections are replaced here, not found broken by whoever takes one.
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
         timeout=POOL_SECONDS,
         reconnect_timeout=POOL_SECONDS,
         min_size=1,
