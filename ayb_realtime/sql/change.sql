@@ -1,8 +1,13 @@
 -- The change log: one row for each change of a row, appended by capture_v1() in the transaction that made the change,
 -- never updated.
+
+-- The slot that is written to now. A sequence: it is read by every change, and moves outside of transactions.
+create sequence ayb_realtime.slot as smallint minvalue 0 maxvalue 7;
+
 create table ayb_realtime.change (
     -- The part of a ring that the row lies in: retention empties the oldest part at a stroke.
-    slot smallint not null,
+    -- Null is a sequence that was never set, and stands where it starts.
+    slot smallint not null default coalesce(pg_sequence_last_value('ayb_realtime.slot'), 0),
     -- Row locks order the changes of one row, so the order of `id` within a batch is their commit order.
     -- That needs a sequence that does not cache, which is the default.
     id bigint not null,
@@ -32,9 +37,7 @@ begin
 end
 $$;
 
--- The slot that is written to now. A sequence: it is read by every change, and moves outside of transactions.
-create sequence ayb_realtime.slot as smallint minvalue 0 maxvalue 7;
--- When it became that.
+-- When the slot that is written to became that.
 create table ayb_realtime.slot_history (slot smallint primary key, opened_at timestamptz not null);
 insert into ayb_realtime.slot_history values (0, clock_timestamp());
 

@@ -71,8 +71,8 @@ create function ayb_realtime.log_enabled_v1(relation regclass) returns void
     security definer
     set search_path = pg_catalog, pg_temp
 as $$
-    insert into ayb_realtime.change (slot, relation, action, record)
-    select s.last_value, t.tgrelid, 'enable', json_build_object('trigger', t.oid::bigint)
-      from ayb_realtime.slot s, pg_trigger t
+    insert into ayb_realtime.change (relation, action, record)
+    select t.tgrelid, 'enable', json_build_object('trigger', t.oid::bigint)
+      from pg_trigger t
      where t.tgrelid = relation and t.tgname = '!ayb_realtime'
 $$;
