@@ -56,6 +56,11 @@ def usage(leave_out: Collection[int]) -> Usage:
     return Usage(cpu_seconds, anonymous_bytes, peak_bytes, threads)
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that one process has used so far. Raises OSError where there is none."""
+    return _read(Path(f"/proc/{pid}")).ticks / TICKS_PER_SECOND
+
+
 def _descends(pid: int, processes: dict[int, _Process], leave_out: Collection[int]) -> bool:
     if pid == os.getpid():
         return False

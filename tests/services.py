@@ -29,7 +29,7 @@ from example_project.embedded.postgres import ensure_role
 
 OWNER = "ayb_test_owner"
 SUBSCRIBER_ROLES = ("ayb_authenticated", "ayb_anonymous")
-SETTINGS = {"fsync": "off", "max_connections": "200", "max_prepared_transactions": "10"}
+SETTINGS = {"max_connections": "200", "max_prepared_transactions": "10"}
 
 
 def main() -> int:
@@ -47,13 +47,19 @@ def main() -> int:
 
 
 def start_services(
-    stack: ExitStack, environment: MutableMapping[str, str], binaries: Path | None, redis: Path | None
+    stack: ExitStack,
+    environment: MutableMapping[str, str],
+    binaries: Path | None,
+    redis: Path | None,
+    fsync: str = "off",
 ) -> None:
     """Start each server that ``environment`` does not name, name it there, and choose the database's role."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ayb-tests-")))
     folder.chmod(0o755)  # ours; PostgreSQL may run as another user
     if not environment.get("DATABASE_URL"):
-        server = stack.enter_context(postgres(folder / "postgres", binaries=binaries, settings=SETTINGS))
+        server = stack.enter_context(
+            postgres(folder / "postgres", binaries=binaries, settings={**SETTINGS, "fsync": fsync})
+        )
         environment["DATABASE_URL"] = server.url()
     if not environment.get("REDIS_URL"):
         environment["REDIS_URL"] = stack.enter_context(valkey(folder / "valkey", binary=redis))

@@ -70,12 +70,12 @@ class Database:
 
 
 @contextmanager
-def database() -> Iterator[Database]:
-    """Start PostgreSQL and Valkey, migrate, and make the tables and users."""
+def database(fsync: str = "off") -> Iterator[Database]:
+    """Start PostgreSQL and Valkey, migrate, and make the tables and users. fsync: ``on`` or ``off``."""
     with ExitStack() as stack:
         environment = {**os.environ, "DATABASE_URL": "", "REDIS_URL": "", "DEBUG": "0"}
         environment |= {"DJANGO_SETTINGS_MODULE": "benchmarks.sites.settings", "TEST_DATABASE_ROLE": ""}
-        start_services(stack, environment, None, None)
+        start_services(stack, environment, None, None, fsync)
         log = stack.enter_context(folder()) / "migrate.log"
         migrate = Child.start([sys.executable, "manage.py", "migrate"], log=log, env=environment, cwd=CHECKOUT)
         if migrate.process.wait(120) != 0:

@@ -1,23 +1,32 @@
 """What capture costs writers: pgbench commits one row after the other, and an UPDATE of 100,000 rows, on a table that
 is captured and on one that is not. In bulk also beside the least a trigger can do, which copies the new row as jsonb.
 
-The relay runs, and numbers meanwhile; the tables take turns, three times, and the median counts. PostgreSQL runs
-without fsync, so that a commit itself costs little: where it waits for a disk, capture costs a smaller part.
+A relay runs, and numbers meanwhile, into Valkey; the tables take turns, three times, and the median counts. With fsync
+on, a commit waits for the disk, as in production. With fsync off it hardly costs anything, which shows the most that
+capture can cost. The processor time of a commit is split by who used it, until all is numbered: *writers* are all of
+PostgreSQL but the relay's own sessions.
 """
 
 import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import median
 
-from benchmarks import pgbench
-from benchmarks.measure import Figures
+from ayb_realtime.database import sql
+from benchmarks import pgbench, processes
+from benchmarks.measure import Figures, say, titled
+from benchmarks.parties import folder
 from benchmarks.parties.database import Database, database
-from benchmarks.parties.ours import served
-from benchmarks.targets import Table, Target
+from benchmarks.parties.ours import relaying
+from benchmarks.targets import Table, Target, ratio
 
 PLAIN, CAPTURED, COPIED = "not captured", "captured", "a trigger that copies to_jsonb(new)"
 TABLES = {PLAIN: "bench_plain", CAPTURED: "bench_open"}
-ONE, MANY, BULK = "1 client: commits per s", "16 clients: commits per s", "bulk UPDATE: µs a row"
-PLOTS = (ONE, MANY, BULK)
+ONE, MANY, MANY_SYNCED = "1 client, fsync off", "16 clients, fsync off", "16 clients, fsync on"
+RATE, BULK, BULK_CPU = "commits per s", "bulk UPDATE: µs a row", "bulk UPDATE: CPU-µs a row"
+PLOTS = (*(f"{title}: {RATE}" for title in (ONE, MANY, MANY_SYNCED)), BULK)
+LOOK_SECONDS = 0.01
+RELAYS = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
 
 COPY = """
 create table bench_copied (like bench_plain including all);
@@ -31,39 +40,82 @@ create trigger copy after update on bench_copied for each row execute function b
 """
 
 
-def _of_plain(figures: Table) -> float:
-    return figures[CAPTURED][MANY] / figures[PLAIN][MANY]
+def _of_plain(title: str) -> Callable[[Table], float]:
+    return ratio(f"{title}: {RATE}", CAPTURED, PLAIN)
 
 
-def _capture(figures: Table) -> float:
-    return figures[CAPTURED][BULK] - figures[PLAIN][BULK]
+def _added(name: str) -> Callable[[Table], float]:
+    return lambda figures: figures[CAPTURED][name] - figures[PLAIN][name]
 
 
 TARGETS = [
-    Target("16 clients, captured, of not captured", _of_plain, 0.8),
-    Target("bulk: what capture adds, in µs a row", _capture, at_most=12),
+    Target("16 clients, captured, of not captured, fsync on", _of_plain(MANY_SYNCED), 0.8),
+    Target("16 clients, captured, of not captured, fsync off", _of_plain(MANY), 0.8),
+    Target("bulk: what capture adds, in µs a row", _added(BULK), at_most=12),
+    Target("bulk: what capture adds, in CPU-µs a row", _added(BULK_CPU), at_most=12),
 ]
 
 
 def run(quick: bool) -> dict[str, Figures]:
     """Measure. quick: one second of pgbench at a time, and 1,000 rows."""
-    seconds, rows, turns = (1, 1000, 1) if quick else (5, 100_000, 3)
+    seconds, rows, turns = (1, 1000, 1) if quick else (4, 100_000, 3)
     figures: dict[str, Figures] = {PLAIN: {}, CAPTURED: {}, COPIED: {}}
-    with database() as db, served("serve", db):
-        for name, clients in ((ONE, 1), (MANY, 16)):
-            found: dict[str, list[float]] = {party: [] for party in TABLES}
-            for _ in range(turns):
-                for party, table in TABLES.items():
-                    committed = pgbench.run(db, pgbench.insert(table), clients=clients, seconds=seconds)
-                    found[party].append(committed.per_second)
-            for party, rates in found.items():
-                figures[party][name] = median(rates)
-        for party, microseconds in _bulk(db, rows, turns).items():
-            figures[party][BULK] = microseconds
+    with _relayed("off") as db:
+        for title, clients in ((ONE, 1), (MANY, 16)):
+            _add(figures, _commits(db, title, clients, seconds, turns))
+        _add(figures, _bulk(db, rows, turns))
+    with _relayed("on") as db:
+        _add(figures, _commits(db, MANY_SYNCED, 16, seconds, turns))
     return figures
 
 
-def _bulk(db: Database, rows: int, turns: int) -> dict[str, float]:
+@contextmanager
+def _relayed(fsync: str) -> Iterator[Database]:
+    with database(fsync) as db, folder() as files, relaying(db, files / "relay.log"):
+        yield db
+
+
+def _commits(db: Database, title: str, clients: int, seconds: int, turns: int) -> dict[str, Figures]:
+    found: dict[str, list[Figures]] = {party: [] for party in TABLES}
+    for _ in range(turns):
+        for party, table in TABLES.items():
+            say(f"{title}, {party}")
+            found[party].append(_round(db, table, clients, seconds))
+    return {party: titled(title, _medians(rounds)) for party, rounds in found.items()}
+
+
+def _round(db: Database, table: str, clients: int, seconds: int) -> Figures:
+    relays = [pid for (pid,) in db.writer.execute(RELAYS).fetchall()]
+    before = _used(relays)
+    committed = pgbench.run(db, pgbench.insert(table), clients=clients, seconds=seconds)
+    _wait_until_numbered(db)
+    spent = {
+        f"CPU-µs of {who}": (used - before[who]) / committed.transactions * 1e6 for who, used in _used(relays).items()
+    }
+    return {RATE: committed.per_second, **spent}
+
+
+def _used(relays: Collection[int]) -> Figures:
+    """Return the processor time that everybody has used so far. relays: the relay's backends."""
+    used = processes.usage([]).cpu_seconds
+    backends = sum(map(processes.cpu_seconds, relays))
+    postgres, valkey = (
+        sum(seconds for program, seconds in used.items() if program.startswith(name)) for name in ("postgres", "valkey")
+    )
+    return {
+        "writers": postgres - backends,
+        "the relay's sessions": backends,
+        "the relay": sum(used.values()) - postgres - valkey,
+        "Valkey": valkey,
+    }
+
+
+def _wait_until_numbered(db: Database) -> None:
+    while (db.writer.execute(sql("status")).fetchone() or (0,) * 4)[3]:
+        time.sleep(LOOK_SECONDS)
+
+
+def _bulk(db: Database, rows: int, turns: int) -> dict[str, Figures]:
     db.writer.execute(COPY.encode())
     tables = {**TABLES, COPIED: "bench_copied"}
     for table in tables.values():
@@ -71,10 +123,24 @@ def _bulk(db: Database, rows: int, turns: int) -> dict[str, float]:
         statement = f"insert into {table} (stamp, body) select '0-0', repeat('x', 75) from generate_series(1, {rows})"  # noqa: S608
         db.writer.execute(statement.encode())
         db.writer.execute(f"vacuum analyze {table}".encode())
-    found: dict[str, list[float]] = {party: [] for party in tables}
+    found: dict[str, list[Figures]] = {party: [] for party in tables}
+    backend = db.writer.info.backend_pid
     for turn in range(turns):
         for party, table in tables.items():
-            began = time.monotonic()
+            say(f"bulk, {party}")
+            # The relay has nothing to do with what comes next.
+            _wait_until_numbered(db)
+            began, used = time.monotonic(), processes.cpu_seconds(backend)
             db.writer.execute(f"update {table} set stamp = '{turn}-0'".encode())  # noqa: S608
-            found[party].append((time.monotonic() - began) / rows * 1e6)
-    return {party: median(microseconds) for party, microseconds in found.items()}
+            took, spent = time.monotonic() - began, processes.cpu_seconds(backend) - used
+            found[party].append({BULK: took / rows * 1e6, BULK_CPU: spent / rows * 1e6})
+    return {party: _medians(rounds) for party, rounds in found.items()}
+
+
+def _medians(rounds: Sequence[Figures]) -> Figures:
+    return {name: median(figures[name] for figures in rounds) for name in rounds[0]}
+
+
+def _add(figures: dict[str, Figures], more: Mapping[str, Figures]) -> None:
+    for party, found in more.items():
+        figures[party] |= found
