@@ -2,6 +2,9 @@
 
 Those that go the same stretch share its reading and its checking, so that thousands that come back at once do not each
 read the log. Who reads slowly is left behind, and taken along by a later round.
+
+A stretch ends at a multiple of RUN_CHANGES, so that all meet there, wherever they began; and what was read is kept for
+a while, for those that come by later.
 """
 
 import asyncio
@@ -11,9 +14,13 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import log, preparation
 from ayb_realtime.audience import Audience
+from ayb_realtime.changes import Change
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.feed import RUN_CHANGES, first_run
+from ayb_realtime.feed import RUN_CHANGES, RUN_CHARACTERS, first_run
 from ayb_realtime.subscriber import Subscriber
+
+# How many of the runs that were read are kept, each of at most RUN_CHARACTERS, while anybody is on the way.
+KEPT_RUNS = 64
 
 
 class Replay:
@@ -26,6 +33,8 @@ class Replay:
         self.news = asyncio.Event()
         self.subscribers: set[Subscriber] = set()
         self._pool = pool
+        # The position before a run → the run. A position means one change, for ever.
+        self._kept: dict[int, list[Change]] = {}
 
     def add(self, subscriber: Subscriber) -> None:
         """Take a subscriber along from its position."""
@@ -36,6 +45,8 @@ class Replay:
     def ready(self) -> list[Subscriber]:
         """Return those with an empty buffer; let go of those that have ended."""
         self.subscribers = {subscriber for subscriber in self.subscribers if not subscriber.ended}
+        if not self.subscribers:
+            self._kept.clear()
         return [subscriber for subscriber in self.subscribers if subscriber.is_drained]
 
     async def advance(self, subscribers: list[Subscriber], upto: int) -> None:
@@ -44,20 +55,32 @@ class Replay:
         subscribers: at least one, each before ``upto``.
         """
         after = min(subscriber.position for subscriber in subscribers)
-        async with self._pool.connection() as connection:
-            try:
-                run = first_run(await log.read(connection, after=after, upto=min(upto, after + RUN_CHANGES)))
-            except PositionUnavailable as error:
-                # Pruned, or a log that began anew, since they came.
-                for subscriber in subscribers:
-                    if subscriber.position == after:
-                        subscriber.begin(upto)
-                        subscriber.reset(str(error), subscriber.relations)
-                return
+        try:
+            run = await self._run(after, upto)
+        except PositionUnavailable as error:
+            # Pruned, or a log that began anew, since they came.
+            for subscriber in subscribers:
+                if subscriber.position == after:
+                    subscriber.begin(upto)
+                    subscriber.reset(str(error), subscriber.relations)
+            return
         last = run[-1].position
         along = Audience(subscriber for subscriber in subscribers if subscriber.position < last)
         prepared = await preparation.prepare(self._pool, run, along.identities)
         prepared.give(along, last)
+
+    async def _run(self, after: int, upto: int) -> list[Change]:
+        """Return the changes of the stretch that begins after a position. Raises PositionUnavailable."""
+        run = self._kept.get(after)
+        if run is None or run[-1].position > upto:
+            async with self._pool.connection() as connection:
+                end = after - after % RUN_CHANGES + RUN_CHANGES
+                run = first_run(await log.read(connection, after=after, upto=min(upto, end)))
+            if sum(change.characters for change in run) <= RUN_CHARACTERS:
+                self._kept[after] = run
+            if len(self._kept) > KEPT_RUNS:
+                del self._kept[next(iter(self._kept))]  # kept longest
+        return run
 
     def take_arrived(self, position: int) -> set[Subscriber]:
         """Let those go that are at this position, and return them."""

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import database, endings, feed, log, tables
+from ayb_realtime import database, endings, feed, log, replay, tables
 from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
 from ayb_realtime.hub import Hub
@@ -623,6 +623,41 @@ async def test_streams_that_resume_together_share_the_reading(
     assert ids == [list(range(1, 3002))] * 50
     # Seven runs of 500, and again for those who were not yet there or had not yet read.
     assert len(reads) < 50
+
+
+@pytest.mark.parametrize(("kept_runs", "is_read_again"), [(replay.KEPT_RUNS, False), (2, True)])
+async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_as_it_is_kept(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+    kept_runs: int,
+    is_read_again: bool,
+) -> None:
+    monkeypatch.setattr(replay, "KEPT_RUNS", kept_runs)
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+        owner.execute("insert into notes select generate_series(1, 1500)")
+        await log_head(the_hub, begin + 1500)
+        follower = await open_stream(the_hub, person(0), "notes", after=begin + 1499)
+        assert await next_ids(follower, 1) == [1500]
+        reads: list[int] = []
+        read = log.read
+
+        async def counted(connection: Any, *, after: int, upto: int) -> list[Change]:
+            reads.append(after)
+            return await read(connection, after=after, upto=upto)
+
+        monkeypatch.setattr(log, "read", counted)
+        await open_stream(the_hub, person(0), "notes", after=begin)  # does not read, and so is on the way for long
+        for n in range(5):
+            stream = await open_stream(the_hub, person(n), "notes", after=begin + n)
+            assert await next_ids(stream, 1500 - n) == list(range(n + 1, 1501))
+    assert (len(reads) > len(set(reads))) == is_read_again
+    # Each from where it began, and from there on the stretches of all.
+    assert len(set(reads)) <= 5 + 1500 / feed.RUN_CHANGES + 1
 
 
 async def test_thousands_that_come_back_at_once_share_what_they_ask_and_read(
