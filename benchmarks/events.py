@@ -12,6 +12,8 @@ from dataclasses import dataclass
 STAMP = re.compile(rb'"stamp" ?: ?"(\d+)-(\d+)"')
 # Longer than any stamp: what may be the beginning of one is kept until the rest comes.
 STAMP_BYTES = 64
+# What HTTP puts between two chunks of a body, which may be cut anywhere. Source: RFC 9112, 7.1.
+BETWEEN_CHUNKS = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
 BODY = "x" * 75
 
 
@@ -37,3 +39,18 @@ class Event:
 def now(first: int, count: int) -> list[Event]:
     """Return events that are written now."""
     return [Event(n, time.monotonic_ns()) for n in range(first, first + count)]
+
+
+class StampReader:
+    """Finds the stamps in what one connection receives, however it is cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def read(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the stamps that are complete now: a sequence number and a time, each."""
+        data = BETWEEN_CHUNKS.sub(b"", self._rest + data)
+        found = list(STAMP.finditer(data))
+        end = found[-1].end() if found else 0
+        self._rest = data[max(end, len(data) - STAMP_BYTES) :]
+        return [(match[1], match[2]) for match in found]

@@ -14,7 +14,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.events import STAMP, STAMP_BYTES
+from benchmarks.events import StampReader
 from benchmarks.tally import Tally
 
 # How many connections are being opened at a time, and how long all may take.
@@ -103,27 +103,22 @@ class _Stream(asyncio.Protocol):
         self._number = number
         self._awaited = awaited
         self._is_stream = is_stream
-        self._rest = b""
+        self._head = b""
+        self._stamps = StampReader()
 
     def data_received(self, data: bytes) -> None:
-        data = self._rest + data
         if not self.opened.done():
+            data = self._head = self._head + data
             head, complete, body = data.partition(b"\r\n\r\n")
-            self._rest = data
             if not complete or (found := self._awaited.search(body)) is None:
                 return
             if b" 200 " not in head[:16] and b" 204 " not in head[:16]:
                 self.opened.set_exception(LoadError(data[:300].decode(errors="replace")))
                 return
             self.opened.set_result(found[0])
+            self._head = b""
             data = body
-        arrivals = []
-        end = 0
-        for match in STAMP.finditer(data):
-            arrivals.append(match.groups())
-            end = match.end()
-        self._rest = data[max(end, len(data) - STAMP_BYTES) :]
-        if arrivals:
+        if arrivals := self._stamps.read(data):
             self._generator.arrived(self._number, arrivals)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,6 +1,6 @@
 """What the benchmarks count, and how they judge it."""
 
-from benchmarks.events import STAMP, Event
+from benchmarks.events import STAMP, Event, StampReader
 from benchmarks.report import tables, target_table
 from benchmarks.tally import Tally
 from benchmarks.targets import Target, ratio
@@ -76,3 +76,21 @@ def test_what_is_zero_for_everybody_has_no_column() -> None:
 
     figures["theirs"]["paced: lost"] = 3.0
     assert tables(figures) == [("paced", [["", "rate", "lost"], ["ours", "1", "0"], ["theirs", "2", "3"]])]
+
+
+def test_stamps_are_found_wherever_what_is_received_is_cut() -> None:
+    event = Event(7, 123).text().encode()
+    begin = event.index(b'"stamp"')
+    sent = (
+        b"57\r\n"
+        + event[: begin + 3]
+        + b"\r\n1F\r\n"
+        + event[begin + 3 : begin + 12]
+        + b"\r\n7\r\n"
+        + event[begin + 12 :]
+    )
+    assert STAMP.search(sent) is None
+
+    for at in range(len(sent)):
+        reader = StampReader()
+        assert reader.read(sent[:at]) + reader.read(sent[at:]) == [(b"7", b"123")], at
