@@ -1,11 +1,12 @@
 """Routing: only those are asked about a row for whom its policies can show it, and nobody misses one by that."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
 import pytest
 
+from ayb_realtime import visibility
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.records import Row
 from ayb_realtime.visibility import routing
@@ -181,3 +182,122 @@ async def test_each_permissive_policy_of_the_role_has_to_tell(
     assert (None if matches is None else [match.column for match in matches]) == columns
     few = [await seen("notes", [who]) for who in PEOPLE]
     assert [[each] for each in await seen("notes", PEOPLE)] == few
+
+
+# Each has its own meaning of something that is written like Postgres' own.
+OWN = """
+create schema own;
+grant usage on schema own to public;
+create function own.equals(text, text) returns boolean language sql immutable as 'select length($1) = length($2)';
+create operator own.= (leftarg = text, rightarg = text, function = own.equals);
+create function own.current_setting(text) returns text language sql stable as $$ select '2'::text $$;
+create domain own.text as pg_catalog.text;
+create type own.uuid as enum ('1', '2')
+"""
+
+
+@pytest.fixture
+def own(owner: Owner) -> Iterator[None]:
+    """A schema in which names of Postgres' own mean something else."""
+    for statement in OWN.split(";\n"):
+        owner.execute(statement.encode())
+    yield
+    owner.execute("drop schema own cascade")
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        ("text", f"owner operator(own.=) {ME}"),
+        ("text", f"owner = {ME}"),  # found in the search path
+        ("text", f"owner operator(pg_catalog.=) nullif({ME}, '22')"),
+        ("text", "owner operator(pg_catalog.=) current_setting('ayb.user_id')"),
+        ("text", f"owner operator(pg_catalog.=) pg_catalog.{ME}::own.text"),
+        ("own.text", f"owner operator(pg_catalog.=) pg_catalog.{ME}"),
+        ("own.uuid", f"owner operator(pg_catalog.=) pg_catalog.{ME}::own.uuid"),
+        ("char(3)", f"owner operator(pg_catalog.=) pg_catalog.{ME}::char(3)"),
+    ],
+)
+async def test_what_only_looks_like_postgres_own_is_no_route(
+    owner: Owner, make_table: MakeTable, own: None, kind: str, condition: str
+) -> None:
+    owner.execute("set search_path = own, pg_catalog, public")
+    make_table("public.notes", f"id int primary key, owner {kind}", enable=False)
+    owner.execute(f"create policy p on notes using ({condition})".encode())
+    owner.execute("reset search_path")
+    owner.execute("alter table notes enable row level security; select ayb_realtime.enable_v1('notes')")
+    owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '2')")
+    async with checking("notes") as (connection, table):
+        assert await routing.derived(connection, table, AUTHENTICATED_ROLE) is None
+    few = [await seen("notes", [who]) for who in PEOPLE]
+    assert [[each] for each in await seen("notes", PEOPLE)] == few
+
+
+@pytest.mark.parametrize(
+    ("columns", "suffix"),
+    [
+        ("id int primary key, owner text, given text generated always as (owner) stored", ""),
+        ("id int primary key, owner text, given text generated always as (owner) stored", "partition by hash (id)"),
+        ("id int[] primary key, owner text, given varchar generated always as (owner) stored", ""),
+        ("owner text, id numeric, given text generated always as (owner) stored, primary key (owner, id)", ""),
+    ],
+)
+async def test_row_of_any_table_is_routed(
+    owner: Owner, make_table: MakeTable, asked: list[Identity], columns: str, suffix: str
+) -> None:
+    make_table("notes", columns, policy=f"given = {ME}", suffix=suffix)
+    if suffix:
+        owner.execute("create table notes_0 partition of notes for values with (modulus 1, remainder 0)")
+    one, two = ("'{1}'", "'{2}'") if "[]" in columns else ("1", "2")
+    owner.execute(f"insert into notes (id, owner) values ({one}, '1'), ({two}, '2')".encode())
+    assert await shown() == {ANN: {1: None}, BOB: {2: None}}
+    assert sorted(asked, key=PEOPLE.index) == [ANN, BOB]
+    owner.execute("drop table if exists notes_0")
+
+
+async def test_who_cannot_be_told_is_asked(owner: Owner, make_table: MakeTable, asked: list[Identity]) -> None:
+    make_table("notes", "id int primary key, i int", policy="i = current_setting('ayb.number', true)::int")
+    owner.execute("insert into notes values (1, 1)")
+    one, odd, neither = (Identity(AUTHENTICATED_ROLE, settings) for settings in (
+        (("ayb.number", "1"),), (("ayb.number", "x"),), (("ayb.user_id", "1"),)
+    ))  # fmt: skip
+    others = [Identity(AUTHENTICATED_ROLE, (("ayb.number", str(n)),)) for n in range(2, routing.FEW + 2)]
+    assert await shown(people=[one, odd, neither, *others]) == {one: {1: None}}
+    assert set(asked) == {one, odd, neither}
+
+
+async def test_row_that_is_gone_is_asked_about_to_nobody(
+    owner: Owner, make_table: MakeTable, asked: list[Identity]
+) -> None:
+    make_table("notes", "id int primary key, owner text", policy=f"owner = {ME}")
+    owner.execute("insert into notes values (1, '1'); delete from notes")
+    assert (await shown(), asked) == ({}, [])
+
+
+@pytest.fixture
+def held_migrator(owner: Owner) -> Iterator[None]:
+    """The function that reads what rows hold is one's whom row-level security holds."""
+    give = "alter function ayb_realtime.held_v1(oid, text[], json) owner to"
+    owner.execute(f"grant create, usage on schema ayb_realtime to {AUTHENTICATED_ROLE}".encode())
+    owner.execute(f"{give} {AUTHENTICATED_ROLE}".encode())
+    yield
+    owner.execute(f"{give} current_user".encode())
+    owner.execute(f"revoke create, usage on schema ayb_realtime from {AUTHENTICATED_ROLE}".encode())
+
+
+async def test_everybody_is_asked_where_the_one_who_migrated_is_held_by_the_policies(
+    owner: Owner, make_table: MakeTable, asked: list[Identity], held_migrator: None
+) -> None:
+    make_table("notes", "id int primary key, owner text", policy=f"owner = {ME}")
+    owner.execute("insert into notes values (1, '1')")
+    assert await shown() == {ANN: {1: None}}
+    assert asked == PEOPLE
+
+
+async def test_table_that_is_rewritten_meanwhile_is_not_taken_for_empty(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, owner text", policy=f"owner = {ME}")
+    owner.execute("insert into notes values (1, '1')")
+    async with checking("notes") as (connection, table):
+        owner.execute("alter table notes alter id type bigint")
+        with pytest.raises(visibility.CatalogChanged):
+            await visibility.check(connection, table, {1: Row('{"id":1,"owner":"1"}')}, PEOPLE)

@@ -81,6 +81,14 @@ SHAPES = (
     when("owner, text as int, which some rows are not", f"owner::int = {ME}::int"),
     when("owner, nullif", "owner_uuid = nullif(current_setting('ayb.user_id', true), '')::uuid"),
     when("owner or null", f"owner is not distinct from nullif({ME}, '')"),
+    when("owner, the other way round", f"{ME} = owner"),
+    when("owner, of several types", f"owner_int = {ME}::bigint and shown"),
+    when("owner, selected", f"owner = (select {ME})"),
+    when("owner, of the claims", "team = (current_setting('ayb.claims')::json ->> 'team')::int"),
+    Shape("two owners", (f"using (owner = {ME})", f"using (owner_uuid = nullif({ME}, '')::uuid)")),
+    Shape(
+        "an owner for each role", (f"to ayb_authenticated using (owner = {ME})", "to ayb_anonymous using (team = 1)")
+    ),
     when("coalesce", f"coalesce(owner, {ME}) = {ME}"),
     when("setting that nobody has", "owner = current_setting('proof.missing')", shows=False),
     when("or", f"shown or owner_int = {ME}::int"),
