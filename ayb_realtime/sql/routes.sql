@@ -88,6 +88,7 @@ create function ayb_realtime.evaluate_v1(
 as $$
 declare
     settings constant int := cardinality(setting_names);
+    acted_as constant text := current_setting('role');
 begin
     perform set_config('role', role, true);
     for i in 1 .. identities loop
@@ -103,5 +104,6 @@ begin
         end;
         return next;
     end loop;
+    perform set_config('role', acted_as, true);
 end
 $$;

@@ -5,6 +5,7 @@ Whoever is asked is asked as ever, so that a route that is wrong shows nothing t
 cannot be looked at, is no route: then all are asked.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from ayb_realtime.tables import Table
 from ayb_realtime.visibility.conditions import Match, derive
 from ayb_realtime.visibility.question import settings_of
 from ayb_realtime.visibility.transactions import Connection
+
+logger = logging.getLogger(__name__)
 
 Part = tuple[Mapping[int, Row], Sequence[Identity]]
 
@@ -74,9 +77,10 @@ async def parts(
         async with connection.transaction(force_rollback=True):
             held = await _held(connection, table, [match.column for match in matches], rows) if matches else {}
             indexes = [await _index(connection, role, match, identities) for match in matches]
-    except psycopg.Error:
+    except psycopg.Error as error:
         if connection.closed:
             raise
+        logger.debug("%s: everybody is asked about each row (SQLSTATE %s)", table.name, error.sqlstate)
         return [(rows, list(identities))]
     anyones = {identity for index in indexes for identity in index.anyones if identity in identities}
     found = {

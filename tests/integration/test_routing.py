@@ -122,6 +122,18 @@ async def test_only_those_are_asked_for_whom_the_row_is(
     assert sorted(asked, key=PEOPLE.index) == [ANN, BOB]
 
 
+async def test_route_of_several_expressions_and_many_identities_is_found_at_once(
+    owner: Owner, make_table: MakeTable, asked: list[Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "_indexes", {})
+    monkeypatch.setattr(routing, "EVALUATED_TOGETHER", 7)
+    make_table("notes", "id int primary key, owner text, i int", policy=f"owner = {ME}")
+    owner.execute(f"create policy q on notes using (i = {ME}::int)".encode())
+    owner.execute("insert into notes values (1, '1', 2), (2, null, 19)")
+    assert await shown() == {ANN: {1: None}, BOB: {1: None}, PEOPLE[19]: {2: None}}
+    assert sorted(asked, key=PEOPLE.index) == [ANN, BOB, PEOPLE[19]]
+
+
 async def test_row_is_for_whom_it_is_now_whatever_was_logged(
     owner: Owner, make_table: MakeTable, asked: list[Identity]
 ) -> None:
