@@ -1,7 +1,8 @@
 """What of a run of changes goes to whom, as bytes."""
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import chain
 
 from ayb_realtime import visibility
 from ayb_realtime.audience import Audience
@@ -15,8 +16,8 @@ from ayb_realtime.tables import Table
 Event = tuple[int, bytes]
 # An identity; where row-level security is off, a role, for everybody who has it sees the same.
 Viewer = Identity | str
-# What subscribers get that see the same: by viewer, tables, and the position before.
-Chunks = dict[tuple[Viewer, frozenset[int], int], bytes]
+# What subscribers get that see the same: by which lists of events these are, and the position before.
+Chunks = dict[tuple[tuple[int, ...], int], bytes]
 
 
 class Delivery:
@@ -29,7 +30,7 @@ class Delivery:
         self.unanswered: set[Identity] = set()
         # By table: what goes to everyone, and what goes to one viewer.
         self._common: dict[int, list[Event]] = {}
-        self._own: dict[tuple[int, Viewer], list[Event]] = {}
+        self._own: dict[tuple[int, Viewer], Sequence[Event]] = {}
         # Tables whose viewers are identities.
         self._personal: set[int] = set()
         # By table: the identities whose role may read it at all.
@@ -39,12 +40,7 @@ class Delivery:
 
     def chunk(self, identity: Identity, relations: Iterable[int], after: int) -> bytes:
         """Return the events after a position for a subscriber with this identity and these tables, as one chunk."""
-        events: list[Event] = []
-        for relation in relations:
-            if identity in self._readers.get(relation, ()):
-                events += self._common.get(relation, ())
-            viewer = identity if relation in self._personal else identity.role
-            events += self._own.get((relation, viewer), ())
+        events = chain.from_iterable(self._events(identity, relations))
         return b"".join(event for position, event in sorted(events) if position > after)
 
     def give(self, audience: Audience, position: int) -> None:
@@ -69,8 +65,7 @@ class Delivery:
         if identity in self.unanswered:
             subscriber.end()
             return
-        viewer = identity.role if self._personal.isdisjoint(relations) else identity
-        group = (viewer, relations, subscriber.position)
+        group = tuple(map(id, self._events(identity, relations))), subscriber.position
         if group not in chunks:
             chunks[group] = self.chunk(identity, relations, subscriber.position)
         subscriber.push(chunks[group])
@@ -82,6 +77,18 @@ class Delivery:
         subscriber.position = position
         if made_anew:
             subscriber.reset("table made anew", made_anew)
+
+    def _events(self, identity: Identity, relations: Iterable[int]) -> list[Sequence[Event]]:
+        """Return the lists that hold the events for this identity and these tables."""
+        lists: list[Sequence[Event]] = []
+        for relation in relations:
+            common = self._common.get(relation)
+            if common and identity in self._readers.get(relation, ()):
+                lists.append(common)
+            viewer = identity if relation in self._personal else identity.role
+            if own := self._own.get((relation, viewer)):
+                lists.append(own)
+        return lists
 
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
         """Take down that a table was enabled: whoever has not come since is told to fetch it again."""
@@ -114,19 +121,22 @@ class Delivery:
         seen: Mapping[Identity, visibility.Seen],
     ) -> None:
         """Encode each row once for all who may see it as it was logged, and once for each other state of it."""
-        encoded: dict[tuple[int, str | None], bytes] = {}
-        answers: dict[Viewer, visibility.Seen] = {}
+        encoded: dict[tuple[int, str | None], Event] = {}
+
+        def event(position: int, record: str | None) -> Event:
+            if (position, record) not in encoded:
+                row = rows[position] if record is None else Row(record)
+                encoded[position, record] = position, change_event(changes[position], table, row)
+            return encoded[position, record]
+
+        # Those who have one answer in common have one list.
+        lists: dict[int, list[Event]] = {}
         for identity, records in seen.items():
             if records:
-                answers.setdefault(identity if table.row_security else identity.role, records)
-        for viewer, records in answers.items():
-            events = self._own.setdefault((table.relation, viewer), [])
-            for position, record in records.items():
-                event = encoded.get((position, record))
-                if event is None:
-                    row = rows[position] if record is None else Row(record)
-                    event = encoded[position, record] = change_event(changes[position], table, row)
-                events.append((position, event))
+                if id(records) not in lists:
+                    lists[id(records)] = [event(*each) for each in records.items()]
+                viewer = identity if table.row_security else identity.role
+                self._own[table.relation, viewer] = lists[id(records)]
 
     def add_gone(
         self,
@@ -144,4 +154,5 @@ class Delivery:
         for identity, positions in saw.items():
             lost = positions - seen.get(identity, {}).keys()
             if lost:
-                self._own.setdefault((table.relation, identity), []).extend((at, deletes[at]) for at in lost)
+                seen_too = self._own.get((table.relation, identity), ())
+                self._own[table.relation, identity] = [*seen_too, *((at, deletes[at]) for at in lost)]

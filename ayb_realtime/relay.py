@@ -32,8 +32,8 @@ PROBE_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 # A layer that does not take a message in time holds the numbering up no longer.
 PUBLISH_SECONDS = 1.0
-# While awake: how often the log is looked at, how long without a change until asleep, how far ahead writers are told. To
-# look five times for nothing costs more than to be called once: below some 50 changes a second a relay sleeps in between.
+# While awake: how often the log is looked at, how long without a change until asleep, how far ahead writers are told.
+# To look five times for nothing costs more than to be called once: a relay sleeps between changes that are that rare.
 LOOK_SECONDS = 0.005
 IDLE_SECONDS = 0.025
 AWAKE_SECONDS = 2.0

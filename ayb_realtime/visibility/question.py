@@ -73,7 +73,7 @@ class Question(ABC):
     """
 
     def __init__(self, connection: Connection | None, table: Table, insist: bool) -> None:
-        self.seen: dict[Identity, dict[int, str | None]] = {}
+        self.seen: dict[Identity, Seen] = {}
         self.unanswered: dict[Identity, str] = {}
         self._refused: dict[Identity, str] = {}
         self._connection = connection
@@ -207,14 +207,21 @@ class Question(ABC):
         """Ask, take down what is seen, and return the identities for which the policies failed."""
         positions = list(rows)
         failed = []
-        for ordinal, found, error in await self._answers(connection, rows, identities):
+        # Those who have one answer in common have one here, too: many see the same.
+        same: dict[int, Seen] = {}
+        answers = await self._answers(connection, rows, identities)
+        for ordinal, found, error in answers:
             identity = identities[ordinal - 1]
             if error in UNDEFINED and not self._insist:
                 raise CatalogChanged
             if error:
                 self._refused[identity] = error
                 failed.append(identity)
-            self.seen.setdefault(identity, {}).update((positions[n], record) for n, record in found.items())
+            seen = same.get(id(found))
+            if seen is None:
+                seen = same[id(found)] = {positions[n]: record for n, record in found.items()}
+            before = self.seen.get(identity)
+            self.seen[identity] = {**before, **seen} if before else seen
         return failed
 
     @abstractmethod

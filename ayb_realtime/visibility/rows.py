@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import psycopg
 from psycopg import sql
@@ -13,7 +14,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility import transactions
-from ayb_realtime.visibility.question import Answer, Question, settings_of
+from ayb_realtime.visibility.question import Answer, Question, Seen, settings_of
 from ayb_realtime.visibility.transactions import Connection, ask
 
 
@@ -38,11 +39,13 @@ class RowsQuestion(Question):
         # The last is not an identity's: it has the rows that anybody sees.
         _, ordinals, records, _ = answers.pop()
         contents = dict(zip(ordinals, records, strict=True))
-        # A policy that is volatile may have shown a row, and then not let it be read.
-        return [
-            (identity, {n: contents[n] for n in shown or () if n in contents}, error)
-            for identity, shown, _, error in answers
-        ]
+
+        @cache
+        def seen(*shown: int) -> Seen:
+            # A policy that is volatile may have shown a row, and then not let it be read.
+            return {n: contents[n] for n in shown if n in contents}
+
+        return [(identity, seen(*(shown or ())), error) for identity, shown, _, error in answers]
 
 
 async def checker(connection: Connection, table: Table, role: str) -> str | None:
