@@ -23,6 +23,8 @@ but neither the load generator nor the writer. Latencies are from just before th
 itself. What is lost, repeated, inverted, misdirected or closed has a column where it is not zero for everybody.
 A stream that its server closes is not opened again here: what it would get when it resumes counts as lost.
 
+Where the time goes, and what would better it: [performance.md](performance.md).
+
 {versions}
 """
 
