@@ -220,7 +220,7 @@ class Hub:
         """Take those that are far behind one run further, and let in the others; return whether there were any."""
         ready = self._replay.ready()
         far = [subscriber for subscriber in ready if subscriber.position < self.position - LAST_CHANGES]
-        near = [s for s in ready if self.position - LAST_CHANGES <= s.position <= self.position]
+        near = {s for s in ready if self.position - LAST_CHANGES <= s.position <= self.position}
         if far:
             await self._replay.advance(far, self.position)
         if near:

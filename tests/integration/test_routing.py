@@ -293,7 +293,13 @@ def held_migrator(owner: Owner) -> Iterator[None]:
     owner.execute(f"grant create, usage on schema ayb_realtime to {AUTHENTICATED_ROLE}".encode())
     owner.execute(f"{give} {AUTHENTICATED_ROLE}".encode())
     yield
+    # Since version 16 one who has made a role has its rights only by a grant that says so.
+    has_rights = owner.info.server_version < 160000 or owner.info.parameter_status("is_superuser") == "on"
+    if not has_rights:
+        owner.execute(f"grant {AUTHENTICATED_ROLE} to current_user with inherit true".encode())
     owner.execute(f"{give} current_user".encode())
+    if not has_rights:
+        owner.execute(f"revoke inherit option for {AUTHENTICATED_ROLE} from current_user".encode())
     owner.execute(f"revoke create, usage on schema ayb_realtime from {AUTHENTICATED_ROLE}".encode())
 
 
