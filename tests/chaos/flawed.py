@@ -38,7 +38,9 @@ def unfiltered() -> None:
     from ayb_realtime import visibility
 
     async def check(_: Any, __: Any, rows: Mapping[int, Any], identities: Sequence[Any], **___: Any) -> Any:
-        return {identity: dict.fromkeys(rows) for identity in identities}
+        answers = visibility.Answers()
+        answers.update((identity, dict.fromkeys(rows)) for identity in identities)
+        return answers
 
     patch.object(visibility, "check", check).start()
 
