@@ -169,13 +169,13 @@ class Feed:
         self._next_position = head + 1
 
 
-def first_run(changes: Iterable[Change], most_characters: int = RUN_CHARACTERS) -> list[Change]:
+def first_run(changes: Iterable[Change]) -> list[Change]:
     """Return the changes to hand out together: at least one, if there is one."""
     run: list[Change] = []
     characters = 0
     for change in changes:
         characters += change.characters
-        if run and (characters > most_characters or len(run) == RUN_CHANGES):
+        if run and (characters > RUN_CHARACTERS or len(run) == RUN_CHANGES):
             break
         run.append(change)
     return run

@@ -3,8 +3,8 @@
 Those that go the same stretch share its reading and its checking, so that thousands that come back at once do not each
 read the log. Who reads slowly is left behind, and taken along by a later round.
 
-What is read at a time ends at a multiple of RUN_CHANGES, so that all meet there, wherever they began; and it is kept
-for a while, for those that come by later. Of it they are sent, all together, what memory has room for at a time.
+A stretch ends at a multiple of RUN_CHANGES, so that all meet there, wherever they began; and what was read is kept for
+a while, for those that come by later.
 """
 
 import asyncio
@@ -21,8 +21,6 @@ from ayb_realtime.subscriber import Subscriber
 
 # How many of the runs that were read are kept, each of at most RUN_CHARACTERS, while anybody is on the way.
 KEPT_RUNS = 64
-# How many characters of records are on their way to all of them: a server holds for each what its client has not read.
-SENT_CHARACTERS = 256 * 1024 * 1024
 
 
 class Replay:
@@ -73,8 +71,8 @@ class Replay:
 
     async def _run(self, after: int, upto: int) -> list[Change]:
         """Return the changes of the stretch that begins after a position. Raises PositionUnavailable."""
-        run = self._kept_after(after)
-        if run is None:
+        run = self._kept.get(after)
+        if run is None or run[-1].position > upto:
             async with self._pool.connection() as connection:
                 end = after - after % RUN_CHANGES + RUN_CHANGES
                 run = first_run(await log.read(connection, after=after, upto=min(upto, end)))
@@ -82,15 +80,7 @@ class Replay:
                 self._kept[after] = run
             if len(self._kept) > KEPT_RUNS:
                 del self._kept[next(iter(self._kept))]  # kept longest
-        share = SENT_CHARACTERS // max(1, len(self.subscribers))
-        return first_run(run[: upto - after], min(RUN_CHARACTERS, share))
-
-    def _kept_after(self, after: int) -> list[Change] | None:
-        """Return what is kept of the changes after a position."""
-        for begin, run in self._kept.items():
-            if begin <= after < run[-1].position:
-                return run[after - begin :]
-        return None
+        return run
 
     def take_arrived(self, position: int) -> set[Subscriber]:
         """Let those go that are at this position, and return them."""

@@ -662,34 +662,6 @@ async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_
     assert len(set(reads)) <= 5 + 1500 / feed.RUN_CHANGES + 1
 
 
-async def test_the_more_streams_resume_together_the_less_each_is_sent_at_a_time(
-    memory_layer: BaseChannelLayer,
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    make_table("notes", "id int primary key, body text")
-    async with relaying(memory_layer):
-        begin = await caught_up(the_hub, owner)
-        owner.execute("insert into notes select n, repeat('x', 70) from generate_series(1, 40) as n")
-        await log_head(the_hub, begin + 40)
-        monkeypatch.setattr(replay, "SENT_CHARACTERS", 10 * 5 * 100)
-        streams = await asyncio.gather(*(subscribed(the_hub, person(n), "notes", after=begin) for n in range(10)))
-        sent = await asyncio.gather(*(chunks_of(stream, 40) for stream in streams))
-    # Of all together, no more than five changes for each.
-    assert all(0 < chunk.count(b"data: ") <= 5 for chunks in sent for chunk in chunks)
-
-
-async def chunks_of(subscriber: Subscriber, count: int) -> list[bytes]:
-    """Return the chunks that hold the next changes."""
-    chunks: list[bytes] = []
-    async with asyncio.timeout(30):
-        while sum(chunk.count(b"data: ") for chunk in chunks) < count:
-            chunks.append(await anext(subscriber))
-    return chunks
-
-
 async def test_thousands_that_come_back_at_once_share_what_they_ask_and_read(
     memory_layer: BaseChannelLayer,
     the_hub: Hub,
