@@ -597,6 +597,19 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
     ]  # fmt: skip
 
 
+def noted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note from now on after which position the log is read, each time."""
+    reads: list[int] = []
+    read = log.read
+
+    async def noted(connection: Any, *, after: int, upto: int) -> list[Change]:
+        reads.append(after)
+        return await read(connection, after=after, upto=upto)
+
+    monkeypatch.setattr(log, "read", noted)
+    return reads
+
+
 async def test_streams_that_resume_together_share_the_reading(
     memory_layer: BaseChannelLayer,
     the_hub: Hub,
@@ -612,14 +625,7 @@ async def test_streams_that_resume_together_share_the_reading(
         insert(owner, "notes", 3001)
         while (await follower.next_change())["record"]["id"] != 3001:
             pass
-        reads: list[int] = []
-        read = log.read
-
-        async def counted(connection: Any, *, after: int, upto: int) -> list[Change]:
-            reads.append(after)
-            return await read(connection, after=after, upto=upto)
-
-        monkeypatch.setattr(log, "read", counted)
+        reads = noted_reads(monkeypatch)
         streams = [await open_stream(the_hub, person(n), "notes", after=begin) for n in range(50)]
         ids = await asyncio.gather(*(next_ids(stream, 3001) for stream in streams))
     assert ids == [list(range(1, 3002))] * 50
@@ -645,14 +651,7 @@ async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_
         await log_head(the_hub, begin + 1500)
         follower = await open_stream(the_hub, person(0), "notes", after=begin + 1499)
         assert await next_ids(follower, 1) == [1500]
-        reads: list[int] = []
-        read = log.read
-
-        async def counted(connection: Any, *, after: int, upto: int) -> list[Change]:
-            reads.append(after)
-            return await read(connection, after=after, upto=upto)
-
-        monkeypatch.setattr(log, "read", counted)
+        reads = noted_reads(monkeypatch)
         await open_stream(the_hub, person(0), "notes", after=begin)  # does not read, and so is on the way for long
         for n in range(5):
             stream = await open_stream(the_hub, person(n), "notes", after=begin + n)
