@@ -3,11 +3,15 @@
 Those that go the same stretch share its reading and its checking, so that thousands that come back at once do not each
 read the log. Who reads slowly is left behind, and taken along by a later round.
 
+Identities take turns, and so do the stretches of each identity, upwards and then from the oldest on. So a client that
+comes back again and again holds up no other, and neither do thousands of one identity.
+
 A stretch ends at a multiple of RUN_CHANGES, so that all meet there, wherever they began; and what was read is kept for
 a while, for those that come by later.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
@@ -17,6 +21,7 @@ from ayb_realtime.audience import Audience
 from ayb_realtime.changes import Change
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.feed import RUN_CHANGES, RUN_CHARACTERS, first_run
+from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
 
 # How many of the runs that were read are kept, each of at most RUN_CHARACTERS, while anybody is on the way.
@@ -35,11 +40,14 @@ class Replay:
         self._pool = pool
         # The position before a run → the run. A position means one change, for ever.
         self._kept: dict[int, list[Change]] = {}
+        # Identity → the stretch of its last turn. The identity whose turn was longest ago comes first.
+        self._turns: dict[Identity, int] = {}
 
     def add(self, subscriber: Subscriber) -> None:
         """Take a subscriber along from its position."""
         subscriber.on_drained = self.news.set
         self.subscribers.add(subscriber)
+        self._turns.setdefault(subscriber.identity, -1)
         self.news.set()
 
     def ready(self) -> list[Subscriber]:
@@ -47,13 +55,18 @@ class Replay:
         self.subscribers = {subscriber for subscriber in self.subscribers if not subscriber.ended}
         if not self.subscribers:
             self._kept.clear()
+        if len(self._turns) > len(self.subscribers):
+            identities = {subscriber.identity for subscriber in self.subscribers}
+            self._turns = {identity: last for identity, last in self._turns.items() if identity in identities}
         return [subscriber for subscriber in self.subscribers if subscriber.is_drained]
 
     async def advance(self, subscribers: list[Subscriber], upto: int) -> None:
-        """Take those that are furthest behind one run further, at most to ``upto``, and whoever is on that stretch.
+        """Take those whose turn it is one run further, at most to ``upto``, and with them all who are on that stretch.
 
         subscribers: at least one, each before ``upto``.
         """
+        stretch = self._next_stretch(subscribers)
+        subscribers = [subscriber for subscriber in subscribers if _stretch(subscriber) == stretch]
         after = min(subscriber.position for subscriber in subscribers)
         try:
             run = await self._run(after, upto)
@@ -68,6 +81,25 @@ class Replay:
         along = Audience(subscriber for subscriber in subscribers if subscriber.position < last)
         prepared = await preparation.prepare(self._pool, run, along.identities)
         prepared.give(along, last)
+
+    def _next_stretch(self, subscribers: Iterable[Subscriber]) -> int:
+        """Give the identity whose last turn was longest ago its turn, and all who would choose the same stretch theirs.
+
+        Of the stretches that its streams are on, an identity chooses the next after that of its last turn.
+        """
+        stretches: dict[Identity, set[int]] = {}
+        for subscriber in subscribers:
+            stretches.setdefault(subscriber.identity, set()).add(_stretch(subscriber))
+        chosen = {
+            identity: min((n for n in own if n > self._turns[identity]), default=min(own))
+            for identity, own in stretches.items()
+        }
+        stretch = next(chosen[identity] for identity in self._turns if identity in chosen)
+        for identity, choice in chosen.items():
+            if choice == stretch:
+                del self._turns[identity]
+                self._turns[identity] = stretch
+        return stretch
 
     async def _run(self, after: int, upto: int) -> list[Change]:
         """Return the changes of the stretch that begins after a position. Raises PositionUnavailable."""
@@ -89,3 +121,8 @@ class Replay:
         for subscriber in arrived:
             subscriber.on_drained = None
         return arrived
+
+
+def _stretch(subscriber: Subscriber) -> int:
+    """Return which stretch of the log a subscriber is on."""
+    return subscriber.position // RUN_CHANGES

@@ -1,0 +1,116 @@
+"""Those that resume get on in fair turns, however many come behind them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+
+from ayb_realtime import feed, replay
+from ayb_realtime.hub import Hub
+from ayb_realtime.subscriber import Subscriber
+from tests.integration.conftest import open_stream, person, relaying, subscribed
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+OWN = "author = current_setting('ayb.user_id')"
+# Far more rounds than fair turns need.
+ROUNDS_MAX = 120
+RUNS, RUN_CHANGES = 20, 50
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a log of a thousand changes be long."""
+    monkeypatch.setattr(feed, "RUN_CHANGES", RUN_CHANGES)
+    monkeypatch.setattr(replay, "RUN_CHANGES", RUN_CHANGES)
+
+
+async def fill(the_hub: Hub, owner: Owner) -> int:
+    """Write twenty runs of changes, of which person 1 sees every tenth; return the position before."""
+    watcher = await open_stream(the_hub, person(1), "notes")
+    owner.execute("insert into notes values (0, '1')")
+    begin = int((await watcher.next()).id)
+    rows = "select n, case when n %% 10 = 0 then '1' else '' end from generate_series(1, %s) n"
+    owner.execute(f"insert into notes {rows}".encode(), [RUNS * RUN_CHANGES])
+    while (await watcher.next_change())["record"]["id"] != RUNS * RUN_CHANGES:
+        pass
+    return begin
+
+
+def at_each_round(the_hub: Hub, monkeypatch: pytest.MonkeyPatch, come: Callable[[int], Any]) -> list[int]:
+    """Call this before each round of the replay, up to ROUNDS_MAX; return the list of the rounds so far."""
+    rounds: list[int] = []
+    advance = the_hub._replay.advance
+
+    async def noted(subscribers: Sequence[Subscriber], upto: int) -> None:
+        rounds.append(len(rounds))
+        if len(rounds) <= ROUNDS_MAX:
+            await come(len(rounds))
+        await advance(list(subscribers), upto)
+
+    monkeypatch.setattr(the_hub._replay, "advance", noted)
+    return rounds
+
+
+@pytest.mark.parametrize("user", [2, 1])
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_streams_that_come_at_the_oldest_position_again_and_again_do_not_hold_up_another(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+    user: int,
+    leaves: bool,
+) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    async with relaying(memory_layer):
+        begin = await fill(the_hub, owner)
+        come: list[Subscriber] = []
+
+        async def another(_: int) -> None:
+            if leaves and come:
+                the_hub.leave(come.pop())
+            come.append(await subscribed(the_hub, person(user), "notes", after=begin))
+
+        rounds = at_each_round(the_hub, monkeypatch, another)
+        await another(0)
+        stream = await open_stream(the_hub, person(1), "notes", after=begin + 700)
+        ids = [(await stream.next_change())["record"]["id"] for _ in range(30)]
+        needed = len(rounds)
+    assert ids == list(range(710, 1001, 10))
+    assert needed < ROUNDS_MAX
+
+
+async def test_each_stretch_gets_on_however_many_there_are(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    async with relaying(memory_layer):
+        begin = await fill(the_hub, owner)
+        come: list[Subscriber] = []
+
+        async def others(number: int) -> None:
+            # Of one person who is on every stretch, all the time.
+            for subscriber in come:
+                the_hub.leave(subscriber)
+            come[:] = [
+                await subscribed(the_hub, person(2), "notes", after=begin + number % RUN_CHANGES + first)
+                for first in range(0, (RUNS - 1) * RUN_CHANGES, RUN_CHANGES)
+            ]
+
+        rounds = at_each_round(the_hub, monkeypatch, others)
+        await others(0)
+        stream = await open_stream(the_hub, person(1), "notes", after=begin + 400)
+        ids = [(await stream.next_change())["record"]["id"] for _ in range(60)]
+        needed = len(rounds)
+    assert ids == list(range(410, 1001, 10))
+    # Every other round is its own.
+    assert needed < 2 * (RUNS + 2)
