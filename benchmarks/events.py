@@ -10,8 +10,11 @@ import time
 from dataclasses import dataclass
 
 STAMP = re.compile(rb'"stamp" ?: ?"(\d+)-(\d+)"')
-# Longer than any stamp: what may be the beginning of one is kept until the rest comes.
-STAMP_BYTES = 64
+Stamp = tuple[bytes, bytes]
+# What browsers wait before they come back, where the server does not say; it says so at a stream's beginning.
+RETRY_SECONDS = 3.0
+RETRY = re.compile(rb"^retry: ?(\d+)$", re.MULTILINE)
+RETRY_WITHIN_BYTES = 64
 # What HTTP puts between two chunks of a body, which may be cut anywhere. Source: RFC 9112, 7.1.
 BETWEEN_CHUNKS = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
 BODY = "x" * 75
@@ -41,16 +44,34 @@ def now(first: int, count: int) -> list[Event]:
     return [Event(n, time.monotonic_ns()) for n in range(first, first + count)]
 
 
-class StampReader:
-    """Finds the stamps in what one connection receives, however it is cut."""
+class EventReader:
+    """Finds the whole events in what one connection receives, however it is cut: their stamps, and the newest id.
+
+    last_id: of the newest whole event that had one. retry_seconds: how long a client waits before it comes back.
+    resets: how many events said that something was lost.
+    """
 
     def __init__(self) -> None:
+        self.last_id = b""
+        self.retry_seconds = RETRY_SECONDS
+        self.resets = 0
         self._rest = b""
 
-    def read(self, data: bytes) -> list[tuple[bytes, bytes]]:
-        """Return the stamps that are complete now: a sequence number and a time, each."""
+    def read(self, data: bytes) -> list[Stamp]:
+        """Return the stamps of the events that are whole now: a sequence number and a time, each."""
         data = BETWEEN_CHUNKS.sub(b"", self._rest + data)
-        found = list(STAMP.finditer(data))
-        end = found[-1].end() if found else 0
-        self._rest = data[max(end, len(data) - STAMP_BYTES) :]
-        return [(match[1], match[2]) for match in found]
+        end = data.rfind(b"\n\n") + 1
+        if not end:
+            self._rest = data
+            return []
+        whole, self._rest = data[:end], data[end:]
+        if (at := whole.rfind(b"\nid:")) >= 0:
+            self.last_id = whole[at + 4 : whole.index(b"\n", at + 4)].strip()
+        if found := RETRY.search(whole, 0, RETRY_WITHIN_BYTES):
+            self.retry_seconds = int(found[1]) / 1000
+        self.resets += whole.count(b"\nevent: reset\n")
+        return [(match[1], match[2]) for match in STAMP.finditer(whole)]
+
+    def forget_rest(self) -> None:
+        """Forget the part of an event that a connection ended with."""
+        self._rest = b""

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from benchmarks import processes
+from benchmarks.client import LoadError
 from benchmarks.events import now
-from benchmarks.load import Load, LoadError, subscribers
+from benchmarks.load import Load, subscribers
 from benchmarks.parties import Missing, Party
 from example_project.embedded import ServerError
 
@@ -21,6 +22,8 @@ Start = Callable[[], AbstractContextManager[Party]]
 NOT_MEASURED = (Missing, LoadError, ServerError)
 # Before what is measured: connections, plans and code are warm then.
 WARM_UP_EVENTS = 5
+# Counted from when the streams were opened.
+CUMULATIVE = ("closed", "refused", "resets")
 # Of one measurement, however little processor time they take.
 MOST_ROUNDS = 20
 
@@ -74,10 +77,10 @@ class Rounds:
 
 
 def _merged(name: str, before: float | None, value: float) -> float:
-    """Merge a figure of one more round: of latencies and open streams the worst, of all others the sum."""
+    """Merge a figure of one more round: the worst latencies, the newest of what is cumulative, or else the sum."""
     if before is None:
         return value
-    return max(before, value) if name.endswith(" ms") or name == "closed" else before + value
+    return max(before, value) if name.endswith(" ms") or name in CUMULATIVE else before + value
 
 
 def each(

@@ -20,8 +20,8 @@ the ratios count, not the figures themselves. All parties of a table were measur
 
 *Per CPU-s*: per second of processor time of all the servers that work for a party, its PostgreSQL and Valkey included,
 but neither the load generator nor the writer. Latencies are from just before the write is sent, so they hold the write
-itself. What is lost, repeated, inverted, misdirected or closed has a column where it is not zero for everybody.
-A stream that its server closes is not opened again here: what it would get when it resumes counts as lost.
+itself. What is lost, repeated, inverted, misdirected, closed, refused or reset has a column where it is not zero for
+everybody. A client whose stream ends comes back with its last id, as a browser does.
 
 Where the time goes, and what would better it: [performance.md](performance.md).
 

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.targets import Table, Target
 
 # What goes without saying, where it is zero for everybody.
-NOTHING = ("lost", "repeated", "inverted", "misdirected", "closed")
+NOTHING = ("lost", "repeated", "inverted", "misdirected", "closed", "refused", "resets")
 # In the JSON alone.
 LEFT_OUT = ("seconds", "delivered")
 

@@ -1,7 +1,8 @@
 """What has arrived, held against what was written: lost, repeated, inverted, misdirected; and how late. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 
 @dataclass(slots=True)
@@ -60,6 +61,16 @@ class Tally:
             newest = max(newest, n)
         self._newest[subscriber] = newest
 
+    def missed(self) -> Iterator[tuple[int, str]]:
+        """Yield each subscriber that missed anything, and what, as ranges: ``3-7, 12``."""
+        if self.is_complete:
+            return
+        for subscriber in range(self.subscribers):
+            seen = self._seen.get(subscriber, bytes(self.count))
+            step, begin = (1, 0) if self.shared else (self.subscribers, (subscriber - self.first) % self.subscribers)
+            if missing := [self.first + at for at in range(begin, self.count, step) if not seen[at]]:
+                yield subscriber, ", ".join(_ranges(missing, step))
+
     def figures(self) -> dict[str, float]:
         """Return the counts, and the latency in milliseconds."""
         return {
@@ -81,3 +92,10 @@ class Tally:
             if rank < 0:
                 return took / 100
         return 0.0
+
+
+def _ranges(numbers: Sequence[int], step: int) -> Iterator[str]:
+    """Yield each run of numbers that are ``step`` apart, as ``first-last``."""
+    for _, grouped in groupby(enumerate(numbers), lambda each: each[1] - each[0] * step):
+        run = [number for _, number in grouped]
+        yield f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0])

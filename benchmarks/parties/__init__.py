@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.client import Subscription
 from benchmarks.events import Event
-from benchmarks.load import Subscription
 from example_project.embedded import Child
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.client import Subscription
 from benchmarks.events import BODY, Event
-from benchmarks.load import Subscription
 from benchmarks.parties import Party, answers, folder, get, program, running
 from example_project.embedded import free_port
 

@@ -1,16 +1,18 @@
 """Clients come back all at once to a server that was restarted, each with its Last-Event-ID, after 10,000 changes.
 
 Each is a user of its own, of a table without row-level security. *Reads of the log*: how many of its rows were fetched,
-divided by how many there are; the relay's own looks at it count, but find nothing.
+divided by how many there are; the relay's own looks at it count, but find nothing. Each client that missed anything is
+named with what it missed: event n has the position ``n + 1`` after the one that all resume from.
 """
 
 import time
 
 from ayb_realtime.database import sql
 from benchmarks import processes
+from benchmarks.client import Subscription
 from benchmarks.events import now
-from benchmarks.load import Subscription, subscribers
-from benchmarks.measure import Figures
+from benchmarks.load import subscribers
+from benchmarks.measure import Figures, say
 from benchmarks.parties import get
 from benchmarks.parties.database import Database, database, token
 from benchmarks.parties.ours import served
@@ -52,6 +54,8 @@ def run(quick: bool) -> dict[str, Figures]:
             with subscribers(port, returning, first=0, count=changes) as load:
                 opened = time.monotonic()
                 figures = load.round(0, changes, lambda: None)
+                for line in load.missed:
+                    say(line)
                 after = processes.usage([load.pid])
         more_bytes = sum(after.peak_bytes.values()) - sum(before.peak_bytes.values())
         spent = after.seconds_since(before)["all"]

@@ -1,6 +1,12 @@
 """What the benchmarks count, and how they judge it."""
 
-from benchmarks.events import STAMP, Event, StampReader
+import asyncio
+import re
+from collections.abc import Sequence
+
+from benchmarks.client import Client
+from benchmarks.events import STAMP, Event, EventReader
+from benchmarks.parties import get
 from benchmarks.report import tables, target_table
 from benchmarks.tally import Tally
 from benchmarks.targets import Target, ratio
@@ -78,19 +84,87 @@ def test_what_is_zero_for_everybody_has_no_column() -> None:
     assert tables(figures) == [("paced", [["", "rate", "lost"], ["ours", "1", "0"], ["theirs", "2", "3"]])]
 
 
-def test_stamps_are_found_wherever_what_is_received_is_cut() -> None:
+def test_subscribers_that_missed_events_are_named_with_the_ranges() -> None:
+    tally = Tally(10, 6, subscribers=3, shared=True)
+    tally.add(0, arrivals(10, 13, 14), at_ns=1_000_000)
+    tally.add(1, arrivals(10, 11, 12, 13, 14, 15), at_ns=1_000_000)
+    assert list(tally.missed()) == [(0, "11-12, 15"), (2, "10-15")]
+
+    owners = Tally(10, 6, subscribers=2, shared=False)
+    owners.add(1, arrivals(11), at_ns=1_000_000)
+    assert list(owners.missed()) == [(0, "10-14"), (1, "13-15")]
+
+
+def test_nobody_missed_anything_where_all_has_arrived() -> None:
+    tally = Tally(0, 2, subscribers=2, shared=False)
+    tally.add(0, arrivals(0), at_ns=1_000_000)
+    tally.add(1, arrivals(1), at_ns=1_000_000)
+    assert list(tally.missed()) == []
+
+
+def test_whole_events_are_found_wherever_what_is_received_is_cut() -> None:
     event = Event(7, 123).text().encode()
     begin = event.index(b'"stamp"')
-    sent = (
-        b"57\r\n"
-        + event[: begin + 3]
-        + b"\r\n1F\r\n"
-        + event[begin + 3 : begin + 12]
-        + b"\r\n7\r\n"
-        + event[begin + 12 :]
+    parts = (
+        b"retry: 1500\nid: 4\nevent: connected\ndata: {}\n\nid: 5\ndata: ",
+        event[: begin + 3],
+        event[begin + 3 : begin + 12],
+        event[begin + 12 :] + b"\n",
+        b"\nid: 6\nevent: reset\ndata: {}\n\n",
     )
-    assert STAMP.search(sent) is None
+    sent = b"".join(b"%X\r\n%s\r\n" % (len(part), part) for part in parts)
+    whole_at = len(sent) - len(parts[-1]) - 2 + 1
 
     for at in range(len(sent)):
-        reader = StampReader()
-        assert reader.read(sent[:at]) + reader.read(sent[at:]) == [(b"7", b"123")], at
+        reader = EventReader()
+        early, late = reader.read(sent[:at]), reader.read(sent[at:])
+        assert early + late == [(b"7", b"123")], at
+        assert bool(early) is (at >= whole_at), at
+        assert (reader.last_id, reader.retry_seconds, reader.resets) == (b"6", 1.5, 1), at
+
+
+async def test_a_client_comes_back_with_the_id_of_its_last_whole_event() -> None:
+    came: list[int] = []
+    arrived: list[tuple[bytes, bytes]] = []
+    complete = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Send one event whole, and one that the connection ends within."""
+        request = await reader.readuntil(b"\r\n\r\n")
+        came.append(int(found[1]) if (found := re.search(rb"\r\nLast-Event-ID: (\d+)\r\n", request)) else 0)
+        events = [b"id: %d\ndata: %s\n\n" % (n, Event(n, 123).text().encode()) for n in (came[-1] + 1, came[-1] + 2)]
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nretry: 1\n\n" + b"".join(events)[:-1])
+        await writer.drain()
+        writer.close()
+
+    def receive(number: int, stamps: Sequence[tuple[bytes, bytes]]) -> None:
+        arrived.extend(stamps)
+        if arrived[-1][0] == b"3":
+            complete.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        client = Client(0, get("/"), server.sockets[0].getsockname()[1], receive)
+        staying = asyncio.create_task(client.stay(await client.open()))
+        async with asyncio.timeout(30):
+            await complete.wait()
+        staying.cancel()
+
+    assert came[:3] == [0, 1, 2]
+    assert [number for number, _ in arrived] == [b"1", b"2", b"3"]
+
+
+async def test_a_client_that_is_refused_gives_up_and_says_why() -> None:
+    answers = [b"HTTP/1.1 200 OK\r\n\r\nretry: 1\n\n", b"HTTP/1.1 401 Unauthorized\r\n\r\n"]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answers.pop(0))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        client = Client(0, get("/"), server.sockets[0].getsockname()[1], lambda number, stamps: None)
+        async with asyncio.timeout(30):
+            await client.stay(await client.open())
+
+    assert (client.closed, "401" in client.refused) == (1, True)

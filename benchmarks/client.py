@@ -1,0 +1,123 @@
+"""A subscriber as a browser's EventSource is: where its stream ends, it comes back with the id of its last whole event.
+
+``load`` opens thousands of them. On sockets, without an HTTP library, so that the one that reads costs little.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.events import EventReader, Stamp
+
+_anything = re.compile(rb"")
+_client_id = re.compile(rb'(?<="clientId":")[^"]+')
+
+
+class LoadError(RuntimeError):
+    """A stream could not be opened. The message says what the server answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """How a subscriber asks for its stream.
+
+    request: the whole HTTP request that is answered with the stream.
+    then: a second request, on a connection of its own, that says what is wanted; CLIENT_ID in it stands for the id
+        that the stream's first event holds. Empty: none.
+    """
+
+    request: bytes
+    then: bytes = b""
+
+
+class Client:
+    """One subscriber. number: its place among them; arrived: told the stamps of each whole event.
+
+    closed: how often its stream has ended. refused: what the server answered instead of a stream when the client came
+    back; it gives up then, as browsers do.
+    """
+
+    def __init__(
+        self, number: int, subscription: Subscription, port: int, arrived: Callable[[int, Sequence[Stamp]], None]
+    ) -> None:
+        self.events = EventReader()
+        self.closed = 0
+        self.refused = ""
+        self._number = number
+        self._subscription = subscription
+        self._port = port
+        self._arrived = arrived
+
+    async def open(self) -> asyncio.Event:
+        """Open the stream; return what is set once it has ended. Raises LoadError and OSError."""
+        request = self._subscription.request
+        if self.events.last_id:
+            request = request.replace(b"\r\n\r\n", b"\r\nLast-Event-ID: %s\r\n\r\n" % self.events.last_id, 1)
+        then = self._subscription.then
+        found, ended = await self._ask(request, _client_id if then else _anything, self._receive)
+        if then:
+            await self._ask(then.replace(b"CLIENT_ID", found), _anything, lambda data: None)
+        return ended
+
+    async def stay(self, ended: asyncio.Event) -> None:
+        """Come back whenever the stream has ended, until the server refuses it."""
+        while not self.refused:
+            await ended.wait()
+            self.closed += 1
+            self.events.forget_rest()
+            ended = await self._come_back()
+
+    async def _come_back(self) -> asyncio.Event:
+        while True:
+            await asyncio.sleep(self.events.retry_seconds)
+            try:
+                return await self.open()
+            except LoadError as error:
+                self.refused = str(error)
+                return asyncio.Event()
+            except OSError:
+                continue
+
+    async def _ask(
+        self, request: bytes, awaited: re.Pattern[bytes], receive: Callable[[bytes], None]
+    ) -> tuple[bytes, asyncio.Event]:
+        """Send a request; return what is awaited of its answer's body, and what is set once its connection has."""
+        loop = asyncio.get_running_loop()
+        transport, answer = await loop.create_connection(lambda: _Answer(awaited, receive), "127.0.0.1", self._port)
+        transport.write(request)
+        return await answer.opened, answer.ended
+
+    def _receive(self, data: bytes) -> None:
+        if stamps := self.events.read(data):
+            self._arrived(self._number, stamps)
+
+
+class _Answer(asyncio.Protocol):
+    """The answer to one request. opened: what is awaited of its body; receive: told the body, as it comes."""
+
+    def __init__(self, awaited: re.Pattern[bytes], receive: Callable[[bytes], None]) -> None:
+        self.opened: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+        self._awaited = awaited
+        self._receive = receive
+        self._head = b""
+
+    def data_received(self, data: bytes) -> None:
+        if not self.opened.done():
+            data = self._head = self._head + data
+            head, complete, body = data.partition(b"\r\n\r\n")
+            if not complete or (found := self._awaited.search(body)) is None:
+                return
+            if b" 200 " not in head[:16] and b" 204 " not in head[:16]:
+                self.opened.set_exception(LoadError(data[:300].decode(errors="replace")))
+                return
+            self.opened.set_result(found[0])
+            self._head = b""
+            data = body
+        self._receive(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionResetError("the server closed the connection without an answer"))
+        self.ended.set()
