@@ -61,9 +61,11 @@ every_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: ser
 def deployed(
     database_url: str, folder: Path, server: Server, *, limited: bool, settings: str = "example_project.settings"
 ) -> Iterator[Example]:
-    """Serve the example by this server, with a relay of its own; yield it once it answers, and the relay leads."""
+    """Serve the example, on a database that is prepared, by this server, with a relay of its own.
+
+    Yield it once it answers, and the relay leads.
+    """
     example = Example(database_url, folder, REDIS_URL=os.environ["REDIS_URL"], DJANGO_SETTINGS_MODULE=settings)
-    example.prepare()
     relay = example.run(str(MANAGE), "runrealtime")
     try:
         relay.wait_until(lambda: "relay leads" in example.log())

@@ -1,10 +1,14 @@
 """Run a command with a PostgreSQL and a Valkey of its own: ``python -m tests.services COMMAND ...``.
 
 DATABASE_URL, REDIS_URL    servers to use; where one is not set, an embedded one is started and it is set for COMMAND
+TEST_POSTGRES, TEST_REDIS  in place of --postgres and --redis
 TEST_DATABASE_ROLE         ``superuser`` (or not set): COMMAND gets DATABASE_URL as it is; ``owner``: it gets that of an
                            ordinary role with CREATEDB and CREATEROLE, made through it
 --postgres FOLDER          the binaries of another PostgreSQL, such as /usr/lib/postgresql/15/bin
 --redis PROGRAM            another server's binary, such as /usr/bin/redis-server
+--workers NUMBER           servers for so many workers of pytest-xdist, where neither URL is set: DATABASE_URL_gw1 and
+                           REDIS_URL_gw1 are the second's (tests/worker.py), and ``-n auto`` means as many workers as
+                           there are servers
 
 The exit code is COMMAND's.
 """
@@ -27,6 +31,7 @@ from psycopg import sql
 from example_project.embedded import ServerError, postgres, valkey
 from example_project.embedded.postgres import ensure_role
 
+SERVERS = ("DATABASE_URL", "REDIS_URL")
 OWNER = "ayb_test_owner"
 SUBSCRIBER_ROLES = ("ayb_authenticated", "ayb_anonymous")
 SETTINGS = {"max_connections": "200", "max_prepared_transactions": "10"}
@@ -39,11 +44,32 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of the with blocks
     with ExitStack() as stack:
         try:
-            start_services(stack, environment, arguments.postgres, arguments.redis)
+            start_workers_services(stack, environment, arguments)
         except (ServerError, ValueError, psycopg.Error) as error:
             sys.stderr.write(f"The tests' servers are not there: {error}\n")
             return 1
         return run(arguments.command, environment)
+
+
+def start_workers_services(
+    stack: ExitStack, environment: MutableMapping[str, str], arguments: argparse.Namespace
+) -> None:
+    """Start each worker's servers; those that ``environment`` names already, one worker has to itself."""
+    given = any(environment.get(name) for name in SERVERS)
+    workers = 1 if given else arguments.workers
+    start_services(stack, environment, arguments.postgres, arguments.redis)
+    for number in range(1, workers):
+        another = {"TEST_DATABASE_ROLE": environment.get("TEST_DATABASE_ROLE", "")}
+        start_services(stack, another, arguments.postgres, arguments.redis)
+        environment.update({f"{name}_gw{number}": another[name] for name in SERVERS})
+    environment["PYTEST_XDIST_AUTO_NUM_WORKERS"] = str(workers)
+
+
+def choose_servers(environment: MutableMapping[str, str]) -> None:
+    """Let ``environment`` name this worker's servers; the first worker has those that it names already."""
+    worker = environment.get("PYTEST_XDIST_WORKER", "gw0")
+    if worker != "gw0":
+        environment.update({name: environment[f"{name}_{worker}"] for name in SERVERS})
 
 
 def start_services(
@@ -103,8 +129,12 @@ def run(command: list[str], environment: MutableMapping[str, str]) -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.services", description="Run COMMAND with its own servers.")
-    parser.add_argument("--postgres", type=Path, metavar="FOLDER", help="binaries of another PostgreSQL")
-    parser.add_argument("--redis", type=Path, metavar="PROGRAM", help="another Redis or Valkey server")
+    postgres, redis = (os.environ.get(name) or None for name in ("TEST_POSTGRES", "TEST_REDIS"))
+    parser.add_argument(
+        "--postgres", type=Path, default=postgres, metavar="FOLDER", help="binaries of another PostgreSQL"
+    )
+    parser.add_argument("--redis", type=Path, default=redis, metavar="PROGRAM", help="another Redis or Valkey server")
+    parser.add_argument("--workers", type=int, default=1, metavar="NUMBER", help="servers for so many workers")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     arguments = parser.parse_args()
     if not arguments.command:

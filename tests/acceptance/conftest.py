@@ -5,44 +5,26 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright
 
-from tests.example import Example, database
+from tests.example import Example
 from tests.suite import CHROMIUM
 
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
-def server_url() -> str:
-    """The PostgreSQL to make databases on."""
-    url = os.environ.get("DATABASE_URL")
-    assert url, "DATABASE_URL is not set: run these tests with `python -m tests.services python -m pytest ...`"
-    return url
-
-
-@pytest.fixture(scope="session")
-def seeded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of a migrated and seeded database, to make copies of."""
-    with database(server_url) as url:
-        Example(url, tmp_path_factory.mktemp("seeded")).prepare()
-        yield urlsplit(url).path.strip("/")
-
-
 @pytest.fixture
-def example(server_url: str, seeded: str, tmp_path: Path) -> Iterator[Example]:
+def example(seeded_url: str, tmp_path: Path) -> Iterator[Example]:
     """The example on its own database, served. At the end it must stop cleanly and must have logged no traceback."""
-    with database(server_url, template=seeded) as url:
-        example = Example(url, tmp_path)
-        example.start()
-        try:
-            yield example
-        finally:
-            code = example.stop()
+    example = Example(seeded_url, tmp_path)
+    example.start()
+    try:
+        yield example
+    finally:
+        code = example.stop()
     assert code == 0
     assert "Traceback" not in example.log()
 

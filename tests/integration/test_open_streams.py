@@ -1,17 +1,14 @@
 """Open streams on each server: none has a thread, each gets everything, and none is left when its client goes."""
 
 import asyncio
-import os
 import socket
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
-import pytest
 
 from ayb_realtime.asgi import HEADER
-from tests.example import AUTHOR, Example, database
+from tests.example import AUTHOR, Example
 from tests.servers import Server, deployed, every_server
 
 STREAMS = 20
@@ -21,13 +18,6 @@ INSERT = """insert into posts (author_id, title, body, published, created_at, up
             values (%s, 'large', repeat('x', %s), true, now(), now())"""
 
 Lines = asyncio.Queue[str]
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    """An empty database, for processes of their own."""
-    with database(os.environ["DATABASE_URL"]) as url:
-        yield url
 
 
 async def observed(client: httpx.AsyncClient, example: Example) -> dict[str, int]:
@@ -67,8 +57,8 @@ def connected(example: Example, path: str) -> socket.socket:
 
 
 @every_server
-async def test_streams_have_no_threads_and_leave_nothing(database_url: str, tmp_path: Path, server: Server) -> None:
-    with deployed(database_url, tmp_path, server, limited=True, settings="tests.observed.settings") as example:
+async def test_streams_have_no_threads_and_leave_nothing(seeded_url: str, tmp_path: Path, server: Server) -> None:
+    with deployed(seeded_url, tmp_path, server, limited=True, settings="tests.observed.settings") as example:
         path = f"/api/realtime?tables=posts&token={example.token(AUTHOR)}"
         async with httpx.AsyncClient(timeout=60) as client:
             async with AsyncExitStack() as stack:

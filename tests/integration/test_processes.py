@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from example_project.embedded import Child, free_port
-from tests.example import AUTHOR, COLLEAGUE, MANAGE, STRANGER, Example, answers, database
+from tests.example import AUTHOR, COLLEAGUE, MANAGE, STRANGER, Example, answers
 
 STREAMS = 200
 CONNECTIONS_MAX = 16
@@ -41,13 +41,6 @@ async def streaming(client: httpx.AsyncClient, address: str, token: str) -> Asyn
         yield Stream(events)
 
 
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    """An empty database, for processes of their own."""
-    with database(os.environ["DATABASE_URL"]) as url:
-        yield url
-
-
 def web_process(example: Example) -> tuple[Child, str]:
     """Start a web process; return it and its address once it answers."""
     port = free_port()
@@ -59,9 +52,8 @@ def web_process(example: Example) -> tuple[Child, str]:
 
 
 @pytest.mark.parametrize("layer", ["pubsub", "core"])
-async def test_write_reaches_subscribers_of_both_web_processes(database_url: str, tmp_path: Path, layer: str) -> None:
-    example = Example(database_url, tmp_path, REDIS_URL=os.environ["REDIS_URL"], CHANNEL_LAYER=layer)
-    example.prepare()
+async def test_write_reaches_subscribers_of_both_web_processes(seeded_url: str, tmp_path: Path, layer: str) -> None:
+    example = Example(seeded_url, tmp_path, REDIS_URL=os.environ["REDIS_URL"], CHANNEL_LAYER=layer)
     relay = example.run(str(MANAGE), "runrealtime")
     children = [relay]
     try:
@@ -90,9 +82,8 @@ async def assert_a_post_reaches_both(example: Example, addresses: list[str], tok
         assert [(await stream.next())["record"]["title"] for stream in streams] == ["for both", "for both"]
 
 
-async def test_open_streams_hold_no_database_connections(database_url: str, tmp_path: Path) -> None:
-    example = Example(database_url, tmp_path)
-    example.prepare()
+async def test_open_streams_hold_no_database_connections(seeded_url: str, tmp_path: Path) -> None:
+    example = Example(seeded_url, tmp_path)
     example.start()
     try:
         tokens = [example.token(account) for account in (AUTHOR, COLLEAGUE, STRANGER)]
@@ -105,7 +96,7 @@ async def test_open_streams_hold_no_database_connections(database_url: str, tmp_
             streams = [await stream for stream in opening]
             example.add_post("for everyone", published=True)
             titles = {(await stream.next())["record"]["title"] for stream in streams}
-            connections = connections_to(database_url)
+            connections = connections_to(seeded_url)
     finally:
         example.stop()
     assert titles == {"for everyone"}

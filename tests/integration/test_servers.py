@@ -1,28 +1,19 @@
 """A server that is told to stop ends its streams, and their clients go on at another one."""
 
 import asyncio
-import os
 import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
 from example_project.embedded import free_port
-from tests.example import AUTHOR, Example, answers, database
+from tests.example import AUTHOR, Example, answers
 from tests.servers import SERVERS, Server, deployed, every_server
 
 STREAMS = 20
 POSTS = "tables=posts&token={token}"
-
-
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    """An empty database, for processes of their own."""
-    with database(os.environ["DATABASE_URL"]) as url:
-        yield url
 
 
 async def read_until(lines: asyncio.StreamReader, found: bytes) -> bytes:
@@ -55,9 +46,9 @@ async def opened(client: httpx.AsyncClient, stack: AsyncExitStack, url: str) -> 
 
 @every_server
 async def test_streams_end_when_the_server_is_told_to_stop_and_clients_are_told_when_to_come_back(
-    database_url: str, tmp_path: Path, server: Server
+    seeded_url: str, tmp_path: Path, server: Server
 ) -> None:
-    with deployed(database_url, tmp_path, server, limited=False) as example:
+    with deployed(seeded_url, tmp_path, server, limited=False) as example:
         url = f"{example.address}/api/realtime?{POSTS.format(token=example.token(AUTHOR))}"
         async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack:
             streams = [await opened(client, stack, url) for _ in range(STREAMS)]
@@ -72,9 +63,9 @@ async def test_streams_end_when_the_server_is_told_to_stop_and_clients_are_told_
     assert "Traceback" not in example.log()
 
 
-async def test_client_goes_on_at_another_server_without_a_gap(database_url: str, tmp_path: Path) -> None:
+async def test_client_goes_on_at_another_server_without_a_gap(seeded_url: str, tmp_path: Path) -> None:
     uvicorn = next(server for server in SERVERS if server.name == "uvicorn")
-    with deployed(database_url, tmp_path, uvicorn, limited=False) as example, another(example, uvicorn) as address:
+    with deployed(seeded_url, tmp_path, uvicorn, limited=False) as example, another(example, uvicorn) as address:
         path = f"/api/realtime?{POSTS.format(token=example.token(AUTHOR))}"
         async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack:
             stream = await opened(client, stack, example.address + path)

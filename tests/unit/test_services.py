@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import url_for_role
+from tests.services import SERVERS, choose_servers, url_for_role
 
 URL = "postgresql://postgres:secret@127.0.0.1:5432/postgres"
 
@@ -29,3 +29,18 @@ def test_command_runs_with_named_servers_and_its_exit_code_is_passed_on(tmp_path
     ran = subprocess.run([sys.executable, "-m", "tests.services", *command], env=environment, check=False)
     assert ran.returncode == 3
     assert said.read_text() == f"{URL} redis://127.0.0.1:1/0\n"
+
+
+def test_each_worker_takes_the_servers_that_were_started_for_it() -> None:
+    servers = {"DATABASE_URL": "a", "DATABASE_URL_gw1": "b", "REDIS_URL": "c", "REDIS_URL_gw1": "d"}
+    taken = {}
+    for worker in ("gw0", "gw1"):
+        environment = {**servers, "PYTEST_XDIST_WORKER": worker}
+        choose_servers(environment)
+        taken[worker] = [environment[name] for name in SERVERS]
+    assert taken == {"gw0": ["a", "c"], "gw1": ["b", "d"]}
+
+
+def test_worker_without_servers_of_its_own_is_refused() -> None:
+    with pytest.raises(KeyError, match="DATABASE_URL_gw2"):
+        choose_servers({"DATABASE_URL": "a", "REDIS_URL": "c", "PYTEST_XDIST_WORKER": "gw2"})

@@ -1,0 +1,32 @@
+"""What integration and acceptance tests share: databases for processes of their own."""
+
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.example import Example, database
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """The PostgreSQL to make databases on."""
+    url = os.environ.get("DATABASE_URL")
+    assert url, "DATABASE_URL is not set: run these tests with `python -m tests.services python -m pytest ...`"
+    return url
+
+
+@pytest.fixture(scope="session")
+def seeded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated and seeded database, to make copies of."""
+    with database(server_url) as url:
+        Example(url, tmp_path_factory.mktemp("seeded")).prepare()
+        yield urlsplit(url).path.strip("/")
+
+
+@pytest.fixture
+def seeded_url(server_url: str, seeded: str) -> Iterator[str]:
+    """The URL of a migrated and seeded database, for processes of a test's own."""
+    with database(server_url, template=seeded) as url:
+        yield url
