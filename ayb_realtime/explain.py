@@ -10,7 +10,7 @@ import psycopg
 from django.contrib.auth.base_user import AbstractBaseUser
 from rest_framework_simplejwt.settings import api_settings
 
-from ayb_realtime import database, inspection, leadership, tables, visibility
+from ayb_realtime import database, inspection, leadership, sessions, tables, visibility
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CannotExplain, RoleRefused, UnknownTable
 from ayb_realtime.explain_row import Step, row_steps
@@ -54,6 +54,7 @@ async def explain(identity: Identity, name: str, key: Sequence[str] | None) -> A
         await connection.set_read_only(True)
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
+            await sessions.rely(connection)
             async for step in _explain(connection, identity, name, key):
                 yield step
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import psycopg
 
+from ayb_realtime import sessions
 from ayb_realtime.database import sql
 
 logger = logging.getLogger(__name__)
@@ -24,12 +25,10 @@ GONE_SECONDS = 3.0
 
 LOCK = "select pg_try_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))"
 SEEN = "select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1())"
-# The server closes the leader's connection, and so frees the lock, when its host has been silent for so long. And to
-# number a transaction of millions of rows takes longer than a role's own timeout may allow.
+# The server closes the leader's connection, and so frees the lock, when its host has been silent for so long.
 SESSION = (
     "select set_config('tcp_keepalives_idle', '1', false), set_config('tcp_keepalives_interval', '1', false),"
-    " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false),"
-    " set_config('statement_timeout', '0', false)"
+    " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false)"
 )
 
 
@@ -58,10 +57,10 @@ async def be_seen(connection: Connection) -> NoReturn:
 
 async def status(connection: Connection) -> tuple[int | None, float, int, int]:
     """Return the leader's process id in Postgres or None, how long ago it was seen, the head, the changes that wait."""
-    row = await (await connection.execute(sql("status"))).fetchone()
-    if row is None:
+    rows = await sessions.fetch(connection, sql("status"))
+    if not rows:
         return None, float("inf"), 0, 0
-    leader, unseen_seconds, head, waiting = row
+    leader, unseen_seconds, head, waiting = rows[0]
     return leader, float(unseen_seconds), head, waiting
 
 

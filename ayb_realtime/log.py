@@ -4,6 +4,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from ayb_realtime import sessions
 from ayb_realtime.changes import Batch, Change
 from ayb_realtime.database import sql
 from ayb_realtime.exceptions import PositionUnavailable
@@ -19,7 +20,8 @@ NEW_CHANGES = 5000
 
 async def group(connection: Connection) -> str:
     """Return the name of the Channels layer's group that hears of this log, and of no other."""
-    return str(await _value(connection, sql("group")))
+    ((name,),) = await sessions.fetch(connection, sql("group"))
+    return str(name)
 
 
 async def ensure_epoch(connection: Connection) -> bool:
@@ -90,8 +92,7 @@ async def read(connection: Connection, *, after: int, upto: int) -> list[Change]
     Raises PositionUnavailable if the log does not hold them.
     """
     parameters = {"after": after, "upto": upto, "bytes": READ_BYTES}
-    rows = await (await connection.execute(sql("read"), parameters)).fetchall()
-    changes = [Change(*row) for row in rows]
+    changes = [Change(*row) for row in await sessions.fetch(connection, sql("read"), parameters)]
     if not changes or [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
         raise PositionUnavailable("the log no longer holds what came after that position")
     return changes
@@ -102,10 +103,10 @@ async def bounds(connection: Connection) -> tuple[int, int]:
 
     Whoever has had a position from the first to the second can resume after it.
     """
-    row = await (await connection.execute(sql("bounds"))).fetchone()
-    if row is None or row[0] is None:
+    ((oldest, newest),) = await sessions.fetch(connection, sql("bounds"))
+    if oldest is None:
         raise PositionUnavailable("the log has no epoch: run migrate")
-    return int(row[0]), int(row[1])
+    return int(oldest), int(newest)
 
 
 async def head(connection: Connection) -> int:

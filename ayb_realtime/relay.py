@@ -15,7 +15,7 @@ from uuid import uuid4
 import psycopg
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime import leadership, log, tables
+from ayb_realtime import leadership, log, sessions, tables
 from ayb_realtime.changes import Batch, in_messages
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
@@ -88,6 +88,8 @@ class Relay:
     async def _session(self) -> None:
         """Lead for as long as every connection lasts."""
         async with await self._connect() as writer, await self._connect() as listener, await self._connect() as keeper:
+            for connection in (writer, listener, keeper):
+                await sessions.settle(connection)
             acquiring = asyncio.ensure_future(leadership.acquire(writer))
             await asyncio.wait([acquiring], timeout=leadership.TRY_SECONDS)
             self._has_started = self._has_started or not acquiring.done()

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from ayb_realtime import sessions
 from ayb_realtime.exceptions import UnknownTable
 
 
@@ -37,8 +38,7 @@ class Table:
 
 async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
     """Return the streamed tables, those of the schema ``public`` first."""
-    rows = await (await connection.execute("select * from ayb_realtime.tables_v1()")).fetchall()
-    return [Table.from_row(row) for row in rows]
+    return [Table.from_row(row) for row in await sessions.fetch(connection, "select * from ayb_realtime.tables_v1()")]
 
 
 def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:

@@ -19,8 +19,8 @@ create function ayb_realtime.member_v1(record json, name text) returns text
     language sql
     stable
 as $$
-    select case when pg_catalog.strpos(record::text, '\u') = 0 then record operator(pg_catalog.->>) name
-                else pg_catalog.regexp_replace(record::text, '(?<!\\)((?:\\\\)*)\\u', '\1\\\\u', 'g')::json
+    select case when pg_catalog.strpos(record::text, E'\\u') = 0 then record operator(pg_catalog.->>) name
+                else pg_catalog.regexp_replace(record::text, E'(?<!\\\\)((?:\\\\\\\\)*)\\\\u', E'\\1\\\\\\\\u', 'g')::json
                      operator(pg_catalog.->>) name
            end
 $$;

@@ -40,7 +40,7 @@ as $$
         select f.oid, f.proname,
                -- What runs SQL that is not to be seen, or spells a name in another way.
                l.lanname not in ('internal', 'c', 'sql', 'plpgsql')
-               or l.lanname in ('sql', 'plpgsql') and f.prosrc ~* '\m(execute|u&"|\w+_to_xml|ts_stat|ts_rewrite|dblink)'
+               or l.lanname in ('sql', 'plpgsql') and f.prosrc ~* E'\\m(execute|u&"|\\w+_to_xml|ts_stat|ts_rewrite|dblink)'
                or l.lanname = 'c' and f.proname ~ '^dblink' as is_opaque
           from pg_proc f
           join pg_language l on l.oid = f.prolang
@@ -52,7 +52,7 @@ as $$
         select r.polname, format('calls the function %s, which may run any SQL', f.proname)
           from reads r join function f on r.classid = 'pg_proc'::regclass and f.oid = r.oid where f.is_opaque
         union all
-        select polname, 'runs SQL that is not to be seen' from policy where condition ~ '_to_xml|\m(ts_stat|ts_rewrite)\M'
+        select polname, 'runs SQL that is not to be seen' from policy where condition ~ E'_to_xml|\\m(ts_stat|ts_rewrite)\\M'
         union all
         select polname, 'reads a system column' from policy where tree ~ ':varattno -'
         union all

@@ -44,7 +44,7 @@ as $$
               from function f
               join named n on strpos(f.body, n.name) > 0
              where r.classid = 'pg_proc'::regclass and f.oid = r.oid and f.is_text
-               and f.body ~ ('(^|\W)' || regexp_replace(n.name, '(\W)', '\\\1', 'g') || '(\W|$)')
+               and f.body ~ (E'(^|\\W)' || regexp_replace(n.name, E'(\\W)', E'\\\\\\1', 'g') || E'(\\W|$)')
          ) as next (classid, oid)
     )
     select r.polname, r.classid, r.oid from reads r

@@ -11,7 +11,7 @@ with ours as (
            end as state,
            -- Behind the mode, the names of the key's columns. The pieces end in NUL, which no text can hold.
            array(select convert_from(decode(piece, 'escape'), getdatabaseencoding())
-                   from unnest(string_to_array(encode(t.tgargs, 'escape'), '\000')) with ordinality as a (piece, place)
+                   from unnest(string_to_array(encode(t.tgargs, 'escape'), E'\\000')) with ordinality as a (piece, place)
                   where place between 2 and t.tgnargs) as watched
       from pg_trigger t
      where t.tgname in ('!ayb_realtime', '!ayb_realtime_truncate') and t.tgparentid = 0

@@ -15,7 +15,7 @@ as $$
       from immutable i, ayb_realtime.reads_v1(relation) r
       left join pg_proc f on f.oid = r.oid
      where exists (select from immutable)  -- most databases have none, and this is asked for each batch
-       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* '\mexecute\M')
+       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* E'\\mexecute\\M')
 $$;
 
 -- The function that says which of a table's rows Postgres shows to identities of a role: its text, and its name, which is a
@@ -243,7 +243,7 @@ begin
     for old in
         select p.oid::regprocedure as signature
           from pg_proc p
-         where p.pronamespace = 'ayb_realtime'::regnamespace and p.proname ~ '^check_\d+_\d+_[0-9a-f]{32}$'
+         where p.pronamespace = 'ayb_realtime'::regnamespace and p.proname ~ '^check_[0-9]+_[0-9]+_[0-9a-f]{32}$'
            and (p.proname ^@ regexp_replace(checker.name, '[0-9a-f]{32}$', '')
                 or not exists (select from pg_class c where c.oid = split_part(p.proname, '_', 2)::oid))
     loop

@@ -13,6 +13,7 @@ import psycopg
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
+from ayb_realtime import sessions
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.identity import Identity
@@ -83,8 +84,7 @@ async def states(
         known = transactions.known(connection).states
         if all((table.relation, role) in known for role in roles):
             return [RoleState(*known[table.relation, role][:-2]) for role in roles]
-    cursor = await connection.execute(ROLE_STATES, _question(roles, table))
-    return [RoleState(*columns) for columns in await cursor.fetchall()]
+    return [RoleState(*columns) for columns in await sessions.fetch(connection, ROLE_STATES, _question(roles, table))]
 
 
 @contextmanager

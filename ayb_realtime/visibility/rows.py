@@ -7,7 +7,7 @@ from functools import cache
 import psycopg
 from psycopg import sql
 
-from ayb_realtime import database
+from ayb_realtime import database, sessions
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RealtimeError
 from ayb_realtime.identity import Identity
@@ -68,14 +68,13 @@ async def checker(connection: Connection, table: Table, role: str) -> str | None
     if name is not None and not exists:
         # Not in this transaction, which is read-only; but a function is found as it is now, whatever the snapshot.
         async with await database.connect(conf.database) as maker:
+            make = "select ayb_realtime.make_checker_v1(%s::oid, %s)"
             try:
-                made = await maker.execute("select ayb_realtime.make_checker_v1(%s::oid, %s)", [table.relation, role])
+                ((name,),) = await sessions.fetch(maker, make, [table.relation, role], begin=sessions.WRITE)
             except psycopg.OperationalError:  # Away, or in somebody's way.
                 raise
             except psycopg.Error as error:
                 raise CheckerNotMade(str(error)) from error
-            row = await made.fetchone()
-            name = row and row[0]
         # A session hears of what others have made when it takes a lock that it does not hold.
         async with connection.transaction(force_rollback=True):
             await connection.execute("lock table ayb_realtime.epoch in access share mode")

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from ayb_realtime import database
+from ayb_realtime import database, sessions
 from ayb_realtime.conf import conf
 
 Connection = psycopg.AsyncConnection[Any]
@@ -33,7 +33,12 @@ PLAN_SETTINGS = {
     "enable_mergejoin": "off",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+    # Before version 18, a plan is so dear without sequential scans that each query would start workers.
+    "max_parallel_workers_per_gather": "0",
 }
+# A process that is stopped in the middle of a check holds locks on the tables that it has read, and on those that their
+# policies read: Postgres ends its connection when it has said nothing for so long, or not taken what it was sent.
+FROZEN_SECONDS = 10
 
 
 @dataclass(slots=True)
@@ -80,7 +85,11 @@ async def prepare(
     connection: Connection, begin: bytes = b"", question: bytes = b"select", parameters: Sequence[object] = ()
 ) -> list[Any]:
     """Give the current transaction the settings under which rows are read and checked."""
-    setting, settings = _setting({**JSON_SETTINGS, **PLAN_SETTINGS, **_timeouts(conf.check_timeout_seconds)})
+    session = await sessions.of(connection)
+    found = {"search_path": session.search_path, **session.differing}
+    setting, settings = _setting(
+        {**found, **JSON_SETTINGS, **PLAN_SETTINGS, **_frozen(), **_timeouts(conf.check_timeout_seconds)}
+    )
     cursor = psycopg.AsyncClientCursor(connection)
     query = begin + setting + b", pg_catalog.pg_backend_pid(); " + question
     await cursor.execute(query, [*settings, *parameters])
@@ -143,3 +152,8 @@ def _setting(settings: Mapping[str, str]) -> tuple[bytes, list[str]]:
 def _timeouts(seconds: float) -> dict[str, str]:
     # A lock that a migration holds is told from a policy that is slow.
     return {"statement_timeout": f"{seconds * 1000:.0f}", "lock_timeout": f"{seconds * 500:.0f}"}
+
+
+def _frozen() -> dict[str, str]:
+    milliseconds = f"{FROZEN_SECONDS * 1000:.0f}"
+    return {"idle_in_transaction_session_timeout": milliseconds, "tcp_user_timeout": milliseconds}

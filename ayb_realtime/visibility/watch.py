@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from ayb_realtime import database
+from ayb_realtime import database, sessions
 from ayb_realtime.conf import conf
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.transactions import Connection
@@ -76,8 +76,8 @@ class Watch:
             async with await database.connect(conf.database) as other:
                 # From now on it may be our doing that the connection ends; where the database is away, it is not.
                 self.has_fired = self.has_fired or fires
-                row = await (await other.execute(query, [backend_pid])).fetchone()
+                rows = await sessions.fetch(other, query, [backend_pid])
         except psycopg.Error:
             logger.warning("a check that takes long cannot be looked at now", exc_info=True)
             return None
-        return row[0] if row else None
+        return rows[0][0] if rows else None

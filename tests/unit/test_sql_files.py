@@ -44,3 +44,17 @@ def test_each_function_is_defined_once_and_called_somewhere() -> None:
     code = [re.sub(r"--.*|create function ayb_realtime\.\w+", "", text) for text in FILES.values()]
     called = {name for text in [*code, *PYTHON.values()] for name in re.findall(r"\b\w+_v\d+\b", text)}
     assert called == set(defined)
+
+
+# A literal, or whatever may hold what looks like one.
+LITERAL = re.compile(r"""--[^\n]*|(?P<escaped>\bE'(?:[^'\\]|\\.|'')*')|(?P<plain>'(?:[^']|'')*')""", re.IGNORECASE)
+
+
+def test_no_literal_means_something_else_where_standard_conforming_strings_is_off() -> None:
+    misread = {
+        (name, literal["plain"])
+        for name, text in FILES.items()
+        for literal in LITERAL.finditer(text)
+        if "\\" in (literal["plain"] or "")
+    }
+    assert not misread
