@@ -229,15 +229,15 @@ async def test_writer_with_other_literals_updates_a_streamed_table(
     make_table("notes", COLUMNS)
     stream = await open_stream(the_hub, person(1), "notes")
     body = 'C:\\users\\u0041 "quoted"'
-    owner.execute("insert into notes values (1, %s)", [body])
     for name, value in ODD.items():
         owner.execute("select set_config(%s, %s, false)", [name, value])
     async with relaying(memory_layer):
+        owner.execute("insert into notes values (1, %s)", [body])
+        assert (await stream.next_change())["action"] == "create"
         owner.execute("update notes set author = author || '.'")
+        assert (await stream.next_change())["record"] == {"id": 1, "author": f"{body}."}
         owner.execute("update notes set id = 2")
-        events = [(await stream.next()) for _ in range(4)]
-    assert [event.json()["action"] for event in events] == ["create", "update", "delete", "create"]
-    assert events[-1].json()["record"] == {"id": 2, "author": f"{body}."}
+        assert [(await stream.next_change())["action"] for _ in range(2)] == ["delete", "create"]
 
 
 async def test_stream_and_its_guards_work_where_the_database_reads_literals_in_another_way(
@@ -245,14 +245,15 @@ async def test_stream_and_its_guards_work_where_the_database_reads_literals_in_a
 ) -> None:
     for name, value in ODD.items():
         set_default(name, value)
-        owner.execute("select set_config(%s, %s, false)", [name, value])
+    owner.execute("set standard_conforming_strings = off")
     owner.execute(
         "create function public.mine(who text) returns boolean language plpgsql immutable"
         " as $$ begin return who = current_setting('ayb.user_id'); end $$"
     )
     owner.execute(
         "create function public.sly(who text) returns boolean language plpgsql stable as"
-        " $$ declare is_it boolean; begin execute 'select public.' || 'mi' || 'ne($1)' into is_it using who; return is_it; end $$"
+        " $$ declare is_it boolean;"
+        " begin execute 'select public.' || 'mi' || 'ne($1)' into is_it using who; return is_it; end $$"
     )
     make_table("notes", COLUMNS, policy="public.sly(author)")
     try:
