@@ -28,7 +28,9 @@ class Stream:
     async def next(self) -> Any:
         """Return the next change, within what a slow machine needs."""
         async with asyncio.timeout(60):
-            return (await anext(self.events)).json()
+            while not (event := await anext(self.events)).data:  # a heartbeat
+                pass
+            return event.json()
 
 
 @asynccontextmanager
