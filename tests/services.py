@@ -3,7 +3,8 @@
 DATABASE_URL, REDIS_URL    servers to use; where one is not set, an embedded one is started and it is set for COMMAND
 TEST_POSTGRES, TEST_REDIS  in place of --postgres and --redis
 TEST_DATABASE_ROLE         ``superuser`` (or not set): COMMAND gets DATABASE_URL as it is; ``owner``: it gets that of an
-                           ordinary role with CREATEDB and CREATEROLE, made through it
+                           ordinary role with CREATEDB and CREATEROLE, made through it; ``hostile``: of such a role
+                           that has odd settings (tests/hostile.py)
 --postgres FOLDER          the binaries of another PostgreSQL, such as /usr/lib/postgresql/15/bin
 --redis PROGRAM            another server's binary, such as /usr/bin/redis-server
 --workers NUMBER           servers for so many workers of pytest-xdist, where neither URL is set: DATABASE_URL_gw1 and
@@ -20,7 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -30,6 +31,7 @@ from psycopg import sql
 
 from example_project.embedded import ServerError, postgres, valkey
 from example_project.embedded.postgres import ensure_role
+from tests.hostile import PROFILE
 
 SERVERS = ("DATABASE_URL", "REDIS_URL")
 OWNER = "ayb_test_owner"
@@ -93,14 +95,15 @@ def start_services(
 
 
 def url_for_role(url: str, role: str) -> str:
-    """Return ``url`` for a superuser; for ``owner``, the same database as an ordinary role, made or reset first."""
+    """Return ``url`` for a superuser; for others, the same database as an ordinary role, made or reset first."""
     if role in ("", "superuser"):
         return url
-    if role != "owner":
-        raise ValueError(f"TEST_DATABASE_ROLE is {role!r}; it must be superuser or owner.")
+    if role not in ("owner", "hostile"):
+        raise ValueError(f"TEST_DATABASE_ROLE is {role!r}; it must be superuser or owner, or hostile.")
     password = secrets.token_hex(16)
     ensure_role(url, OWNER, password, "createdb createrole")
     _grant_subscriber_roles(url)
+    _set_defaults(url, PROFILE if role == "hostile" else {})
     parts = urlsplit(url)
     address = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{OWNER}:{password}@{address}"))
@@ -114,6 +117,20 @@ def _grant_subscriber_roles(url: str) -> None:
             connection.execute(
                 sql.SQL("grant {} to {} with admin option").format(sql.Identifier(name), sql.Identifier(OWNER))
             )
+
+
+def _set_defaults(url: str, settings: Mapping[str, str]) -> None:
+    """Let the sessions of the ordinary role begin with these settings, as far as the server knows them."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("alter role {} reset all").format(sql.Identifier(OWNER)))
+        connection.execute("load 'plpgsql'")
+        for name, value in settings.items():
+            if connection.execute("select from pg_settings where lower(name) = %s", [name]).fetchone():
+                connection.execute("select set_config(%s, %s, false)", [name, value])
+                # As the session has it: a list, where it is one.
+                connection.execute(
+                    sql.SQL("alter role {} set {} from current").format(sql.Identifier(OWNER), sql.SQL(name))
+                )
 
 
 def run(command: list[str], environment: MutableMapping[str, str]) -> int:
