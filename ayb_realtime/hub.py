@@ -135,13 +135,15 @@ class Hub:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber whose client has gone. May be called again."""
-        subscriber.end()
+        subscriber.abandon()
         self.subscribers.discard(subscriber)
         self._replay.subscribers.discard(subscriber)
 
     def _leave_all(self) -> None:
         for subscriber in self._open():
-            self.leave(subscriber)
+            subscriber.end()
+        self.subscribers.clear()
+        self._replay.subscribers.clear()
 
     def _open(self) -> list[Subscriber]:
         return [*self.subscribers, *self._replay.subscribers]

@@ -3,23 +3,19 @@
 import asyncio
 import time
 from collections.abc import Callable, Container, Iterable
-from functools import lru_cache
 from uuid import uuid4
 
 from ayb_realtime import sse
 from ayb_realtime.events import expired_event, reset_event
 from ayb_realtime.identity import Identity
-from ayb_realtime.tables import Table
+from ayb_realtime.tables import Table, shared
 
-
-@lru_cache(maxsize=1024)
-def _shared(tables: tuple[Table, ...]) -> tuple[tuple[Table, ...], frozenset[int], frozenset[int]]:
-    """Return these tables, their relations and triggers: the same objects for all who subscribe to the same ones."""
-    return tables, frozenset(table.relation for table in tables), frozenset(table.trigger for table in tables)
+# At most so much is handed to the server at once, which copies it for each client and holds it until that reads.
+PIECE_BYTES = 64 * 1024
 
 
 class Subscriber:
-    """A stream of chunks of whole events, as an async iterator.
+    """A stream in pieces, as an async iterator. Chunks of whole events go in, which all who see the same share.
 
     It ends when it is told to, when its token expires, and when its client reads so slowly that the buffer is full: the
     client then reconnects and resumes, so that no event is dropped without a word.
@@ -36,7 +32,9 @@ class Subscriber:
         "_buffer_bytes",
         "_chunks",
         "_expires_at",
+        "_free",
         "_heartbeat_seconds",
+        "_rest",
         "_size",
         "_waiting",
         "client_id",
@@ -68,7 +66,10 @@ class Subscriber:
         self._heartbeat_seconds = heartbeat_seconds
         self._expires_at = expires_at
         self._chunks: list[bytes] = []
-        self._size = 0
+        # How large they are, and how much of that takes no room.
+        self._size = self._free = 0
+        # Of a large chunk that was begun, what has not been handed out.
+        self._rest: memoryview | None = None
         # What the reader waits for, while it waits.
         self._waiting: asyncio.Future[None] | None = None
         # Called when the buffer has become empty.
@@ -78,22 +79,28 @@ class Subscriber:
 
     def follow(self, tables: Iterable[Table]) -> None:
         """Subscribe to these tables, and to no others."""
-        self.tables, self.relations, _ = _shared(tuple(tables))
+        self.tables, self.relations, _ = shared(tuple(tables))
 
     def begin(self, position: int) -> None:
         """Take a client to know what its tables hold, or to fetch it now, up to this position."""
         self.position = position
-        _, _, self.triggers = _shared(self.tables)
+        _, _, self.triggers = shared(self.tables)
 
     def greet(self, chunk: bytes) -> None:
         """Put this before everything else; it always has room."""
         self._chunks.insert(0, chunk)
+        self._size += len(chunk)
+        self._free += len(chunk)
 
     def push(self, chunk: bytes) -> None:
-        """Put whole events into the buffer; where it is full, end the stream."""
+        """Put whole events into the buffer; where it is full, end the stream.
+
+        One that is larger than the buffer is taken where nothing else waits: it is not copied.
+        """
         if self.ended or not chunk:
             return
-        if self._size and self._size + len(chunk) > self._buffer_bytes:
+        waiting = self._size - self._free
+        if waiting and waiting + len(chunk) > self._buffer_bytes:
             self.end()
             return
         self._chunks.append(chunk)
@@ -109,25 +116,34 @@ class Subscriber:
         """End the stream after what is in the buffer, and after these; they always have room. May be called again."""
         if last_words and not self.ended:
             self._chunks.append(last_words)
+            self._size += len(last_words)
+            self._free += len(last_words)
         self.ended = True
         self._wake()
 
+    def abandon(self) -> None:
+        """End the stream of a client that has gone, and hold no more for it. May be called again."""
+        self._chunks.clear()
+        self._rest = None
+        self._size = self._free = 0
+        self.end()
+
     @property
     def is_drained(self) -> bool:
-        """Whether the buffer is empty, but for a greeting or last words."""
-        return not self._size
+        """Whether everything has been handed out, but for a greeting or last words."""
+        return self._size == self._free and self._rest is None
 
     def __aiter__(self) -> "Subscriber":
         return self
 
     async def __anext__(self) -> bytes:
-        """Wait for events, and return all that are there; after a silence that ``look`` ends, a heartbeat."""
+        """Wait for events, and return a piece of what is there; after a silence that ``look`` ends, a heartbeat."""
         self.read_at = time.monotonic()
-        if not self._chunks and not self.ended:
+        if self._rest is None and not self._chunks and not self.ended:
             await self._wait()
         if not self.ended and self._has_expired():
             self.end(expired_event())
-        if self._chunks:
+        if self._rest is not None or self._chunks:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
@@ -157,9 +173,26 @@ class Subscriber:
             self._waiting.set_result(None)
 
     def _take(self) -> bytes:
-        taken = b"".join(self._chunks)
-        self._chunks.clear()
-        self._size = 0
-        if self.on_drained is not None:
+        """Return as many chunks as fit into a piece, or the next piece of one that does not."""
+        if self._rest is None:
+            taken = self._take_chunks()
+            if len(taken) > PIECE_BYTES:
+                self._rest = memoryview(taken)
+        if self._rest is not None:
+            taken, self._rest = bytes(self._rest[:PIECE_BYTES]), self._rest[PIECE_BYTES:] or None
+        if self.is_drained and self.on_drained is not None:
             self.on_drained()
+        return taken
+
+    def _take_chunks(self) -> bytes:
+        """Take the first chunk out of the buffer, with those behind it as far as they fit into a piece with it."""
+        count, size = 1, len(self._chunks[0])
+        while count < len(self._chunks) and size + len(self._chunks[count]) <= PIECE_BYTES:
+            size += len(self._chunks[count])
+            count += 1
+        taken = b"".join(self._chunks[:count])
+        del self._chunks[:count]
+        self._size -= size
+        # A greeting comes first and is short; behind last words comes nothing.
+        self._free = 0
         return taken

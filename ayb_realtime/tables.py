@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -48,3 +49,9 @@ def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
         return [by_name[name] for name in names]
     except KeyError as error:
         raise UnknownTable(error.args[0]) from None
+
+
+@lru_cache(maxsize=1024)
+def shared(tables: tuple[Table, ...]) -> tuple[tuple[Table, ...], frozenset[int], frozenset[int]]:
+    """Return these tables, their relations and triggers: the same objects for all who subscribe to the same ones."""
+    return tables, frozenset(table.relation for table in tables), frozenset(table.trigger for table in tables)

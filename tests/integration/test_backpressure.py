@@ -10,8 +10,10 @@ from tests.example import AUTHOR, Example, answers
 from tests.servers import Server, deployed, every_server
 
 ROWS, ROW_BYTES = 70, 1_000_000
-CLIENTS = 5
-# The server may hold what one run of changes takes, and each client its buffer of 1 MiB and what is on its way.
+# The first row is larger than a client's buffer of 1 MiB. All wait for the same bytes.
+LARGEST_BYTES = 2_400_000
+CLIENTS = 50
+# The server may hold what one run of changes takes, and of each client what is on its way.
 GROWTH_BYTES_MAX = 60_000_000
 INSERT = """insert into posts (author_id, title, body, published, created_at, updated_at)
             values (%s, 'large', repeat('x', %s), true, now(), now())"""
@@ -60,8 +62,8 @@ async def read_large_posts(example: Example, token: str) -> int:
         while b"clientId" not in await reader.readuntil(b"\n\n"):
             pass
     before = resident_bytes(example.server)
-    for _ in range(ROWS):
-        example.write(INSERT, AUTHOR.id, ROW_BYTES)
+    for number in range(ROWS):
+        example.write(INSERT, AUTHOR.id, ROW_BYTES if number else LARGEST_BYTES)
         async with asyncio.timeout(60):
             while len(await reader.readuntil(b"\n\n")) < ROW_BYTES:  # a heartbeat
                 pass

@@ -1,6 +1,8 @@
 """A stream's buffer: what goes in comes out, in order, and every end is told."""
 
 import asyncio
+import random
+import tracemalloc
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import pytest
 from ayb_realtime import sse, subscriber
 from ayb_realtime.events import expired_event
 from ayb_realtime.identity import Identity
-from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.subscriber import PIECE_BYTES, Subscriber
 from ayb_realtime.tables import Table
 
 TABLE = Table(7, "public", "notes", ("id",), (), row_security=False, trigger=1)
@@ -171,6 +173,61 @@ async def test_chunk_larger_than_the_buffer_passes_alone() -> None:
     stream.push(b"x" * 100)
     assert stream.ended
     assert await rest(stream) == [b"a"]
+
+
+async def test_large_chunk_goes_out_in_pieces_and_is_drained_after_the_last() -> None:
+    stream = make(buffer_bytes=10 * PIECE_BYTES)
+    drained: list[bool] = []
+    stream.on_drained = lambda: drained.append(True)
+    large = random.Random(1).randbytes(5 * PIECE_BYTES + 7)
+    stream.greet(b"welcome ")
+    stream.push(large)
+    stream.push(b" and more")
+    pieces = []
+    while not drained:
+        assert not stream.is_drained
+        pieces.append(await anext(stream))
+    assert b"".join(pieces) == b"welcome " + large + b" and more"
+    assert max(map(len, pieces)) <= PIECE_BYTES
+    assert stream.is_drained
+
+
+async def test_clients_that_do_not_read_share_a_large_chunk_and_copy_a_piece_of_it() -> None:
+    large = b"x" * 4_000_000
+    streams = [make() for _ in range(50)]
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    handed_out = []
+    for stream in streams:
+        stream.greet(b"welcome ")
+        stream.push(large)
+        handed_out += [await anext(stream), await anext(stream)]
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert max(map(len, handed_out)) <= PIECE_BYTES
+    assert after - before < 50 * 2 * PIECE_BYTES
+
+
+async def test_what_waits_behind_a_large_chunk_is_what_the_buffer_holds() -> None:
+    stream = make(buffer_bytes=10)
+    stream.push(b"x" * 3 * PIECE_BYTES)
+    await anext(stream)
+    stream.push(b"1234567890")
+    assert not stream.ended
+    stream.push(b"1")
+    assert stream.ended
+    assert b"".join(await rest(stream)) == b"x" * 2 * PIECE_BYTES + b"1234567890"
+
+
+async def test_stream_whose_client_has_gone_holds_nothing() -> None:
+    stream = make(buffer_bytes=10)
+    stream.greet(b"welcome")
+    stream.push(b"x" * 3 * PIECE_BYTES)
+    await anext(stream)
+    await anext(stream)
+    stream.abandon()
+    stream.push(b"more")
+    assert await rest(stream) == []
 
 
 async def test_buffer_says_when_it_is_drained() -> None:
