@@ -10,6 +10,8 @@ from typing import Any
 class Change:
     """What one transaction did to a row, create, update or delete, or to a whole table, truncate or enable.
 
+    Or the next epoch, of relation 0, which is no change of any table: positions go on after its own.
+
     position: dense, from 1.
     relation: the table's oid.
     record: the row as JSON text, as the transaction left it, or as it was at its delete; None for a truncate; for an

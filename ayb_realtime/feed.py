@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+import psycopg
 from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
@@ -28,6 +29,8 @@ RUN_CHARACTERS = 256 * 1024
 WAITING_CHANGES = 5000
 # A layer forgets its groups when Redis is restarted.
 REJOIN_SECONDS = 30.0
+# How often it is asked which group the log has: after a restart of Postgres it is another one.
+GROUP_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 
@@ -111,6 +114,25 @@ class Feed:
                 except Exception:
                     logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
 
+    async def follow(self, layer: BaseChannelLayer) -> NoReturn:
+        """Go over to the group that the log has by now, wherever that is another one, for ever."""
+        while True:
+            await asyncio.sleep(GROUP_SECONDS)
+            try:
+                async with self._pool.connection() as connection:
+                    group = await log.group(connection)
+                if group != self._group and self._layer_channel is not None:
+                    await layer.group_discard(self._group, self._layer_channel)
+                    await layer.group_add(group, self._layer_channel)
+                    self._group = group
+                    # Nothing was heard from there until now.
+                    self._in_doubt = True
+                    self._news.set()
+            except psycopg.Error:
+                continue  # Those who deliver say so.
+            except Exception:
+                logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
+
     async def leave(self, layer: BaseChannelLayer) -> None:
         """Leave the layer's group."""
         if self._layer_channel is not None:
@@ -157,8 +179,8 @@ class Feed:
             self._waiting.clear()
             self._next_position = after + 1
             raise
-        if missing[-1].position < upto:
-            # They are large, and it is only a part.
+        if missing[-1].position != upto:
+            # They are large, and it is only a part; or the next epoch begins.
             self._waiting.clear()
             self._next_position = missing[-1].position + 1
         self._waiting.extendleft(reversed(missing))

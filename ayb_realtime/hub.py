@@ -66,6 +66,7 @@ class Hub:
         if self._layer is not None:
             self._background.run(self._feed.receive(self._layer))
             self._background.run(self._feed.rejoin(self._layer))
+            self._background.run(self._feed.follow(self._layer))
 
     @property
     def has_failed(self) -> bool:

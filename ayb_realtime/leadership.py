@@ -24,7 +24,12 @@ SEEN_SECONDS = 0.5
 GONE_SECONDS = 3.0
 
 LOCK = "select pg_try_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))"
-SEEN = "select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1())"
+# Writers notify a relay that sleeps only for as long as that is seen, too.
+SEEN = """
+select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1()),
+       (select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds_v1())
+          from ayb_realtime.asleep_at where last_value > 0)
+"""
 # The server closes the leader's connection, and so frees the lock, when its host has been silent for so long.
 SESSION = (
     "select set_config('tcp_keepalives_idle', '1', false), set_config('tcp_keepalives_interval', '1', false),"

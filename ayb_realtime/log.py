@@ -25,8 +25,16 @@ async def group(connection: Connection) -> str:
 
 
 async def ensure_epoch(connection: Connection) -> bool:
-    """Begin a new epoch, with an empty log, if this is another place than before: after a restore or a failover."""
+    """Begin a new epoch where one has to begin.
+
+    Return whether the log is empty then, as after a restore or a failover; after a restart of the server it goes on.
+    """
     return bool(await _value(connection, "select ayb_realtime.ensure_epoch_v1()"))
+
+
+async def is_same_life(connection: Connection) -> bool:
+    """Tell whether the log is the one whose epoch this is: false once it was restored, or emptied by hand."""
+    return bool(await _value(connection, "select ayb_realtime.is_same_life_v1()"))
 
 
 async def prune(connection: Connection, keep_hours: float) -> bool:
@@ -40,15 +48,17 @@ async def prune(connection: Connection, keep_hours: float) -> bool:
     return is_due
 
 
-async def stay_awake(connection: Connection, seconds: float) -> None:
-    """Tell the writers that for so long the relay looks at the log by itself, so that they need not notify it."""
-    query = "select setval('ayb_realtime.awake_until', ayb_realtime.milliseconds_v1() + %s::bigint)"
-    await _value(connection, query, round(seconds * 1000))
+async def stay_awake(connection: Connection) -> None:
+    """Tell the writers that the relay looks at the log by itself, so that they need not notify it."""
+    await connection.execute("select setval('ayb_realtime.asleep_at', 0)")
 
 
 async def fall_asleep(connection: Connection) -> int:
-    """Ask the writers to notify again. Return a fence: transactions up to it may have been told not to."""
-    await connection.execute("select setval('ayb_realtime.awake_until', 0)")
+    """Ask the writers to notify for the next two seconds, and on while ``leadership.be_seen`` goes on.
+
+    Return a fence: transactions up to it may have been told not to.
+    """
+    await connection.execute("select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds_v1())")
     return int(await _value(connection, "select pg_current_xact_id()::text"))
 
 
@@ -89,11 +99,17 @@ async def next_batch(connection: Connection) -> Batch | None:
 async def read(connection: Connection, *, after: int, upto: int) -> list[Change]:
     """Return the changes at the positions after ``after``, at most up to ``upto`` and READ_BYTES, but at least one.
 
+    Where an epoch ends at ``after`` and the log goes on in the next one, that is the change: it has the action "epoch",
+    the relation 0, and the position after which to go on, perhaps beyond ``upto``.
     Raises PositionUnavailable if the log does not hold them.
     """
     parameters = {"after": after, "upto": upto, "bytes": READ_BYTES}
     changes = [Change(*row) for row in await sessions.fetch(connection, sql("read"), parameters)]
-    if not changes or [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
+    if not changes:
+        changes = [Change(*row) for row in await sessions.fetch(connection, sql("next_epoch"), {"after": after})]
+    elif [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
+        changes = []
+    if not changes:
         raise PositionUnavailable("the log no longer holds what came after that position")
     return changes
 

@@ -32,11 +32,11 @@ PROBE_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 # A layer that does not take a message in time holds the numbering up no longer.
 PUBLISH_SECONDS = 1.0
-# While awake: how often the log is looked at, how long without a change until asleep, how far ahead writers are told.
+# While awake: how often the log is looked at, how long without a change until asleep, how often writers are told.
 # To look five times for nothing costs more than to be called once: a relay sleeps between changes that are that rare.
 LOOK_SECONDS = 0.005
 IDLE_SECONDS = 0.025
-AWAKE_SECONDS = 2.0
+AWAKE_SECONDS = 1.0
 # How long to look on for writers that may have been told not to notify.
 FENCE_SECONDS = 2.0
 PRUNE_SECONDS = 30.0
@@ -97,8 +97,14 @@ class Relay:
             await listener.execute(f"listen {NOTIFY_CHANNEL}")
             await self._hear_itself(listener, writer)
             await self._begin(writer)
-            # The first that ends, ends all: it has lost its connection.
-            parts = (self._number(writer), self._listen(listener), self._prune(keeper), leadership.be_seen(keeper))
+            # The first that ends, ends all: it has lost its connection, or its log.
+            parts = (
+                self._number(writer),
+                self._listen(listener),
+                self._prune(keeper),
+                self._watch(keeper),
+                leadership.be_seen(keeper),
+            )
             tasks = [asyncio.create_task(part) for part in parts]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -127,8 +133,6 @@ class Relay:
         if await log.ensure_epoch(writer):
             logger.warning("after a restore or a failover the log begins anew, and clients fetch again")
         await log.keep_plans(writer)
-        # The leader before may have ended while it was awake.
-        await log.fall_asleep(writer)
         await log.keep_before(writer, conf.delete_visibility == "policy")
         self._head = await log.head(writer)
         self._group = await log.group(writer)
@@ -154,8 +158,17 @@ class Relay:
                 logger.debug("the oldest part of the log is still in use; it is emptied later")
             await asyncio.sleep(PRUNE_SECONDS)
 
+    async def _watch(self, keeper: Connection) -> None:
+        """Return once the log is no longer the one that this relay began with: it was restored meanwhile."""
+        while True:
+            if not await log.is_same_life(keeper):
+                logger.warning("the log was restored, or emptied by hand")
+                return
+            await asyncio.sleep(leadership.SEEN_SECONDS)
+
     async def _number(self, writer: Connection) -> NoReturn:
         """Number and publish whatever has committed, for ever: asleep until a notification, or awake under load."""
+        await self._fall_asleep(writer)
         while True:
             self._wake.clear()
             is_news = await self._publish_next(writer)
@@ -179,20 +192,25 @@ class Relay:
         return True
 
     async def _stay_awake(self, writer: Connection) -> None:
-        """Look at the log again and again, until nothing comes any more; then make sure that all notify again."""
+        """Look at the log again and again, until nothing comes any more; then fall asleep."""
         clock = asyncio.get_running_loop().time
         told_at, busy_at = -AWAKE_SECONDS, clock()
         while clock() - busy_at < IDLE_SECONDS:
-            if clock() - told_at > AWAKE_SECONDS / 2:
+            if clock() - told_at > AWAKE_SECONDS:
+                # Again and again, for to be seen asleep may have crossed with this.
                 told_at = clock()
-                await log.stay_awake(writer, AWAKE_SECONDS)
+                await log.stay_awake(writer)
             if await self._publish_next(writer):
                 busy_at = clock()
             else:
                 await asyncio.sleep(LOOK_SECONDS)
-        fence = await log.fall_asleep(writer)
-        # Whoever was told not to notify has to end first; for one that goes on for long, the regular look is enough.
-        asleep_at = clock()
+        await self._fall_asleep(writer)
+
+    async def _fall_asleep(self, writer: Connection) -> None:
+        """Have the writers notify; and look at the log until those have ended that did not know of it yet."""
+        clock = asyncio.get_running_loop().time
+        fence, asleep_at = await log.fall_asleep(writer), clock()
+        # For one that goes on for long, the regular look is enough.
         while clock() - asleep_at < FENCE_SECONDS and not await log.is_past(writer, fence):
             await self._publish_next(writer)
             await asyncio.sleep(LOOK_SECONDS)

@@ -15,15 +15,21 @@ create table ayb_realtime.batch (
     folded jsonb,
     -- By the id of one that is told, that of the first of those changes: that one has the row as it was before the
     -- transaction. Null: none of them has it.
-    firsts jsonb
+    firsts jsonb,
+    -- The transaction that wrote this row. In one that was restored it is another.
+    xid xid8 not null default pg_current_xact_id()
 );
 
 create index batch_first_position on ayb_realtime.batch (first_position);
 
--- One life of the log, in one place. In another, after a restore or a failover, transaction ids and oids mean other
--- transactions and tables, and clients may have seen what is no longer there: a new epoch begins.
+-- The epoch that the log is in: one row. A position belongs to one epoch, and an epoch to one life of the log, in one place,
+-- between two starts of the server.
 create table ayb_realtime.epoch (
-    number bigint primary key,
-    -- Of the cluster, its timeline, the database and this table itself, which a restore makes anew.
-    place text not null
+    -- The position before its first.
+    beginning bigint primary key,
+    -- In another, after a restore or a failover, transaction ids and oids may mean other transactions and tables, and clients
+    -- may have seen what is no longer there.
+    place text not null,
+    server_start timestamptz not null,
+    xid xid8 not null default pg_current_xact_id()
 );

@@ -33,9 +33,10 @@ declare
     changed_parts int := 0;
 begin
     -- One empty notification: it says "wake up" and carries nothing, since anyone may LISTEN and 8000 bytes is its limit.
-    -- Equal ones collapse to one for each transaction. While the relay is awake, it needs none.
+    -- Equal ones collapse to one for each transaction. Only a relay that sleeps needs one: not one that is awake, nor one that
+    -- is gone, which was seen asleep more than two seconds ago, or, where the clock went back, is yet to be.
     if tg_argv[0] = 'notify'
-       and to_timestamp(coalesce(pg_sequence_last_value('ayb_realtime.awake_until'), 0) / 1000::float8) < clock_timestamp() then
+       and abs(date_part('epoch', clock_timestamp()) * 1000 - pg_sequence_last_value('ayb_realtime.asleep_at')) < 2000 then
         perform pg_notify('ayb_realtime', '');
     end if;
 

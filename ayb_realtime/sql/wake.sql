@@ -1,7 +1,7 @@
--- Until when the relay looks at the log by itself, in milliseconds since 1970, so that writers need not notify it. The
--- commits that notify wait for each other, all over the cluster; those that do not, do not.
+-- When the relay was last seen asleep, in milliseconds since 1970, 0 while it is awake: writers notify it for a short while
+-- after that, and never else. The commits that notify wait for each other, all over the cluster; those that do not, do not.
 -- A sequence: every change reads it, and the relay sets it outside of transactions.
-create sequence ayb_realtime.awake_until minvalue 0 start 0;
+create sequence ayb_realtime.asleep_at minvalue 0 start 0;
 -- When the leader was last seen, likewise.
 create sequence ayb_realtime.leader_seen minvalue 0 start 0;
 

@@ -83,26 +83,114 @@ async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connect
 
 async def test_head_of_an_epoch_without_changes_is_before_its_first_position(relay: Connection) -> None:
     async with relay.transaction(force_rollback=True):
-        await relay.execute("truncate ayb_realtime.batch, ayb_realtime.epoch")
-        assert await log.ensure_epoch(relay)
-        assert await log.bounds(relay) == (0, 0)
-        await relay.execute("update ayb_realtime.epoch set place = 'another'")
-        assert await log.ensure_epoch(relay)
-        assert await log.bounds(relay) == (1 << 40, 1 << 40)
-
-
-async def test_dump_that_is_restored_into_the_same_cluster_begins_an_epoch(relay: Connection) -> None:
-    async with relay.transaction(force_rollback=True):
-        assert not await log.ensure_epoch(relay)
         before = await log.head(relay)
-        # What a restore does: the same rows, in a table made anew.
-        await relay.execute("create table restored (like ayb_realtime.epoch including all)")
-        await relay.execute("insert into restored select * from ayb_realtime.epoch")
-        await relay.execute("drop table ayb_realtime.epoch")
-        await relay.execute("alter table restored rename to epoch")
-        await relay.execute("alter table epoch set schema ayb_realtime")
+        for lost in ("truncate ayb_realtime.batch", "truncate ayb_realtime.batch, ayb_realtime.epoch"):
+            await relay.execute(lost)
+            assert await log.ensure_epoch(relay)
+            assert not await log.ensure_epoch(relay)
+            oldest, head = await log.bounds(relay)
+            assert oldest == head > before + 1
+            before = head
+
+
+async def restore(relay: Connection, table: str) -> None:
+    """Do what a restore of a table's data does: the same rows, by another transaction."""
+    await relay.execute(f"create temp table saved as table ayb_realtime.{table}".encode())
+    await relay.execute(f"truncate ayb_realtime.{table}".encode())
+    await relay.execute(f"insert into ayb_realtime.{table} table saved".encode())
+    await relay.execute("drop table saved")
+
+
+@pytest.mark.parametrize("table", ["epoch", "batch"])
+async def test_log_that_was_restored_begins_an_epoch(owner: Writer, relay: Connection, table: str) -> None:
+    start = await log.head(relay)
+    owner.execute("insert into notes values (1, 0)")
+    await numbered(relay)
+    assert not await log.ensure_epoch(relay)
+    await restore(relay, table)
+    assert not await log.is_same_life(relay)
+    assert await log.ensure_epoch(relay)
+    assert await log.is_same_life(relay)
+    assert await log.head(relay) > start + 2
+    with pytest.raises(PositionUnavailable):
+        await log.read(relay, after=start, upto=start + 1)
+    owner.execute("insert into notes values (2, 0)")
+    assert records(await numbered(relay)) == [("create", 2, 0)]
+
+
+async def test_epochs_are_never_the_same(relay: Connection) -> None:
+    query = "select ayb_realtime.beginning_v1(%s) from generate_series(1, 1000)"
+    beginnings = [row[0] for row in await (await relay.execute(query, [0])).fetchall()]
+    assert len(set(beginnings)) == 1000
+    assert 0 < min(beginnings) <= max(beginnings) < 1 << 53
+    # Where the clock went back, or it is the same day, they are above what was told.
+    for told in (max(beginnings), (1 << 53) - (1 << 37)):
+        later = [row[0] for row in await (await relay.execute(query, [told])).fetchall()]
+        assert len(set(later)) == 1000
+        assert told < min(later) <= max(later) < 1 << 53
+
+
+async def test_change_of_another_cluster_is_never_numbered(owner: Writer, relay: Connection) -> None:
+    owner.execute(
+        "insert into ayb_realtime.change (xid, relation, action)"
+        " select (pg_current_xact_id()::text::bigint + n)::text::xid8, 0, 'truncate' from generate_series(1, 20) n"
+    )
+    await restore(relay, "epoch")
+    assert await log.ensure_epoch(relay)
+    for n in range(30):
+        owner.execute("insert into notes values (%s, 0)", [n])
+        assert records(await numbered(relay)) == [("create", n, 0)]
+
+
+async def test_epoch_begins_while_writers_and_readers_are_in_the_log(
+    owner: Writer, other: Writer, relay: Connection, database_url: str
+) -> None:
+    owner.execute("insert into notes values (1, 0)")
+    await restore(relay, "epoch")
+    with psycopg.connect(database_url) as reader, other.transaction():
+        # Like a dump, which locks every table at its beginning.
+        for table in ("change", "batch", "epoch", "slot_history"):
+            reader.execute(f"lock table ayb_realtime.{table} in access share mode".encode())
+        other.execute("insert into notes values (2, 0)")
+        await relay.execute("set lock_timeout = '1ms'")
         assert await log.ensure_epoch(relay)
-        assert await log.head(relay) > before
+        # What ended before is behind all who come, or fetch again now; what ends later is told.
+        assert await numbered(relay) == []
+        owner.execute("insert into notes values (3, 0)")
+        assert records(await numbered(relay)) == [("create", 3, 0)]
+    assert records(await numbered(relay)) == [("create", 2, 0)]
+
+
+RESTART = "update ayb_realtime.epoch set server_start = server_start - interval '1 hour', xid = pg_current_xact_id()"
+
+
+async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Writer, relay: Connection) -> None:
+    start = await log.head(relay)
+    owner.execute("insert into notes values (1, 0)")
+    await numbered(relay)
+    owner.execute("insert into notes values (2, 0)")
+    # A server may start again and again, and nothing is written.
+    beginnings = []
+    for _ in range(2):
+        owner.execute(RESTART)
+        assert not await log.ensure_epoch(relay)
+        beginnings.append(await log.head(relay))
+    assert start + 1 < beginnings[0] - 1 < beginnings[1] - 2
+    oldest, _ = await log.bounds(relay)
+    assert oldest <= start
+    assert records(await numbered(relay)) == [("create", 2, 0)]
+    # Who had a position before it goes on by itself.
+    read, after = [], start
+    while after < beginnings[1] + 1:
+        read += await log.read(relay, after=after, upto=after + 500)
+        after = read[-1].position
+    assert [(change.action, change.position) for change in read] == [
+        ("create", start + 1), ("epoch", beginnings[0]), ("epoch", beginnings[1]), ("create", beginnings[1] + 1),
+    ]  # fmt: skip
+    # But not with a position that this log has not told: it is of a copy, or of a server that has lost it.
+    for unknown in (start + 2, beginnings[0] - 1, beginnings[0] + 1):
+        with pytest.raises(PositionUnavailable):
+            await log.read(relay, after=unknown, upto=unknown + 1)
 
 
 async def test_nothing_new_makes_no_batch(relay: Connection) -> None:

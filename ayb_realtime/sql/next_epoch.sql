@@ -1,0 +1,12 @@
+-- The beginning of the next epoch, as a change that concerns no table, where an epoch ends at a position and the log goes on:
+-- after a restart of the server. No row: the position is not the last of an epoch, or the log holds no next one.
+select later.first_position - 1, 0::bigint, 'epoch', null::text, null::text
+  from (
+    select id, first_position + size - 1 as last_position
+      from ayb_realtime.batch
+     where first_position <= %(after)s + 1
+     order by first_position desc, id desc
+     limit 1
+  ) as earlier
+  join ayb_realtime.batch later on later.id = earlier.id + 1
+ where earlier.last_position = %(after)s and later.first_position > %(after)s + 1

@@ -1,0 +1,233 @@
+"""The lives of a log: its server restarts, its files are copied, its dump is restored. On servers of the test's own."""
+
+import asyncio
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from ayb_realtime import database, log
+from ayb_realtime.exceptions import PositionUnavailable
+from ayb_realtime.hub import Hub
+from ayb_realtime.migrations import __name__ as migrations
+from ayb_realtime.operations import RunSQLFile
+from example_project.embedded.postgres import Postgres, bundled_binaries, postgres
+from tests.integration.conftest import Stream, open_stream, person, relaying
+
+TABLE = """
+create table notes (id int primary key);
+select ayb_realtime.enable_v1('notes');
+"""
+SETTINGS = {"fsync": "off"}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that a server's user may enter."""
+    with tempfile.TemporaryDirectory(prefix="ayb-lives-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def server(folder: Path, port: int = 0) -> Iterator[Postgres]:
+    """Run a server on the data in this folder."""
+    with postgres(folder, preferred_port=port, settings=SETTINGS) as running:
+        yield running
+
+
+def install(url: str) -> None:
+    """Make the log, and a table that is streamed."""
+    migration = __import__(f"{migrations}.0001_initial", fromlist=["Migration"]).Migration
+    with psycopg.connect(url) as connection:
+        for operation in migration.operations:
+            assert isinstance(operation, RunSQLFile)
+            connection.execute(database.sql(operation.name))
+        connection.execute(TABLE.encode())
+
+
+def insert(url: str, *ids: int) -> None:
+    """Insert rows, each in a transaction of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for row_id in ids:
+            connection.execute("insert into notes values (%s)", [row_id])
+
+
+def delete_all(url: str) -> None:
+    """Delete every row, each in a transaction of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for (row_id,) in connection.execute("select id from notes order by id").fetchall():
+            connection.execute("delete from notes where id = %s", [row_id])
+
+
+@asynccontextmanager
+async def serving(layer: BaseChannelLayer, url: str) -> AsyncIterator[Hub]:
+    """Run a relay and a hub on a server's log."""
+
+    async def connect() -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(url, autocommit=True)
+
+    async with relaying(layer, connect), hub_on(layer, url) as hub:
+        yield hub
+
+
+@asynccontextmanager
+async def hub_on(layer: BaseChannelLayer, url: str) -> AsyncIterator[Hub]:
+    """Run a hub on a server's log."""
+    with psycopg.connect(url) as connection:
+        # A hub makes it over the connection that Django's settings name.
+        connection.execute("select ayb_realtime.make_checker_v1('notes'::regclass, 'ayb_authenticated')")
+    pool = AsyncConnectionPool(
+        url,
+        kwargs={"autocommit": True, "row_factory": tuple_row},
+        configure=database.read_one_snapshot,
+        check=AsyncConnectionPool.check_connection,
+        timeout=2.0,
+        open=False,
+    )
+    hub = Hub(layer, pool)
+    await hub.start()
+    try:
+        yield hub
+    finally:
+        await hub.close()
+
+
+async def next_ids(stream: Stream, count: int) -> list[int]:
+    """Return the ids of the next changes, which are no resets."""
+    return [(await stream.next_change())["record"]["id"] for _ in range(count)]
+
+
+async def caught_up(stream: Stream, url: str, row_id: int) -> int:
+    """Insert a row, and return its position once it has come; whatever comes before it is not looked at."""
+    insert(url, row_id)
+    while True:
+        event = await stream.next()
+        if event.event == "message" and event.json()["record"] == {"id": row_id}:
+            return int(event.id)
+
+
+async def test_restart_of_the_server_resets_no_stream_and_loses_nothing(
+    folder: Path, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        with server(folder) as running:
+            url, port = running.url(), running.port
+            install(url)
+            hub = await stack.enter_async_context(serving(memory_layer, url))
+            stream = await open_stream(hub, person(1), "notes")
+            begin = await caught_up(stream, url, 0)
+            insert(url, *range(1, 10))
+            assert await next_ids(stream, 9) == list(range(1, 10))
+            before = hub._feed._group
+        for start in (10, 20):
+            with server(folder, port) as running:
+                assert running.url() == url
+                insert(url, *range(start, start + 10))
+                assert await next_ids(stream, 10) == list(range(start, start + 10))
+                resumed = await open_stream(hub, person(1), "notes", after=begin)
+                assert await next_ids(resumed, start + 9) == list(range(1, start + 10))
+                if start == 20:
+                    await assert_heard(hub, url, stream, before, monkeypatch)
+                    await stack.aclose()
+
+
+async def assert_heard(hub: Hub, url: str, stream: Stream, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that a hub hears the relay by itself, in another group than before."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        group = await log.group(connection)
+        assert group != before
+    async with asyncio.timeout(30):
+        while hub._feed._group != group:
+            await asyncio.to_thread(lambda: None)
+    await caught_up(stream, url, 100)
+    monkeypatch.setattr(log, "read", None)  # the log is not read any more
+    insert(url, *range(110, 120))
+    assert await next_ids(stream, 10) == list(range(110, 120))
+
+
+def copy_files(folder: Path, copy: Path) -> None:
+    """Copy the files of a server that is stopped."""
+    subprocess.run(["cp", "-a", folder, copy], check=True)
+
+
+async def test_copy_of_the_files_and_the_original_tell_nothing_of_each_other(
+    folder: Path, memory_layer: BaseChannelLayer
+) -> None:
+    original, copy = folder / "original", folder / "copy"
+    with server(original) as first:
+        install(first.url())
+        async with serving(memory_layer, first.url()) as hub:
+            stream = await open_stream(hub, person(1), "notes")
+            insert(first.url(), *range(100))
+            assert await next_ids(stream, 100) == list(range(100))
+    await asyncio.to_thread(copy_files, original, copy)
+    with server(original) as first, server(copy) as second:
+        a, b = first.url(), second.url()
+        async with serving(memory_layer, a) as hub_a, serving(memory_layer, b) as hub_b:
+            assert hub_a._feed._group != hub_b._feed._group
+            stream_a = await open_stream(hub_a, person(1), "notes")
+            stream_b = await open_stream(hub_b, person(1), "notes")
+            insert(a, *range(1000, 1050))
+            delete_all(b)
+            positions_a = {int((event := await stream_a.next()).id): event.json() for _ in range(50)}
+            positions_b = {int((event := await stream_b.next()).id): event.json() for _ in range(100)}
+            assert [event["record"]["id"] for event in positions_a.values()] == list(range(1000, 1050))
+            assert [event["action"] for event in positions_b.values()] == ["delete"] * 100
+            assert not positions_a.keys() & positions_b.keys()
+            # And a client that comes from the one to the other has to fetch.
+            for hub, positions in ((hub_a, positions_b), (hub_b, positions_a)):
+                await assert_fetches(hub, max(positions))
+                await assert_fetches(hub, min(positions))
+
+
+async def assert_fetches(hub: Hub, after: int) -> None:
+    """Assert that a client that had a position elsewhere is told that it has to fetch again."""
+    try:
+        stream = await open_stream(hub, person(1), "notes", after=after)
+    except PositionUnavailable:
+        return
+    assert (await stream.next()).event == "reset"
+
+
+def run(server: Postgres, program: str, *arguments: str, text: str = "") -> str:
+    """Run one of the server's programs."""
+    return subprocess.run(
+        [bundled_binaries() / program, *arguments], input=text, capture_output=True, text=True, check=True
+    ).stdout
+
+
+async def test_dump_restored_every_night_is_another_log_every_night(
+    folder: Path, memory_layer: BaseChannelLayer
+) -> None:
+    with server(folder) as running:
+        install(running.url())
+        async with serving(memory_layer, running.url()) as hub:
+            stream = await open_stream(hub, person(1), "notes")
+            insert(running.url(), *range(20))
+            assert await next_ids(stream, 20) == list(range(20))
+        dump = run(running, "pg_dump", running.url())
+        told: list[int] = []
+        for _ in range(3):
+            with psycopg.connect(running.url(), autocommit=True) as connection:
+                connection.execute("drop database if exists night with (force)")
+                connection.execute("create database night")
+            url = running.url(database="night")
+            run(running, "psql", url, "--quiet", "--single-transaction", text=dump)
+            async with serving(memory_layer, url) as hub:
+                for yesterday in told:
+                    await assert_fetches(hub, yesterday)
+                stream = await open_stream(hub, person(1), "notes")
+                insert(url, *range(100, 200))
+                events = [await stream.next() for _ in range(100)]
+                assert [event.json()["record"]["id"] for event in events] == list(range(100, 200))
+                assert not set(told) & {int(event.id) for event in events}
+                told += [int(event.id) for event in events[::10]]
