@@ -19,6 +19,8 @@ from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import Hub
 from ayb_realtime.migrations import __name__ as migrations
 from ayb_realtime.operations import RunSQLFile
+from example_project.embedded.account import account_for
+from example_project.embedded.ports import LOOPBACK
 from example_project.embedded.postgres import Postgres, bundled_binaries, postgres
 from tests.integration.conftest import Stream, open_stream, person, relaying
 
@@ -231,3 +233,64 @@ async def test_dump_restored_every_night_is_another_log_every_night(
                 assert [event.json()["record"]["id"] for event in events] == list(range(100, 200))
                 assert not set(told) & {int(event.id) for event in events}
                 told += [int(event.id) for event in events[::10]]
+
+
+@contextmanager
+def standby_of(primary: Postgres, folder: Path) -> Iterator[Postgres]:
+    """Run a server that follows another one."""
+    folder.mkdir()
+    (folder / "password").write_text(primary.password)
+    account = account_for(folder, primary.binaries / "postgres")
+    arguments = ("-D", folder / "data", "-R", "-c", "fast", "-d", primary.url())
+    made = account.run(primary.binaries / "pg_basebackup", *arguments)
+    assert made.returncode == 0, made.stdout
+    with server(folder) as standby:
+        yield standby
+
+
+async def test_failover_with_a_transaction_open_resets_and_tells_what_the_new_primary_has(
+    folder: Path, memory_layer: BaseChannelLayer
+) -> None:
+    async with AsyncExitStack() as stack:
+        with server(folder / "primary") as primary:
+            install(primary.url())
+            standby = stack.enter_context(standby_of(primary, folder / "standby"))
+            # As an application has it that follows a failover.
+            hosts = f"{primary.url().removesuffix('/postgres')},{LOOPBACK}:{standby.port}"
+            url = f"{hosts}/postgres?target_session_attrs=primary"
+            hub = await stack.enter_async_context(serving(memory_layer, url))
+            stream = await open_stream(hub, person(1), "notes")
+            begin = await caught_up(stream, url, 0)
+            with psycopg.connect(primary.url()) as open_transaction:
+                open_transaction.execute("insert into notes values (99)")
+                insert(url, *range(1, 10))
+                assert await next_ids(stream, 9) == list(range(1, 10))
+                stop_following(primary, standby)
+                insert(url, *range(10, 20))
+                events = [await stream.next() for _ in range(10)]
+        with psycopg.connect(standby.url(), autocommit=True) as connection:
+            connection.execute("select pg_promote()")
+        insert(url, 100)
+        assert (await stream.next()).event == "reset"
+        await caught_up(stream, url, 101)
+        with psycopg.connect(standby.url()) as connection:
+            rows = connection.execute("select id from notes order by id").fetchall()
+        assert [row_id for (row_id,) in rows] == [*range(10), 100, 101]
+        for position in (begin, *(int(event.id) for event in events)):
+            await assert_fetches(hub, position)
+        await stack.aclose()
+
+
+def stop_following(primary: Postgres, standby: Postgres) -> None:
+    """Let a standby fall behind, once it has all that there is now."""
+    with (
+        psycopg.connect(primary.url(), autocommit=True) as leading,
+        psycopg.connect(standby.url(), autocommit=True) as following,
+    ):
+        (now,) = leading.execute("select pg_current_wal_flush_lsn()").fetchone() or ("",)
+        while following.execute("select pg_last_wal_replay_lsn() >= %s::pg_lsn", [now]).fetchone() != (True,):
+            pass
+        following.execute("alter system set primary_conninfo = ''")
+        following.execute("select pg_reload_conf()")
+        while following.execute("select count(*) from pg_stat_wal_receiver").fetchone() != (0,):
+            pass

@@ -117,6 +117,14 @@ async def test_log_that_was_restored_begins_an_epoch(owner: Writer, relay: Conne
     assert records(await numbered(relay)) == [("create", 2, 0)]
 
 
+async def test_log_that_is_vacuumed_goes_on(owner: Writer, relay: Connection) -> None:
+    owner.execute("insert into notes values (1, 0)")
+    await numbered(relay)
+    for how in ("freeze", "full, freeze"):
+        owner.execute(f"vacuum ({how}) ayb_realtime.epoch, ayb_realtime.batch".encode())
+        assert await log.is_same_life(relay)
+
+
 async def test_epochs_are_never_the_same(relay: Connection) -> None:
     query = "select ayb_realtime.beginning_v1(%s) from generate_series(1, 1000)"
     beginnings = [row[0] for row in await (await relay.execute(query, [0])).fetchall()]

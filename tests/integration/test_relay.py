@@ -195,6 +195,21 @@ async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_
                 assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
 
 
+async def test_relay_that_sleeps_for_long_is_still_notified(
+    owner: Writer, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer):
+        await until(owner, ASLEEP)
+        for n in (1, 2):
+            # As if it had been seen asleep long ago, and not since; or the clock had gone.
+            owner.execute("select setval('ayb_realtime.asleep_at', 1)")
+            await until(owner, "select last_value > 1 from ayb_realtime.asleep_at")
+            owner.execute("insert into notes values (%s, 'x')", [n])
+            assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
 ASLEEP = "select last_value > 0 from ayb_realtime.asleep_at"
 BURSTS, WRITERS = 60, 3
 
