@@ -46,16 +46,22 @@ class Verdict:
     required: int = 0
 
 
-def check(truth: Truth, user: str, events: Sequence[Event]) -> Verdict:
+def check(truth: Truth, user: str, events: Sequence[Event], resets_at_most: float = 0) -> Verdict:
     """Check everything that one stream received, over all its connections.
 
     user: whose stream it is.
     events: in the order of their arrival.
+    resets_at_most: how often there was a reason to tell it to fetch again.
     """
     changes = [event for event in events if event.kind == "change"]
     verdict = Verdict(resets=[event.at for event in events if event.kind == "reset"])
     if not any(event.kind == "connected" for event in events):
         verdict.findings.append(Finding(LOST, math.inf, "the stream never began"))
+    verdict.findings += [
+        Finding(LOST, at, "told to fetch again without a reason")
+        for number, at in enumerate(verdict.resets)
+        if number >= resets_at_most
+    ]
     verdict.findings += _order(events)
     verdict.findings += [finding for event in changes if (finding := _leak(truth, user, event))]
     by_row: dict[RowKey, list[Event]] = {row: [] for row in truth.rows}

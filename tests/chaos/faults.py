@@ -8,7 +8,7 @@ from contextlib import suppress
 import psycopg
 
 from example_project.embedded import ServerError
-from tests.chaos import clock
+from tests.chaos import clock, lives, rows
 from tests.chaos.webhost import NOT_AVAILABLE
 from tests.chaos.world import RELAYS, WEB, World
 
@@ -153,8 +153,34 @@ def step_clock(world: World) -> None:
     clock.step(world.clock(name), 0)
 
 
+def kill_relays(world: World) -> None:
+    """Have no relay for a while. The writers have to go on; raises ServerError where none does."""
+    for name in RELAYS:
+        world.kill(name)
+    before = _committed(world)
+    time.sleep(OUTAGE_SECONDS)
+    if _committed(world) == before:
+        raise ServerError("no writer committed anything while there was no relay")
+    for name in RELAYS:
+        world.start_relay(name)
+
+
+def _committed(world: World) -> int:
+    with world.connect() as connection:
+        row = connection.execute("select count(*) from chaos_transaction").fetchone()
+        return int(row[0]) if row else 0
+
+
+def stop_redis(world: World) -> None:
+    """Let Redis hang: its connections live on, and nothing is answered."""
+    world.signal("redis", signal.SIGSTOP)
+    time.sleep(STOPPED_SECONDS)
+    world.signal("redis", signal.SIGCONT)
+
+
 FAULTS: dict[str, Fault] = {
     "relay killed": kill_relay,
+    "no relay": kill_relays,
     "relay stopped, wakes as a second leader": stop_relay,
     "relay's connections terminated": terminate_relay,
     "relay cut from Postgres": cut_relay_from_postgres,
@@ -164,9 +190,16 @@ FAULTS: dict[str, Fault] = {
     "web cut from Postgres": cut_web_from_postgres,
     "web cut from Redis": cut_web_from_redis,
     "Redis killed": restart_redis,
+    "Redis hangs": stop_redis,
     "Postgres restarted, fast": restart_postgres_fast,
     "Postgres restarted, immediate": restart_postgres_immediate,
     "Postgres gone for ten seconds": lose_postgres,
+    "Postgres crashed, synchronous_commit off": lives.crash_without_waiting,
+    "dump restored": lives.restore_dump,
+    "copy beside, on the same Redis": lives.run_copy,
+    "failover, a transaction open": lives.fail_over,
+    "row whose policy does not end": rows.write_bad_row,
+    "migration redacts and opens": rows.migrate,
     UNPLUGGED: unplug_web,
     CLOCK_STEPPED: step_clock,
 }

@@ -12,6 +12,11 @@ from typing import Any, Self
 # A comment's audience is its team, written so; a post's is "all" once it is published, else its author's id.
 TEAM = "team "
 ALL = "all"
+# Before a user's id: they may see it, and need not.
+MAYBE = "maybe "
+
+# The file of transactions, in a run's folder.
+HISTORY = "transactions.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

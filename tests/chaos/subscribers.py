@@ -23,6 +23,7 @@ from tests.chaos.history import Event, split_text
 
 # A stream sends a heartbeat at least every 15 seconds.
 TIMEOUTS = httpx.Timeout(connect=3, read=20, write=5, pool=5)
+LOGIN_SECONDS = 60
 RETRY_SECONDS = 0.3
 # How long a client stays connected, and away, on average.
 STAYS_SECONDS = 8.0
@@ -63,14 +64,35 @@ def open_history(path: str) -> TextIO:
     return Path(path).open("a", buffering=1)
 
 
+class Tokens:
+    """Each account's token, which its streams share: a password takes long to check, and they all come at once."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, str] = {}
+        self._lock = asyncio.Lock()
+
+    async def get(self, http: httpx.AsyncClient, address: str, account: str) -> str:
+        """Return the account's token; log in where it has none. Raises httpx.HTTPError."""
+        async with self._lock:
+            if account not in self._tokens:
+                credentials = {"email": account, "password": PASSWORD}
+                answer = await http.post(f"{address}/api/auth/login", json=credentials, timeout=LOGIN_SECONDS)
+                self._tokens[account] = answer.raise_for_status().json()["token"]
+            return self._tokens[account]
+
+    def forget(self, account: str) -> None:
+        """Log in again for the next stream."""
+        self._tokens.pop(account, None)
+
+
 class Client:
     """One account's stream, over however many connections."""
 
-    def __init__(self, config: dict[str, Any], stream: dict[str, Any], number: int) -> None:
+    def __init__(self, config: dict[str, Any], stream: dict[str, Any], number: int, tokens: Tokens) -> None:
         self._config = config
+        self._tokens = tokens
         self._stream = stream
         self._chance = random.Random(f"{config['seed']} {number}")
-        self._token = ""
         self._last_id: int | None = None
         self._markers: set[tuple[str, str]] = set()
         self._deleted_marker = False
@@ -100,15 +122,14 @@ class Client:
 
     async def _connect(self, http: httpx.AsyncClient, history: TextIO) -> None:
         address = self._chance.choice(self._config["addresses"])
-        if not self._token:
-            await self._log_in(http, address)
-        headers = {"Authorization": f"Bearer {self._token}"}
+        token = await self._tokens.get(http, address, self._stream["account"])
+        headers = {"Authorization": f"Bearer {token}"}
         if self._last_id is not None:
             headers["Last-Event-ID"] = str(self._last_id)
         parameters = {"tables": "posts,comments"}
         async with http.stream("GET", f"{address}/api/realtime", params=parameters, headers=headers) as response:
             if response.status_code == httpx.codes.UNAUTHORIZED:
-                self._token = ""
+                self._tokens.forget(self._stream["account"])
             response.raise_for_status()
             parser = Parser()
             async for chunk in response.aiter_raw():
@@ -117,15 +138,10 @@ class Client:
                 if self._has_markers():
                     return
 
-    async def _log_in(self, http: httpx.AsyncClient, address: str) -> None:
-        credentials = {"email": self._stream["account"], "password": PASSWORD}
-        answer = await http.post(f"{address}/api/auth/login", json=credentials)
-        self._token = answer.raise_for_status().json()["token"]
-
     def _take(self, event: Event, history: TextIO) -> None:
         history.write(event.to_line())
         if event.kind == "expired":
-            self._token = ""
+            self._tokens.forget(self._stream["account"])
             return
         self._last_id = event.id
         if event.kind == "change" and event.token == self._config["marker"]:
@@ -142,7 +158,8 @@ async def run(config: dict[str, Any]) -> None:
     """Run every stream."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(timeout=TIMEOUTS, limits=limits) as http:
-        clients = [Client(config, stream, number) for number, stream in enumerate(config["streams"])]
+        tokens = Tokens()
+        clients = [Client(config, stream, number, tokens) for number, stream in enumerate(config["streams"])]
         work = asyncio.gather(*(client.run(http) for client in clients))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
         try:

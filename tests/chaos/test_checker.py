@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.checker import check
-from tests.chaos.history import ALL, Event, Membership, Transaction, Write
+from tests.chaos.history import ALL, MAYBE, Event, Membership, Transaction, Write
 from tests.chaos.truth import ContradictoryHistory, Truth
 
 ANN, BEN = "ann", "ben"
@@ -163,8 +163,22 @@ def test_what_was_committed_before_the_stream_began_need_not_arrive() -> None:
 
 def test_what_a_reset_announces_need_not_arrive() -> None:
     reset = Event(2.5, 2, "reset")
-    verdict = check(Truth(THREE_VERSIONS), BEN, [CONNECTED, reset, received(3.2, 3, 3)])
+    verdict = check(Truth(THREE_VERSIONS), BEN, [CONNECTED, reset, received(3.2, 3, 3)], resets_at_most=1)
     assert (verdict.findings, verdict.resets) == ([], [2.5])
+
+
+def test_reset_without_a_reason_is_lost() -> None:
+    events = [CONNECTED, Event(2.5, 2, "reset"), Event(2.6, 2, "reset"), received(3.2, 3, 3)]
+    verdict = check(Truth(THREE_VERSIONS), BEN, events, resets_at_most=1)
+    assert [(finding.kind, finding.at) for finding in verdict.findings] == [("lost", 2.6)]
+
+
+def test_row_that_its_user_may_see_need_not_arrive_and_may_not_reach_another() -> None:
+    transactions = [committed(1, post(1, "create", audience=f"{MAYBE}{ANN}"))]
+    arrived = received(1.2, 1, 1, "create")
+    assert found(transactions, user=ANN) == []
+    assert found(transactions, arrived, user=ANN) == []
+    assert found(transactions, arrived, user=BEN) == ["leaked"]
 
 
 MEMBER = Transaction("in", 2, 2.1, (), (Membership(7, BEN, granted=True),))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.chaos.history import ALL, TEAM, Transaction, Write
+from tests.chaos.history import ALL, MAYBE, TEAM, Transaction, Write
 
 RowKey = tuple[str, int]
 
@@ -89,7 +89,7 @@ class Truth:
     def could_see(self, user: str, audience: str, since: float, until: float) -> bool:
         """Tell whether the audience may have included the user at any moment between these two."""
         if not audience.startswith(TEAM):
-            return audience in (ALL, user)
+            return audience in (ALL, user, f"{MAYBE}{user}")
         periods = self.periods.get((int(audience.removeprefix(TEAM)), user), ())
         return any(period.possible[0] <= until and period.possible[1] >= since for period in periods)
 

@@ -4,6 +4,7 @@ All are children of this one, which has a single thread, so that none is left be
 system gives to outgoing connections: a server that was killed finds its port free again.
 """
 
+import itertools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from unittest.mock import patch
 import psycopg
 
 from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
+from example_project.embedded.postgres import bundled_binaries
 from example_project.embedded.valkey import bundled_binary
 from tests.chaos import clock
 from tests.chaos.webhost import WebHost, web_host
@@ -63,6 +65,17 @@ class World:
         self._postgres: ExitStack = ExitStack()
         self._server: Postgres | None = None
         self._log_number = 0
+        # When Postgres may have forgotten what it had confirmed: from, to.
+        self.forgotten: list[tuple[float, float]] = []
+        # How often the log has begun another life: each time, every stream may be told to fetch again.
+        self.lives = 0
+        # For whoever needs a name that has not been used.
+        self.numbers = itertools.count(1)
+
+    @property
+    def binaries(self) -> Path:
+        """Return the folder of PostgreSQL's programs."""
+        return self.options.binaries or bundled_binaries()
 
     def database_url(self, port_name: str = "postgres", address: str = LOOPBACK) -> str:
         """Return the database's URL, straight or through a proxy."""
@@ -165,6 +178,10 @@ class World:
         self.children[name] = child
         return child
 
+    def may_have_forgotten(self, confirmed: float) -> bool:
+        """Tell whether Postgres may not hold what it confirmed then."""
+        return any(since <= confirmed <= until for since, until in self.forgotten)
+
     def kill(self, name: str) -> None:
         """End a process as a power failure would."""
         self.children[name].process.kill()
@@ -174,9 +191,11 @@ class World:
         """Send a process a signal."""
         self.children[name].process.send_signal(number)
 
-    def connect(self) -> psycopg.Connection[Any]:
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """Connect to PostgreSQL as its superuser, in autocommit mode."""
-        return psycopg.connect(self.database_url(), autocommit=True, application_name="chaos", connect_timeout=10)
+        return psycopg.connect(
+            self.database_url(), dbname=database, autocommit=True, application_name="chaos", connect_timeout=10
+        )
 
     def log(self, name: str) -> str:
         """Return what every process of this name has printed."""

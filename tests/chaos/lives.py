@@ -1,0 +1,126 @@
+"""Faults after which a database is not what it was: a crash that forgets, a dump, a copy, a failover."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+
+from example_project.embedded import Postgres, ServerError, postgres
+from example_project.embedded.account import account_for
+from tests.chaos.world import SETTINGS, World
+from tests.example import MANAGE
+
+# Postgres writes what it has not waited for at least three times in this time. Source: wal_writer_delay.
+FORGOTTEN_SECONDS = 2.0
+LASTS_SECONDS = 4.0
+WAIT_SECONDS = 30.0
+
+CLOSE = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'postgres' and pid <> pg_backend_pid()"
+INSERT = (
+    "insert into posts (author_id, title, body, published, created_at, updated_at)"
+    " select author_id, 'never ' || n || ' 1', '', true, now(), now() from generate_series(1, 5) n,"
+    " (select author_id from posts limit 1) author"
+)
+DELETE = "delete from posts where id in (select id from posts where title not like 'never %' order by random() limit 3)"
+
+
+def crash_without_waiting(world: World) -> None:
+    """Let nobody's COMMIT wait for the disk, and crash: Postgres may forget what it has just confirmed."""
+    with world.connect() as connection:
+        connection.execute("alter database postgres set synchronous_commit = off")
+        connection.execute(CLOSE)
+    time.sleep(LASTS_SECONDS)
+    crashed = time.monotonic()
+    world.stop_postgres(immediate=True)
+    world.forgotten.append((crashed - FORGOTTEN_SECONDS, time.monotonic()))
+    world.start_postgres()
+    with world.connect() as connection:
+        connection.execute("alter database postgres reset synchronous_commit")
+        connection.execute(CLOSE)
+
+
+def restore_dump(world: World) -> None:
+    """Dump the database and restore the dump in its place: the log begins another life. No write falls in between."""
+    with world.connect("template1") as connection:
+        connection.execute("alter database postgres allow_connections false")
+        connection.execute(CLOSE)
+        connection.execute("alter database postgres rename to dumped")
+        connection.execute("alter database dumped allow_connections true")
+        dump = world.folder / "postgres" / "dump"
+        url = world.database_url()
+        _run(world, "pg_dump", "--format=custom", f"--file={dump}", f"{url.removesuffix('/postgres')}/dumped")
+        connection.execute("create database restored")
+        _run(world, "pg_restore", "--exit-on-error", f"--dbname={url.removesuffix('/postgres')}/restored", dump)
+        connection.execute("drop database dumped with (force)")
+        connection.execute("alter database restored rename to postgres")
+        world.lives += 1
+
+
+def run_copy(world: World) -> None:
+    """Run a copy of the data beside, with a relay and writes of its own, on the same Redis."""
+    with _copied(world, "copy") as server, psycopg.connect(server.url(), autocommit=True) as connection:
+        environment = {**world.environment("manage"), "DATABASE_URL": server.url(), "PGAPPNAME": "copy"}
+        relay = world.start_python("copy", str(MANAGE), "runrealtime", env=environment)
+        relay.wait_until(lambda: "relay leads" in world.log("copy"))
+        until = time.monotonic() + LASTS_SECONDS
+        while time.monotonic() < until:
+            connection.execute(INSERT)
+            connection.execute(DELETE)
+            time.sleep(0.1)
+        relay.stop()
+
+
+def fail_over(world: World) -> None:
+    """Crash while a transaction is open, and go on with a standby that has all that was confirmed."""
+    with _copied(world, "standby", "--write-recovery-conf") as standby:
+        with world.connect() as connection:
+            connection.execute("alter system set synchronous_standby_names = '*'")
+            connection.execute("select pg_reload_conf()")
+            _wait(connection, "select 1 from pg_stat_replication where sync_state = 'sync'")
+        opened = psycopg.connect(world.database_url())
+        opened.execute(INSERT)
+        time.sleep(1)
+        world.stop_postgres(immediate=True)
+        with suppress(psycopg.Error):
+            opened.close()
+        with psycopg.connect(standby.url(), autocommit=True) as connection:
+            connection.execute("select pg_promote()")
+            _wait(connection, "select 1 where not pg_is_in_recovery()")
+    shutil.rmtree(world.folder / "postgres" / "data")
+    (world.folder / "standby" / "data").rename(world.folder / "postgres" / "data")
+    world.start_postgres()
+    world.lives += 1
+
+
+@contextmanager
+def _copied(world: World, name: str, *options: str) -> Iterator[Postgres]:
+    """Copy the running server's data, run another on it, and remove nothing but the server when the block ends."""
+    folder = world.folder / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    account_for(folder, world.binaries / "postgres")
+    shutil.copy(world.folder / "postgres" / "password", folder)
+    data = folder / "data"
+    _run(world, "pg_basebackup", f"--dbname={world.database_url()}", f"--pgdata={data}", "--checkpoint=fast", *options)
+    with postgres(folder, binaries=world.options.binaries, settings=SETTINGS) as server:
+        yield server
+
+
+def _run(world: World, program: str, *arguments: str | Path) -> None:
+    """Run one of Postgres' programs as its server's user. Raises ServerError where it fails."""
+    account = account_for(world.folder / "postgres", world.binaries / "postgres")
+    ran: subprocess.CompletedProcess[str] = account.run(world.binaries / program, *arguments)
+    if ran.returncode != 0:
+        raise ServerError(f"{program} failed: {ran.stdout.strip()}")
+
+
+def _wait(connection: psycopg.Connection[tuple[object, ...]], query: str) -> None:
+    until = time.monotonic() + WAIT_SECONDS
+    while connection.execute(query.encode()).fetchone() is None:
+        if time.monotonic() > until:
+            raise ServerError(f"the standby was not ready within {WAIT_SECONDS:.0f} s: {query}")
+        time.sleep(0.05)
