@@ -20,12 +20,18 @@ LASTS_SECONDS = 4.0
 WAIT_SECONDS = 30.0
 
 CLOSE = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'postgres' and pid <> pg_backend_pid()"
+# Enough to overtake the original.
 INSERT = (
     "insert into posts (author_id, title, body, published, created_at, updated_at)"
-    " select author_id, 'never ' || n || ' 1', '', true, now(), now() from generate_series(1, 5) n,"
+    " select author_id, 'never ' || n || ' 1', '', true, now(), now() from generate_series(1, 100) n,"
     " (select author_id from posts limit 1) author"
 )
-DELETE = "delete from posts where id in (select id from posts where title not like 'never %' order by random() limit 3)"
+DELETE = "delete from posts where id in (select id from posts where title not like 'never %' order by random() limit 5)"
+EMPTY_THE_LOG = """
+do $$ begin
+    execute (select 'truncate ' || string_agg(oid::regclass::text, ', ') from pg_class
+              where relnamespace = 'ayb_realtime'::regnamespace and relkind in ('r', 'p'));
+end $$"""
 
 
 def crash_without_waiting(world: World) -> None:
@@ -44,20 +50,35 @@ def crash_without_waiting(world: World) -> None:
 
 
 def restore_dump(world: World) -> None:
-    """Dump the database and restore the dump in its place: the log begins another life. No write falls in between."""
+    """Dump the database and restore the dump in its place: the log begins another life. No write falls in between.
+
+    And again, with the log's own tables as they were in the first dump: as where one system is restored into another
+    every night, so that each life begins from the same.
+    """
+    first = _restore(world, "first.dump")
+    time.sleep(LASTS_SECONDS)
+    _restore(world, "second.dump", log=first)
+
+
+def _restore(world: World, name: str, log: Path | None = None) -> Path:
+    dump = world.folder / "postgres" / name
+    server = world.database_url().removesuffix("/postgres")
     with world.connect("template1") as connection:
         connection.execute("alter database postgres allow_connections false")
         connection.execute(CLOSE)
         connection.execute("alter database postgres rename to dumped")
         connection.execute("alter database dumped allow_connections true")
-        dump = world.folder / "postgres" / "dump"
-        url = world.database_url()
-        _run(world, "pg_dump", "--format=custom", f"--file={dump}", f"{url.removesuffix('/postgres')}/dumped")
+        _run(world, "pg_dump", "--format=custom", f"--file={dump}", f"{server}/dumped")
         connection.execute("create database restored")
-        _run(world, "pg_restore", "--exit-on-error", f"--dbname={url.removesuffix('/postgres')}/restored", dump)
+        _run(world, "pg_restore", "--exit-on-error", f"--dbname={server}/restored", dump)
+        if log:
+            with world.connect("restored") as restored:
+                restored.execute(EMPTY_THE_LOG)
+            _run(world, "pg_restore", "--data-only", "--schema=ayb_realtime", f"--dbname={server}/restored", log)
         connection.execute("drop database dumped with (force)")
         connection.execute("alter database restored rename to postgres")
         world.lives += 1
+    return dump
 
 
 def run_copy(world: World) -> None:
