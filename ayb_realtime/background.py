@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
 
+# How long a task may take to end once it is cancelled.
+CANCEL_SECONDS = 1.0
+
 Result = TypeVar("Result")
 
 
@@ -30,11 +33,14 @@ class Background:
         return task
 
     async def stop(self) -> None:
-        """Cancel every task, and wait for it."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel every task, and wait for it.
+
+        A layer may answer a cancellation with a question to a Redis that does not answer: so it is cancelled again.
+        """
+        while tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

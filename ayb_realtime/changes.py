@@ -1,9 +1,16 @@
 """Changes and batches of them, and what they look like on the way through the Channels layer. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections import deque
 from dataclasses import astuple, dataclass
-from typing import Any
+
+from ayb_realtime.exceptions import InvalidMessage
+
+# A message holds at most so many characters of records.
+MESSAGE_CHARACTERS = 256 * 1024
+# So much may wait for a layer that is slow.
+WAITING_CHARACTERS = 8 * 1024 * 1024
+WAITING_CHANGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +49,84 @@ class Batch:
     head: int
     changes: tuple[Change, ...] = ()
 
-    def to_message(self) -> dict[str, str]:
-        """Return a message for any layer. It holds one string: the layers differ in the other types that they take."""
-        return {
-            "type": "ayb_realtime.batch",
-            "batch": json.dumps([self.head, [astuple(change) for change in self.changes]]),
-        }
+    def to_text(self) -> str:
+        """Return it as text of ASCII characters alone."""
+        return json.dumps([self.head, [astuple(change) for change in self.changes]])
 
     @classmethod
-    def from_message(cls, message: dict[str, Any]) -> "Batch":
-        """Read what ``to_message`` wrote."""
-        head, changes = json.loads(message["batch"])
-        return cls(head, tuple(Change(*fields) for fields in changes))
+    def from_text(cls, text: str) -> "Batch":
+        """Read what ``to_text`` wrote. Raises InvalidMessage for anything else."""
+        try:
+            head, rows = json.loads(text)
+            batch = cls(head, tuple([Change(*row) for row in rows]))
+            if batch.is_valid():
+                return batch
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidMessage(f"it holds no batch ({error})") from error
+        raise InvalidMessage("it holds no batch that the relay could have made")
+
+    def is_valid(self) -> bool:
+        """Tell whether every field is of its type, and the positions are what they have to be."""
+        if type(self.head) is not int or self.head < 0 or not all(map(_is_typed, self.changes)):
+            return False
+        if not self.changes:
+            return True
+        first, last = self.changes[0].position, self.changes[-1].position
+        positions = [change.position for change in self.changes]
+        return first > 0 and last <= self.head and positions == list(range(first, last + 1))
 
 
-def in_messages(batch: Batch, max_bytes: int) -> Iterator[Batch]:
-    """Cut a batch into such that hold at most ``max_bytes`` characters of records each.
+def _is_typed(change: Change) -> bool:
+    return (
+        type(change.position) is type(change.relation) is int
+        and type(change.action) is str
+        and (change.record is None or type(change.record) is str)
+        and (change.before is None or type(change.before) is str)
+    )
 
-    A change that is larger than that alone is left to the log.
+
+class Outbox:
+    """What the layer has yet to be told. What does not fit is left to the log, and the head alone is told.
+
+    Changes are added and taken in position order; the messages are as few as can be.
     """
-    taken: list[Change] = []
-    size = 0
-    for change in batch.changes:
-        length = change.characters
-        if taken and size + length > max_bytes:
-            yield Batch(taken[-1].position, tuple(taken))
-            taken, size = [], 0
-        if length > max_bytes:
-            yield Batch(change.position)
-        else:
+
+    def __init__(self) -> None:
+        self._changes: deque[Change] = deque()
+        self._characters = 0
+        self._head = 0
+        self._is_told = True
+
+    def put(self, batch: Batch) -> None:
+        """Add a batch."""
+        self._head, self._is_told = batch.head, False
+        self._changes.extend(batch.changes)
+        self._characters += sum(change.characters for change in batch.changes)
+        if self._characters > WAITING_CHARACTERS or len(self._changes) > WAITING_CHANGES:
+            self.leave_to_log()
+
+    def leave_to_log(self) -> None:
+        """Forget the changes, but not the head."""
+        self._changes.clear()
+        self._characters = 0
+
+    def take(self) -> Batch | None:
+        """Return the next message's batch, of at most MESSAGE_CHARACTERS; None where everything is told."""
+        if self._is_told:
+            return None
+        taken: list[Change] = []
+        size = 0
+        while self._changes:
+            change = self._changes[0]
+            size += change.characters
+            # Some may have been left to the log in between.
+            if taken and (size > MESSAGE_CHARACTERS or change.position != taken[-1].position + 1):
+                return Batch(taken[-1].position, tuple(taken))
+            self._changes.popleft()
+            self._characters -= change.characters
+            if size > MESSAGE_CHARACTERS:
+                # Too large for the layer by itself.
+                return Batch(change.position)
             taken.append(change)
-            size += length
-    if taken:
-        yield Batch(taken[-1].position, tuple(taken))
-    if not batch.changes or batch.changes[-1].position < batch.head:
-        yield Batch(batch.head)
+        self._is_told = True
+        return Batch(self._head, tuple(taken))

@@ -40,6 +40,10 @@ class PositionUnavailable(RealtimeError):
     """The log does not hold the changes after this position: it ended before, or they are gone."""
 
 
+class InvalidMessage(RealtimeError):
+    """A message of the Channels layer is none that a relay of this site has sealed for this log."""
+
+
 class NotificationsUnheard(RealtimeError):
     """The relay's NOTIFY to itself did not come back."""
 

@@ -6,32 +6,30 @@ log, and so is everything while the layer is silent.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
-import psycopg
-from channels.layers import BaseChannelLayer
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import log
 from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable
-
-logger = logging.getLogger(__name__)
+from ayb_realtime.quiet import QuietLogger
 
 # The relay says where the head is twice a second. After a second without a word the log is asked.
 SILENCE_SECONDS = 1.0
+# A word may be an old one, which somebody in Redis sends again and again: so often the log is asked whatever is heard.
+DISTRUST_SECONDS = 10.0
 # How many changes are handed out at a time, of how many characters of records; one that is larger goes alone.
 RUN_CHANGES = 500
 RUN_CHARACTERS = 256 * 1024
 # How many changes wait in memory: what is more is read from the log again.
 WAITING_CHANGES = 5000
-# A layer forgets its groups when Redis is restarted.
-REJOIN_SECONDS = 30.0
-# How often it is asked which group the log has: after a restart of Postgres it is another one.
-GROUP_SECONDS = 1.0
-RETRY_SECONDS = 1.0
+
+SILENT = "no word of new changes comes through the Channels layer: they are read from the log, up to %s s late"
 
 
 class Feed:
@@ -42,20 +40,18 @@ class Feed:
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self.head = 0
-        self._group = ""
-        self._layer_channel: str | None = None
         self._pool = pool
         # Contiguous changes. Everything before the first of them has been handed out.
         self._waiting: deque[Change] = deque()
         self._next_position = 1
-        self._in_doubt = False
+        self._looked_at = 0.0
         self._news = asyncio.Event()
+        self._logger = QuietLogger(logging.getLogger(__name__))
 
     async def start(self) -> int:
         """Begin at the head of the log, and return it."""
         async with self._pool.connection() as connection:
             self.head = await log.head(connection)
-            self._group = await log.group(connection)
         self._next_position = self.head + 1
         return self.head
 
@@ -73,89 +69,53 @@ class Feed:
         while not self._waiting:
             if self.head >= self._next_position:
                 await self._repair()
-                break
-            self._news.clear()
-            try:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    await self._news.wait()
-            except TimeoutError:
-                self._in_doubt = True
-            if self._in_doubt:
+            elif not await self._hears():
+                await self._look()
+                if self.head >= self._next_position:
+                    self._logger.warning(SILENT, SILENCE_SECONDS)
+            elif time.monotonic() - self._looked_at > DISTRUST_SECONDS:
                 await self._look()
         run = first_run(self._waiting)
         for _ in run:
             self._waiting.popleft()
         return run
 
-    async def receive(self, layer: BaseChannelLayer) -> NoReturn:
-        """Take what comes through the layer, for ever."""
-        while True:
-            try:
-                # Only this task waits on the channel, and nothing cancels it to try again: both Redis layers lose
-                # messages when a receive is cancelled.
-                if self._layer_channel is not None:
-                    # What nobody receives any more would fill up, and be warned of.
-                    await layer.group_discard(self._group, self._layer_channel)
-                self._layer_channel = await layer.new_channel()
-                await layer.group_add(self._group, self._layer_channel)
-                while True:
-                    self._accept(Batch.from_message(await layer.receive(self._layer_channel)))
-            except Exception:
-                logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
-                await asyncio.sleep(RETRY_SECONDS)
+    def doubt(self) -> None:
+        """Ask the log at the next word: something may have been missed."""
+        self._looked_at = float("-inf")
+        self._news.set()
 
-    async def rejoin(self, layer: BaseChannelLayer) -> NoReturn:
-        """Join the layer's group again and again."""
-        while True:
-            await asyncio.sleep(REJOIN_SECONDS)
-            if self._layer_channel is not None:
-                try:
-                    await layer.group_add(self._group, self._layer_channel)
-                except Exception:
-                    logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
+    def go_back(self, position: int) -> None:
+        """Hand out again what comes after a position, read from the log."""
+        self._waiting.clear()
+        self._next_position = position + 1
 
-    async def follow(self, layer: BaseChannelLayer) -> NoReturn:
-        """Go over to the group that the log has by now, wherever that is another one, for ever."""
-        while True:
-            await asyncio.sleep(GROUP_SECONDS)
-            try:
-                async with self._pool.connection() as connection:
-                    group = await log.group(connection)
-                if group != self._group and self._layer_channel is not None:
-                    await layer.group_discard(self._group, self._layer_channel)
-                    await layer.group_add(group, self._layer_channel)
-                    self._group = group
-                    # Nothing was heard from there until now.
-                    self._in_doubt = True
-                    self._news.set()
-            except psycopg.Error:
-                continue  # Those who deliver say so.
-            except Exception:
-                logger.warning("the Channels layer fails; changes are read from the log meanwhile", exc_info=True)
-
-    async def leave(self, layer: BaseChannelLayer) -> None:
-        """Leave the layer's group."""
-        if self._layer_channel is not None:
-            try:
-                await layer.group_discard(self._group, self._layer_channel)
-            except Exception:
-                logger.warning("the Channels layer fails, and may go on sending to nobody", exc_info=True)
-
-    def _accept(self, batch: Batch) -> None:
+    def accept(self, batch: Batch) -> None:
+        """Take what the relay has published."""
+        if batch.head < self._next_position - 1:
+            # Late, or from a log that has begun anew: that is found out once nothing else comes.
+            return
         self.head = max(self.head, batch.head)
-        # Late, or from a log that has begun anew.
-        self._in_doubt = batch.head < self._next_position - 1
         for change in batch.changes:
             if change.position == self._next_position and len(self._waiting) < WAITING_CHANGES:
                 self._waiting.append(change)
                 self._next_position += 1
         self._news.set()
 
+    async def _hears(self) -> bool:
+        """Wait for a word; return whether there was one in time."""
+        self._news.clear()
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                return await self._news.wait()
+        except TimeoutError:
+            return False
+
     async def _look(self) -> None:
         """Ask the log where it ends."""
         async with self._pool.connection() as connection:
             head = await log.head(connection)
-        self._in_doubt = False
+        self._looked_at = time.monotonic()
         if head < self._next_position - 1:
             self._jump(head)
             raise PositionUnavailable("the log has begun anew")
@@ -168,22 +128,36 @@ class Feed:
         self._next_position = upto + 1
         try:
             async with self._pool.connection() as connection:
-                try:
-                    missing = await log.read(connection, after=after, upto=upto)
-                except PositionUnavailable:
-                    self._jump(await log.head(connection))
-                    raise
+                missing = await self._read(connection, after, upto)
         except PositionUnavailable:
             raise
         except BaseException:
             self._waiting.clear()
             self._next_position = after + 1
             raise
+        if not missing:
+            return self._jump(after)
         if missing[-1].position != upto:
             # They are large, and it is only a part; or the next epoch begins.
             self._waiting.clear()
             self._next_position = missing[-1].position + 1
         self._waiting.extendleft(reversed(missing))
+        return None
+
+    async def _read(self, connection: AsyncConnection[Any], after: int, upto: int) -> list[Change]:
+        """Read from the log. Nothing: it ends there, whatever was heard."""
+        try:
+            return await log.read(connection, after=after, upto=upto)
+        except PositionUnavailable:
+            head = await log.head(connection)
+            if head == after:
+                return []
+            try:
+                # It may have come to there only since.
+                return await log.read(connection, after=after, upto=min(upto, head))
+            except PositionUnavailable:
+                self._jump(head)
+                raise
 
     def _jump(self, head: int) -> None:
         self._waiting.clear()

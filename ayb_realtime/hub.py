@@ -18,8 +18,10 @@ from ayb_realtime.catalog import Catalog
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.feed import RETRY_SECONDS, Feed
+from ayb_realtime.feed import Feed
 from ayb_realtime.identity import Identity
+from ayb_realtime.quiet import QuietLogger
+from ayb_realtime.receiver import RETRY_SECONDS, Receiver
 from ayb_realtime.replay import Replay
 from ayb_realtime.subscriber import Subscriber
 from ayb_realtime.tables import Table
@@ -40,14 +42,15 @@ class Hub:
         self.position = 0
         self.subscribers = Audience()
         self._pool = pool
-        self._layer = layer
         self._feed = Feed(pool)
+        self._receiver = Receiver(layer, pool, self._feed) if layer is not None else None
         self._replay = Replay(pool)
         self._known_relations: set[int] = set()
         self._catalog = Catalog(pool)
         # Held while a run is delivered, and by whoever joins between two deliveries.
         self._turn = asyncio.Lock()
         self._background = Background(self._leave_all)
+        self._logger = QuietLogger(logger)
 
     async def start(self) -> None:
         """Begin at the head of the log.
@@ -57,16 +60,18 @@ class Hub:
         try:
             await self._pool.open()
             self.position = await self._feed.start()
+            if self._receiver is not None:
+                await self._receiver.start()
         except BaseException:
             await self._pool.close()
             raise
         self._background.run(self._deliver_all())
         self._background.run(self._replay_all())
         self._background.run(endings.sweep(self._open, self.leave))
-        if self._layer is not None:
-            self._background.run(self._feed.receive(self._layer))
-            self._background.run(self._feed.rejoin(self._layer))
-            self._background.run(self._feed.follow(self._layer))
+        if self._receiver is not None:
+            self._background.run(self._receiver.receive())
+            self._background.run(self._receiver.rejoin())
+            self._background.run(self._receiver.follow())
 
     @property
     def has_failed(self) -> bool:
@@ -78,8 +83,8 @@ class Hub:
         await endings.end_all(self._open())
         await self._background.stop()
         self._leave_all()
-        if self._layer is not None:
-            await self._feed.leave(self._layer)
+        if self._receiver is not None:
+            await self._receiver.close()
         await self._pool.close()
 
     def end_streams(self) -> asyncio.Task[None]:
@@ -150,17 +155,16 @@ class Hub:
         return [*self.subscribers, *self._replay.subscribers]
 
     async def _deliver_all(self) -> NoReturn:
-        """Deliver one run of changes after the other, for ever; one that fails again and again until it succeeds."""
-        run: list[Change] = []
+        """Deliver one run of changes after the other, for ever; what fails is read from the log until it succeeds."""
         while True:
             try:
-                run = run or await self._feed.next()
-                await self._deliver(run)
-                run = []
+                await self._deliver(await self._feed.next())
             except PositionUnavailable as error:
                 await self._reset(str(error))
             except Exception:
-                logger.warning("changes cannot be delivered now; the streams wait", exc_info=True)
+                self._logger.warning("changes cannot be delivered now; the streams wait", exc_info=True)
+                # Also where the database answers, and what came through the layer is at fault.
+                self._feed.go_back(self.position)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _deliver(self, run: Sequence[Change]) -> None:
@@ -215,7 +219,7 @@ class Hub:
                 while await self._replay_round():
                     pass
             except Exception:
-                logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
+                self._logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
                 await asyncio.sleep(RETRY_SECONDS)
                 self._replay.news.set()
 

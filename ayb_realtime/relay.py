@@ -16,9 +16,10 @@ import psycopg
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime import leadership, log, sessions, tables
-from ayb_realtime.changes import Batch, in_messages
+from ayb_realtime.changes import Batch
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
+from ayb_realtime.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ HEARTBEAT_SECONDS = 0.5
 # How often the listening connection is tried, and how long an answer may take.
 PROBE_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
-# A layer that does not take a message in time holds the numbering up no longer.
-PUBLISH_SECONDS = 1.0
 # While awake: how often the log is looked at, how long without a change until asleep, how often writers are told.
 # To look five times for nothing costs more than to be called once: a relay sleeps between changes that are that rare.
 LOOK_SECONDS = 0.005
@@ -40,8 +39,6 @@ AWAKE_SECONDS = 1.0
 # How long to look on for writers that may have been told not to notify.
 FENCE_SECONDS = 2.0
 PRUNE_SECONDS = 30.0
-# A batch is published in messages of at most so many characters of records.
-MESSAGE_CHARACTERS = 256 * 1024
 
 
 def backoff_seconds(failures: int, chance: Callable[[], float] = random.random) -> float:
@@ -59,13 +56,11 @@ class Relay:
 
     def __init__(self, layer: BaseChannelLayer, connect: Callable[[], Awaitable[Connection]]) -> None:
         self.leads = asyncio.Event()
-        self._layer = layer
+        self._publisher = Publisher(layer)
         self._connect = connect
         self._wake = asyncio.Event()
         self._failures = 0
         self._has_started = False
-        self._layer_fails = False
-        self._group = ""
         self._head = 0
 
     async def run(self) -> NoReturn:
@@ -104,6 +99,7 @@ class Relay:
                 self._prune(keeper),
                 self._watch(keeper),
                 leadership.be_seen(keeper),
+                self._publisher.run(),
             )
             tasks = [asyncio.create_task(part) for part in parts]
             try:
@@ -135,7 +131,7 @@ class Relay:
         await log.keep_plans(writer)
         await log.keep_before(writer, conf.delete_visibility == "policy")
         self._head = await log.head(writer)
-        self._group = await log.group(writer)
+        self._publisher.begin(await log.group(writer))
         names = [table.name for table in await tables.streamed(writer)]
         logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), self._head)
         self._has_started = True
@@ -179,16 +175,15 @@ class Relay:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
-                await self._publish(Batch(self._head))
+                self._publisher.publish(Batch(self._head))
 
     async def _publish_next(self, writer: Connection) -> bool:
         numbered = await log.next_batch(writer)
         self._failures = 0
         if numbered is None:
             return False
-        for message in in_messages(numbered, MESSAGE_CHARACTERS):
-            self._head = message.head
-            await self._publish(message)
+        self._head = numbered.head
+        self._publisher.publish(numbered)
         return True
 
     async def _stay_awake(self, writer: Connection) -> None:
@@ -215,17 +210,3 @@ class Relay:
             await self._publish_next(writer)
             await asyncio.sleep(LOOK_SECONDS)
         await self._publish_next(writer)
-
-    async def _publish(self, batch: Batch) -> None:
-        """Tell the hubs. A layer that fails costs them time and nothing else: they read the log."""
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                await self._layer.group_send(self._group, batch.to_message())
-        except Exception as error:  # noqa: BLE001 - each layer raises errors of its own
-            if not self._layer_fails:
-                logger.warning("the Channels layer fails (%s); the hubs read the log meanwhile", error)
-            self._layer_fails = True
-        else:
-            if self._layer_fails:
-                logger.info("the Channels layer is back")
-            self._layer_fails = False

@@ -174,3 +174,9 @@ async def open_stream(the_hub: Hub, identity: Identity, *tables: str, after: int
 async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Subscriber:
     """Subscribe an identity to tables, without a client that reads."""
     return await the_hub.subscribe(identity, await the_hub.resolve(tables), after=after)
+
+
+def group_of(the_hub: Hub) -> str:
+    """Return the group that a hub is a member of."""
+    assert the_hub._receiver is not None
+    return the_hub._receiver.group

@@ -18,10 +18,18 @@ from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
 from ayb_realtime.hub import Hub
 from ayb_realtime.hubs import close_hub, get_hub
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
+from ayb_realtime.messages import to_message
 from ayb_realtime.subscriber import Subscriber
 from example_project.blog.models import Post, User
 from example_project.embedded.postgres import bundled_binaries
-from tests.integration.conftest import Stream, open_stream, person, relaying, subscribed
+from tests.integration.conftest import (
+    Stream,
+    group_of,
+    open_stream,
+    person,
+    relaying,
+    subscribed,
+)
 
 Owner = psycopg.Connection[Any]
 MakeTable = Callable[..., None]
@@ -135,7 +143,7 @@ async def test_positions_that_the_layer_lost_are_read_from_the_log(
     async with relaying(InMemoryChannelLayer()):
         insert(owner, "notes", 1, 2, 3)
         head = await log_head(the_hub, begin + 3)
-    await memory_layer.group_send(the_hub._feed._group, Batch(head).to_message())
+    await memory_layer.group_send(group_of(the_hub), to_message(Batch(head), group_of(the_hub)))
     assert await next_ids(stream, 3) == [1, 2, 3]
 
 
@@ -261,7 +269,7 @@ async def test_resume_beyond_the_hub_but_not_the_log_waits_for_the_hub(
         stream = await open_stream(the_hub, person(1), "notes", after=head)
         insert(owner, "notes", 3)
         await log_head(the_hub, head + 1)
-    await memory_layer.group_send(the_hub._feed._group, Batch(head + 1).to_message())
+    await memory_layer.group_send(group_of(the_hub), to_message(Batch(head + 1), group_of(the_hub)))
     assert await next_ids(stream, 1) == [3]
 
 
@@ -585,12 +593,12 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
         gone = await log.head(connection)
         # As a joiner does: the feed finds out that the change is gone, but the hub has to wait for its turn.
         async with the_hub._turn:
-            the_hub._feed._accept(Batch(gone))
+            the_hub._feed.accept(Batch(gone))
             await jumped.wait()
             for row_id in (2, 3, 4):
                 owner.execute("insert into notes values (%s, repeat('x', 150000))", [row_id])
             await log.next_batch(connection)
-            the_hub._feed._accept(Batch(gone + 3))
+            the_hub._feed.accept(Batch(gone + 3))
     events = [await stream.next() for _ in range(4)]
     assert [(event.event, int(event.id) - gone) for event in events] == [
         ("reset", 0), ("message", 1), ("message", 2), ("message", 3),
@@ -758,7 +766,7 @@ async def test_table_in_public_is_found_before_its_namesake(the_hub: Hub, owner:
 async def test_databases_that_share_a_layer_have_groups_of_their_own(the_hub: Hub, database_url: str) -> None:
     other_database = psycopg.conninfo.make_conninfo(database_url, dbname="template1")
     async with await psycopg.AsyncConnection.connect(other_database) as connection:
-        assert await log.group(connection) != the_hub._feed._group
+        assert await log.group(connection) != group_of(the_hub)
 
 
 async def test_hub_that_has_failed_ends_its_streams_and_is_replaced(

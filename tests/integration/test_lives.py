@@ -22,7 +22,13 @@ from ayb_realtime.operations import RunSQLFile
 from example_project.embedded.account import account_for
 from example_project.embedded.ports import LOOPBACK
 from example_project.embedded.postgres import Postgres, bundled_binaries, postgres
-from tests.integration.conftest import Stream, open_stream, person, relaying
+from tests.integration.conftest import (
+    Stream,
+    group_of,
+    open_stream,
+    person,
+    relaying,
+)
 
 TABLE = """
 create table notes (id int primary key);
@@ -129,7 +135,7 @@ async def test_restart_of_the_server_resets_no_stream_and_loses_nothing(
             begin = await caught_up(stream, url, 0)
             insert(url, *range(1, 10))
             assert await next_ids(stream, 9) == list(range(1, 10))
-            before = hub._feed._group
+            before = group_of(hub)
         for start in (10, 20):
             with server(folder, port) as running:
                 assert running.url() == url
@@ -148,7 +154,7 @@ async def assert_heard(hub: Hub, url: str, stream: Stream, before: str, monkeypa
         group = await log.group(connection)
         assert group != before
     async with asyncio.timeout(30):
-        while hub._feed._group != group:
+        while group_of(hub) != group:
             await asyncio.to_thread(lambda: None)
     await caught_up(stream, url, 100)
     monkeypatch.setattr(log, "read", None)  # the log is not read any more
@@ -175,7 +181,7 @@ async def test_copy_of_the_files_and_the_original_tell_nothing_of_each_other(
     with server(original) as first, server(copy) as second:
         a, b = first.url(), second.url()
         async with serving(memory_layer, a) as hub_a, serving(memory_layer, b) as hub_b:
-            assert hub_a._feed._group != hub_b._feed._group
+            assert group_of(hub_a) != group_of(hub_b)
             stream_a = await open_stream(hub_a, person(1), "notes")
             stream_b = await open_stream(hub_b, person(1), "notes")
             insert(a, *range(1000, 1050))

@@ -14,10 +14,11 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
 
-from ayb_realtime import database, leadership, log
+from ayb_realtime import changes, database, leadership, log, publisher
 from ayb_realtime import relay as relay_module
 from ayb_realtime.changes import Batch
 from ayb_realtime.exceptions import NotificationsUnheard, PositionUnavailable
+from ayb_realtime.messages import from_message
 from ayb_realtime.relay import Relay
 from example_project.embedded import free_port
 from tests.integration.conftest import LAYERS, relaying
@@ -30,14 +31,15 @@ MakeTable = Callable[..., None]
 class Receiver:
     """A member of the layer's group, as a hub is one."""
 
-    def __init__(self, layer: BaseChannelLayer, layer_channel: str) -> None:
+    def __init__(self, layer: BaseChannelLayer, group: str, layer_channel: str) -> None:
         self._layer = layer
+        self._group = group
         self._layer_channel = layer_channel
 
     async def next(self) -> Batch:
         """Wait for the next message."""
         async with asyncio.timeout(30):
-            return Batch.from_message(await self._layer.receive(self._layer_channel))
+            return from_message(await self._layer.receive(self._layer_channel), self._group)
 
     async def records(self, count: int) -> list[str | None]:
         """Wait for so many changes, and return their records."""
@@ -51,8 +53,9 @@ async def receiver(layer: BaseChannelLayer) -> Receiver:
     """Join the layer's group."""
     layer_channel = await layer.new_channel()
     async with await database.connect("default") as connection:
-        await layer.group_add(await log.group(connection), layer_channel)
-    return Receiver(layer, layer_channel)
+        group = await log.group(connection)
+    await layer.group_add(group, layer_channel)
+    return Receiver(layer, group, layer_channel)
 
 
 class Connector:
@@ -117,6 +120,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test would only sit through."""
     monkeypatch.setattr(leadership, "TRY_SECONDS", 0.02)
     monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(publisher, "PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(relay_module, "backoff_seconds", lambda failures: 0.02)
 
 
@@ -360,7 +364,7 @@ async def test_heartbeat_carries_the_head(owner: Writer, notes: None, memory_lay
 async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
     owner: Writer, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "MESSAGE_CHARACTERS", 100)
+    monkeypatch.setattr(changes, "MESSAGE_CHARACTERS", 100)
     hub = await receiver(memory_layer)
     async with relaying(memory_layer), await database.connect("default") as connection:
         with owner.transaction():
@@ -444,8 +448,8 @@ async def test_lost_connections_are_replaced_and_nothing_is_missing(
         # What was numbered as the connection was lost may not have been published. Then its position is.
         while (await hub.next()).head < start + 4:
             pass
-        changes = await log.read(connection, after=start, upto=start + 4)
-        assert [change.record for change in changes] == [
+        logged = await log.read(connection, after=start, upto=start + 4)
+        assert [change.record for change in logged] == [
             '{"id":1,"body":"before"}',
             '{"id":2,"body":"meanwhile"}',
             '{"id":3,"body":"still"}',
