@@ -1,5 +1,6 @@
 """The transactions in which rows are read and checked: their settings, and what is known in them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,7 +72,9 @@ async def prepared(
     It begins with one message, which puts a question. Yields the rows of the answer.
     """
     try:
-        yield await prepare(connection, BEGIN, question, parameters)
+        rows = await prepare(connection, BEGIN, question, parameters)
+        async with _attended(connection):
+            yield rows
     except BaseException:
         with suppress(psycopg.Error):  # What has happened is told by the first error.
             await connection.rollback()
@@ -79,6 +82,28 @@ async def prepared(
     finally:
         _known.pop(connection, None)
     await connection.commit()
+
+
+@asynccontextmanager
+async def _attended(connection: Connection) -> AsyncIterator[None]:
+    """Let Postgres hear from a transaction whose process runs, while a block is busy elsewhere: it is not stopped."""
+    ended = asyncio.Event()
+
+    async def speak() -> None:
+        while not ended.is_set():
+            try:
+                async with asyncio.timeout(FROZEN_SECONDS / 4):
+                    await ended.wait()
+            except TimeoutError:
+                with suppress(psycopg.Error):  # The block's own statements tell.
+                    await connection.execute("select")
+
+    speaking = asyncio.create_task(speak())
+    try:
+        yield
+    finally:
+        ended.set()
+        await speaking
 
 
 async def prepare(

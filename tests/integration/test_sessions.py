@@ -438,3 +438,11 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
         owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '1')")
         assert [(await stream.next_change())["record"]["id"] for _ in range(2)] == [1, 3]
     assert ended
+
+
+async def test_check_of_a_process_that_is_busy_elsewhere_goes_on(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "FROZEN_SECONDS", 0.4)
+    async with database.pool() as pool, pool.connection() as connection, transactions.prepared(connection):
+        # As where each part of a check is asked on a connection of its own.
+        await asyncio.to_thread(owner.execute, "select pg_sleep(1)")
+        assert await (await connection.execute("select 1")).fetchone() == (1,)
