@@ -20,7 +20,6 @@ PROFILE = {
     "array_nulls": "off",
     "backslash_quote": "on",
     "escape_string_warning": "off",
-    "quote_all_identifiers": "on",
     "standard_conforming_strings": "off",
     "transform_null_equals": "on",
     "xmloption": "document",
@@ -31,7 +30,7 @@ PROFILE = {
     "check_function_bodies": "off",
     # How values read.
     "bytea_output": "escape",
-    "datestyle": "SQL, DMY",
+    "datestyle": "ISO, DMY",  # Django reads no other than ISO
     "intervalstyle": "sql_standard",
     "extra_float_digits": "-15",
     "timezone": "Asia/Kathmandu",

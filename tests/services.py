@@ -125,7 +125,7 @@ def _set_defaults(url: str, settings: Mapping[str, str]) -> None:
         connection.execute(sql.SQL("alter role {} reset all").format(sql.Identifier(OWNER)))
         connection.execute("load 'plpgsql'")
         for name, value in settings.items():
-            if connection.execute("select from pg_settings where lower(name) = %s", [name]).fetchone():
+            if connection.execute("select 1 from pg_settings where lower(name) = %s", [name]).fetchone():
                 connection.execute("select set_config(%s, %s, false)", [name, value])
                 # As the session has it: a list, where it is one.
                 connection.execute(

@@ -98,12 +98,13 @@ def as_identity(identity: Identity) -> Iterator[None]:
     Raises RoleRefused for a role that subscribers may not have, and at the end, with everything rolled back, if
     something in the block has changed the role.
     """
-    names = ["role", *(name for name, _ in identity.settings)]
+    # Where row-level security is off for a session, Postgres refuses what a policy would hold.
+    names = ["role", "row_security", *(name for name, _ in identity.settings)]
     connection = connections[conf.database]
     with transaction.atomic(conf.database), connection.cursor() as cursor:
         before = _current(cursor, names)
         _check_role(cursor, identity.role)
-        _set_local(cursor, names, [identity.role, *(value for _, value in identity.settings)])
+        _set_local(cursor, names, [identity.role, "on", *(value for _, value in identity.settings)])
         yield
         if connection.needs_rollback:
             return  # That takes the role and the settings back.
