@@ -4,7 +4,9 @@
 -- Returns the first changes, so many as are published: at most `changes` of them, and `bytes` as they are
 -- stored, but at least one; beside each the newest position.
 with newest as materialized (
-    select id, first_position + size as next_position, snapshot from ayb_realtime.batch order by id desc limit 1
+    select id, first_position + size as next_position, snapshot
+      from (select *, xmin from ayb_realtime.batch order by id desc limit 1) as b
+     where xid::xid = xmin  -- One that was restored is not gone on from: an epoch begins.
 ), delta as materialized (
     -- Began after that snapshot was taken ...
     select c.id, c.xid, c.relation, c.action, c.record, c.before

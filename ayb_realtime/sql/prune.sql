@@ -1,22 +1,26 @@
 -- Retention: once the current part of the ring was written to for long enough, empty the next one, to which
 -- next_slot_v1() then moves on. With 8 parts of an eighth of the time to keep each, what is emptied is older than seven
 -- eighths of it. Returns whether the next part is due and empty.
--- Raises lock_not_available where somebody is still in it. Writers are elsewhere, and never wait for this.
+-- Raises lock_not_available where somebody is still in it, or another relay prunes. Writers are elsewhere, and never wait for
+-- this: the ring does not move on meanwhile.
 create function ayb_realtime.prune_v1(keep interval) returns boolean
     language plpgsql
     set search_path = pg_catalog, pg_temp
     set lock_timeout = '50ms'
 as $$
 declare
-    current_slot constant smallint := (select last_value from ayb_realtime.slot);
-    next_slot constant smallint := (current_slot + 1) % 8;
-    leaf constant regclass := format('ayb_realtime.change_%s', next_slot);
+    current_slot smallint;
+    leaf regclass;
     youngest xid8;
     seen_all bigint;
 begin
+    -- next_slot_v1() writes to this table.
+    lock table ayb_realtime.slot_history in share row exclusive mode nowait;
+    current_slot := (select last_value from ayb_realtime.slot);
     if (select opened_at from ayb_realtime.slot_history where slot = current_slot) > clock_timestamp() - keep / 8 then
         return false;
     end if;
+    leaf := format('ayb_realtime.change_%s', (current_slot + 1) % 8);
     execute format('lock table %s in access exclusive mode', leaf);
     execute format('select xid from %s order by xid desc limit 1', leaf) into youngest;
     if youngest is not null then

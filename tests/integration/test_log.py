@@ -108,6 +108,9 @@ async def test_log_that_was_restored_begins_an_epoch(owner: Writer, relay: Conne
     assert not await log.ensure_epoch(relay)
     await restore(relay, table)
     assert not await log.is_same_life(relay)
+    if table == "batch":
+        owner.execute("insert into notes values (0, 0)")
+        assert await numbered(relay) == []
     assert await log.ensure_epoch(relay)
     assert await log.is_same_life(relay)
     assert await log.head(relay) > start + 2
@@ -616,6 +619,16 @@ async def test_batch_of_many_parts_is_forgotten_as_a_whole(owner: Writer, relay:
     assert await log.bounds(relay) == (start + 2500, start + 2500)
     owner.execute("insert into notes values (0, 0)")
     await assert_same_when_read(relay, [await numbered(relay)], start + 2500)
+
+
+async def test_ring_does_not_move_on_while_a_part_is_emptied(owner: Writer, other: Writer, relay: Connection) -> None:
+    with owner.transaction():
+        owner.execute("select ayb_realtime.prune_v1('0')")
+        other.execute("set lock_timeout = '10ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute("select ayb_realtime.next_slot_v1()")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await log.prune(relay, keep_hours=0)
 
 
 async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Writer, relay: Connection) -> None:
