@@ -1,6 +1,6 @@
 """What of a run of changes goes to whom, as bytes."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain
 
@@ -10,24 +10,26 @@ from ayb_realtime.changes import Change
 from ayb_realtime.events import change_event, reset_event
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
-from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.subscriber import UNCHECKED, Subscriber
 from ayb_realtime.tables import Table
 
 Event = tuple[int, bytes]
 # An identity; where row-level security is off, a role, for everybody who has it sees the same.
 Viewer = Identity | str
-# What subscribers get that see the same: by which lists of events these are, and the position before.
-Chunks = dict[tuple[tuple[int, ...], int], bytes]
+# What subscribers get that see the same: by which lists of events these are, the resets, and the position before.
+Chunks = dict[tuple[tuple[int, ...], tuple[Event, ...], int], bytes]
 
 
 class Delivery:
     """The events of some changes, for every identity that subscribes to their tables.
 
-    unanswered: identities of which Postgres did not say what they may see. Their streams have to end.
+    ended: identities whose streams have to end: nobody may have their role, or they are to be asked again later.
+    unanswered: by table and viewer, the positions of which Postgres did not say whether they may be seen.
     """
 
     def __init__(self) -> None:
-        self.unanswered: set[Identity] = set()
+        self.ended: set[Identity] = set()
+        self.unanswered: dict[tuple[int, Viewer], Set[int]] = {}
         # By table: what goes to everyone, and what goes to one viewer.
         self._common: dict[int, list[Event]] = {}
         self._own: dict[tuple[int, Viewer], Sequence[Event]] = {}
@@ -38,9 +40,9 @@ class Delivery:
         # Tables that were enabled: at which position, and the trigger that they have since.
         self._enabled: list[tuple[int, int, int]] = []
 
-    def chunk(self, identity: Identity, relations: Iterable[int], after: int) -> bytes:
+    def chunk(self, identity: Identity, relations: Iterable[int], after: int, resets: Iterable[Event] = ()) -> bytes:
         """Return the events after a position for a subscriber with this identity and these tables, as one chunk."""
-        events = chain.from_iterable(self._events(identity, relations))
+        events = chain(resets, *self._events(identity, relations))
         return b"".join(event for position, event in sorted(events) if position > after)
 
     def give(self, audience: Audience, position: int) -> None:
@@ -54,20 +56,21 @@ class Delivery:
 
     def _concerned(self, audience: Audience) -> Iterable[Subscriber]:
         """Return those that may get something."""
-        viewers = {viewer for _, viewer in self._own}
+        viewers = {viewer for _, viewer in (*self._own, *self.unanswered)}
         identities = {viewer for viewer in viewers if isinstance(viewer, Identity)}
         if self._enabled or any(self._common.values()) or identities != viewers:
             return list(audience)
-        return audience.of(self.unanswered | identities)
+        return audience.of(self.ended | identities)
 
     def _give(self, subscriber: Subscriber, position: int, chunks: Chunks) -> None:
         identity, relations = subscriber.identity, subscriber.relations
-        if identity in self.unanswered:
+        if identity in self.ended:
             subscriber.end()
             return
-        group = tuple(map(id, self._events(identity, relations))), subscriber.position
+        resets = tuple(self._resets(subscriber)) if self.unanswered else ()
+        group = tuple(map(id, self._events(identity, relations))), resets, subscriber.position
         if group not in chunks:
-            chunks[group] = self.chunk(identity, relations, subscriber.position)
+            chunks[group] = self.chunk(identity, relations, subscriber.position, resets)
         subscriber.push(chunks[group])
         made_anew = {
             relation
@@ -85,10 +88,23 @@ class Delivery:
             common = self._common.get(relation)
             if common and identity in self._readers.get(relation, ()):
                 lists.append(common)
-            viewer = identity if relation in self._personal else identity.role
-            if own := self._own.get((relation, viewer)):
+            if own := self._own.get((relation, self._viewer(relation, identity))):
                 lists.append(own)
         return lists
+
+    def _viewer(self, relation: int, identity: Identity) -> Viewer:
+        return identity if relation in self._personal else identity.role
+
+    def _resets(self, subscriber: Subscriber) -> Iterator[Event]:
+        """Yield an event for each table of which something that comes now could not be checked, in place of the first.
+
+        Whoever fetches a table finds what was committed after that, too.
+        """
+        for table in subscriber.tables:
+            missing = self.unanswered.get((table.relation, self._viewer(table.relation, subscriber.identity)), ())
+            first = min((at for at in missing if at > subscriber.position), default=None)
+            if first is not None and subscriber.may_reset(table.relation):
+                yield first, reset_event(UNCHECKED, [table.name], first)
 
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
         """Take down that a table was enabled: whoever has not come since is told to fetch it again."""
@@ -112,6 +128,13 @@ class Delivery:
         self._common.setdefault(table.relation, []).extend(
             (change.position, change_event(change, table, rows[change.position])) for change in deletes
         )
+
+    def add_unanswered(self, table: Table, answers: visibility.Answers) -> None:
+        """Take down of what there was no answer, and who is to be asked later."""
+        self.ended |= answers.postponed
+        for identity, positions in answers.unanswered.items():
+            key = table.relation, self._viewer(table.relation, identity)
+            self.unanswered[key] = {*self.unanswered.get(key, ()), *positions}
 
     def add_rows(
         self,
@@ -143,8 +166,8 @@ class Delivery:
         table: Table,
         changes: Iterable[Change],
         rows: Mapping[int, Row],
-        seen: Mapping[Identity, visibility.Seen],
-        saw: Mapping[Identity, Set[int]],
+        seen: visibility.Answers,
+        saw: visibility.Answers,
     ) -> None:
         """Tell those who saw a row before its change, and do not see it now, that it is deleted."""
         deletes = {
@@ -152,7 +175,7 @@ class Delivery:
             for change in changes
         }
         for identity, positions in saw.items():
-            lost = positions - seen.get(identity, {}).keys()
+            lost = seen.hidden(identity, positions.keys())
             if lost:
                 seen_too = self._own.get((table.relation, identity), ())
                 self._own[table.relation, identity] = [*seen_too, *((at, deletes[at]) for at in lost)]

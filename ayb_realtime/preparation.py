@@ -70,7 +70,7 @@ async def _add(
     if not changes:
         return None
     readers, refused = await visibility.may_select(connection, table, identities)
-    delivery.unanswered.update(refused)
+    delivery.ended.update(refused)
     delivery.allow(table, readers)
     rows = {change.position: Row(change.record) for change in changes if change.record is not None}
     truncates = [change for change in changes if change.record is None]
@@ -89,17 +89,17 @@ async def _add(
             seen = await visibility.check(connection, table, now, readers, insist=insist, careful=careful)
         except visibility.KeyChanged:
             return delivery.add_reset(table, "table definition changed", changes[-1].position)
-        delivery.unanswered |= seen.unanswered
         delivery.add_rows(table, asked, rows, seen)
+        delivery.add_unanswered(table, seen)
     deletes = [change for change in told if change.action == "delete"]
     if conf.delete_visibility == "everyone" or not table.row_security:
         # By the protocol, deletes go to everyone: there is no row left to ask about.
         return delivery.add_deletes(table, deletes, rows)
-    hidden = (position for reader in readers for position in asked.keys() - seen[reader].keys())
+    hidden = (position for reader in readers for position in seen.hidden(reader, asked.keys()))
     gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
     if gone:
         before = {change.position: Row(change.before) if change.before else None for change in gone}
         saw = await visibility.check_before(connection, table, before, readers, insist=insist, careful=careful)
-        delivery.unanswered.update(reader for reader in readers if reader not in saw)
         delivery.add_gone(table, gone, rows, seen, saw)
+        delivery.add_unanswered(table, saw)
     return None

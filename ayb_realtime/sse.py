@@ -5,6 +5,8 @@ import re
 from ayb_realtime.exceptions import InvalidField
 
 _line_end = re.compile(r"\r\n|\r|\n")
+# At the beginning of a line, which data never is.
+_id = re.compile(rb"^id: .*\n", re.MULTILINE)
 _forbidden = re.compile(r"[\r\n\0]")
 
 
@@ -28,6 +30,11 @@ def encode(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002 
 def heartbeat(position: int) -> bytes:
     """Encode a comment, and the position without an event: a client that resumes need not begin further back."""
     return f": heartbeat\nid: {position}\n\n".encode()
+
+
+def without_ids(events: bytes) -> bytes:
+    """Return the same events, after which the client still has the id that it had before."""
+    return _id.sub(b"", events)
 
 
 def retry(milliseconds: int) -> bytes:

@@ -14,7 +14,7 @@ from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility import roles, routing
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
-from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Seen, Stuck
+from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Question, Seen, Stuck
 from ayb_realtime.visibility.roles import as_identity, check_role
 from ayb_realtime.visibility.rows import CheckerNotMade, RowsQuestion, checker
 from ayb_realtime.visibility.runs import run
@@ -43,17 +43,33 @@ NOTHING: Seen = {}
 
 
 class Answers(dict[Identity, Seen]):
-    """What identities see of some rows: who is not in it sees nothing, or is one of the unanswered.
+    """What identities see of some rows: who is not in it sees nothing of what there was an answer about.
 
-    unanswered: who got no answer in time. Their streams have to end, so that they resume.
+    unanswered: for some identities the positions of the rows about which Postgres did not answer.
+    postponed: those that are to be asked again later. Their streams have to end, so that they resume.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.unanswered: set[Identity] = set()
+        self.unanswered: dict[Identity, Collection[int]] = {}
+        self.postponed: set[Identity] = set()
 
     def __missing__(self, identity: Identity) -> Seen:
         return NOTHING
+
+    def hidden(self, identity: Identity, positions: Set[int]) -> Set[int]:
+        """Return those of these positions of rows that an identity does not see: there was an answer that says so."""
+        return positions - self[identity].keys() - set(self.unanswered.get(identity, ()))
+
+    def take(self, question: Question, identities: Collection[Identity], asked: Identity | None = None) -> None:
+        """Take what was answered to a question; asked: the one that stands for all these."""
+        question.report()
+        who = {identity: asked or identity for identity in identities}
+        self |= {identity: question.seen[one] for identity, one in who.items() if one in question.seen}
+        self.unanswered |= {
+            identity: question.unanswered[one] for identity, one in who.items() if question.unanswered.get(one)
+        }
+        self.postponed |= {identity for identity, one in who.items() if one in question.postponed}
 
 
 async def may_select(connection: Connection, table: Table, identities: Iterable[Identity]) -> tuple[Crowd, Crowd]:
@@ -95,27 +111,21 @@ async def check(
         try:
             name = await checker(connection, table, role)
         except CheckerNotMade as error:
-            # As long as that is so, nobody with this role is told of this table; of the others everybody is.
-            logger.error("%s: streams with the role %s end. %s", table.name, role, error)
-            answers.unanswered |= alike.keys()
+            # As long as that is so, nobody with this role is told of this table's rows; of the others everybody is.
+            logger.error("%s: streams with the role %s are told to fetch it again. %s", table.name, role, error)
+            answers.unanswered |= dict.fromkeys(alike, rows.keys())
             continue
         if name is None:
             continue
         question = RowsQuestion(None if careful else connection, table, insist, name)
         if table.row_security:
-            for some_rows, candidates in await routing.parts(connection, table, role, rows, alike):
-                await question.ask(some_rows, candidates)
-            answers |= question.seen
-            answers.unanswered |= question.unanswered.keys()
+            await question.ask(await routing.parts(connection, table, role, rows, alike))
+            answers.take(question, alike)
         else:
             # Without policies the role alone decides, so one identity stands for all.
             stand_in = next(iter(alike))
-            await question.ask(rows, [stand_in])
-            answers |= dict.fromkeys(alike, question.seen.get(stand_in, NOTHING))
-            answers.unanswered |= alike.keys() if question.unanswered else set()
-        question.report()
-    for identity in answers.unanswered & answers.keys():
-        del answers[identity]
+            await question.ask([(rows, [stand_in])])
+            answers.take(question, alike, stand_in)
     return answers
 
 
@@ -127,13 +137,13 @@ async def check_before(
     *,
     insist: bool = False,
     careful: bool = False,
-) -> dict[Identity, Set[int]]:
+) -> Answers:
     """Ask Postgres to whom the table's policies would show these rows, as they were before their changes.
 
     connection, identities, insist, careful: as for ``check``.
     rows: position of an update or delete → the row as it was; None where that was not kept.
-    Returns for each identity that got an answer in time the positions of the rows that it saw. One of which Postgres
-    cannot say exactly to whom it was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
+    Returns for each identity the positions of the rows that it saw. One of which Postgres cannot say exactly to whom it
+    was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
     Raises what ``check`` raises.
     """
     question = OldRowsQuestion(None if careful else connection, table, insist)
@@ -145,20 +155,19 @@ async def check_before(
         )  # fmt: skip
     if reason := await why_inexact(connection, table):
         kept = {}
-    await question.ask(kept, list(identities))
-    question.report()
+    await question.ask([(kept, list(identities))])
     question.inexact |= rows.keys() - kept.keys()
     if question.inexact:
         logger.info(
             "%s: Postgres cannot say whose %d rows were (%s); INEXACT_DELETES: %s",
             table.name, len(question.inexact), reason or "of each by itself", conf.inexact_deletes,
         )  # fmt: skip
-    everyones = question.inexact if conf.inexact_deletes == "everyone" else frozenset()
-    return {
-        identity: question.seen.get(identity, {}).keys() | everyones
-        for identity in identities
-        if identity not in question.unanswered
-    }
+    answers = Answers()
+    answers.take(question, identities)
+    everyones = dict.fromkeys(question.inexact if conf.inexact_deletes == "everyone" else ())
+    for identity in identities if everyones else ():
+        answers[identity] = {**answers[identity], **everyones}
+    return answers
 
 
 @asynccontextmanager

@@ -12,7 +12,11 @@ logger = logging.getLogger("ayb_realtime.visibility")
 QUIET_SECONDS = 10.0
 
 REFUSED = "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s"
-UNANSWERED = "%s: Postgres did not say what %d identities may see (%s); their streams end and resume"
+UNANSWERED = (
+    "%s: Postgres did not say what %d identities may see of some rows (%s);"
+    " they are told to fetch the table again instead"
+)
+POSTPONED = "%s: Postgres did not say what %d identities may see (%s); their streams end and resume"
 
 
 class Failures:

@@ -28,9 +28,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
     found: list[Identity] = []
     ask = RowsQuestion.ask
 
-    async def tell(self: RowsQuestion, rows: Mapping[int, Row], identities: Sequence[Identity]) -> None:
-        found.extend(identities)
-        await ask(self, rows, identities)
+    async def tell(self: RowsQuestion, parts: Sequence[tuple[Mapping[int, Row], Sequence[Identity]]]) -> None:
+        for _, identities in parts:
+            found.extend(identities)
+        await ask(self, parts)
 
     monkeypatch.setattr(RowsQuestion, "ask", tell)
     return found

@@ -1,0 +1,207 @@
+"""A row that Postgres does not answer about is told by a reset to those whom it concerns; all else goes on."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+from httpx_sse import ServerSentEvent
+
+from ayb_realtime.hub import Hub
+from ayb_realtime.identity import Identity
+from tests.integration.conftest import open_stream, person, relaying
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+USER = "current_setting('ayb.user_id')"
+# A function of the author and the row's number that does what a test wants, for one user or for all.
+SLOW = (
+    "create function slow(int) returns boolean language plpgsql as $$ begin if {} then {}; end if; return true; end $$"
+)
+CATCHES = "begin perform pg_sleep(60); exception when query_canceled then loop end loop; end"
+
+
+class Client:
+    """A client as browsers are: when its stream ends, it resumes after the last id that it has had.
+
+    resumes: how often it had to.
+    """
+
+    def __init__(self, hub: Hub, identity: Identity, tables: tuple[str, ...], after: int | None) -> None:
+        self.resumes = 0
+        self.last_id = after
+        self._hub, self._identity, self._tables = hub, identity, tables
+
+    async def open(self) -> "Client":
+        """Open the stream, or open it again."""
+        self._stream = await open_stream(self._hub, self._identity, *self._tables, after=self.last_id)
+        if self.last_id is None:
+            self.last_id = self._hub.position
+        return self
+
+    async def next(self) -> ServerSentEvent:
+        """Wait for the next event."""
+        while True:
+            try:
+                event = await self._stream.next()
+            except StopAsyncIteration:
+                self.resumes += 1
+                await self.open()
+            else:
+                self.last_id = int(event.id or self.last_id or 0)
+                return event
+
+    async def until(self, table: str, row_id: int) -> "Told":
+        """Return what comes up to the event of a row, and how."""
+        told = Told()
+        while True:
+            event = await self.next()
+            if event.event == "reset":
+                told.resets += [*event.json()["tables"]]
+                told.reasons.add(event.json()["reason"])
+            else:
+                change = event.json()
+                told.rows.append((change["table"], change["record"]["id"]))
+                if told.rows[-1] == (table, row_id):
+                    return told
+
+
+class Told:
+    """Of a stretch of a stream: the tables that were reset, why, and the rows that came."""
+
+    def __init__(self) -> None:
+        self.resets: list[str] = []
+        self.reasons: set[str] = set()
+        self.rows: list[tuple[str, int]] = []
+
+
+async def opened(hub: Hub, user: int, *tables: str, after: int | None = None) -> Client:
+    """Open a stream of these tables for a user."""
+    return await Client(hub, person(user), tables, after).open()
+
+
+@asynccontextmanager
+async def slow_notes(owner: Owner, make_table: MakeTable, condition: str, action: str) -> AsyncIterator[None]:
+    """Make a table ``notes`` whose policy does something odd under a condition, and ``marks``, whose has none."""
+    owner.execute(SLOW.format(condition, action).encode())
+    make_table("notes", "id int primary key", policy="slow(id)")
+    make_table("marks", "id int primary key", policy="true")
+    try:
+        yield
+    finally:
+        owner.execute("drop table notes; drop function slow")
+
+
+async def test_two_rows_whose_policy_does_not_end_keep_nobody_from_the_others(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
+    make_table("nodes", "id int primary key, parent int", enable=False)
+    owner.execute(
+        "create function rooted(int) returns boolean language sql stable security definer as $$"
+        " with recursive up as (select id, parent from nodes where id = $1"
+        "   union all select n.id, n.parent from nodes n join up on n.id = up.parent)"
+        " select exists (select from up where parent is null) $$;"
+        "create policy p on nodes using (rooted(id)); alter table nodes enable row level security;"
+        "select ayb_realtime.enable_v1('nodes')"
+    )
+    try:
+        async with relaying(memory_layer):
+            clients = [await opened(the_hub, user, "nodes") for user in range(12)]
+            owner.execute("insert into nodes values (1, 2), (2, 1)")
+            for row_id in range(11, 56):
+                owner.execute("insert into nodes values (%s, null)", [row_id])
+            for client in clients:
+                told = await client.until("nodes", 55)
+                assert told.rows == [("nodes", row_id) for row_id in range(11, 56)]
+                assert set(told.resets) == {"nodes"}
+            assert sum(client.resumes for client in clients) == 0
+    finally:
+        owner.execute("drop table nodes; drop function rooted")
+
+
+async def test_row_that_is_slow_for_one_keeps_them_from_no_other_table(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
+    condition = f"$1 = 1 and {USER} = '5'"
+    async with slow_notes(owner, make_table, condition, "perform pg_sleep(3)"), relaying(memory_layer):
+        slow, other = await opened(the_hub, 5, "notes", "marks"), await opened(the_hub, 6, "notes", "marks")
+        owner.execute("insert into notes values (0), (1), (2); insert into marks values (1)")
+        told = await slow.until("marks", 1)
+        assert told.resets == ["notes"]
+        assert told.rows == [("notes", 0), ("notes", 2), ("marks", 1)]
+        told = await other.until("marks", 1)
+        assert (told.resets, told.rows) == ([], [("notes", 0), ("notes", 1), ("notes", 2), ("marks", 1)])
+        owner.execute("insert into notes values (3)")
+        assert (await slow.until("notes", 3)).resets == []
+        assert slow.resumes == other.resumes == 0
+
+
+@pytest.mark.parametrize("action", ["loop end loop", CATCHES, "perform pg_advisory_xact_lock(4712)"])
+async def test_policy_that_ends_for_no_row_of_one_costs_them_resets_now_and_then(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    settings: Any,
+    action: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
+    async with slow_notes(owner, make_table, f"{USER} = '5'", action):
+        owner.execute("select pg_advisory_lock(4712)")
+        async with relaying(memory_layer):
+            slow, other = await opened(the_hub, 5, "notes", "marks"), await opened(the_hub, 6, "notes", "marks")
+            for row_id in range(1, 31):
+                owner.execute("insert into notes values (%s)", [row_id])
+                owner.execute("insert into marks values (%s)", [row_id])
+                told = await other.until("marks", row_id)
+                assert told.rows == [("notes", row_id), ("marks", row_id)]
+            told = await slow.until("marks", 30)
+            assert told.rows == [("marks", row_id) for row_id in range(1, 31)]
+            assert told.reasons == {"row could not be checked"}
+            assert 1 <= len(told.resets) <= 5
+            assert slow.resumes == other.resumes == 0
+        assert "did not say what 1 identities may see" in caplog.text
+        owner.execute("select pg_advisory_unlock_all()")
+
+
+async def test_resume_over_a_row_that_cannot_be_checked_goes_on_after_a_reset(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
+    async with slow_notes(owner, make_table, f"$1 = 1 and {USER} = '5'", "loop end loop"), relaying(memory_layer):
+        before = the_hub.position
+        other = await opened(the_hub, 6, "marks")
+        owner.execute("insert into notes values (0), (1), (2); insert into marks values (1)")
+        await other.until("marks", 1)
+        for _ in range(2):
+            again = await opened(the_hub, 5, "notes", "marks", after=before)
+            told = await again.until("marks", 1)
+            assert told.resets == ["notes"]
+            assert ("notes", 2) in told.rows
+            assert again.resumes == 0
+
+
+async def test_old_row_that_cannot_be_checked_is_told_by_a_reset(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "CHECK_TIMEOUT_SECONDS": 1}
+    async with slow_notes(owner, make_table, f"$1 = 1 and {USER} = '5'", "loop end loop"), relaying(memory_layer):
+        slow, other = await opened(the_hub, 5, "notes", "marks"), await opened(the_hub, 6, "notes", "marks")
+        owner.execute("insert into notes values (0), (2); insert into marks values (1)")
+        await slow.until("marks", 1)
+        await other.until("marks", 1)
+        owner.execute("set session_replication_role = 'replica'; insert into notes values (1)")
+        owner.execute("set session_replication_role = 'origin'; delete from notes; insert into marks values (2)")
+        told = await slow.until("marks", 2)
+        assert told.resets == ["notes"]
+        assert sorted(told.rows) == [("marks", 2), ("notes", 0), ("notes", 2)]
+        told = await other.until("marks", 2)
+        assert (told.resets, len(told.rows)) == ([], 4)
+        assert slow.resumes == other.resumes == 0
+    owner.execute("select setval('ayb_realtime.keeps_before', 0)")
