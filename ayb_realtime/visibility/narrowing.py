@@ -4,15 +4,14 @@
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import product
 from math import isqrt
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from ayb_realtime.identity import Identity
-
+Who = TypeVar("Who", bound=Hashable)
 Thing = TypeVar("Thing")
 
 # Pairs of identity and row that are asked about at once. One takes a few microseconds, so that no check comes near its
@@ -37,11 +36,11 @@ PATIENCE = {Stage.JOINTLY: 5.0, Stage.ALONE: 2.0, Stage.LAST: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(Generic[Who]):
     """Some rows, by their positions, and whom to ask about them; and what share of the time for a check it is given."""
 
     rows: tuple[int, ...]
-    identities: tuple[Identity, ...]
+    identities: tuple[Who, ...]
     share: float
 
     @property
@@ -50,7 +49,7 @@ class Part:
         return len(self.rows) == 1 == len(self.identities)
 
 
-class Plan:
+class Plan(Generic[Who]):
     """The parts of a check that are to be asked about yet.
 
     unanswered: for each identity the positions of the rows about which there was no answer, and why.
@@ -60,30 +59,30 @@ class Plan:
     """
 
     def __init__(self, patience: float = 1.0) -> None:
-        self.unanswered: dict[Identity, dict[int, str]] = {}
-        self.blamed: set[tuple[Identity, int]] = set()
-        self.culprits: set[Identity] = set()
+        self.unanswered: dict[Who, dict[int, str]] = {}
+        self.blamed: set[tuple[Who, int]] = set()
+        self.culprits: set[Who] = set()
         self.has_run_out = False
-        self._queues: dict[Stage, deque[Part]] = {stage: deque() for stage in Stage}
+        self._queues: dict[Stage, deque[Part[Who]]] = {stage: deque() for stage in Stage}
         self._left = {stage: patience * checks for stage, checks in PATIENCE.items()}
         self._stage = Stage.JOINTLY
-        self._slow: set[Identity] = set()
+        self._slow: set[Who] = set()
         self._bad_rows: set[int] = set()
-        self._failures: dict[Identity, int] = {}
+        self._failures: dict[Who, int] = {}
 
-    def suspect(self, identities: Collection[Identity], rows: Collection[int]) -> None:
+    def suspect(self, identities: Collection[Who], rows: Collection[int]) -> None:
         """Ask about these by themselves, after the others; who has failed before is not given many attempts."""
         self._slow.update(identities)
         self._failures.update(dict.fromkeys(identities, MOST_FAILURES - 3))
         self._bad_rows.update(rows)
 
-    def add(self, rows: Sequence[int], identities: Sequence[Identity], share: float = 1.0) -> None:
+    def add(self, rows: Sequence[int], identities: Sequence[Who], share: float = 1.0) -> None:
         """Ask about these rows."""
         size = max(1, MOST_PAIRS // max(1, len(rows)))
         for n in range(0, len(identities), size):
             self._put(Stage.JOINTLY, rows, identities[n : n + size], share)
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[Part[Who]]:
         """Hand out one part after the other, until there is none."""
         for self._stage in Stage:
             while queue := self._queues[self._stage]:
@@ -94,52 +93,57 @@ class Plan:
                     else:
                         self._run_out(part)
 
-    def give_up(self, part: Part, reason: str) -> None:
+    def give_up(self, part: Part[Who], reason: str) -> None:
         """Leave a part without an answer."""
         for identity in part.identities:
             self.unanswered.setdefault(identity, {}).update(dict.fromkeys(part.rows, reason))
 
-    def give_up_all(self) -> list[Part]:
+    def give_up_all(self) -> list[Part[Who]]:
         """Ask no more, and return what was to be asked yet."""
         left = [part for queue in self._queues.values() for part in queue]
         for queue in self._queues.values():
             queue.clear()
         return left
 
-    def failed(self, part: Part, reason: str, share: float, culprit: Identity | None = None) -> None:
+    def failed(self, part: Part[Who], reason: str, share: float, culprit: Who | None = None) -> None:
         """Ask in smaller parts about one that failed.
 
         share: of the time for a check, how much it took to fail.
         culprit: the identity for which it took so long, if that is known.
         """
         self._left[self._stage] -= share
-        if self._stage == Stage.JOINTLY and len(part.identities) == 1:
-            (culprit,) = part.identities
-        if self._stage == Stage.ALONE:
-            (identity,) = part.identities
-            self._failures[identity] = self._failures.get(identity, 0) + 1
         if culprit is not None:
             self._part_with(part, culprit)
-        elif part.is_pair:
-            (identity,), (row,) = part.identities, part.rows
-            self.give_up(part, reason)
-            self.blamed.add((identity, row))
-            self.culprits.add(identity)
-        elif len(part.rows) == 1:
-            self._bad_rows.update(part.rows)
-            self._halve(Stage.LAST, part)
-        elif len(part.identities) == 1:
-            self.split_rows(part)
+        elif len(part.identities) > 1:
+            self._halve(part)
+        elif self._stage == Stage.JOINTLY:
+            # There is no other. Perhaps it was only much.
+            self._slow.update(part.identities)
+            self._split_rows(Stage.ALONE, part, _smaller(part.share))
         else:
-            self._halve(self._stage, part)
+            self._failed_alone(part, reason)
 
-    def split_rows(self, part: Part) -> None:
-        """Ask about some of its rows at a time: of n rows, the one that is to blame is found in two steps of √n."""
+    def split_rows(self, part: Part[Who]) -> None:
+        """Ask about some of its rows at a time."""
+        self._split_rows(self._stage, part, _smaller(part.share))
+
+    def _split_rows(self, stage: Stage, part: Part[Who], share: float) -> None:
+        # Of n rows, the one that is to blame is found in two steps of √n.
         size = max(1, isqrt(len(part.rows)))
         for n in range(0, len(part.rows), size):
-            self._put(self._stage, part.rows[n : n + size], part.identities, _smaller(part.share))
+            self._put(stage, part.rows[n : n + size], part.identities, share)
 
-    def _run_out(self, part: Part) -> None:
+    def _failed_alone(self, part: Part[Who], reason: str) -> None:
+        (identity,) = part.identities
+        self._failures[identity] = self._failures.get(identity, 0) + 1
+        if len(part.rows) > 1:
+            self._split_rows(self._stage, part, part.share)
+            return
+        self.give_up(part, reason)
+        self.blamed.update(product(part.identities, part.rows))
+        self.culprits.add(identity)
+
+    def _run_out(self, part: Part[Who]) -> None:
         self.give_up(part, "out of time")
         if self._stage == Stage.JOINTLY:
             self.has_run_out = True
@@ -148,7 +152,7 @@ class Plan:
         else:
             self.blamed.update(product(part.identities, part.rows))
 
-    def _part_with(self, part: Part, culprit: Identity) -> None:
+    def _part_with(self, part: Part[Who], culprit: Who) -> None:
         others = tuple(each for each in part.identities if each != culprit)
         if self._stage == Stage.LAST:
             # The others first. It is asked about once more.
@@ -157,20 +161,25 @@ class Plan:
             return
         self._slow.add(culprit)
         self._put(Stage.ALONE, part.rows, [culprit], LEAST_SHARE)
-        if len(part.rows) == 1:
-            self._bad_rows.update(part.rows)
         # If it is a row's fault, it will be somebody else next.
+        self._suspect_row(part)
         self.split_rows(Part(part.rows, others, part.share))
 
-    def _halve(self, stage: Stage, part: Part) -> None:
+    def _halve(self, part: Part[Who]) -> None:
+        self._suspect_row(part)
         for rows, identities in product(_halves(part.rows), _halves(part.identities)):
-            self._put(stage, rows, identities, _smaller(part.share))
+            self._put(self._stage, rows, identities, _smaller(part.share))
 
-    def _put(self, stage: Stage, rows: Sequence[int], identities: Sequence[Identity], share: float) -> None:
+    def _suspect_row(self, part: Part[Who]) -> None:
+        # Not at once: it may be a few identities' fault.
+        if len(part.rows) == 1 and part.share <= LEAST_SHARE:
+            self._bad_rows.update(part.rows)
+
+    def _put(self, stage: Stage, rows: Sequence[int], identities: Sequence[Who], share: float) -> None:
         if rows and identities:
             self._queues[stage].append(Part(tuple(rows), tuple(identities), share))
 
-    def _sort_out(self, part: Part) -> Part:
+    def _sort_out(self, part: Part[Who]) -> Part[Who]:
         """Put off what is under suspicion by now, and return what is left of a part."""
         if self._stage == Stage.LAST:
             return part

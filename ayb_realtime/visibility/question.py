@@ -25,6 +25,8 @@ Seen = Mapping[int, str | None]
 # For an identity by its ordinal, from 1: what it sees by the row's ordinal, from 0; and the SQLSTATE of a failure.
 Answer = tuple[int, Seen, str | None]
 
+# A part has so long at least, unless a whole check has less.
+LEAST_SECONDS = 0.25
 # A name that the query uses is gone: a migration has renamed it since this snapshot, or a policy is broken.
 UNDEFINED = {"42P01", "42703", "42704", "42883"}
 # A logged key is no value of the key's type, or of its domain. What a policy raises is taken down for its identity.
@@ -79,7 +81,7 @@ class Question(ABC):
         self._table = table
         self._insist = insist
         self._rows: dict[int, Row] = {}
-        self._plan = Plan(suspects.patience(table.relation))
+        self._plan = Plan[Identity](suspects.patience(table.relation))
         self.unanswered = self._plan.unanswered
 
     async def ask(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> None:
@@ -97,9 +99,9 @@ class Question(ABC):
             await self._ask_part(part)
         suspicion.settle(self._plan, self._rows, self.postponed)
 
-    async def _ask_part(self, part: Part) -> None:
+    async def _ask_part(self, part: Part[Identity]) -> None:
         identities = part.identities
-        seconds = conf.check_timeout_seconds * part.share
+        seconds = max(conf.check_timeout_seconds * part.share, min(conf.check_timeout_seconds, LEAST_SECONDS))
         began = asyncio.get_running_loop().time()
         watch = None
         try:
@@ -129,7 +131,7 @@ class Question(ABC):
             suspects.add(self._table.relation, [culprit])
         raise Stuck(self._table.relation) from error
 
-    async def _blame(self, error: psycopg.Error, part: Part, spent: float, culprit: Identity | None) -> None:
+    async def _blame(self, error: psycopg.Error, part: Part[Identity], spent: float, culprit: Identity | None) -> None:
         """Find out for whom, and for which row, a check fails."""
         is_another = error.sqlstate in {MADE_ANEW, *UNDEFINED}
         if is_another and not self._insist:

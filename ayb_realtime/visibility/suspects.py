@@ -7,9 +7,7 @@ fail that they could not be told from the others in the time that there is.
 import time
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
-
-from ayb_realtime.identity import Identity
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 Who = TypeVar("Who", bound=Hashable)
 
@@ -25,10 +23,10 @@ TABLE: Final = None
 Key = tuple[str | None, ...]
 
 
-class Pair(NamedTuple):
+class Pair(NamedTuple, Generic[Who]):
     """An identity, and a row by the values of its key."""
 
-    identity: Identity
+    identity: Who
     key: Key
 
 
@@ -67,7 +65,7 @@ class Suspects:
         for each in who:
             records.pop(each, None)
 
-    def pairs(self, relation: int) -> list[Pair]:
+    def pairs(self, relation: int) -> list[Pair[Any]]:
         """Return the pairs that are under suspicion."""
         return [each for each in self._records.get(relation, ()) if isinstance(each, Pair)]
 

@@ -26,7 +26,7 @@ class Suspicion:
         (barred, *_) = suspects.sort(table.relation, [TABLE])
         self._is_barred = bool(barred)
 
-    def plan(self, plan: Plan, rows: Mapping[int, Row], identities: Sequence[Identity], share: float) -> None:
+    def plan(self, plan: Plan[Identity], rows: Mapping[int, Row], identities: Sequence[Identity], share: float) -> None:
         """Plan to ask these; not, for a while, about what has failed again and again. share: as a part has it."""
         if self._is_barred:
             plan.give_up(Part(tuple(rows), tuple(identities), share), A_MOMENT_AGO)
@@ -41,18 +41,20 @@ class Suspicion:
         for position in bad:
             self._plan_pairs(plan, position, self._key(rows[position]), asked, share)
 
-    def _plan_pairs(self, plan: Plan, position: int, key: Key, identities: Sequence[Identity], share: float) -> None:
+    def _plan_pairs(
+        self, plan: Plan[Identity], position: int, key: Key, identities: Sequence[Identity], share: float
+    ) -> None:
         pairs = [Pair(identity, key) for identity in identities]
         barred, suspected, others = suspects.sort(self._table.relation, pairs)
         plan.give_up(Part((position,), tuple(pair.identity for pair in barred), share), A_MOMENT_AGO)
         self._asked_pairs += [(pair.identity, position) for pair in suspected]
         plan.add([position], [pair.identity for pair in (*others, *suspected)], share)
 
-    def settle(self, plan: Plan, rows: Mapping[int, Row], postponed: Container[Identity]) -> None:
+    def settle(self, plan: Plan[Identity], rows: Mapping[int, Row], postponed: Container[Identity]) -> None:
         """Take down who and what has failed, and forget what there was an answer about."""
         relation = self._table.relation
 
-        def pairs(of: Iterable[tuple[Identity, int]]) -> set[Pair]:
+        def pairs(of: Iterable[tuple[Identity, int]]) -> set[Pair[Identity]]:
             return {Pair(identity, self._key(rows[position])) for identity, position in of}
 
         blamed = pairs(plan.blamed)
