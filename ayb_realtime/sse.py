@@ -27,9 +27,9 @@ def encode(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002 
     return "".join([*lines, "\n"]).encode()
 
 
-def heartbeat(position: int) -> bytes:
+def heartbeat(position: int | None) -> bytes:
     """Encode a comment, and the position without an event: a client that resumes need not begin further back."""
-    return f": heartbeat\nid: {position}\n\n".encode()
+    return b": heartbeat\n\n" if position is None else f": heartbeat\nid: {position}\n\n".encode()
 
 
 def without_ids(events: bytes) -> bytes:

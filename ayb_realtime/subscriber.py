@@ -2,21 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from uuid import uuid4
 
 from ayb_realtime import sse
 from ayb_realtime.events import expired_event, reset_event
 from ayb_realtime.identity import Identity
+from ayb_realtime.resets import Resets
 from ayb_realtime.tables import Table, shared
 
 # At most so much is handed to the server at once, which copies it for each client and holds it until that reads.
 PIECE_BYTES = 64 * 1024
 UNCHECKED = "row could not be checked"
-# Of a table of which rows cannot be checked there is at most one reset in so long: each makes the client fetch it.
-RESET_SECONDS = 10.0
-
-_NEVER: Mapping[int, float] = {}
 
 
 class Subscriber:
@@ -39,8 +36,7 @@ class Subscriber:
         "_expires_at",
         "_free",
         "_heartbeat_seconds",
-        "_owed",
-        "_reset_at",
+        "_resets",
         "_rest",
         "_size",
         "_waiting",
@@ -77,9 +73,8 @@ class Subscriber:
         self._size = self._free = 0
         # Of a large chunk that was begun, what has not been handed out.
         self._rest: memoryview | None = None
-        # When a table was last to be fetched for rows that could not be checked; and tables that are to be, soon.
-        self._reset_at = _NEVER
-        self._owed: frozenset[int] = frozenset()
+        # Of rows that could not be checked: most streams have none.
+        self._resets: Resets | None = None
         # What the reader waits for, while it waits.
         self._waiting: asyncio.Future[None] | None = None
         # Called when the buffer has become empty.
@@ -109,7 +104,7 @@ class Subscriber:
         """
         if self.ended or not chunk:
             return
-        if self._owed:
+        if self._resets is not None and self._resets.owed:
             # If the client leaves before it is told, it comes back to where it was before.
             chunk = sse.without_ids(chunk)
         waiting = self._size - self._free
@@ -122,18 +117,13 @@ class Subscriber:
 
     def reset(self, reason: str, relations: Container[int]) -> None:
         """Tell the client to fetch its tables among these again, and then to go on after ``position``."""
-        self._owed = frozenset(relation for relation in self._owed if relation not in relations)
         if names := [table.name for table in self.tables if table.relation in relations]:
             self.push(reset_event(reason, names, self.position))
 
     def may_reset(self, relation: int) -> bool:
         """Tell whether to send a reset of a table now, since rows could not be checked; else ``look`` does, soon."""
-        now = time.monotonic()
-        if relation in self._owed or now - self._reset_at.get(relation, -RESET_SECONDS) < RESET_SECONDS:
-            self._owed |= {relation}
-            return False
-        self._reset_at = {**self._reset_at, relation: now}
-        return True
+        self._resets = self._resets or Resets()
+        return self._resets.may_send(relation)
 
     def end(self, last_words: bytes = b"") -> None:
         """End the stream after what is in the buffer, and after these; they always have room. May be called again."""
@@ -170,19 +160,16 @@ class Subscriber:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
-        heartbeat = sse.heartbeat(self.position)
-        return sse.without_ids(heartbeat) if self._owed else heartbeat
+        return sse.heartbeat(None if self._resets is not None and self._resets.owed else self.position)
 
     def look(self) -> None:
         """End a wait that has lasted for as long as a stream may be silent, or its token does; tell what is owed.
 
         To be called about once a second. A timer of its own would cost each stream more than all else it has.
         """
-        now = time.monotonic()
-        if due := {relation for relation in self._owed if now - self._reset_at[relation] >= RESET_SECONDS}:
-            self._reset_at = {**self._reset_at, **dict.fromkeys(due, now)}
-            self.reset(UNCHECKED, due)
-        if now - self.read_at >= self._heartbeat_seconds or self._has_expired():
+        if self._resets is not None:
+            self.reset(UNCHECKED, self._resets.take_due())
+        if time.monotonic() - self.read_at >= self._heartbeat_seconds or self._has_expired():
             self._wake()
 
     def _has_expired(self) -> bool:

@@ -21,6 +21,10 @@ MOST_PAIRS = 100_000
 LEAST_SHARE = 0.25
 # Who has failed so often by themselves is not asked about the rest. To find one row takes three failures.
 MOST_FAILURES = 6
+# So few are asked about one by one.
+FEW_ROWS = 25
+# A row on which it took long for so many is asked about last.
+MOST_CULPRITS = 3
 
 
 class Stage(IntEnum):
@@ -28,11 +32,15 @@ class Stage(IntEnum):
 
     JOINTLY = 0  # Whom and what nothing is held against.
     ALONE = 1  # An identity for which it took long, by itself.
-    LAST = 2  # A row on which it took long.
+    LAST = 2  # So few are asked about one by one.
+
+
+FEW_ROWS = 25
+# A row on which it took long.
 
 
 # How many times the time for a check may be spent on failures, by stage. What is left then gets no answer.
-PATIENCE = {Stage.JOINTLY: 5.0, Stage.ALONE: 2.0, Stage.LAST: 1.0}
+PATIENCE = {Stage.JOINTLY: 5.0, Stage.ALONE: 2.0, Stage.LAST: 1.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class Plan(Generic[Who]):
         self._slow: set[Who] = set()
         self._bad_rows: set[int] = set()
         self._failures: dict[Who, int] = {}
+        self._culprits: dict[int, int] = {}
 
     def suspect(self, identities: Collection[Who], rows: Collection[int]) -> None:
         """Ask about these by themselves, after the others; who has failed before is not given many attempts."""
@@ -129,7 +138,7 @@ class Plan(Generic[Who]):
 
     def _split_rows(self, stage: Stage, part: Part[Who], share: float) -> None:
         # Of n rows, the one that is to blame is found in two steps of √n.
-        size = max(1, isqrt(len(part.rows)))
+        size = isqrt(len(part.rows)) if len(part.rows) > FEW_ROWS else 1
         for n in range(0, len(part.rows), size):
             self._put(stage, part.rows[n : n + size], part.identities, share)
 
@@ -162,8 +171,10 @@ class Plan(Generic[Who]):
         self._slow.add(culprit)
         self._put(Stage.ALONE, part.rows, [culprit], LEAST_SHARE)
         # If it is a row's fault, it will be somebody else next.
+        if len(part.rows) == 1:
+            self._culprits[part.rows[0]] = self._culprits.get(part.rows[0], 0) + 1
         self._suspect_row(part)
-        self.split_rows(Part(part.rows, others, part.share))
+        self._split_rows(self._stage, Part(part.rows, others, part.share), min(part.share, 0.5))
 
     def _halve(self, part: Part[Who]) -> None:
         self._suspect_row(part)
@@ -172,8 +183,9 @@ class Plan(Generic[Who]):
 
     def _suspect_row(self, part: Part[Who]) -> None:
         # Not at once: it may be a few identities' fault.
-        if len(part.rows) == 1 and part.share <= LEAST_SHARE:
-            self._bad_rows.update(part.rows)
+        (row, *others) = part.rows
+        if not others and (part.share <= LEAST_SHARE or self._culprits.get(row, 0) >= MOST_CULPRITS):
+            self._bad_rows.add(row)
 
     def _put(self, stage: Stage, rows: Sequence[int], identities: Sequence[Who], share: float) -> None:
         if rows and identities:
