@@ -25,8 +25,8 @@ Seen = Mapping[int, str | None]
 # For an identity by its ordinal, from 1: what it sees by the row's ordinal, from 0; and the SQLSTATE of a failure.
 Answer = tuple[int, Seen, str | None]
 
-# A part has so long at least, unless a whole check has less.
-LEAST_SECONDS = 0.25
+# A part has so long at least, unless a whole check has less: for whom it takes long is looked at by new connections.
+LEAST_SECONDS = 0.5
 # A name that the query uses is gone: a migration has renamed it since this snapshot, or a policy is broken.
 UNDEFINED = {"42P01", "42703", "42704", "42883"}
 # A logged key is no value of the key's type, or of its domain. What a policy raises is taken down for its identity.
