@@ -16,11 +16,11 @@ from pathlib import Path
 
 from example_project.embedded import ServerError
 from tests.chaos import clock, webhost
+from tests.chaos.catalogue import CLOCK_STEPPED, FAULTS, UNPLUGGED
 from tests.chaos.checker import KINDS
-from tests.chaos.faults import CLOCK_STEPPED, FAULTS, UNPLUGGED
+from tests.chaos.layout import Options
 from tests.chaos.report import Report
 from tests.chaos.run import Outcome, Run
-from tests.chaos.world import Options
 
 LAYERS = ("pubsub", "core")
 SHOWN = 20

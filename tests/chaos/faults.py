@@ -1,18 +1,16 @@
-"""What goes wrong. Each fault is done, lasts, and is mended, as a supervisor or an operator would."""
+"""What goes wrong with processes, connections and clocks; it is mended as a supervisor or an operator would."""
 
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
 
 from example_project.embedded import ServerError
-from tests.chaos import clock, lives, rows
+from tests.chaos import clock
+from tests.chaos.layout import RELAYS, WEB
 from tests.chaos.webhost import NOT_AVAILABLE
-from tests.chaos.world import RELAYS, WEB, World
-
-Fault = Callable[[World], None]
+from tests.chaos.world import World
 
 DOWN_SECONDS = 1.0
 OUTAGE_SECONDS = 3.0
@@ -20,9 +18,6 @@ STOPPED_SECONDS = 5.0
 LONG_SECONDS = 10.0
 UNPLUGGED_SECONDS = 12.0
 CLOCK_SECONDS = 30 * 60
-
-CLOCK_STEPPED = "clock stepped by half an hour, and back"
-UNPLUGGED = "web host unplugged"
 
 # Which connection holds a relay's leadership: an advisory lock.
 LEADER = """
@@ -176,30 +171,3 @@ def stop_redis(world: World) -> None:
     world.signal("redis", signal.SIGSTOP)
     time.sleep(STOPPED_SECONDS)
     world.signal("redis", signal.SIGCONT)
-
-
-FAULTS: dict[str, Fault] = {
-    "relay killed": kill_relay,
-    "no relay": kill_relays,
-    "relay stopped, wakes as a second leader": stop_relay,
-    "relay's connections terminated": terminate_relay,
-    "relay cut from Postgres": cut_relay_from_postgres,
-    "web process killed": kill_web,
-    "web process redeployed": redeploy_web,
-    "web's connections terminated": terminate_hub,
-    "web cut from Postgres": cut_web_from_postgres,
-    "web cut from Redis": cut_web_from_redis,
-    "Redis killed": restart_redis,
-    "Redis hangs": stop_redis,
-    "Postgres restarted, fast": restart_postgres_fast,
-    "Postgres restarted, immediate": restart_postgres_immediate,
-    "Postgres gone for ten seconds": lose_postgres,
-    "Postgres crashed, synchronous_commit off": lives.crash_without_waiting,
-    "dump restored": lives.restore_dump,
-    "copy beside, on the same Redis": lives.run_copy,
-    "failover, a transaction open": lives.fail_over,
-    "row whose policy does not end": rows.write_bad_row,
-    "migration redacts and opens": rows.migrate,
-    UNPLUGGED: unplug_web,
-    CLOCK_STEPPED: step_clock,
-}

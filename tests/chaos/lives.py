@@ -11,7 +11,8 @@ import psycopg
 
 from example_project.embedded import Postgres, ServerError, postgres
 from example_project.embedded.account import account_for
-from tests.chaos.world import SETTINGS, World
+from tests.chaos.layout import SETTINGS
+from tests.chaos.world import World
 from tests.example import MANAGE
 
 # Postgres writes what it has not waited for at least three times in this time. Source: wal_writer_delay.

@@ -14,13 +14,15 @@ from uuid import UUID
 from example_project.blog.demo import ACCOUNTS
 from example_project.embedded import Child, ServerError
 from tests.chaos import statements
+from tests.chaos.catalogue import FAULTS
 from tests.chaos.checker import Finding, check
-from tests.chaos.faults import FAULTS
 from tests.chaos.history import HISTORY, Transaction, read_events
+from tests.chaos.layout import Options
 from tests.chaos.report import Report
 from tests.chaos.rows import VICTIM, write_bad_row
+from tests.chaos.start import running
 from tests.chaos.truth import Truth
-from tests.chaos.world import Options, World, running
+from tests.chaos.world import World
 from tests.chaos.writers import History, Session
 
 MARKER = "marker-1"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.layout import Options
 from tests.chaos.run import Run
-from tests.chaos.world import Options
 
 SECONDS = 10
 

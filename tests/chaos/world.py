@@ -1,7 +1,6 @@
 """The processes of a run: PostgreSQL, Valkey, two relays, two web processes, and proxies between them.
 
-All are children of this one, which has a single thread, so that none is left behind. Ports lie below those that the
-system gives to outgoing connections: a server that was killed finds its port free again.
+All are children of this one, which has a single thread, so that none is left behind.
 """
 
 import itertools
@@ -10,44 +9,20 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import psycopg
 
-from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
+from example_project.embedded import Child, Postgres, ServerError, postgres
 from example_project.embedded.postgres import bundled_binaries
 from example_project.embedded.valkey import bundled_binary
 from tests.chaos import clock
-from tests.chaos.webhost import WebHost, web_host
-from tests.example import MANAGE, answers
-
-SETTINGS = {"fsync": "off", "max_connections": "200", "log_min_messages": "fatal"}
-PORTS = range(20_000, 32_000)
-LOOPBACK = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a run is made of.
-
-    layer: ``pubsub`` or ``core``.
-    flaw: of the flawed products in ``flawed.py``, to see whether the checker finds it; usually none.
-    clocks: whether clocks can be stepped; that takes libfaketime.
-    hosts: whether one of the web processes has a host of its own; that takes root.
-    binaries, redis: another PostgreSQL's folder of programs, another Redis's program.
-    """
-
-    layer: str = "pubsub"
-    flaw: str = ""
-    clocks: bool = False
-    hosts: bool = False
-    binaries: Path | None = None
-    redis: Path | None = None
+from tests.chaos.layout import HOSTED, LOOPBACK, PORT_NAMES, PROXIES, ROUTES, SETTINGS, WEB, Options, free_ports
+from tests.chaos.webhost import WebHost
+from tests.example import MANAGE
 
 
 class World:
@@ -208,57 +183,3 @@ class World:
             self.children[name].process.send_signal(signal.SIGCONT)
             self.children[name].stop(signal.SIGTERM, seconds=10)
         self._postgres.close()
-
-
-RELAYS, WEB = ("relay-0", "relay-1"), ("web-0", "web-1")
-# Which of them has the host of its own, where there is one.
-HOSTED = WEB[1]
-# Where each proxy leads, and which way each process of the product takes to PostgreSQL and Redis.
-PROXIES = {
-    "web-postgres": "postgres",
-    "web-redis": "redis",
-    "relay-0-postgres": "postgres",
-    "relay-1-postgres": "postgres",
-}
-ROUTES = {
-    **{name: (f"{name}-postgres", "redis") for name in RELAYS},
-    **dict.fromkeys(WEB, ("web-postgres", "web-redis")),
-    "manage": ("postgres", "redis"),
-}
-PORT_NAMES = ("postgres", "redis", *WEB, *PROXIES)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return free ports."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.SystemRandom().choice(PORTS)
-        if port not in found and is_free(port):
-            found.append(port)
-    return found
-
-
-@contextmanager
-def running(folder: Path, options: Options, chance: random.Random) -> Iterator[World]:
-    """Start everything: from the start of the block on, both web processes answer and a relay leads."""
-    with ExitStack() as stack:
-        world = World(folder, options, chance, stack.enter_context(web_host()) if options.hosts else None)
-        stack.callback(world.stop)
-        _start(world)
-        yield world
-
-
-def _start(world: World) -> None:
-    world.start_postgres()
-    world.start_redis()
-    world.start_proxies()
-    for command in ("migrate", "seed"):
-        child = world.start_python("manage", str(MANAGE), command, env=world.environment("manage"))
-        if child.process.wait(120) != 0:
-            raise ServerError(f"manage.py {command} failed.{child.log_tail()}")
-    for name in RELAYS:
-        world.start_relay(name)
-    for name, address in zip(WEB, world.addresses, strict=True):
-        world.start_web(name)
-        world.children[name].wait_until(lambda address=address: answers(address))  # type: ignore[misc]
-    world.children[RELAYS[0]].wait_until(lambda: any("relay leads" in world.log(name) for name in RELAYS))

@@ -1,0 +1,61 @@
+"""What a run is made of: options, names, ports, and which way each process takes to PostgreSQL and Redis.
+
+Ports lie below those that the system gives to outgoing connections: a server that was killed finds its port free again.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from example_project.embedded import is_free
+
+SETTINGS = {"fsync": "off", "max_connections": "200", "log_min_messages": "fatal"}
+PORTS = range(20_000, 32_000)
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is made of.
+
+    layer: ``pubsub`` or ``core``.
+    flaw: of the flawed products in ``flawed.py``, to see whether the checker finds it; usually none.
+    clocks: whether clocks can be stepped; that takes libfaketime.
+    hosts: whether one of the web processes has a host of its own; that takes root.
+    binaries, redis: another PostgreSQL's folder of programs, another Redis's program.
+    """
+
+    layer: str = "pubsub"
+    flaw: str = ""
+    clocks: bool = False
+    hosts: bool = False
+    binaries: Path | None = None
+    redis: Path | None = None
+
+
+RELAYS, WEB = ("relay-0", "relay-1"), ("web-0", "web-1")
+# Which of them has the host of its own, where there is one.
+HOSTED = WEB[1]
+# Where each proxy leads, and which way each process of the product takes to PostgreSQL and Redis.
+PROXIES = {
+    "web-postgres": "postgres",
+    "web-redis": "redis",
+    "relay-0-postgres": "postgres",
+    "relay-1-postgres": "postgres",
+}
+ROUTES = {
+    **{name: (f"{name}-postgres", "redis") for name in RELAYS},
+    **dict.fromkeys(WEB, ("web-postgres", "web-redis")),
+    "manage": ("postgres", "redis"),
+}
+PORT_NAMES = ("postgres", "redis", *WEB, *PROXIES)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return free ports."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().choice(PORTS)
+        if port not in found and is_free(port):
+            found.append(port)
+    return found
