@@ -15,6 +15,12 @@ from ayb_realtime.database import sql
 from ayb_realtime.exceptions import NotMigrated
 
 
+def _literal(text: str) -> str:
+    """Write a text as SQL does, so that it is the same where standard_conforming_strings is off."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
 class _DatabaseOperation(Operation):
     """Runs SQL on the database of the streamed tables, and on no other."""
 
@@ -105,9 +111,8 @@ class EnableRealtime(_DatabaseOperation):
         name = self.table
         if self.model_name:
             name = schema_editor.quote_name(state.apps.get_model(app_label, self.model_name)._meta.db_table)
-        literal = "'" + name.replace("'", "''") + "'"
         try:
-            self._execute(schema_editor, f"select ayb_realtime.{call % literal}")
+            self._execute(schema_editor, f"select ayb_realtime.{call % _literal(name)}")
         except ProgrammingError as error:
             if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
                 raise NotMigrated(

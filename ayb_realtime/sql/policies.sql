@@ -17,11 +17,11 @@ with recursive reads as (
      where d.refobjid <> v.oid
 )
 select p.polrelid::bigint, p.polname, p.polpermissive,
-       array(select case role when 0 then 'public' else pg_get_userbyid(role) end from unnest(p.polroles) as role),
+       array(select case role when 0 then 'public' else pg_get_userbyid(role) end from pg_catalog.unnest(p.polroles) as role),
        coalesce(pg_get_expr(p.polqual, p.polrelid), 'true'),
-       0 = any (p.polroles) or exists (select from unnest(p.polroles) as role where pg_has_role(r.oid, role, 'usage')),
+       0 = any (p.polroles) or exists (select from pg_catalog.unnest(p.polroles) as role where pg_has_role(r.oid, role, 'usage')),
        -- Each view that reads a table with policies of its own, and that table.
-       array(select format('%%s reads %%s', x.definer::regclass, x.relation::regclass)
+       array(select pg_catalog.format('%%s reads %%s', x.definer::regclass, x.relation::regclass)
                from reads x
                join pg_class c on c.oid = x.relation and c.relrowsecurity
               where x.policy = p.oid and x.definer is not null

@@ -11,7 +11,7 @@ with ours as (
            end as state,
            -- Behind the mode, the names of the key's columns. The pieces end in NUL, which no text can hold.
            array(select convert_from(decode(piece, 'escape'), getdatabaseencoding())
-                   from unnest(string_to_array(encode(t.tgargs, 'escape'), E'\\000')) with ordinality as a (piece, place)
+                   from pg_catalog.unnest(string_to_array(encode(t.tgargs, 'escape'), E'\\000')) with ordinality as a (piece, place)
                   where place between 2 and t.tgnargs) as watched
       from pg_trigger t
      where t.tgname in ('!ayb_realtime', '!ayb_realtime_truncate') and t.tgparentid = 0
@@ -22,11 +22,11 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.r
        coalesce(t.state, 'missing'),
        coalesce((select state from ours where relation = c.oid and not is_row_trigger), 'missing'),
        -- Where a name that it watches is no column any more, the trigger reads the key from the catalog.
-       coalesce(array(select name from unnest(t.watched) as name
-                       where not exists (select from unnest(t.watched) as gone
+       coalesce(array(select name from pg_catalog.unnest(t.watched) as name
+                       where not exists (select from pg_catalog.unnest(t.watched) as gone
                                           where not exists (select from pg_attribute
                                                              where attrelid = c.oid and attname = gone))
-                         and exists (select from unnest(t.watched || ayb_realtime.key_columns_v1(c.oid)) as name
+                         and exists (select from pg_catalog.unnest(t.watched operator(pg_catalog.||) ayb_realtime.key_columns_v1(c.oid)) as name
                                       where name <> all (ayb_realtime.key_columns_v1(c.oid))
                                          or name <> all (t.watched))), '{}'),
        coalesce(has_schema_privilege(r.oid, n.oid, 'usage'), false),

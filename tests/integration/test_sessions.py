@@ -13,11 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
+from django.db import connections
+from django.db.migrations.state import ProjectState
 from psycopg import sql
 
 from ayb_realtime import database, leadership, log, sessions, visibility
 from ayb_realtime.hub import Hub
 from ayb_realtime.hubs import close_hub, get_hub
+from ayb_realtime.operations import EnableRealtime
 from ayb_realtime.visibility import transactions
 from example_project.embedded import postgres
 from tests.example import Example
@@ -245,6 +248,22 @@ async def test_writer_with_other_literals_updates_a_streamed_table(
         assert (await stream.next_change())["record"] == {"id": 1, "author": f"{body}."}
         owner.execute("update notes set id = 2")
         assert [(await stream.next_change())["action"] for _ in range(2)] == ["delete", "create"]
+
+
+@pytest.mark.parametrize("conforming", ["on", "off"])
+def test_table_with_a_backslash_in_its_name_is_enabled_however_literals_are_read(owner: Owner, conforming: str) -> None:
+    owner.execute(r'create table "we\ird" (id int primary key)')
+    connection = connections["default"]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"set standard_conforming_strings = {conforming}")
+        with connection.schema_editor() as schema_editor:
+            state = ProjectState()
+            EnableRealtime(table=r'"we\ird"').database_forwards("blog", schema_editor, state, state)
+        streamed = owner.execute("select name from ayb_realtime.tables_v1()").fetchall()
+        assert (r"we\ird",) in streamed
+    finally:
+        owner.execute(r'drop table "we\ird"')
 
 
 async def test_stream_and_its_guards_work_where_the_database_reads_literals_in_another_way(
