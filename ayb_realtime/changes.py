@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from collections.abc import Sequence, Set
 from dataclasses import astuple, dataclass
 
 from ayb_realtime.exceptions import InvalidMessage
@@ -36,6 +37,18 @@ class Change:
     def characters(self) -> int:
         """How large it is."""
         return len(self.record or "") + len(self.before or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A part of the log, to be delivered together.
+
+    changes: in position order, all that follow those delivered before, up to ``upto``, except for ``unread`` tables.
+    """
+
+    changes: Sequence[Change]
+    upto: int
+    unread: Set[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import log
-from ayb_realtime.changes import Batch, Change
+from ayb_realtime.changes import Batch, Change, Run
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.quiet import QuietLogger
 
@@ -60,25 +60,27 @@ class Feed:
         """Everything up to here has been handed out, or skipped."""
         return self._next_position - 1 - len(self._waiting)
 
-    async def next(self) -> list[Change]:
+    async def next(self, unread: Callable[[], Set[int]]) -> Run:
         """Wait for the next changes, and return a run of them. Raises psycopg.Error or PoolTimeout; then call again.
 
+        unread: says which tables' changes need not be read from the log.
         Raises PositionUnavailable where the next change is not to be had, for the log was pruned or has begun anew. The
         feed then goes on at ``head``.
         """
         while not self._waiting:
             if self.head >= self._next_position:
-                await self._repair()
+                if run := await self._repair(unread()):
+                    return run
             elif not await self._hears():
                 await self._look()
                 if self.head >= self._next_position:
                     self._logger.warning(SILENT, SILENCE_SECONDS)
             elif time.monotonic() - self._looked_at > DISTRUST_SECONDS:
                 await self._look()
-        run = first_run(self._waiting)
-        for _ in run:
+        changes = first_run(self._waiting)
+        for _ in changes:
             self._waiting.popleft()
-        return run
+        return Run(changes, changes[-1].position)
 
     def doubt(self) -> None:
         """Ask the log at the next word: something may have been missed."""
@@ -121,40 +123,36 @@ class Feed:
             raise PositionUnavailable("the log has begun anew")
         self.head = max(self.head, head)
 
-    async def _repair(self) -> None:
-        """Read from the log what did not come through the layer."""
-        after, upto = self._next_position - 1, min(self.head, self._next_position - 1 + RUN_CHANGES)
+    async def _repair(self, unread: Set[int]) -> Run | None:
+        """Read from the log what did not come through the layer. None: it ends there, whatever was heard."""
+        after, upto = self._next_position - 1, min(self.head, _end_of_run(self._next_position - 1))
         # What comes meanwhile, after these, can wait its turn.
         self._next_position = upto + 1
         try:
             async with self._pool.connection() as connection:
-                missing = await self._read(connection, after, upto)
+                run = await self._read(connection, after, unread)
         except PositionUnavailable:
             raise
         except BaseException:
-            self._waiting.clear()
-            self._next_position = after + 1
+            self.go_back(after)
             raise
-        if not missing:
-            return self._jump(after)
-        if missing[-1].position != upto:
-            # They are large, and it is only a part; or the next epoch begins.
-            self._waiting.clear()
-            self._next_position = missing[-1].position + 1
-        self._waiting.extendleft(reversed(missing))
-        return None
+        if run is None:
+            self._jump(after)
+        elif run.upto != upto:
+            # They are large, and it is only a part; or nothing is to be read for longer; or the next epoch begins.
+            self.go_back(run.upto)
+        return run
 
-    async def _read(self, connection: AsyncConnection[Any], after: int, upto: int) -> list[Change]:
-        """Read from the log. Nothing: it ends there, whatever was heard."""
+    async def _read(self, connection: AsyncConnection[Any], after: int, unread: Set[int]) -> Run | None:
         try:
-            return await log.read(connection, after=after, upto=upto)
+            return await read_run(connection, after=after, upto=self.head, unread=unread)
         except PositionUnavailable:
             head = await log.head(connection)
             if head == after:
-                return []
+                return None
             try:
                 # It may have come to there only since.
-                return await log.read(connection, after=after, upto=min(upto, head))
+                return await read_run(connection, after=after, upto=head, unread=unread)
             except PositionUnavailable:
                 self._jump(head)
                 raise
@@ -163,6 +161,24 @@ class Feed:
         self._waiting.clear()
         self.head = head
         self._next_position = head + 1
+
+
+def _end_of_run(after: int) -> int:
+    """Return where a run that begins after a position ends at the latest: all meet there, wherever they began."""
+    return after - after % RUN_CHANGES + RUN_CHANGES
+
+
+async def read_run(connection: log.Connection, *, after: int, upto: int, unread: Set[int]) -> Run:
+    """Return what the log holds after a position, up to ``upto`` or the run's end, or beyond it where nothing is read.
+
+    Raises PositionUnavailable.
+    """
+    if unread and upto - after > RUN_CHANGES:
+        skipped = await log.skip(connection, after=after, upto=upto, unread=unread)
+        if skipped > after:
+            return Run((), skipped, unread)
+    changes = await log.read(connection, after=after, upto=min(upto, _end_of_run(after)), unread=unread)
+    return Run([change for change in changes if change.relation not in unread], changes[-1].position, unread)
 
 
 def first_run(changes: Iterable[Change]) -> list[Change]:

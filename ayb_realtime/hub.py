@@ -5,7 +5,7 @@ A position is delivered to every subscriber before the next one is, and to each 
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any, NoReturn
 
 from channels.layers import BaseChannelLayer
@@ -15,7 +15,7 @@ from ayb_realtime import endings, preparation, tables
 from ayb_realtime.audience import Audience
 from ayb_realtime.background import Background
 from ayb_realtime.catalog import Catalog
-from ayb_realtime.changes import Change
+from ayb_realtime.changes import Change, Run
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.feed import Feed
@@ -158,7 +158,7 @@ class Hub:
         """Deliver one run of changes after the other, for ever; what fails is read from the log until it succeeds."""
         while True:
             try:
-                await self._deliver(await self._feed.next())
+                await self._deliver(await self._feed.next(self._unread))
             except PositionUnavailable as error:
                 await self._reset(str(error))
             except Exception:
@@ -167,15 +167,23 @@ class Hub:
                 self._feed.go_back(self.position)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _deliver(self, run: Sequence[Change]) -> None:
+    def _unread(self) -> Set[int]:
+        """Return the tables of which nothing need be read: they are known, and no stream is of them."""
+        return self._known_relations - self.subscribers.identities.keys()
+
+    async def _deliver(self, run: Run) -> None:
         async with self._turn:
-            if not self._known_relations.issuperset(change.relation for change in run):
+            if not run.unread.isdisjoint(self.subscribers.identities):
+                # A stream of such a table has joined since it was read.
+                self._feed.go_back(self.position)
+                return
+            if not self._known_relations.issuperset(change.relation for change in run.changes):
                 async with self._pool.connection() as connection:
-                    self._follow(await tables.streamed(connection), run)
-            prepared = await preparation.prepare(self._pool, run, self.subscribers.identities)
+                    self._follow(await tables.streamed(connection), run.changes)
+            prepared = await preparation.prepare(self._pool, run.changes, self.subscribers.identities)
             # Nobody has joined meanwhile: the turn is held.
-            prepared.give(self.subscribers, run[-1].position)
-            self._moved_to(run[-1].position)
+            prepared.give(self.subscribers, run.upto)
+            self._moved_to(run.upto)
 
     def _follow(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:
         """Look whether a table that somebody subscribes to was dropped and made again: it has a new oid then."""
@@ -229,11 +237,11 @@ class Hub:
         far = [subscriber for subscriber in ready if subscriber.position < self.position - LAST_CHANGES]
         near = {s for s in ready if self.position - LAST_CHANGES <= s.position <= self.position}
         if far:
-            await self._replay.advance(far, self.position)
+            await self._replay.advance(far, self.position, self._known_relations)
         if near:
             async with self._turn:
                 # One run, however large its rows are; who has not arrived then has another round.
                 if behind := [s for s in self._replay.ready() if s.position < self.position and s in near]:
-                    await self._replay.advance(behind, self.position)
+                    await self._replay.advance(behind, self.position, self._known_relations)
                 self.subscribers |= self._replay.take_arrived(self.position)
         return bool(far or near)

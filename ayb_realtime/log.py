@@ -1,5 +1,6 @@
 """The change log: number what has committed, read what was numbered. Only this module knows the log's SQL."""
 
+from collections.abc import Collection
 from typing import Any, LiteralString
 
 import psycopg
@@ -11,9 +12,11 @@ from ayb_realtime.exceptions import PositionUnavailable
 
 Connection = psycopg.AsyncConnection[Any]
 
-# How much is read at a time, as it is stored; a change that is larger comes alone.
-READ_BYTES = 1024 * 1024
-# How much of a new batch is handed out, as it is stored, and how many changes: the rest is for whoever reads the log.
+# How much is read at a time; a change that is larger comes alone.
+READ_BYTES = 256 * 1024
+# At how many positions it is looked at a time whether anything there is to be read.
+SKIP_POSITIONS = 100_000
+# How much of a new batch is handed out, and how many changes: the rest is for whoever reads the log.
 NEW_BYTES = 4 * 1024 * 1024
 NEW_CHANGES = 5000
 
@@ -93,17 +96,28 @@ async def next_batch(connection: Connection) -> Batch | None:
     """
     parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
     rows = await (await connection.execute(sql("next_batch"), parameters)).fetchall()
-    return Batch(rows[0][-1], tuple(Change(*row[:-1]) for row in rows)) if rows else None
+    return Batch(rows[0][-1], tuple(Change(*row[:-1]) for row in rows if row[0])) if rows else None
 
 
-async def read(connection: Connection, *, after: int, upto: int) -> list[Change]:
+async def skip(connection: Connection, *, after: int, upto: int, unread: Collection[int]) -> int:
+    """Return a position between these two, up to which no other tables than these have changed.
+
+    Parts of batches are passed over as a whole, by what their rows in the table ``batch`` say.
+    """
+    parameters = {"after": after, "upto": min(upto, after + SKIP_POSITIONS), "unread": list(unread)}
+    ((skipped,),) = await sessions.fetch(connection, sql("skip"), parameters)
+    return max(after, min(skipped or 0, upto))
+
+
+async def read(connection: Connection, *, after: int, upto: int, unread: Collection[int] = ()) -> list[Change]:
     """Return the changes at the positions after ``after``, at most up to ``upto`` and READ_BYTES, but at least one.
 
+    unread: tables whose changes come without their rows.
     Where an epoch ends at ``after`` and the log goes on in the next one, that is the change: it has the action "epoch",
     the relation 0, and the position after which to go on, perhaps beyond ``upto``.
     Raises PositionUnavailable if the log does not hold them.
     """
-    parameters = {"after": after, "upto": upto, "bytes": READ_BYTES}
+    parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "unread": list(unread)}
     changes = [Change(*row) for row in await sessions.fetch(connection, sql("read"), parameters)]
     if not changes:
         changes = [Change(*row) for row in await sessions.fetch(connection, sql("next_epoch"), {"after": after})]

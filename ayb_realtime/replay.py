@@ -11,16 +11,16 @@ a while, for those that come by later.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import log, preparation
+from ayb_realtime import preparation
 from ayb_realtime.audience import Audience
-from ayb_realtime.changes import Change
+from ayb_realtime.changes import Run
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.feed import RUN_CHANGES, RUN_CHARACTERS, first_run
+from ayb_realtime.feed import RUN_CHANGES, RUN_CHARACTERS, read_run
 from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
 
@@ -39,7 +39,7 @@ class Replay:
         self.subscribers: set[Subscriber] = set()
         self._pool = pool
         # The position before a run → the run. A position means one change, for ever.
-        self._kept: dict[int, list[Change]] = {}
+        self._kept: dict[int, Run] = {}
         # Identity → the stretch of its last turn. The identity whose turn was longest ago comes first.
         self._turns: dict[Identity, int] = {}
 
@@ -60,16 +60,17 @@ class Replay:
             self._turns = {identity: last for identity, last in self._turns.items() if identity in identities}
         return [subscriber for subscriber in self.subscribers if subscriber.is_drained]
 
-    async def advance(self, subscribers: list[Subscriber], upto: int) -> None:
+    async def advance(self, subscribers: list[Subscriber], upto: int, known: Set[int]) -> None:
         """Take those whose turn it is one run further, at most to ``upto``, and with them all who are on that stretch.
 
         subscribers: at least one, each before ``upto``.
+        known: the tables that there are.
         """
         stretch = self._next_stretch(subscribers)
         subscribers = [subscriber for subscriber in subscribers if _stretch(subscriber) == stretch]
         after = min(subscriber.position for subscriber in subscribers)
         try:
-            run = await self._run(after, upto)
+            run = await self._run(after, upto, _relations(subscribers), known)
         except PositionUnavailable as error:
             # Pruned, or a log that began anew, since they came.
             for subscriber in subscribers:
@@ -77,10 +78,9 @@ class Replay:
                     subscriber.begin(upto)
                     subscriber.reset(str(error), subscriber.relations)
             return
-        last = run[-1].position
-        along = Audience(subscriber for subscriber in subscribers if subscriber.position < last)
-        prepared = await preparation.prepare(self._pool, run, along.identities)
-        prepared.give(along, last)
+        along = Audience(subscriber for subscriber in subscribers if subscriber.position < run.upto)
+        prepared = await preparation.prepare(self._pool, run.changes, along.identities)
+        prepared.give(along, run.upto)
 
     def _next_stretch(self, subscribers: Iterable[Subscriber]) -> int:
         """Give the identity whose last turn was longest ago its turn, and all who would choose the same stretch theirs.
@@ -101,14 +101,14 @@ class Replay:
                 self._turns[identity] = stretch
         return stretch
 
-    async def _run(self, after: int, upto: int) -> list[Change]:
-        """Return the changes of the stretch that begins after a position. Raises PositionUnavailable."""
+    async def _run(self, after: int, upto: int, relations: Set[int], known: Set[int]) -> Run:
+        """Return the changes of these tables after a position. Raises PositionUnavailable."""
         run = self._kept.get(after)
-        if run is None or run[-1].position > upto:
+        if run is None or run.upto > upto or not run.unread.isdisjoint(relations):
             async with self._pool.connection() as connection:
-                end = after - after % RUN_CHANGES + RUN_CHANGES
-                run = first_run(await log.read(connection, after=after, upto=min(upto, end)))
-            if sum(change.characters for change in run) <= RUN_CHARACTERS:
+                unread = known - _relations(self.subscribers) - relations
+                run = await read_run(connection, after=after, upto=upto, unread=unread)
+            if sum(change.characters for change in run.changes) <= RUN_CHARACTERS:
                 self._kept[after] = run
             if len(self._kept) > KEPT_RUNS:
                 del self._kept[next(iter(self._kept))]  # kept longest
@@ -126,3 +126,8 @@ class Replay:
 def _stretch(subscriber: Subscriber) -> int:
     """Return which stretch of the log a subscriber is on."""
     return subscriber.position // RUN_CHANGES
+
+
+def _relations(subscribers: Iterable[Subscriber]) -> Set[int]:
+    """Return the tables that these subscribe to."""
+    return frozenset[int]().union(*{subscriber.relations for subscriber in subscribers})

@@ -24,6 +24,9 @@ create table ayb_realtime.change (
     before json
 ) partition by list (slot);
 
+-- Not compressed, so that how large a row is can be seen without it being read.
+alter table ayb_realtime.change alter column record set storage external, alter column before set storage external;
+
 create sequence ayb_realtime.change_id owned by ayb_realtime.change.id;
 alter table ayb_realtime.change alter column id set default nextval('ayb_realtime.change_id');
 -- A part of a batch is a range of `id` within its transactions.

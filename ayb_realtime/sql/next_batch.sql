@@ -1,8 +1,8 @@
 -- Number what has committed since the newest batch. One statement, so one snapshot: what it sees and that batch's
 -- snapshot did not see becomes the next batch, in parts of a thousand changes, so that reading one is cheap however
 -- large the batch is. Nothing new: no batch, no rows.
--- Returns the first changes, so many as are published: at most `changes` of them, and `bytes` as they are
--- stored, but at least one; beside each the newest position.
+-- Returns the first changes, so many as are published: at most `changes` of them, and `bytes`, but at least one; beside each
+-- the newest position. A first one of more than 1 MiB is not published: then there is one row with that position alone.
 with newest as materialized (
     select id, first_position + size as next_position, snapshot
       from (select *, xmin from ayb_realtime.batch order by id desc limit 1) as b
@@ -76,13 +76,14 @@ with newest as materialized (
 ), part as (
     select part, min(id) as first_id, max(id) as last_id, count(action) as size,
            jsonb_object_agg(id, action) filter (where is_folded) as folded,
-           jsonb_object_agg(id, first_id) filter (where first_id is not null) as firsts
+           jsonb_object_agg(id, first_id) filter (where first_id is not null) as firsts,
+           array_agg(distinct relation::bigint) filter (where action is not null) as relations
       from numbered
      group by part
 ), opened as (
-    insert into ayb_realtime.batch (id, first_position, size, before, snapshot, first_id, last_id, folded, firsts)
+    insert into ayb_realtime.batch (id, first_position, size, before, snapshot, first_id, last_id, folded, firsts, relations)
     select newest.id + row_number() over parts, newest.next_position + sum(size) over parts - size, size,
-           newest.snapshot, pg_current_snapshot(), first_id, last_id, folded, firsts
+           newest.snapshot, pg_current_snapshot(), first_id, last_id, folded, firsts, relations
       from newest, part
      -- The last one also where nothing in it is told: the next batch begins at its snapshot.
      where size > 0 or part = (select max(part) from part)
@@ -91,13 +92,15 @@ with newest as materialized (
     select newest.next_position + row_number() over changes - 1 as position, n.relation, n.action, n.record, n.before,
            newest.next_position + count(*) over () - 1 as head,
            row_number() over changes = 1 as is_first,
-           sum(pg_column_size(n.record) + coalesce(pg_column_size(n.before), 0)) over changes as bytes
+           sum(coalesce(pg_column_size(n.record), 0) + coalesce(pg_column_size(n.before), 0)) over changes as bytes
       from newest, numbered n
      where n.action is not null
     window changes as (order by n.id)
 )
-select position, relation::bigint, action, record::text, before::text, head
+select case when is_published then position end, relation::bigint, action, case when is_published then record::text end,
+       case when is_published then before::text end, head
   from told
- where bytes is null or bytes <= %(bytes)s or is_first
- order by position
+ cross join lateral (select bytes <= %(bytes)s or is_first and bytes <= 1048576) as fits (is_published)
+ where is_published or is_first
+ order by told.position
  limit %(changes)s

@@ -1,8 +1,11 @@
 -- The changes after one position and up to another, from the stored pair of snapshots of each batch: the identical rows
--- and positions that next_batch.sql gave. At most so many bytes, as they are stored, but at least one change.
+-- and positions that next_batch.sql gave. At most so many bytes, but at least one change. Of the tables that are to be left
+-- unread no rows are returned with their changes.
 with found as (
-    select numbered.position, numbered.relation, numbered.action, numbered.record,
-           case when numbered.first_id is null then numbered.before
+    select numbered.position, numbered.relation, numbered.action,
+           case when not is_unread then numbered.record end as record,
+           case when is_unread then null
+                when numbered.first_id is null then numbered.before
                 else (select c.before from ayb_realtime.change c where c.xid = numbered.xid and c.id = numbered.first_id)
            end as before
       from ayb_realtime.batch b
@@ -27,16 +30,18 @@ with found as (
           ) as delta
          where delta.action is not null
       ) as numbered
+     cross join lateral (select numbered.relation::bigint = any (%(unread)s::bigint[])) as wanted (is_unread)
      where b.first_position <= %(upto)s
        and b.first_position >= (select max(first_position) from ayb_realtime.batch where first_position <= %(after)s + 1)
        -- A batch that has lost a change, to a restore perhaps, would be numbered wrongly.
        and numbered.size = b.size
        and numbered.position > %(after)s and numbered.position <= %(upto)s
 ), measured as (
-    select found.*, sum(pg_column_size(record) + coalesce(pg_column_size(before), 0)) over (order by position) as bytes
+    select found.*,
+           sum(coalesce(pg_column_size(record), 0) + coalesce(pg_column_size(before), 0)) over (order by position) as bytes
       from found
 )
 select position, relation::bigint, action, record::text, before::text
   from measured
- where bytes is null or bytes <= %(bytes)s or position = %(after)s + 1
+ where bytes <= %(bytes)s or position = %(after)s + 1
  order by position

@@ -49,11 +49,12 @@ def unrepaired() -> None:
     """Take only what comes through the Channels layer."""
     from ayb_realtime.feed import Feed
 
-    async def skip(self: Any) -> None:
+    async def skip(self: Any, _: Any) -> Any:
         while not self._waiting:
             self._next_position = self.head + 1
             self._news.clear()
             await self._news.wait()
+        return await self.next(frozenset)
 
     patch.object(Feed, "_repair", skip).start()
 
@@ -71,7 +72,7 @@ def naive() -> None:
         changes = [Change(*row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
         return Batch(changes[-1].position, tuple(changes)) if changes else None
 
-    async def read(connection: Any, *, after: int, upto: int) -> list[Change]:
+    async def read(connection: Any, *, after: int, upto: int, unread: object) -> list[Change]:
         return [Change(*row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]
 
     async def bounds(connection: Any) -> tuple[int, int]:

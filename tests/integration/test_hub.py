@@ -610,12 +610,79 @@ def noted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     reads: list[int] = []
     read = log.read
 
-    async def noted(connection: Any, *, after: int, upto: int) -> list[Change]:
+    async def noted(connection: Any, *, after: int, **options: Any) -> list[Change]:
         reads.append(after)
-        return await read(connection, after=after, upto=upto)
+        return await read(connection, after=after, **options)
 
     monkeypatch.setattr(log, "read", noted)
     return reads
+
+
+async def write_at_length(the_hub: Hub, owner: Owner, begin: int) -> None:
+    """Write five thousand letters in one transaction, then a note; the layer hears of none of them."""
+    owner.execute("insert into letters select n, repeat('x', 100) from generate_series(1, 5000) n")
+    async with relaying(InMemoryChannelLayer()):
+        insert(owner, "notes", 1)
+        await log_head(the_hub, begin + 5001)
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+async def test_what_no_stream_is_of_is_not_read(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+    resumes: bool,
+) -> None:
+    make_table("notes", "id int primary key")
+    make_table("letters", "id int primary key, body text")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+    stream = await open_stream(the_hub, person(1), "notes")
+    reads = noted_reads(monkeypatch)
+    await write_at_length(the_hub, owner, begin)
+    assert await next_ids(stream, 1) == [1]
+    if resumes:
+        reads.clear()
+        assert await next_ids(await open_stream(the_hub, person(2), "notes", after=begin), 1) == [1]
+    assert len(reads) <= 2
+
+
+async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_gets_all_of_it(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_table("notes", "id int primary key")
+    make_table("letters", "id int primary key, body text")
+    async with relaying(memory_layer):
+        begin = await caught_up(the_hub, owner)
+    comes, has_read = asyncio.Event(), asyncio.Event()
+    check_role, repair = the_hub._catalog.check_role, the_hub._feed._repair
+
+    async def checked(role: str) -> None:
+        await check_role(role)
+        comes.set()
+
+    async def noted(unread: Any) -> Any:
+        run = await repair(unread)
+        assert run is not None
+        assert run.changes == ()
+        has_read.set()
+        return run
+
+    monkeypatch.setattr(the_hub._catalog, "check_role", checked)
+    async with the_hub._turn:
+        joining = asyncio.create_task(open_stream(the_hub, person(1), "letters"))
+        await comes.wait()
+        monkeypatch.setattr(the_hub._feed, "_repair", noted)
+        await write_at_length(the_hub, owner, begin)
+        await has_read.wait()
+        monkeypatch.setattr(the_hub._feed, "_repair", repair)
+    assert await next_ids(await joining, 5000) == list(range(1, 5001))
 
 
 async def test_streams_that_resume_together_share_the_reading(

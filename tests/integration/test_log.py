@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from ayb_realtime import database, log
-from ayb_realtime.changes import Change
+from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable
 
 Writer = psycopg.Connection[Any]
@@ -419,6 +419,67 @@ async def test_beginning_of_a_large_batch_is_handed_out_and_all_of_it_is_in_the_
     batch = await log.next_batch(relay)
     assert batch is not None
     assert (batch.head, len(batch.changes)) == (start + 2503, 1)
+
+
+async def test_rows_are_measured_as_they_are_unpacked(owner: Writer, relay: Connection, make_table: MakeTable) -> None:
+    make_table("letters", "id int primary key, body text")
+    start = await log.head(relay)
+    owner.execute("insert into letters select n, repeat('x', 100000) from generate_series(1, 100) n")
+    batch = await log.next_batch(relay)
+    assert batch is not None
+    assert batch.head == start + 100
+    for changes, limit in (
+        (batch.changes, log.NEW_BYTES),
+        (await log.read(relay, after=start, upto=start + 100), log.READ_BYTES),
+    ):
+        assert limit - 101_000 < sum(change.characters for change in changes) <= limit
+
+
+async def test_row_that_is_too_large_for_the_layer_is_left_to_the_log(
+    owner: Writer, relay: Connection, make_table: MakeTable
+) -> None:
+    make_table("letters", "id int primary key, body text")
+    start = await log.head(relay)
+    owner.execute("insert into letters select n, repeat('x', 5000000) from generate_series(1, 2) n")
+    assert await log.next_batch(relay) == Batch(start + 2)
+    for n in (0, 1):
+        (change,) = await log.read(relay, after=start + n, upto=start + 2)
+        assert change.characters > 5_000_000
+
+
+async def test_changes_of_other_tables_are_passed_over_without_their_rows(
+    owner: Writer, relay: Connection, make_table: MakeTable
+) -> None:
+    make_table("letters", "id int primary key, body text")
+    letters = owner.execute("select 'letters'::regclass::oid::bigint").fetchall()[0]
+    start = await log.head(relay)
+    with owner.transaction():
+        owner.execute("insert into letters select n, 'x' from generate_series(1, 2500) n")
+        owner.execute("insert into notes values (1, 0)")
+        owner.execute("insert into letters select n, 'x' from generate_series(2501, 4499) n")
+    owner.execute("insert into letters values (4500, 'x')")
+    await log.next_batch(relay)
+    owner.execute("insert into notes values (2, 0)")
+    await numbered(relay)
+    end = start + 4502
+    assert await log.head(relay) == end
+    skips = [await log.skip(relay, after=start + n, upto=end, unread=letters) - start for n in (0, 7, 1999, 2000, 3000)]
+    assert skips == [2000, 2000, 2000, 2000, 4501]
+    assert await log.skip(relay, after=start, upto=start + 100, unread=letters) == start + 100
+    assert await log.skip(relay, after=start, upto=end, unread=()) == start
+    read = await log.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
+    assert [change.position for change in read] == list(range(start + 2001, start + 3001))
+    assert [change.record for change in read if change.record] == ['{"id":1,"version":0}']
+    async with relay.transaction(force_rollback=True):
+        # Neither is passed over what is gone, nor are the rows that are not read left out of the proof.
+        await relay.execute("delete from ayb_realtime.batch where first_position = %s", [start + 1001])
+        assert await log.skip(relay, after=start, upto=end, unread=letters) == start + 1000
+        assert await log.skip(relay, after=start + 1000, upto=end, unread=letters) == start + 1000
+        with pytest.raises(PositionUnavailable):
+            await log.read(relay, after=start + 1000, upto=end, unread=letters)
+        await relay.execute('delete from ayb_realtime.change where record::text = \'{"id":2501,"body":"x"}\'')
+        with pytest.raises(PositionUnavailable):
+            await log.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
 
 
 async def test_truncate_has_no_record(owner: Writer, relay: Connection) -> None:

@@ -1,6 +1,6 @@
 """Those that resume get on in fair turns, however many come behind them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Set
 from typing import Any
 
 import psycopg
@@ -45,11 +45,11 @@ def at_each_round(the_hub: Hub, monkeypatch: pytest.MonkeyPatch, come: Callable[
     rounds: list[int] = []
     advance = the_hub._replay.advance
 
-    async def noted(subscribers: Sequence[Subscriber], upto: int) -> None:
+    async def noted(subscribers: list[Subscriber], upto: int, known: Set[int]) -> None:
         rounds.append(len(rounds))
         if len(rounds) <= ROUNDS_MAX:
             await come(len(rounds))
-        await advance(list(subscribers), upto)
+        await advance(subscribers, upto, known)
 
     monkeypatch.setattr(the_hub._replay, "advance", noted)
     return rounds
