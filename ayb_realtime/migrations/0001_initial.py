@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
         RunSQLFile("reads"),
         RunSQLFile("visible"),
         RunSQLFile("routes"),
+        RunSQLFile("fingerprint"),
         RunSQLFile("run"),
         RunSQLFile("old_row"),
         RunSQLFile("prune"),

@@ -37,13 +37,8 @@ as $$
     ), reads as (
         select r.polname, r.classid, r.oid from ayb_realtime.reads_v1(relation) r
     ), function as (
-        select f.oid, f.proname,
-               -- What runs SQL that is not to be seen, or spells a name in another way.
-               l.lanname not in ('internal', 'c', 'sql', 'plpgsql')
-               or l.lanname in ('sql', 'plpgsql') and f.prosrc ~* E'\\m(execute|u&"|\\w+_to_xml|ts_stat|ts_rewrite|dblink)'
-               or l.lanname = 'c' and f.proname ~ '^dblink' as is_opaque
+        select f.oid, f.proname, ayb_realtime.is_opaque_v1(f.oid) as is_opaque
           from pg_proc f
-          join pg_language l on l.oid = f.prolang
          where f.oid >= 16384  -- none of Postgres' own
     ), reason (polname, text) as (
         select r.polname, 'reads the table itself'

@@ -1,12 +1,16 @@
 -- What the policies that decide what is read of a table read themselves, as pg_depend knows it, followed through views, other
 -- tables' policies and functions. A function whose body is text may read every table, and call every function, whose name
 -- occurs in it. The table's own columns are left out.
--- Called by checker_v1(), by inexact_v1(), and so by the system checks.
+-- Called by checker_v1(), by deciders_v1(), by inexact_v1(), and so by the system checks.
+-- In plpgsql, whose plans a session keeps: it takes longer to plan than to run.
 create function ayb_realtime.reads_v1(relation oid) returns table (polname name, classid oid, oid oid)
-    language sql
+    language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
+begin
+    return query
     with recursive function as (
         select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text, lower(f.prosrc) as body
           from pg_proc f
@@ -22,8 +26,8 @@ as $$
         select p.polname, d.refclassid, d.refobjid
           from pg_policy p
           join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.deptype = 'n'
-         where p.polrelid = relation and p.polcmd in ('r', '*') and p.polqual is not null
-           and (d.refclassid <> 'pg_class'::regclass or d.refobjid <> relation or d.refobjsubid = 0)
+         where p.polrelid = reads_v1.relation and p.polcmd in ('r', '*') and p.polqual is not null
+           and (d.refclassid <> 'pg_class'::regclass or d.refobjid <> reads_v1.relation or d.refobjsubid = 0)
         union
         select r.polname, next.classid, next.oid
           from reads r
@@ -47,5 +51,21 @@ as $$
                and f.body ~ (E'(^|\\W)' || regexp_replace(n.name, E'(\\W)', E'\\\\\\1', 'g') || E'(\\W|$)')
          ) as next (classid, oid)
     )
-    select r.polname, r.classid, r.oid from reads r
+    select r.polname, r.classid, r.oid from reads r;
+end
+$$;
+
+-- Whether a function may run SQL that cannot be seen in it, or spell a name in another way.
+create function ayb_realtime.is_opaque_v1(function oid) returns boolean
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select l.lanname not in ('internal', 'c', 'sql', 'plpgsql')
+           or l.lanname in ('sql', 'plpgsql')
+              and f.prosrc ~* E'\\m(execute|u&"|\\w+_to_xml|ts_stat|ts_rewrite|dblink)'
+           or l.lanname = 'c' and f.proname ~ '^dblink'
+      from pg_proc f
+      join pg_language l on l.oid = f.prolang
+     where f.oid = is_opaque_v1.function
 $$;

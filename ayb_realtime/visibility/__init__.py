@@ -13,10 +13,11 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility import roles, routing
+from ayb_realtime.visibility.checkers import CheckerNotMade, checker
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Question, Seen, Stuck
 from ayb_realtime.visibility.roles import as_identity, check_role
-from ayb_realtime.visibility.rows import CheckerNotMade, RowsQuestion, checker
+from ayb_realtime.visibility.rows import RowsQuestion
 from ayb_realtime.visibility.runs import run
 from ayb_realtime.visibility.transactions import Connection, prepare, set_local
 

@@ -81,9 +81,9 @@ async def states(
     """Return what there is to say of each role, and of the key of a table."""
     roles = set(roles)
     if table:
-        known = transactions.known(connection).states
-        if all((table.relation, role) in known for role in roles):
-            return [RoleState(*known[table.relation, role][:-2]) for role in roles]
+        known = transactions.known(connection).states.get(table.relation, {})
+        if roles <= known.keys():
+            return [RoleState(*known[role][:-2]) for role in roles]
     return [RoleState(*columns) for columns in await sessions.fetch(connection, ROLE_STATES, _question(roles, table))]
 
 

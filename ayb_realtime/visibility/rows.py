@@ -4,22 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-import psycopg
 from psycopg import sql
 
-from ayb_realtime import database, sessions
-from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RealtimeError
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
-from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.question import Answer, Question, Seen, settings_of
 from ayb_realtime.visibility.transactions import Connection, ask
-
-
-class CheckerNotMade(RealtimeError):
-    """Postgres does not make the function that checks a table for a role, and says why."""
 
 
 class RowsQuestion(Question):
@@ -46,39 +37,6 @@ class RowsQuestion(Question):
             return {n: contents[n] for n in shown if n in contents}
 
         return [(identity, seen(*(shown or ())), error) for identity, shown, _, error in answers]
-
-
-async def checker(connection: Connection, table: Table, role: str) -> str | None:
-    """Return the name of the function that checks a table for a role, and make it if need be.
-
-    None: the role may not read the table's key. Raises CheckerNotMade, and psycopg.Error, also where there is no such
-    role.
-    """
-    name: str | None
-    known = transactions.known(connection).states
-    if (table.relation, role) in known:
-        *_, name, exists = known[table.relation, role]
-    else:
-        cursor = await connection.execute(
-            "select c.name, pg_catalog.to_regproc('ayb_realtime.' || c.name) is not null"
-            "  from ayb_realtime.checker_v1(%s::oid, %s) as c",
-            [table.relation, role],
-        )
-        name, exists = await cursor.fetchone() or (None, False)
-    if name is not None and not exists:
-        # Not in this transaction, which is read-only; but a function is found as it is now, whatever the snapshot.
-        async with await database.connect(conf.database) as maker:
-            make = "select ayb_realtime.make_checker_v1(%s::oid, %s)"
-            try:
-                ((name,),) = await sessions.fetch(maker, make, [table.relation, role], begin=sessions.WRITE)
-            except psycopg.OperationalError:  # Away, or in somebody's way.
-                raise
-            except psycopg.Error as error:
-                raise CheckerNotMade(str(error)) from error
-        # A session hears of what others have made when it takes a lock that it does not hold.
-        async with connection.transaction(force_rollback=True):
-            await connection.execute("lock table ayb_realtime.epoch in access share mode")
-    return name
 
 
 def _keys(table: Table, rows: Mapping[int, Row]) -> str:

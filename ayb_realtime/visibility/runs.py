@@ -1,15 +1,12 @@
-"""The transaction in which a run of changes is checked. What it has to know is asked as it begins."""
+"""The transaction in which a run of changes is checked. What decides is the same from its beginning to its end."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from ayb_realtime.tables import Table
-from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility import knowledge, transactions
+from ayb_realtime.visibility.question import CatalogChanged
 from ayb_realtime.visibility.transactions import Connection
-
-QUESTION = b"select * from ayb_realtime.run_v1(%s::bigint[], %s::text[])"
-# So many columns of it are a table's.
-TABLE_COLUMNS = 7
 
 
 @asynccontextmanager
@@ -17,13 +14,26 @@ async def run(connection: Connection, relations: Collection[int], roles: Collect
     """Run a block in a prepared transaction, that is read-only and sees one snapshot.
 
     Yields those of these tables that are streamed. What there is to say of these roles is known in the block.
-    Raises psycopg.Error.
+    Rows come from the snapshot, but policies, privileges, memberships and functions are those of the moment in which
+    Postgres uses them. So the block's answers are of one moment only if none of these has changed since the snapshot.
+    Raises CatalogChanged, at the end, where one has: then ask again. Raises psycopg.Error.
     """
-    async with transactions.prepared(connection, QUESTION, [list(relations), list(roles)]) as rows:
-        tables = {}
-        known = transactions.known(connection)
-        for row in rows:
-            table = Table.from_row(row[:TABLE_COLUMNS])
-            tables[table.relation] = table
-            known.states[table.relation, row[TABLE_COLUMNS]] = row[TABLE_COLUMNS:]
-        yield list(tables.values())
+    subjects = [(relation, frozenset(roles)) for relation in relations]
+    known = knowledge.kept(subjects)
+    unknown = [relation for relation, of in subjects if (relation, of) not in known]
+    try:
+        question = (knowledge.QUESTION, [unknown, sorted(roles)]) if unknown else ()
+        async with transactions.prepared(connection, *question) as rows:
+            if unknown:
+                known |= knowledge.learn(rows, frozenset(roles))
+            await knowledge.discard_old_plans(connection, known)
+            states = {each.table.relation: each.states for each in known.values()}
+            transactions.known(connection).states.update(states)
+            yield [each.table for each in known.values()]
+            deciders = [each.deciders for each in known.values()]
+            now = await transactions.commit(connection, knowledge.FINGERPRINTS, [deciders])
+            if [fingerprint for (fingerprint,) in now] != [each.fingerprint for each in known.values()]:
+                raise CatalogChanged
+    except BaseException:
+        knowledge.forget(subjects)
+        raise

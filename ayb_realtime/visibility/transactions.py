@@ -47,11 +47,11 @@ class Known:
     """What is known in a prepared transaction.
 
     backend_pid: of the process that works for it. Not what the connection was told: a proxy's is its own invention.
-    states: by table and role, what ``run_v1`` has said of them.
+    states: by table and by role, what ``run_v1`` has said of them.
     """
 
     backend_pid: int
-    states: dict[tuple[int, str], tuple[Any, ...]] = field(default_factory=dict)
+    states: dict[int, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
 
 
 # Each prepared transaction begins anew here: what was true for one snapshot is forgotten in the next.
@@ -104,6 +104,15 @@ async def _attended(connection: Connection) -> AsyncIterator[None]:
     finally:
         ended.set()
         await speaking
+
+
+async def commit(connection: Connection, question: bytes, parameters: Sequence[object]) -> list[Any]:
+    """End the current transaction, and put a question of what is so then, in the same message; return its rows."""
+    cursor = psycopg.AsyncClientCursor(connection)
+    await cursor.execute(b"commit; " + sessions.READ.encode() + b"; " + question + b"; commit", parameters)
+    cursor.nextset()
+    cursor.nextset()
+    return await cursor.fetchall()
 
 
 async def prepare(

@@ -1,0 +1,264 @@
+"""A migration that redacts and then opens, while rows are checked: what was redacted before it was opened is never sent."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+
+from ayb_realtime import preparation, visibility
+from ayb_realtime.hub import Hub
+from ayb_realtime.identity import AUTHENTICATED_ROLE
+from tests.integration.conftest import Stream, open_stream, person, relaying
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+SECRET = "not for you"
+RACES = 200
+# It waits for no row: a migration that has written it is about to lock the table.
+WRITE = "update notes set n = n + 1 where id in (select id from notes for update skip locked)"
+ALICE = "current_setting('ayb.user_id') = 'alice'"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What opens the rows of ``notes``, and closes them again.
+
+    close: run first, and again after each race. open: after what was secret was redacted, in its transaction.
+    policy: of the table, which may read ``members``; without one row-level security is off.
+    make: what it takes, made before the table.
+    """
+
+    open: str
+    close: str
+    policy: str = ""
+    make: str = ""
+    unmake: str = ""
+    columns: str = "id int primary key, n int, secret text"
+
+
+VIEW = "exists (select from open_notes o where o.id = notes.id)"
+MEMBER = f"exists (select from members m where m.note = notes.id and {ALICE})"
+MIGRATIONS = {
+    "policy altered": Migration(
+        policy="false", open="alter policy p on notes using (true)", close="alter policy p on notes using (false)"
+    ),
+    "policy replaced": Migration(
+        policy="false",
+        open="drop policy p on notes; create policy p on notes using (true)",
+        close="drop policy p on notes; create policy p on notes using (false)",
+    ),
+    "policy added": Migration(
+        policy="false", open="create policy q on notes using (true)", close="drop policy if exists q on notes"
+    ),
+    "restrictive policy dropped": Migration(
+        policy="true",
+        open="drop policy q on notes",
+        close="drop policy if exists q on notes; create policy q on notes as restrictive using (false)",
+    ),
+    "row security disabled": Migration(
+        policy="false",
+        open="alter table notes disable row level security",
+        close="alter table notes enable row level security",
+    ),
+    "column granted": Migration(
+        open=f"grant select (secret) on notes to {AUTHENTICATED_ROLE}",
+        close=f"revoke select on notes from {AUTHENTICATED_ROLE}; grant select (id, n) on notes to {AUTHENTICATED_ROLE}",
+    ),
+    "table granted": Migration(
+        open=f"grant select on notes to {AUTHENTICATED_ROLE}",
+        close=f"revoke select on notes from {AUTHENTICATED_ROLE}",
+    ),
+    "schema granted": Migration(
+        open=f"grant usage on schema public to public, {AUTHENTICATED_ROLE}",
+        close=f"revoke usage on schema public from public, {AUTHENTICATED_ROLE}",
+        unmake="grant usage on schema public to public",
+    ),
+    "membership granted": Migration(
+        policy="true",
+        make="do $$ begin create role ayb_test_team; exception when duplicate_object then null; end $$",
+        close=f"revoke ayb_test_team from {AUTHENTICATED_ROLE}; alter policy p on notes to ayb_test_team",
+        open=f"grant ayb_test_team to {AUTHENTICATED_ROLE}",
+        unmake=f"revoke ayb_test_team from {AUTHENTICATED_ROLE}; drop owned by ayb_test_team",
+    ),
+    "function replaced, of SQL as text": Migration(
+        make="create function is_open() returns boolean language sql stable as 'select false'",
+        policy="is_open()",
+        open="create or replace function is_open() returns boolean language sql stable as 'select true'",
+        close="create or replace function is_open() returns boolean language sql stable as 'select false'",
+        unmake="drop function is_open",
+    ),
+    "function replaced, of PL/pgSQL": Migration(
+        make="create function is_open() returns boolean language plpgsql as 'begin return false; end'",
+        policy="is_open()",
+        open="create or replace function is_open() returns boolean language plpgsql as 'begin return true; end'",
+        close="create or replace function is_open() returns boolean language plpgsql as 'begin return false; end'",
+        unmake="drop function is_open",
+    ),
+    "function replaced, called by one that runs any SQL": Migration(
+        make="create function is_open() returns boolean language sql stable as 'select false';"
+        "create function asks() returns boolean language plpgsql stable"
+        " as 'declare yes boolean; begin execute ''select is'' || ''_open()'' into yes; return yes; end'",
+        policy="asks()",
+        open="create or replace function is_open() returns boolean language sql stable as 'select true'",
+        close="create or replace function is_open() returns boolean language sql stable as 'select false'",
+        unmake="drop function asks; drop function is_open",
+    ),
+    "function allowed": Migration(
+        make="create function is_open() returns boolean language sql stable as 'select true'",
+        policy="is_open()",
+        open=f"grant execute on function is_open() to {AUTHENTICATED_ROLE}",
+        close=f"revoke execute on function is_open() from public, {AUTHENTICATED_ROLE}",
+        unmake="drop function is_open",
+    ),
+    "policy altered of a table that the policy reads": Migration(
+        make="create table members (note int); insert into members values (1);"
+        " alter table members enable row level security; create policy m on members using (false);"
+        f" grant select on members to {AUTHENTICATED_ROLE}",
+        policy=MEMBER,
+        open="alter policy m on members using (true)",
+        close="alter policy m on members using (false)",
+        unmake="drop table members",
+    ),
+    "table granted that the policy reads": Migration(
+        make="create table members (note int); insert into members values (1)",
+        policy=MEMBER,
+        open=f"grant select on members to {AUTHENTICATED_ROLE}",
+        close=f"revoke select on members from {AUTHENTICATED_ROLE}",
+        unmake="drop table members",
+    ),
+    "table emptied that the policy reads": Migration(
+        make="create table bans (note int)",
+        policy="not exists (select from bans b where b.note = notes.id)",
+        open=f"truncate bans; grant select on bans to {AUTHENTICATED_ROLE}",
+        close=f"truncate bans; insert into bans values (1); grant select on bans to {AUTHENTICATED_ROLE}",
+        unmake="drop table bans",
+    ),
+    "view replaced that the policy reads": Migration(
+        make="create view open_notes as select 1 as id where false;"
+        f" grant select on open_notes to {AUTHENTICATED_ROLE}",
+        policy=VIEW,
+        open="create or replace view open_notes as select 1 as id",
+        close="create or replace view open_notes as select 1 as id where false",
+        unmake="drop view open_notes",
+    ),
+    "policy altered of a table behind a view": Migration(
+        make="create table members (id int); insert into members values (1); alter table members enable row level security;"
+        " alter table members force row level security; create policy m on members using (false);"
+        " create view open_notes as select id from members;"
+        f" grant select on open_notes to {AUTHENTICATED_ROLE}",
+        policy=VIEW,
+        open="alter policy m on members using (true); alter table members no force row level security",
+        close="alter policy m on members using (false); alter table members force row level security",
+        unmake="drop view open_notes; drop table members",
+    ),
+}
+
+
+@contextmanager
+def prepared(migration: Migration, owner: Owner, make_table: MakeTable) -> Iterator[None]:
+    """Make what the migration is about, and take it away at the end."""
+    if migration.make:
+        owner.execute(migration.make.encode())
+    make_table("notes", migration.columns, policy=migration.policy)
+    owner.execute("insert into notes values (1, 0, %s)", [SECRET])
+    owner.execute(migration.close.encode())
+    try:
+        yield
+    finally:
+        owner.execute("drop table notes")
+        if migration.unmake:
+            owner.execute(migration.unmake.encode())
+
+
+def migrate(owner: Owner, migration: Migration) -> None:
+    with owner.transaction():
+        owner.execute("update notes set secret = ''")
+        owner.execute(migration.open.encode())
+
+
+@pytest.fixture(params=list(MIGRATIONS))
+def migration(request: pytest.FixtureRequest) -> Migration:
+    """Each kind of migration."""
+    return MIGRATIONS[request.param]
+
+
+async def opened(stream: Stream) -> None:
+    """Read until the row comes as the migration has left it."""
+    while True:
+        change = await stream.next_change()
+        assert change["record"].get("secret", "") == "", change
+        if "secret" in change["record"]:
+            return
+
+
+async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    memory_layer: BaseChannelLayer,
+    monkeypatch: pytest.MonkeyPatch,
+    migration: Migration,
+) -> None:
+    check = visibility.check
+    between: list[Callable[[], None]] = []
+
+    async def check_after_migration(*args: Any, **options: Any) -> Any:
+        while between:
+            between.pop()()
+        return await check(*args, **options)
+
+    monkeypatch.setattr(preparation.visibility, "check", check_after_migration)
+    # In a schema of its own, since a migration may be about that of the table.
+    owner.execute("create schema if not exists aside")
+    make_table("aside.others", "id int primary key")
+    with prepared(migration, owner, make_table):
+        async with relaying(memory_layer):
+            stream = await open_stream(the_hub, person("alice"), "notes", "others")
+            # What the hub needs to know of the table, it knows by then.
+            owner.execute("update notes set n = n + 1")
+            owner.execute("insert into aside.others values (1)")
+            while (await stream.next_change())["table"] != "others":
+                pass
+            between.append(lambda: migrate(owner, migration))
+            owner.execute("update notes set n = n + 1")
+            await opened(stream)
+            assert not between
+
+
+async def test_secret_is_not_sent_while_migrations_race_with_checks(
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    memory_layer: BaseChannelLayer,
+    database_url: str,
+    migration: Migration,
+) -> None:
+    """No event of so many migrations has the secret, while rows are written all the time."""
+    is_over = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            while not is_over.is_set():
+                connection.execute(WRITE)
+
+    with prepared(migration, owner, make_table):
+        async with relaying(memory_layer):
+            stream = await open_stream(the_hub, person("alice"), "notes")
+            writer = threading.Thread(target=write)
+            writer.start()
+            try:
+                for _ in range(RACES):
+                    migrate(owner, migration)
+                    await opened(stream)
+                    with owner.transaction():
+                        owner.execute(migration.close.encode())
+                        owner.execute("update notes set secret = %s", [SECRET])
+            finally:
+                is_over.set()
+                writer.join()
