@@ -106,9 +106,11 @@ class Client:
                 if comes_by_itself:
                     history.write(Event(time.monotonic(), 0, "connecting").to_line())
                 pause, comes_by_itself = RETRY_SECONDS, False
+                address = self._chance.choice(self._config["addresses"])
                 try:
+                    token = await self._tokens.get(http, address, self._stream["account"])
                     async with asyncio.timeout(self._stay()):
-                        await self._connect(http, history)
+                        await self._connect(http, history, address, token)
                 except TimeoutError:
                     comes_by_itself = True
                     pause = LONG_ABSENCE_SECONDS if self._chance.random() < 0.1 else AWAY_SECONDS
@@ -120,9 +122,7 @@ class Client:
     def _stay(self) -> float | None:
         return None if self._stream.get("stays") else self._chance.expovariate(1 / STAYS_SECONDS) + 0.5
 
-    async def _connect(self, http: httpx.AsyncClient, history: TextIO) -> None:
-        address = self._chance.choice(self._config["addresses"])
-        token = await self._tokens.get(http, address, self._stream["account"])
+    async def _connect(self, http: httpx.AsyncClient, history: TextIO, address: str, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         if self._last_id is not None:
             headers["Last-Event-ID"] = str(self._last_id)
