@@ -8,15 +8,18 @@ with newest as materialized (
       from (select *, xmin from ayb_realtime.batch order by id desc limit 1) as b
      where xid::xid = xmin  -- One that was restored is not gone on from: an epoch begins.
 ), delta as materialized (
-    -- Began after that snapshot was taken ...
+    -- Began after that snapshot was taken ... A row that is older than the transaction that it names was restored from
+    -- another cluster.
     select c.id, c.xid, c.relation, c.action, c.record, c.before
       from newest, ayb_realtime.change c
      where c.xid >= pg_snapshot_xmax(newest.snapshot) and c.xid < (select pg_snapshot_xmax(pg_current_snapshot()))
+       and age(c.xmin) <= age(c.xid::xid)
     union all
     -- ... or was still running then.
     select c.id, c.xid, c.relation, c.action, c.record, c.before
       from ayb_realtime.change c
      where c.xid = any (array(select pg_snapshot_xip(newest.snapshot) from newest))
+       and age(c.xmin) <= age(c.xid::xid)
 ), several as materialized (
     -- Where a transaction has made several changes of a table, perhaps of one row.
     select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns,

@@ -141,12 +141,17 @@ async def test_epochs_are_never_the_same(relay: Connection) -> None:
 
 
 async def test_change_of_another_cluster_is_never_numbered(owner: Writer, relay: Connection) -> None:
-    owner.execute(
+    foreign = (
         "insert into ayb_realtime.change (xid, relation, action)"
         " select (pg_current_xact_id()::text::bigint + n)::text::xid8, 0, 'truncate' from generate_series(1, 20) n"
     )
+    owner.execute(foreign)
     await restore(relay, "epoch")
     assert await log.ensure_epoch(relay)
+    not_ended = "select count(*) from ayb_realtime.change where not pg_visible_in_snapshot(xid, pg_current_snapshot())"
+    assert owner.execute(not_ended.encode()).fetchone() == (0,)
+    # And where they come later than the epoch began, or alone.
+    owner.execute(foreign)
     for n in range(30):
         owner.execute("insert into notes values (%s, 0)", [n])
         assert records(await numbered(relay)) == [("create", n, 0)]
