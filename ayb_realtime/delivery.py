@@ -20,6 +20,10 @@ Viewer = Identity | str
 Chunks = dict[tuple[tuple[int, ...], tuple[Event, ...], int], bytes]
 
 
+# To take a row apart that has more characters than this, to check it and to send it, would keep all others waiting.
+LARGEST_CHARACTERS = 8 * 1024 * 1024
+
+
 class Delivery:
     """The events of some changes, for every identity that subscribes to their tables.
 
@@ -129,10 +133,9 @@ class Delivery:
             (change.position, change_event(change, table, rows[change.position])) for change in deletes
         )
 
-    def add_unanswered(self, table: Table, answers: visibility.Answers) -> None:
-        """Take down of what there was no answer, and who is to be asked later."""
-        self.ended |= answers.postponed
-        for identity, positions in answers.unanswered.items():
+    def add_unanswered(self, table: Table, unanswered: Mapping[Identity, Iterable[int]]) -> None:
+        """Take down of which rows it is not known whether an identity may see them, by their positions."""
+        for identity, positions in unanswered.items():
             key = table.relation, self._viewer(table.relation, identity)
             self.unanswered[key] = {*self.unanswered.get(key, ()), *positions}
 
@@ -143,7 +146,10 @@ class Delivery:
         rows: Mapping[int, Row],
         seen: Mapping[Identity, visibility.Seen],
     ) -> None:
-        """Encode each row once for all who may see it as it was logged, and once for each other state of it."""
+        """Encode each row once for all who may see it as it was logged, and once for each other state of it.
+
+        One that is too large by now is not sent.
+        """
         encoded: dict[tuple[int, str | None], Event] = {}
 
         def event(position: int, record: str | None) -> Event:
@@ -154,12 +160,16 @@ class Delivery:
 
         # Those who have one answer in common have one list.
         lists: dict[int, list[Event]] = {}
+        large: dict[int, set[int]] = {}
         for identity, records in seen.items():
             if records:
                 if id(records) not in lists:
-                    lists[id(records)] = [event(*each) for each in records.items()]
-                viewer = identity if table.row_security else identity.role
-                self._own[table.relation, viewer] = lists[id(records)]
+                    too_large = {at for at, record in records.items() if len(record or "") > LARGEST_CHARACTERS}
+                    lists[id(records)] = [event(*each) for each in records.items() if each[0] not in too_large]
+                    large[id(records)] = too_large
+                self._own[table.relation, self._viewer(table.relation, identity)] = lists[id(records)]
+                if large[id(records)]:
+                    self.add_unanswered(table, {identity: large[id(records)]})
 
     def add_gone(
         self,

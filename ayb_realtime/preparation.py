@@ -8,10 +8,11 @@ from psycopg_pool import AsyncConnectionPool
 from ayb_realtime import visibility
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
-from ayb_realtime.delivery import Delivery
+from ayb_realtime.delivery import LARGEST_CHARACTERS, Delivery
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
+from ayb_realtime.visibility.failures import UNANSWERED, failures
 
 
 async def prepare(
@@ -72,6 +73,9 @@ async def _add(
     readers, refused = await visibility.may_select(connection, table, identities)
     delivery.ended.update(refused)
     delivery.allow(table, readers)
+    changes = _without_large(delivery, table, changes, readers)
+    if not changes:
+        return None
     rows = {change.position: Row(change.record) for change in changes if change.record is not None}
     truncates = [change for change in changes if change.record is None]
     if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
@@ -90,7 +94,8 @@ async def _add(
         except visibility.KeyChanged:
             return delivery.add_reset(table, "table definition changed", changes[-1].position)
         delivery.add_rows(table, asked, rows, seen)
-        delivery.add_unanswered(table, seen)
+        delivery.add_unanswered(table, seen.unanswered)
+        delivery.ended |= seen.postponed
     deletes = [change for change in told if change.action == "delete"]
     if conf.delete_visibility == "everyone" or not table.row_security:
         # By the protocol, deletes go to everyone: there is no row left to ask about.
@@ -101,5 +106,17 @@ async def _add(
         before = {change.position: Row(change.before) if change.before else None for change in gone}
         saw = await visibility.check_before(connection, table, before, readers, insist=insist, careful=careful)
         delivery.add_gone(table, gone, rows, seen, saw)
-        delivery.add_unanswered(table, saw)
+        delivery.add_unanswered(table, saw.unanswered)
+        delivery.ended |= saw.postponed
     return None
+
+
+def _without_large(
+    delivery: Delivery, table: Table, changes: Sequence[Change], readers: Collection[Identity]
+) -> Sequence[Change]:
+    """Tell all who may read a table to fetch it in place of rows that are too large, and return the other changes."""
+    large = {change.position for change in changes if change.characters > LARGEST_CHARACTERS}
+    if large:
+        failures.add(UNANSWERED, table.relation, table.name, dict.fromkeys(readers, "they are too large to ask about"))
+        delivery.add_unanswered(table, dict.fromkeys(readers, large))
+    return [change for change in changes if change.position not in large]

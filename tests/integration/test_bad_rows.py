@@ -9,6 +9,7 @@ import pytest
 from channels.layers import BaseChannelLayer
 from httpx_sse import ServerSentEvent
 
+from ayb_realtime.delivery import LARGEST_CHARACTERS
 from ayb_realtime.hub import Hub
 from ayb_realtime.identity import Identity
 from tests.integration.conftest import open_stream, person, relaying
@@ -205,3 +206,39 @@ async def test_old_row_that_cannot_be_checked_is_told_by_a_reset(
         assert (told.resets, len(told.rows)) == ([], 4)
         assert slow.resumes == other.resumes == 0
     owner.execute("select setval('ayb_realtime.keeps_before', 0)")
+
+
+async def test_row_that_is_too_large_to_send_is_told_by_a_reset(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, author text, body text", policy=f"author = {USER}")
+    async with relaying(memory_layer):
+        client = await opened(the_hub, 5, "notes")
+        for size in (1000, LARGEST_CHARACTERS // 2):
+            owner.execute("insert into notes values (%s, '5', repeat('x', %s))", [size, size])
+            assert (await client.until("notes", size)).resets == []
+        owner.execute("insert into notes values (1, '5', repeat('x', %s))", [LARGEST_CHARACTERS])
+        owner.execute("insert into notes values (2, '5', '')")
+        told = await client.until("notes", 2)
+        assert told.rows == [("notes", 2)]
+        assert told.resets == ["notes"]
+        assert client.resumes == 0
+
+
+async def test_row_that_has_become_too_large_to_send_is_told_by_a_reset(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, body text", policy="true")
+    make_table("marks", "id int primary key", policy="true")
+    async with relaying(memory_layer):
+        after = the_hub.position
+        client = await opened(the_hub, 5, "marks")
+        owner.execute("insert into notes values (1, ''), (2, ''); insert into marks values (1)")
+        await client.until("marks", 1)
+        with owner.transaction():
+            owner.execute("set local session_replication_role = 'replica'")
+            owner.execute("update notes set body = repeat('x', %s) where id = 1", [LARGEST_CHARACTERS])
+        again = await opened(the_hub, 5, "notes", after=after)
+        told = await again.until("notes", 2)
+        assert told.rows == [("notes", 2)]
+        assert told.resets == ["notes"]
