@@ -124,8 +124,8 @@ async def _verdict(connection: Connection, identity: Identity, table: Table, key
     """Ask as the hub does, and say what Postgres answers."""
     readers, _ = await visibility.may_select(connection, table, [identity])
     seen = await visibility.check(connection, table, {1: Row(record)}, readers, insist=True)
-    if identity in seen.unanswered:
-        found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: it is told to fetch again."
+    if identity in seen.unanswered or identity in seen.postponed:
+        found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: a reset is sent."
         return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
     if 1 in (shown := seen.get(identity, {})):
         event = change_event(Change(0, table.relation, "update", record), table, Row(shown[1] or record))

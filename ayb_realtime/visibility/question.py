@@ -122,10 +122,13 @@ class Question(ABC):
             self._plan.split_rows(Part(part.rows, tuple(failed), part.share))
 
     def _look_at_connection(self, watch: Watch, error: psycopg.Error, culprit: Identity | None) -> None:
-        """Raise the error, or Stuck, if the transaction is lost with its connection."""
+        """Raise the error, or Stuck, if the transaction is lost with its connection.
+
+        Once it may be the database's fault; a second time it is perhaps a policy that ends its session.
+        """
         if self._connection is None or not self._connection.closed:
             return
-        if not watch.has_fired:
+        if not watch.has_fired and not suspects.has_lost(self._table.relation):
             raise error
         if culprit is not None:
             suspects.add(self._table.relation, [culprit])

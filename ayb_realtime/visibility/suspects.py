@@ -1,7 +1,7 @@
 """What a table's policies did not answer about in time: the others are not to wait for it again. Pure.
 
 A suspect is an identity; or a ``Pair``, where it is for one row that there is no answer; or ``TABLE``, where so many
-fail that they could not be told from the others in the time that there is.
+fail that they could not be told from the others in the time that there is; or ``LOST``, a connection.
 """
 
 import time
@@ -19,6 +19,7 @@ SUSPECTED_SECONDS = 600.0
 LEAST_PATIENCE = 1 / 16
 
 TABLE: Final = None
+LOST: Final = "lost"
 # The JSON text of each value of a row's key.
 Key = tuple[str | None, ...]
 
@@ -58,6 +59,12 @@ class Suspects:
             self._records[relation] = records
         else:
             self._records.pop(relation, None)
+
+    def has_lost(self, relation: int) -> bool:
+        """Take down that a connection was lost in a check of a table; tell whether that has happened lately."""
+        *_, others = self.sort(relation, [LOST])
+        self.add(relation, [LOST])
+        return not others
 
     def clear(self, relation: int, who: Iterable[Hashable]) -> None:
         """Forget these, for which there was an answer."""

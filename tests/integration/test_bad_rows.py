@@ -20,7 +20,8 @@ MakeTable = Callable[..., None]
 USER = "current_setting('ayb.user_id')"
 # A function of the author and the row's number that does what a test wants, for one user or for all.
 SLOW = (
-    "create function slow(int) returns boolean language plpgsql as $$ begin if {} then {}; end if; return true; end $$"
+    "create function slow(int) returns boolean language plpgsql security definer as"
+    " $$ begin if {} then {}; end if; return true; end $$"
 )
 CATCHES = "begin perform pg_sleep(60); exception when query_canceled then loop end loop; end"
 
@@ -142,7 +143,17 @@ async def test_row_that_is_slow_for_one_keeps_them_from_no_other_table(
         assert slow.resumes == other.resumes == 0
 
 
-@pytest.mark.parametrize("action", ["loop end loop", CATCHES, "perform pg_advisory_xact_lock(4712)"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        "loop end loop",
+        CATCHES,
+        "perform pg_advisory_xact_lock(4712)",
+        "perform pg_terminate_backend(pg_backend_pid())",
+        "raise exception using errcode = 'XX001'",
+        "raise exception using errcode = '53200'",
+    ],
+)
 async def test_policy_that_ends_for_no_row_of_one_costs_them_resets_now_and_then(
     memory_layer: BaseChannelLayer,
     the_hub: Hub,

@@ -122,7 +122,7 @@ async def test_policy_that_sleeps_is_said_to_give_no_answer(owner: Owner, make_t
     owner.execute("insert into notes values (42)")
     assert (await told("notes", "42"))[-2:] == [
         "Permissive policy p fails (canceling statement due to statement timeout) for it.",
-        "Postgres did not say within 0.5 s whether it is visible: the stream ends.",
+        "Postgres did not say within 0.5 s whether it is visible: a reset is sent.",
     ]
 
 
