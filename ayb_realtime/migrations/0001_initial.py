@@ -15,6 +15,7 @@ class Migration(migrations.Migration):
         RunSQLFile("wake"),
         RunSQLFile("key_columns"),
         RunSQLFile("capture"),
+        RunSQLFile("written"),
         RunSQLFile("tables"),
         RunSQLFile("roles"),
         RunSQLFile("role_states"),

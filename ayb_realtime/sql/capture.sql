@@ -6,11 +6,62 @@ as $$
     select case when pg_catalog.pg_sequence_last_value('ayb_realtime.keeps_before') operator(pg_catalog.=) 1 then before end
 $$;
 
+-- The shapes of tables whose columns are all of Postgres' own types, in eight places by their oid: see shape_v1().
+do $$
+begin
+    for place in 0 .. 7 loop
+        execute format('create sequence ayb_realtime.shape_%s', place);
+    end loop;
+end
+$$;
+
+-- Look at a table's columns, which row_to_json() cannot write as they are if their types are others than Postgres' own: null
+-- where it can; else the columns as they are to be given to it, where the row is r.
+-- Where all types are Postgres' own, that is remembered: the newest column's number under the table's oid and file. Nobody can
+-- give the table another type of column without a change of the one or the other.
+-- Called by capture_v1(). Raises where the transaction's snapshot is older than what the table is now.
+create function ayb_realtime.shape_v1(relation oid) returns text
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    newest int;
+    file oid;
+    is_settled boolean;
+    columns text;
+begin
+    select max(a.attnum), max(c.relfilenode),
+           -- Not by a transaction that may be rolled back yet, such as this one.
+           min(age(a.xmin)) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)
+      into newest, file, is_settled
+      from pg_class c
+      join pg_attribute a on a.attrelid = c.oid
+     where c.oid = relation;
+    -- These two are read as they are now, whatever the snapshot.
+    if file is distinct from pg_relation_filenode(relation)
+       or has_column_privilege(relation, (newest + 1)::int2, 'select') is not null then
+        raise exception 'the table was altered meanwhile' using errcode = 'object_not_in_prerequisite_state';
+    end if;
+    if exists (select from ayb_realtime.parts_v1(relation) where kind not in ('a', 'd')) then
+        select string_agg(w.expression, ', ' order by w.attnum)
+          into columns
+          from ayb_realtime.written_v1(relation, 'r') w
+        having bool_or(w.is_text);
+    elsif is_settled then
+        perform setval(format('ayb_realtime.shape_%s', relation::bigint % 8)::regclass,
+                       (file::bigint << 31) | ((relation::bigint & 1048575) << 11) | newest);
+    end if;
+    return columns;
+end
+$$;
+
 -- Append a change to the log and wake the relay. The row trigger of every streamed table, and its truncate trigger.
 --
 -- Arguments of the trigger: 'notify', or 'quiet' for a table that is written in two-phase commits, which may not notify;
 -- and the names of the primary key's columns.
--- It has no exception block: a change that cannot be logged fails with the write that made it, so none is missing.
+-- A row that cannot be written as JSON, such as one of a gigabyte, is logged as a truncate is: clients fetch the table again. The
+-- insert into the log has no exception block: where it fails, so does the write that made the change, and none is missing.
+-- Nothing here runs what a user has made, an operator, a cast or a check of a domain, since it would run as our owner.
 -- Each assignment and condition is made ready anew in each transaction, so there are few. Sequences are read by a function,
 -- since a query takes five times as long.
 -- The settings fix how a row reads as JSON, whatever the writer's session says: a check compares that text.
@@ -27,6 +78,12 @@ as $$
 declare
     -- Writes to a partition fire the trigger with the partition's own oid.
     relation constant oid := coalesce(pg_partition_root(tg_relid), tg_relid);
+    shape constant bigint := pg_sequence_last_value((
+        '{ayb_realtime.shape_0,ayb_realtime.shape_1,ayb_realtime.shape_2,ayb_realtime.shape_3,'
+        'ayb_realtime.shape_4,ayb_realtime.shape_5,ayb_realtime.shape_6,ayb_realtime.shape_7}'::regclass[]
+    )[tg_relid::bigint % 8 + 1]);
+    columns text;
+    written text;
     old_row json;
     new_row json;
     key_column text;
@@ -40,31 +97,56 @@ begin
         perform pg_notify('ayb_realtime', '');
     end if;
 
-    if tg_op = 'INSERT' then
-        insert into ayb_realtime.change (relation, action, record) values (relation, 'create', row_to_json(new));
-        return null;
-    elsif tg_op = 'DELETE' then
-        insert into ayb_realtime.change (relation, action, record, before)
-        values (relation, 'delete', row_to_json(old), ayb_realtime.kept_v1(row_to_json(old)));
-        return null;
-    elsif tg_op = 'TRUNCATE' then
+    if tg_op = 'TRUNCATE' then
         insert into ayb_realtime.change (relation, action) values (relation, 'truncate');
         return null;
     end if;
 
-    old_row := row_to_json(old);
-    new_row := row_to_json(new);
-    foreach key_column in array tg_argv[1:] loop
-        changed_parts := changed_parts
-            + (ayb_realtime.member_v1(new_row, key_column) <> ayb_realtime.member_v1(old_row, key_column))::int;
-    end loop;
-    if changed_parts is null then
-        -- No part of a key is null: a column was renamed since the trigger was made.
-        select count(*) filter (where ayb_realtime.member_v1(new_row, name) <> ayb_realtime.member_v1(old_row, name))
-          into changed_parts
-          from unnest(ayb_realtime.key_columns_v1(relation)) as name;
-    end if;
-    if changed_parts = 0 then
+    begin
+        if shape >> 11 = (pg_relation_filenode(tg_relid)::bigint << 20) | (tg_relid::bigint & 1048575)
+           and has_column_privilege(tg_relid, ((shape & 2047) + 1)::int2, 'select') is null then
+            old_row := row_to_json(old);
+            new_row := row_to_json(new);
+        else
+            columns := ayb_realtime.shape_v1(tg_relid);
+            if columns is null then
+                old_row := row_to_json(old);
+                new_row := row_to_json(new);
+            else
+                written := format('select row_to_json(w) from (select %s from (select ($1).*) as r) as w', columns);
+                -- The one that there is not would be a row of nulls.
+                if tg_op <> 'INSERT' then
+                    execute written into old_row using old;
+                end if;
+                if tg_op <> 'DELETE' then
+                    execute written into new_row using new;
+                end if;
+            end if;
+        end if;
+        if tg_op = 'UPDATE' then
+            foreach key_column in array tg_argv[1:] loop
+                changed_parts := changed_parts
+                    + (ayb_realtime.member_v1(new_row, key_column) <> ayb_realtime.member_v1(old_row, key_column))::int;
+            end loop;
+            if changed_parts is null then
+                -- No part of a key is null: a column was renamed since the trigger was made.
+                select count(*) filter (where ayb_realtime.member_v1(new_row, name) <> ayb_realtime.member_v1(old_row, name))
+                  into changed_parts
+                  from unnest(ayb_realtime.key_columns_v1(relation)) as name;
+            end if;
+        end if;
+    exception when others then
+        raise warning 'ayb_realtime cannot log a row of %: %', relation::regclass, sqlerrm;
+        insert into ayb_realtime.change (relation, action) values (relation, 'truncate');
+        return null;
+    end;
+
+    if tg_op = 'INSERT' then
+        insert into ayb_realtime.change (relation, action, record) values (relation, 'create', new_row);
+    elsif tg_op = 'DELETE' then
+        insert into ayb_realtime.change (relation, action, record, before)
+        values (relation, 'delete', old_row, ayb_realtime.kept_v1(old_row));
+    elsif changed_parts = 0 then
         insert into ayb_realtime.change (relation, action, record, before)
         values (relation, 'update', new_row, ayb_realtime.kept_v1(old_row));
     else

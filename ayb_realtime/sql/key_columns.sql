@@ -13,14 +13,36 @@ as $$
 $$;
 
 -- The text of a member of a row. A column of type json may hold escapes that cannot be text, such as \u0000, and to take any
--- member of the row decodes them all, and fails: so they are escaped once more first.
+-- member of the row decodes them all, and fails: so they are escaped once more first. A pair of backslashes is no part of such
+-- an escape; meanwhile U+0001 stands for it, which no JSON holds unescaped.
 -- No search_path of its own, and stable: so Postgres can put it in the place of its call.
 create function ayb_realtime.member_v1(record json, name text) returns text
     language sql
     stable
 as $$
     select case when pg_catalog.strpos(record::text, E'\\u') = 0 then record operator(pg_catalog.->>) name
-                else pg_catalog.regexp_replace(record::text, E'(?<!\\\\)((?:\\\\\\\\)*)\\\\u', E'\\1\\\\\\\\u', 'g')::json
+                else pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
+                         record::text, E'\\\\', E'\x01'), E'\\u', E'\\\\u'), E'\x01', E'\\\\')::json
                      operator(pg_catalog.->>) name
            end
+$$;
+
+-- The texts of several members of a row. All are null where the row cannot be taken apart: it may be nested more deeply than
+-- this session's stack allows, or too large, and what reads many rows is not to fail for one.
+create function ayb_realtime.members_v1(record json, names text[]) returns text[]
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    name text;
+    texts text[] := '{}';
+begin
+    foreach name in array names loop
+        texts := texts || ayb_realtime.member_v1(record, name);
+    end loop;
+    return texts;
+exception when others then
+    return array_fill(null::text, array[cardinality(names)]);
+end
 $$;

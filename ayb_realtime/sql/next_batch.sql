@@ -30,7 +30,7 @@ with newest as materialized (
     having count(*) > 1
 ), keyed as (
     select d.id, d.xid, d.relation, d.action, d.record, d.before, s.is_deferrable,
-           array(select ayb_realtime.member_v1(d.record, name) collate "C" from unnest(s.key_columns) as name) as key
+           ayb_realtime.members_v1(d.record, s.key_columns) collate "C" as key
       from several s
       join delta d on d.xid = s.xid and d.relation = s.relation
      where d.action in ('create', 'update', 'delete') and s.key_columns is not null  -- the table, or its key, may be gone

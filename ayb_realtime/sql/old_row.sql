@@ -62,7 +62,7 @@ $$;
 -- Whom would the policies show these rows, as they were, if they were there still? Asked as the function of checker_v1() is, with
 -- the same meaning of setting_names, setting_values and error, for rows that need not be there any more.
 --
--- records: each row as row_to_json() wrote it. Returns for each identity the ordinals, from 1, of those that it could see
+-- records: each row as it was logged. Returns for each identity the ordinals, from 1, of those that it could see
 -- (`shown`), and of those that do not tell (`inexact`): the text is not that of a row of the table as it is defined now, or
 -- a policy reads a column where it has null, for NULL or for the null of JSON.
 --
@@ -80,6 +80,16 @@ declare
     query text;
     written_for text;
     is_nothing json;
+    -- What writes a row of the table as JSON, as the change log has it.
+    row_as_json constant text := (
+        select case when bool_or(w.is_text)
+                    then pg_catalog.format('(select pg_catalog.row_to_json(w) from (select %s) as w)',
+                                           pg_catalog.string_agg(w.expression, ', ' order by w.attnum))
+                    else pg_catalog.format('pg_catalog.row_to_json(%I.*)', t.relname) end
+          from pg_catalog.pg_class t
+         cross join lateral ayb_realtime.written_v1(relation, t.relname) w
+         where t.oid = relation
+         group by t.relname);
 begin
     -- Of columns whose type may hold JSON's null: a pattern for values that do not tell.
     with recursive base as (
@@ -132,12 +142,12 @@ begin
                            ' cross join lateral ('
                            '    select %3$I.n::int, case when '
                            -- A partition may have its columns in another order.
-                           '               (pg_catalog.row_to_json(%2$I.*)::pg_catalog.text operator(pg_catalog.=) %3$I.record '
+                           '               (%5$s::pg_catalog.text operator(pg_catalog.=) %3$I.record '
                            '                or (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text '
                            '                      from pg_catalog.json_each(%3$I.record::pg_catalog.json) as m) '
                            '                   operator(pg_catalog.=) '
                            '                   (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text '
-                           '                      from pg_catalog.json_each(pg_catalog.row_to_json(%2$I.*)) as m)) '
+                           '                      from pg_catalog.json_each(%5$s) as m)) '
                            '           and ($2 is null '
                            '                or not exists (select from pg_catalog.json_each(%3$I.record::pg_catalog.json) as m '
                            '                                where m.value::pg_catalog.text operator(pg_catalog.~~) '
@@ -146,7 +156,7 @@ begin
                            '      from pg_catalog.json_populate_record(null::%1$I.%2$I, %3$I.record::pg_catalog.json) as %2$I '
                            ' ) as one (n, holds)',
                            n.nspname, t.relname, case when t.relname = 'k' then 'kk' else 'k' end,
-                           case when pg_catalog.row_security_active(t.oid) then policies.condition else 'true' end)
+                           case when pg_catalog.row_security_active(t.oid) then policies.condition else 'true' end, row_as_json)
                   into query
                   from pg_catalog.pg_class t
                   join pg_catalog.pg_namespace n on n.oid = t.relnamespace

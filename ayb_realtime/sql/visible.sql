@@ -54,7 +54,7 @@ declare
     typed text;       -- k1 bigint, k2 text
     unnested text;    -- pg_catalog.unnest(k1), ...
     matches text;     -- t.id operator(pg_catalog.=) k.k1 and ...
-    readable text;    -- t.id, t.body; null where the role may read every column
+    readable text;    -- t.id, t.body; null where the row is written as it is: the role may read every column
     rows_asked text;
     record text;
     body text;
@@ -91,13 +91,13 @@ begin
         return;
     end if;
 
-    select string_agg(format('t.%I', a.attname), ', ' order by a.attnum)
+    select string_agg(w.expression, ', ' order by w.attnum)
       into readable
-      from pg_attribute a
-     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
-       and has_column_privilege(checker_v1.role, relation, a.attnum, 'select')
+      from ayb_realtime.written_v1(relation, 't') w
+     where has_column_privilege(checker_v1.role, relation, w.attnum, 'select')
     having count(*) < (select count(*) from pg_attribute a
-                        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped);
+                        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped)
+        or bool_or(w.is_text);
 
     -- Arrays of arrays would have to be of one size.
     rows_asked := case when is_array
