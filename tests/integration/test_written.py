@@ -289,12 +289,14 @@ def test_row_that_is_nested_too_deeply_to_be_taken_apart_stops_neither_its_write
         except psycopg.errors.StatementTooComplex:
             pass
     last = owner.execute(NEWEST).fetchone() or [0]
-    owner.execute(f"create temp table nested as select {nested} as a".encode(), [depth - 5] * 2)
-    owner.execute("insert into notes select n, a from nested, generate_series(1, 2) as n")
-    owner.execute("update notes set id = id + 2")
-    owner.execute("delete from notes")
-    actions = [action for action, _ in owner.execute(LOGGED, last).fetchall()]
-    assert actions == [*["create"] * 2, *["truncate"] * 2, *["delete"] * 2]
+    for less in range(0, depth // 40, 10):
+        try:
+            owner.execute(f"insert into notes select 1, {nested}".encode(), [depth - less] * 2)
+        except psycopg.errors.StatementTooComplex:
+            continue
+        owner.execute("update notes set a = a; delete from notes")
+    actions = {action for action, _ in owner.execute(LOGGED, last).fetchall()}
+    assert actions == {"create", "update", "delete", "truncate"}
     number(owner)
     behind = (
         "select count(*) from ayb_realtime.change where xid >="
