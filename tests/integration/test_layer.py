@@ -168,6 +168,53 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
         assert (await stream.next_change())["record"] == {"id": 1}
 
 
+class ForeignLayer(InMemoryChannelLayer):
+    """A layer whose messages somebody else has sealed."""
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        await super().group_send(group, {**message, "seal": "0" * 64})
+
+
+async def test_relay_with_another_secret_costs_time_and_one_line_of_the_log(
+    settings: Any, owner: Owner, make_table: MakeTable, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_table("notes", "id int primary key")
+    layer = ForeignLayer()
+    the_hub = Hub(layer, database.pool())
+    await the_hub.start()
+    async with relaying(layer):
+        stream = await open_stream(the_hub, person(1), "notes")
+        for row_id in range(3):
+            owner.execute("insert into notes values (%s)", [row_id])
+            assert (await stream.next_change())["record"] == {"id": row_id}
+    await the_hub.close()
+    lines = [line for line in caplog.messages if "SECRET_KEY" in line]
+    assert len(lines) == 1
+    assert sum("no word of new changes" in line for line in caplog.messages) == 1
+
+
+async def test_words_that_are_sent_again_do_not_keep_the_hub_from_the_log(
+    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
+    monkeypatch.setattr(feed, "DISTRUST_SECONDS", 0.2)
+    make_table("notes", "id int primary key")
+    stream = await open_stream(the_hub, person(1), "notes")
+    async with await database.connect("default") as connection:
+        old = to_message(Batch(await log.head(connection)), group_of(the_hub))
+
+    async def attack() -> None:
+        while True:
+            await memory_layer.group_send(group_of(the_hub), old)
+            await asyncio.sleep(0)
+
+    attacking = asyncio.create_task(attack())
+    async with relaying(InMemoryChannelLayer()):
+        owner.execute("insert into notes values (1)")
+        assert (await stream.next_change())["record"] == {"id": 1}
+    attacking.cancel()
+
+
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """A Redis of the test's own, which it may stop: its URL and process."""

@@ -564,6 +564,42 @@ async def test_layer_that_is_back_is_logged_and_used(owner: Writer, notes: None,
         assert await hub.records(1) == ['{"id":1,"body":"x"}']
 
 
+async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
+    owner: Writer, notes: None, logs: LogWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NotedLayer(FailingLayer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tried: list[Batch] = []
+            self.told: asyncio.Queue[int] = asyncio.Queue()
+
+        async def group_send(self, group: str, message: dict[str, Any]) -> None:
+            self.tried.append(from_message(message, group))
+            self.told.put_nowait(self.tried[-1].head)
+            await super().group_send(group, message)
+
+    monkeypatch.setattr(changes, "MESSAGE_CHARACTERS", 1000)
+    layer = NotedLayer()
+    layer.fails = False
+    hub = await receiver(layer)
+    async with relaying(layer), await database.connect("default") as connection:
+        await hub.next()
+        layer.fails = True
+        head = await log.head(connection)
+        owner.execute("insert into notes select n, repeat('x', 900) from generate_series(1, 100) n")
+        await until_head(connection, head + 100)
+        await logs.until("the Channels layer fails")
+        tried = len(layer.tried)
+        owner.execute("insert into notes values (101, 'meanwhile')")
+        while await layer.told.get() < head + 101:
+            pass
+        layer.fails = False
+        await logs.until("the Channels layer is back")
+        assert {batch.changes for batch in layer.tried[tried:]} == {()}
+        owner.execute("insert into notes values (102, 'after')")
+        assert await hub.records(1) == ['{"id":102,"body":"after"}']
+
+
 async def test_both_connections_lost_at_once_leave_no_complaint_of_asyncio(
     owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:

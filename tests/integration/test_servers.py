@@ -1,14 +1,18 @@
 """A server that is told to stop ends its streams, and their clients go on at another one."""
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
+import redis
 
-from example_project.embedded import free_port
+from example_project.embedded import free_port, valkey
 from tests.example import AUTHOR, Example, answers
 from tests.servers import SERVERS, Server, deployed, every_server
 
@@ -91,3 +95,28 @@ def another(example: Example, server: Server) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         child.stop()
+
+
+@pytest.mark.parametrize(("server", "layer"), [(SERVERS[0], "core"), (SERVERS[1], "pubsub")], ids=["core", "pubsub"])
+async def test_server_and_relay_stop_although_redis_hangs(
+    seeded_url: str, tmp_path: Path, server: Server, layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey(tmp_path / "valkey") as url:
+        monkeypatch.setenv("REDIS_URL", url)
+        monkeypatch.setenv("CHANNEL_LAYER", layer)
+        with redis.Redis.from_url(url) as connection:
+            process = int(connection.info("server")["process_id"])
+        try:
+            with deployed(seeded_url, tmp_path, server, limited=True) as example:
+                path = f"/api/realtime?{POSTS.format(token=example.token(AUTHOR))}"
+                async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack:
+                    stream = await opened(client, stack, example.address + path)
+                    os.kill(process, signal.SIGSTOP)
+                    late = await opened(client, stack, example.address + path)
+                    example.add_post("meanwhile", published=True)
+                    await read_until(stream, b'"meanwhile"')
+                    await read_until(late, b'"meanwhile"')
+                    # Not killed: it would be by another signal.
+                    assert await asyncio.to_thread(example.stop) == server.code
+        finally:
+            os.kill(process, signal.SIGCONT)
