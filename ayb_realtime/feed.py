@@ -21,7 +21,7 @@ from ayb_realtime.quiet import QuietLogger
 
 # The relay says where the head is twice a second. After a second without a word the log is asked.
 SILENCE_SECONDS = 1.0
-# A word may be an old one, which somebody in Redis sends again and again: so often the log is asked whatever is heard.
+# A word may be an old one that an attacker in Redis repeats: so often the log is asked whatever is heard.
 DISTRUST_SECONDS = 10.0
 # How many changes are handed out at a time, of how many characters of records; one that is larger goes alone.
 RUN_CHANGES = 500

@@ -50,7 +50,7 @@ class Receiver:
             self.group = await log.group(connection)
 
     async def receive(self) -> NoReturn:
-        """Take what comes through the layer, for ever."""
+        """Take what comes through the layer, until cancelled."""
         while True:
             try:
                 await self._join()
@@ -71,7 +71,7 @@ class Receiver:
                     self._logger.warning(FAILS, exc_info=True)
 
     async def follow(self) -> NoReturn:
-        """Go over to the group that the log has by now, wherever that is another one, for ever."""
+        """Go over to the group that the log has by now, wherever that is another one, until cancelled."""
         while True:
             await asyncio.sleep(GROUP_SECONDS)
             try:

@@ -169,7 +169,7 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
 
 
 class ForeignLayer(InMemoryChannelLayer):
-    """A layer whose messages somebody else has sealed."""
+    """A layer whose messages another site has sealed."""
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         await super().group_send(group, {**message, "seal": "0" * 64})
