@@ -72,7 +72,9 @@ async def _read(connection: Connection, table: Table, key: Sequence[str]) -> tup
         try:
             return await _select(connection, table, key)
         except psycopg.DataError as error:
-            raise CannotExplain(f"({', '.join(key)}) is no key of {table.name}: {_message(error)}") from error
+            raise CannotExplain(
+                f"({', '.join(key)}) is no key of {table.name}: {error.diag.message_primary}"
+            ) from error
 
 
 async def _read_as(
@@ -113,7 +115,8 @@ async def _evaluate(connection: Connection, identity: Identity, table: Table, po
                 query.format(expression, _identifier(table), sql.Identifier(table.name)), [composite]
             )
             row: Any = await cursor.fetchone()
-    except psycopg.errors.UndefinedColumn as error:  # Such as ctid, which only a table has.
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:
+        # Such as ctid, which only a table has; and to write a policy, one needs the use of schemas that it does not.
         return f"cannot be evaluated by itself ({_message(error)})"
     except psycopg.Error as error:
         return f"fails ({_message(error)})"
@@ -131,18 +134,32 @@ async def _verdict(connection: Connection, identity: Identity, table: Table, key
         event = change_event(Change(0, table.relation, "update", record), table, Row(shown[1] or record))
         data = event.decode().partition("data: ")[2].strip()
         return Step(True, f"It is visible, and an update of it is sent as: {data}")
-    return Step(False, f"It is not visible to the subscriber: {await _refusal(connection, identity, table, key)}")
+    refusal = await _refusal(connection, identity, table, key, seen.refused.get(identity))
+    return Step(False, f"It is not visible to the subscriber: {refusal}")
 
 
-async def _refusal(connection: Connection, identity: Identity, table: Table, key: Sequence[str]) -> str:
-    """Say what Postgres answers to the subscriber's own SELECT of a row that it was not shown."""
+async def _refusal(
+    connection: Connection, identity: Identity, table: Table, key: Sequence[str], sqlstate: str | None = None
+) -> str:
+    """Say what Postgres answers to the subscriber's own SELECT of a row that it was not shown.
+
+    sqlstate: that of the error with which the check failed, if it did.
+    """
     try:
         async with visibility.acting_as(connection, identity):
             row = await _select(connection, table, key)
+            cursor = await connection.execute("select current_user::pg_catalog.text")
+            (role,) = await cursor.fetchone() or (None,)
     except psycopg.Error as error:
-        return f"Postgres answers {type(error).__name__}, {_message(error)}"
-    return "a SELECT of it finds nothing." if row is None else "a policy's function has left another role behind."
+        return f"Postgres answers {_message(error)}"
+    if role != identity.role:
+        return f"a policy's function leaves the role {role} behind (SQLSTATE {sqlstate})."
+    found = "a SELECT of it finds nothing" if row is None else "a SELECT of it finds it"
+    return f"{found}, but the check failed with SQLSTATE {sqlstate}." if sqlstate else f"{found}."
 
 
 def _message(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error)
+    """Say what Postgres answers: the SQLSTATE, its sentence, which names the object, and where it happened."""
+    places = (error.diag.context or "").splitlines()
+    where = f" ({places[0]})" if places else ""
+    return f"SQLSTATE {error.sqlstate}: {error.diag.message_primary or error}{where}"

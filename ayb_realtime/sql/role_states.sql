@@ -1,5 +1,6 @@
 -- What is there to say of these roles? `fault`: why nobody may read rows under the role, or null where somebody may; the
--- columns after it are what to tell whoever can mend it. `may_select`: whether it may read these columns of the relation.
+-- columns after it are what to tell whoever can mend it. `may_select`: whether it may use the relation's schema, and read
+-- these columns of it.
 --
 -- relation: the streamed table that it is about; null: every one.
 -- Row-level security does not hold a superuser, a role with BYPASSRLS, or the owner of a table. A member of one of these
@@ -34,7 +35,10 @@ begin
         select current_setting('server_version_num')::int >= 160000 as has_set
     )
     select asked.role,
-           r.oid is not null and not exists (
+           r.oid is not null
+           and coalesce(has_schema_privilege(r.oid, (select c.relnamespace from pg_class c where c.oid = role_states_v1.relation),
+                                             'usage'), true)
+           and not exists (
                select from unnest(columns) as wanted (name)
                 where not has_column_privilege(r.oid, role_states_v1.relation, wanted.name, 'select')) as may_select,
            case

@@ -47,6 +47,7 @@ create function ayb_realtime.checker_v1(relation oid, role name, out name text, 
 as $outer$
 declare
     full_name text;
+    is_compared_as_text boolean;
     is_array boolean;
     variables text;   -- k1 bigint[]; k2 text[];
     collected text;   -- array_agg(k.k1 order by k.n), ...
@@ -65,7 +66,12 @@ begin
       join pg_namespace n on n.oid = c.relnamespace
      where c.oid = relation;
 
-    select bool_or(y.typcategory = 'A'),
+    -- A SELECT of the table needs no use of the schemas of its key's operators and types. Where the role has none, and so may
+    -- not name them, keys are compared as text, row after row; so are composite ones, of which an array unnests to columns.
+    select bool_or(not has_schema_privilege(checker_v1.role, coalesce(n.oid, 'pg_catalog'::regnamespace), 'usage')
+                   or y.typcategory = 'C'
+                   or y.typcategory = 'A' and not has_schema_privilege(checker_v1.role, y.typnamespace, 'usage')),
+           bool_or(y.typcategory = 'A'),
            string_agg(format('k%s %s[];', key.place, format_type(a.atttypid, a.atttypmod)), ' ' order by key.place),
            string_agg(format('pg_catalog.array_agg(k.k%s order by k.n)', key.place), ', ' order by key.place),
            string_agg(format('k%s', key.place), ', ' order by key.place),
@@ -74,7 +80,7 @@ begin
            -- By the operator of the key's index, not by what the search path has for "=".
            string_agg(format('t.%I operator(%I.%s) k.k%s', a.attname, coalesce(n.nspname, 'pg_catalog'),
                              coalesce(o.oprname, '='), key.place), ' and ' order by key.place)
-      into is_array, variables, collected, names, typed, unnested, matches
+      into is_compared_as_text, is_array, variables, collected, names, typed, unnested, matches
       from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place)
       join pg_attribute a on a.attrelid = relation and a.attname = key.name
       join pg_type y on y.oid = a.atttypid
@@ -89,6 +95,16 @@ begin
     having bool_and(has_column_privilege(checker_v1.role, relation, a.attnum, 'select'));
     if matches is null then
         return;
+    end if;
+    if is_compared_as_text then
+        is_array := false;
+        select string_agg(format('k%s text[];', key.place), ' ' order by key.place),
+               string_agg(format('pg_catalog.array_agg(pg_catalog.format(''%%s'', k.k%s) order by k.n)', key.place), ', '
+                          order by key.place),
+               string_agg(format('pg_catalog.format(''%%s'', t.%I) operator(pg_catalog.=) k.k%s', key.name, key.place), ' and '
+                          order by key.place)
+          into variables, collected, matches
+          from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place);
     end if;
 
     select string_agg(w.expression, ', ' order by w.attnum)

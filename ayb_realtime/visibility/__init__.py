@@ -48,12 +48,14 @@ class Answers(dict[Identity, Seen]):
 
     unanswered: for some identities the positions of the rows about which Postgres did not answer.
     postponed: those that are to be asked again later. Their streams have to end, so that they resume.
+    refused: the SQLSTATE with which the policies failed for some identities, which see nothing of what failed.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.unanswered: dict[Identity, Collection[int]] = {}
         self.postponed: set[Identity] = set()
+        self.refused: dict[Identity, str] = {}
 
     def __missing__(self, identity: Identity) -> Seen:
         return NOTHING
@@ -71,6 +73,7 @@ class Answers(dict[Identity, Seen]):
             identity: question.unanswered[one] for identity, one in who.items() if question.unanswered.get(one)
         }
         self.postponed |= {identity for identity, one in who.items() if one in question.postponed}
+        self.refused |= {identity: question.refused[one] for identity, one in who.items() if one in question.refused}
 
 
 async def may_select(connection: Connection, table: Table, identities: Iterable[Identity]) -> tuple[Crowd, Crowd]:

@@ -76,7 +76,7 @@ class Question(ABC):
     def __init__(self, connection: Connection | None, table: Table, insist: bool) -> None:
         self.seen: dict[Identity, Seen] = {}
         self.postponed: dict[Identity, str] = {}
-        self._refused: dict[Identity, str] = {}
+        self.refused: dict[Identity, str] = {}
         self._connection = connection
         self._table = table
         self._insist = insist
@@ -178,7 +178,7 @@ class Question(ABC):
             if error in UNDEFINED and not self._insist:
                 raise CatalogChanged
             if error:
-                self._refused[identity] = error
+                self.refused[identity] = error
                 failed.append(identity)
             seen = same.get(id(found))
             if seen is None:
@@ -198,7 +198,7 @@ class Question(ABC):
         unanswered = {
             identity: next(iter(reasons.values())) for identity, reasons in self.unanswered.items() if reasons
         }
-        failures.add(REFUSED, self._table.relation, self._table.name, self._refused)
+        failures.add(REFUSED, self._table.relation, self._table.name, self.refused)
         failures.add(UNANSWERED, self._table.relation, self._table.name, unanswered)
         failures.add(POSTPONED, self._table.relation, self._table.name, self.postponed)
 

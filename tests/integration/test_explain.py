@@ -85,8 +85,8 @@ async def test_policy_that_fails_is_named_with_what_postgres_answers(owner: Owne
     make_table("notes", "id int primary key, author int", policy=OWN)
     owner.execute("insert into notes values (42, 1)")
     assert (await told("notes", "42", identity=person("nobody")))[-2:] == [
-        'Permissive policy p fails (invalid input syntax for type integer: "nobody") for it.',
-        "It is not visible to the subscriber: Postgres answers InvalidTextRepresentation, invalid input syntax for type"
+        'Permissive policy p fails (SQLSTATE 22P02: invalid input syntax for type integer: "nobody") for it.',
+        "It is not visible to the subscriber: Postgres answers SQLSTATE 22P02: invalid input syntax for type"
         ' integer: "nobody"',
     ]
 
@@ -121,7 +121,7 @@ async def test_policy_that_sleeps_is_said_to_give_no_answer(owner: Owner, make_t
     make_table("notes", "id int primary key", policy="pg_sleep(60) is null")
     owner.execute("insert into notes values (42)")
     assert (await told("notes", "42"))[-2:] == [
-        "Permissive policy p fails (canceling statement due to statement timeout) for it.",
+        "Permissive policy p fails (SQLSTATE 57014: canceling statement due to statement timeout) for it.",
         "Postgres did not say within 0.5 s whether it is visible: a reset is sent.",
     ]
 
@@ -130,7 +130,8 @@ async def test_policy_that_leaves_another_role_behind_is_found_out(owner: Owner,
     make_table("notes", "id int primary key", policy="set_config('role', 'none', true) = 'none'")
     owner.execute("insert into notes values (42)")
     assert (await told("notes", "42"))[-1] == (
-        "It is not visible to the subscriber: a policy's function has left another role behind."
+        f"It is not visible to the subscriber: a policy's function leaves the role {owner.info.user} behind"
+        " (SQLSTATE 42501)."
     )
 
 
@@ -143,7 +144,7 @@ async def test_policy_that_leaves_another_role_behind_is_found_out(owner: Owner,
         ("title = any (array(select title from pg_temp_like notes where notes.id = 2))", "is false"),
         ("(notes.*)::text like '%%,x)'", "is true"),
         ("row_to_json(notes) ->> 'title' is null", "is false"),
-        ("ctid is not null", 'cannot be evaluated by itself (column "ctid" does not exist)'),
+        ("ctid is not null", 'cannot be evaluated by itself (SQLSTATE 42703: column "ctid" does not exist)'),
     ],
 )
 async def test_policy_is_evaluated_as_postgres_does(

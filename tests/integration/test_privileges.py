@@ -1,0 +1,82 @@
+"""What a subscriber's own SELECT needs, an event needs, and nothing more."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+
+from ayb_realtime.hub import Hub
+from ayb_realtime.identity import AUTHENTICATED_ROLE
+from tests.integration.conftest import open_stream, person, relaying
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+
+@pytest.fixture
+def aside(owner: Owner) -> Iterator[str]:
+    """A schema that the subscribers' role may not use."""
+    owner.execute("create schema aside")
+    yield "aside"
+    owner.execute("drop schema aside cascade")
+
+
+# How the type of a key is made in that schema, and two of its values.
+KEYS = {
+    "enum": ("create type aside.key as enum ('a', 'b')", "'a'", "'b'"),
+    "domain": ("create domain aside.key as text check (value <> '')", "'a'", "'b'"),
+    "domain over a domain": ("create domain aside.id as int; create domain aside.key as aside.id", "1", "2"),
+    "range": ("create type aside.key as range (subtype = int4)", "'[1,3)'", "'[2,7)'"),
+    "composite": ("create type aside.key as (a int, b text)", "(1, 'a b')", "(2, '')"),
+    "domain over an array": ("create domain aside.key as int[]", "'{1,2}'", "'{3}'"),
+    "extension": ("create extension citext schema aside; create domain aside.key as aside.citext", "'a'", "'b'"),
+}
+ARRAYS = {"array of enums": ("create type aside.mood as enum ('a', 'b')", "aside.mood[]", "'{a,b}'", "'{b}'")}
+
+
+@pytest.mark.parametrize("kind", [*KEYS, *ARRAYS])
+async def test_row_that_select_finds_comes_whatever_the_schema_of_its_key(
+    the_hub: Hub, owner: Owner, make_table: MakeTable, memory_layer: BaseChannelLayer, aside: str, kind: str
+) -> None:
+    make, key, *values = ARRAYS[kind] if kind in ARRAYS else (KEYS[kind][0], "aside.key", *KEYS[kind][1:])
+    owner.execute(make.encode())
+    make_table(
+        "notes", f"id {key} primary key, author text, body text", policy="author = current_setting('ayb.user_id')"
+    )
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person("alice"), "notes")
+        for value in values:
+            owner.execute(f"insert into notes values ({value}, 'alice', 'hers')".encode())
+        owner.execute("update notes set author = 'bob', body = 'his'")
+        owner.execute("update notes set author = 'alice', body = 'hers again'")
+        found = owner.execute("select row_to_json(n) from notes n order by id").fetchall()
+        seen: list[Any] = []
+        while len(seen) < len(found):
+            change = await stream.next_change()
+            assert change["record"]["author"] == "alice"
+            if change["record"]["body"] == "hers again":
+                seen.append(change["record"])
+        assert seen == [row for (row,) in found]
+
+
+async def test_schema_that_may_not_be_used_any_more_sends_nothing(
+    the_hub: Hub, owner: Owner, make_table: MakeTable, memory_layer: BaseChannelLayer, aside: str
+) -> None:
+    make_table("others", "id int primary key")
+    make_table("aside.notes", "id int primary key")
+    async with relaying(memory_layer):
+        stream = await open_stream(the_hub, person("alice"), "notes", "others")
+        owner.execute("insert into aside.notes values (1)")
+        assert (await stream.next_change())["table"] == "notes"
+        owner.execute(f"revoke usage on schema aside from {AUTHENTICATED_ROLE}".encode())
+        owner.execute("insert into aside.notes values (2)")
+        owner.execute("delete from aside.notes")
+        owner.execute("truncate aside.notes")
+        owner.execute("insert into others values (1)")
+        # Not even that rows are deleted, or a table is emptied.
+        assert (await stream.next_change())["table"] == "others"
+        owner.execute(f"grant usage on schema aside to {AUTHENTICATED_ROLE}".encode())
+        owner.execute("insert into aside.notes values (3)")
+        assert (await stream.next_change())["record"] == {"id": 3}
