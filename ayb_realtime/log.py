@@ -35,9 +35,12 @@ async def ensure_epoch(connection: Connection) -> bool:
     return bool(await _value(connection, "select ayb_realtime.ensure_epoch_v1()"))
 
 
-async def is_same_life(connection: Connection) -> bool:
-    """Tell whether the log is the one whose epoch this is: false once it was restored, or emptied by hand."""
-    return bool(await _value(connection, "select ayb_realtime.is_same_life_v1()"))
+async def epoch(connection: Connection) -> int | None:
+    """Return where the log's epoch begins; None where another has to, for the log was restored, or emptied by hand."""
+    beginning = await _value(
+        connection, "select beginning from ayb_realtime.epoch where ayb_realtime.is_same_life_v1()"
+    )
+    return None if beginning is None else int(beginning)
 
 
 async def prune(connection: Connection, keep_hours: float) -> bool:

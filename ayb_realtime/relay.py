@@ -61,6 +61,7 @@ class Relay:
         self._wake = asyncio.Event()
         self._failures = 0
         self._has_started = False
+        self._epoch: int | None = None
         self._head = 0
 
     async def run(self) -> NoReturn:
@@ -130,7 +131,7 @@ class Relay:
             logger.warning("after a restore or a failover the log begins anew, and clients fetch again")
         await log.keep_plans(writer)
         await log.keep_before(writer, conf.delete_visibility == "policy")
-        self._head = await log.head(writer)
+        self._epoch, self._head = await log.epoch(writer), await log.head(writer)
         self._publisher.begin(await log.group(writer))
         names = [table.name for table in await tables.streamed(writer)]
         logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), self._head)
@@ -155,10 +156,10 @@ class Relay:
             await asyncio.sleep(PRUNE_SECONDS)
 
     async def _watch(self, keeper: Connection) -> None:
-        """Return once the log is no longer the one that this relay began with: it was restored meanwhile."""
+        """Return once the log is not the one that this relay began with: it was restored or made again meanwhile."""
         while True:
-            if not await log.is_same_life(keeper):
-                logger.warning("the log was restored, or emptied by hand")
+            if await log.epoch(keeper) != self._epoch:
+                logger.warning("the log was restored, or made again")
                 return
             await asyncio.sleep(leadership.SEEN_SECONDS)
 

@@ -107,12 +107,12 @@ async def test_log_that_was_restored_begins_an_epoch(owner: Writer, relay: Conne
     await numbered(relay)
     assert not await log.ensure_epoch(relay)
     await restore(relay, table)
-    assert not await log.is_same_life(relay)
+    assert await log.epoch(relay) is None
     if table == "batch":
         owner.execute("insert into notes values (0, 0)")
         assert await numbered(relay) == []
     assert await log.ensure_epoch(relay)
-    assert await log.is_same_life(relay)
+    assert await log.epoch(relay) is not None
     assert await log.head(relay) > start + 2
     with pytest.raises(PositionUnavailable):
         await log.read(relay, after=start, upto=start + 1)
@@ -125,7 +125,7 @@ async def test_log_that_is_vacuumed_goes_on(owner: Writer, relay: Connection) ->
     await numbered(relay)
     for how in ("freeze", "full, freeze"):
         owner.execute(f"vacuum ({how}) ayb_realtime.epoch, ayb_realtime.batch".encode())
-        assert await log.is_same_life(relay)
+        assert await log.epoch(relay) is not None
 
 
 async def test_epochs_are_never_the_same(relay: Connection) -> None:
