@@ -26,8 +26,9 @@ DISTRUST_SECONDS = 10.0
 # How many changes are handed out at a time, of how many characters of records; one that is larger goes alone.
 RUN_CHANGES = 500
 RUN_CHARACTERS = 256 * 1024
-# How many changes wait in memory: what is more is read from the log again.
+# How many changes wait in memory, of how many characters of records: what is more is read from the log again.
 WAITING_CHANGES = 5000
+WAITING_CHARACTERS = 4 * 1024 * 1024
 
 SILENT = "no word of new changes comes through the Channels layer: they are read from the log, up to %s s late"
 
@@ -43,6 +44,7 @@ class Feed:
         self._pool = pool
         # Contiguous changes. Everything before the first of them has been handed out.
         self._waiting: deque[Change] = deque()
+        self._waiting_characters = 0
         self._next_position = 1
         self._looked_at = 0.0
         self._news = asyncio.Event()
@@ -78,8 +80,9 @@ class Feed:
             elif time.monotonic() - self._looked_at > DISTRUST_SECONDS:
                 await self._look()
         changes = first_run(self._waiting)
-        for _ in changes:
+        for change in changes:
             self._waiting.popleft()
+            self._waiting_characters -= change.characters
         return Run(changes, changes[-1].position)
 
     def doubt(self) -> None:
@@ -90,6 +93,7 @@ class Feed:
     def go_back(self, position: int) -> None:
         """Hand out again what comes after a position, read from the log."""
         self._waiting.clear()
+        self._waiting_characters = 0
         self._next_position = position + 1
 
     def accept(self, batch: Batch) -> None:
@@ -99,8 +103,10 @@ class Feed:
             return
         self.head = max(self.head, batch.head)
         for change in batch.changes:
-            if change.position == self._next_position and len(self._waiting) < WAITING_CHANGES:
+            has_room = len(self._waiting) < WAITING_CHANGES and self._waiting_characters < WAITING_CHARACTERS
+            if change.position == self._next_position and has_room:
                 self._waiting.append(change)
+                self._waiting_characters += change.characters
                 self._next_position += 1
         self._news.set()
 
@@ -158,9 +164,8 @@ class Feed:
                 raise
 
     def _jump(self, head: int) -> None:
-        self._waiting.clear()
+        self.go_back(head)
         self.head = head
-        self._next_position = head + 1
 
 
 def _end_of_run(after: int) -> int:
