@@ -21,13 +21,20 @@ with newest as materialized (
      where c.xid = any (array(select pg_snapshot_xip(newest.snapshot) from newest))
        and age(c.xmin) <= age(c.xid::xid)
 ), several as materialized (
-    -- Where a transaction has made several changes of a table, perhaps of one row.
-    select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns,
-           exists (select from pg_index i where i.indrelid = relation and i.indisprimary and not i.indimmediate) as is_deferrable
-      from delta
-     where action in ('create', 'update', 'delete')
-     group by xid, relation
-    having count(*) > 1
+    -- Where a transaction has made several changes of a table, perhaps of one row. Creates alone are of as many rows, and so
+    -- are deletes, unless the key is deferrable.
+    select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns, is_deferrable
+      from (
+        select xid, relation, min(action) <> max(action) or min(action) = 'update' as is_mixed
+          from delta
+         where action <> 'enable'
+         group by xid, relation
+        having count(*) > 1
+      ) as made
+     cross join lateral (
+        select exists (select from pg_index i where i.indrelid = relation and i.indisprimary and not i.indimmediate)
+      ) as key (is_deferrable)
+     where is_mixed or is_deferrable
 ), keyed as (
     select d.id, d.xid, d.relation, d.action, d.record, d.before, s.is_deferrable,
            ayb_realtime.members_v1(d.record, s.key_columns) collate "C" as key
