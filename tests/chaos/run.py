@@ -26,8 +26,9 @@ from tests.chaos.world import World
 from tests.chaos.writers import History, Session
 
 MARKER = "marker-1"
-# A stream may be told of a log's new life when it is open, and again when its client comes back meanwhile.
-RESETS_A_LIFE = 2
+# Of a log's new life a stream may be told when its hub finds other positions there, and again when the relay begins an
+# epoch in it; either also when its client has come back meanwhile.
+RESETS_A_LIFE = 4
 STREAMS = 12
 # Two streams begin while faults are injected, two never leave by themselves.
 LATE, STAYING = (10, 11), (0, 1)
