@@ -26,8 +26,7 @@ from tests.chaos.world import World
 from tests.chaos.writers import History, Session
 
 MARKER = "marker-1"
-# Of a log's new life a stream may be told when its hub finds other positions there, and again when the relay begins an
-# epoch in it; either also when its client has come back meanwhile.
+# A stream may be told when its hub finds another log, when the relay begins an epoch in it, and when its client comes back.
 RESETS_A_LIFE = 4
 STREAMS = 12
 # Two streams begin while faults are injected, two never leave by themselves.
