@@ -26,7 +26,7 @@ from tests.chaos.world import World
 from tests.chaos.writers import History, Session
 
 MARKER = "marker-1"
-# A stream may be told when its hub finds another log, when the relay begins an epoch in it, and when its client comes back.
+# A stream is told when its hub finds another log, when the relay begins an epoch in it, and when its client comes back.
 RESETS_A_LIFE = 4
 STREAMS = 12
 # Two streams begin while faults are injected, two never leave by themselves.
