@@ -16,14 +16,14 @@ WAITING_CHANGES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one transaction did to a row, create, update or delete, or to a whole table, truncate or enable.
+    """What one transaction did to a row, create, update or delete, or to a whole table, truncate, alter or enable.
 
     Or the next epoch, of relation 0, which is no change of any table: positions go on after its own.
 
     position: dense, from 1.
     relation: the table's oid.
-    record: the row as JSON text, as the transaction left it, or as it was at its delete; None for a truncate; for an
-        enable the trigger.
+    record: the row as JSON text, as the transaction left it, or as it was at its delete; None for a truncate or an
+        alter, after which the rows may be others; for an enable the trigger.
     before: the row as the transaction found it; None where that is not kept, and where there was none.
     """
 

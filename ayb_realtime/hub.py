@@ -173,13 +173,15 @@ class Hub:
 
     async def _deliver(self, run: Run) -> None:
         async with self._turn:
-            if not run.unread.isdisjoint(self.subscribers.identities):
-                # A stream of such a table has joined since it was read.
-                self._feed.go_back(self.position)
-                return
-            if not self._known_relations.issuperset(change.relation for change in run.changes):
+            is_known = self._known_relations.issuperset(change.relation for change in run.changes)
+            # An altered table may have the name of another one now.
+            if not is_known or any(change.action == "alter" for change in run.changes):
                 async with self._pool.connection() as connection:
                     self._follow(await tables.streamed(connection), run.changes)
+            if not run.unread.isdisjoint(self.subscribers.identities):
+                # A stream of such a table has joined, or has come to follow it, since it was read.
+                self._feed.go_back(self.position)
+                return
             prepared = await preparation.prepare(self._pool, run.changes, self.subscribers.identities)
             # Nobody has joined meanwhile: the turn is held.
             prepared.give(self.subscribers, run.upto)

@@ -54,6 +54,11 @@ async def prune(connection: Connection, keep_hours: float) -> bool:
     return is_due
 
 
+async def announce_altered(connection: Connection) -> None:
+    """Log each table whose rows may have come or gone without a trigger since the last look."""
+    await connection.execute("select ayb_realtime.announce_altered_v1()")
+
+
 async def stay_awake(connection: Connection) -> None:
     """Tell the writers that the relay looks at the log by itself, so that they need not notify it."""
     await connection.execute("select setval('ayb_realtime.asleep_at', 0)")

@@ -77,12 +77,13 @@ async def _add(
     if not changes:
         return None
     rows = {change.position: Row(change.record) for change in changes if change.record is not None}
-    truncates = [change for change in changes if change.record is None]
+    resets = [change for change in changes if change.record is None]
     if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
         # It has lost its key, or a key column was renamed since: the rows cannot be found any more.
         return delivery.add_reset(table, "table definition changed", changes[-1].position)
-    if truncates:
-        delivery.add_reset(table, "table truncated", truncates[-1].position)
+    if resets:
+        reason = "table altered" if resets[-1].action == "alter" else "table truncated"
+        delivery.add_reset(table, reason, resets[-1].position)
 
     told = [change for change in changes if change.position in rows]
     asked = {change.position: change for change in told if change.action != "delete"}

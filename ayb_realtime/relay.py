@@ -39,6 +39,8 @@ AWAKE_SECONDS = 1.0
 # How long to look on for writers that may have been told not to notify.
 FENCE_SECONDS = 2.0
 PRUNE_SECONDS = 30.0
+# How often to look for rows that came or went without a trigger.
+ALTERED_SECONDS = 1.0
 
 
 def backoff_seconds(failures: int, chance: Callable[[], float] = random.random) -> float:
@@ -99,6 +101,7 @@ class Relay:
                 self._listen(listener),
                 self._prune(keeper),
                 self._watch(keeper),
+                self._announce_altered(keeper),
                 leadership.be_seen(keeper),
                 self._publisher.run(),
             )
@@ -127,6 +130,8 @@ class Relay:
         )
 
     async def _begin(self, writer: Connection) -> None:
+        # Before a new epoch, in which each table is another one to what was known of it, and all are told to fetch anyway.
+        await log.announce_altered(writer)
         if await log.ensure_epoch(writer):
             logger.warning("after a restore or a failover the log begins anew, and clients fetch again")
         await log.keep_plans(writer)
@@ -162,6 +167,12 @@ class Relay:
                 logger.warning("the log was restored, or made again")
                 return
             await asyncio.sleep(leadership.SEEN_SECONDS)
+
+    async def _announce_altered(self, keeper: Connection) -> NoReturn:
+        """Look for tables whose rows came or went without a trigger, for ever."""
+        while True:
+            await asyncio.sleep(ALTERED_SECONDS)
+            await log.announce_altered(keeper)
 
     async def _number(self, writer: Connection) -> NoReturn:
         """Number and publish whatever has committed, for ever: asleep until a notification, or awake under load."""

@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
         RunSQLFile("key_columns"),
         RunSQLFile("capture"),
         RunSQLFile("written"),
+        RunSQLFile("content"),
         RunSQLFile("tables"),
         RunSQLFile("roles"),
         RunSQLFile("role_states"),

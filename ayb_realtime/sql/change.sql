@@ -15,10 +15,10 @@ create table ayb_realtime.change (
     xid xid8 not null default pg_current_xact_id(),
     -- The table; of a partitioned table its root.
     relation oid not null,
-    -- create, update, delete, truncate or enable. No check says so: Postgres makes it ready anew for each statement, which
+    -- create, update, delete, truncate, alter or enable. No check says so: Postgres makes it ready anew for each statement, which
     -- costs every change a quarter of its capture.
     action text not null,
-    -- The row as it was written (of a delete: as it was before); null for a truncate; of an enable the trigger.
+    -- The row as it was written (of a delete: as it was before); null for a truncate or alter; of an enable the trigger.
     record json,
     -- The row as it was before an update or a delete, while that is kept.
     before json

@@ -57,6 +57,9 @@ begin
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
     execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
                    'for each statement execute function ayb_realtime.capture_v1(%L)', relation, mode);
+    -- Also where a session is, or acts as, a replica: what logical replication writes is a change as any other.
+    execute format('alter table %s enable always trigger "!ayb_realtime", enable always trigger "!ayb_realtime_truncate"',
+                   relation);
     perform ayb_realtime.log_enabled_v1(relation);
     if notifies then
         perform pg_notify('ayb_realtime', '');
@@ -74,5 +77,7 @@ as $$
     insert into ayb_realtime.change (relation, action, record)
     select t.tgrelid, 'enable', json_build_object('trigger', t.oid::bigint)
       from pg_trigger t
-     where t.tgrelid = relation and t.tgname = '!ayb_realtime'
+     where t.tgrelid = relation and t.tgname = '!ayb_realtime';
+    insert into ayb_realtime.content
+    select c.trigger, c.relation, c.shape, c.members, c.file, c.columns, null from ayb_realtime.content_v1(array[relation::oid]) c
 $$;

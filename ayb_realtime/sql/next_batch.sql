@@ -20,6 +20,11 @@ with newest as materialized (
       from ayb_realtime.change c
      where c.xid = any (array(select pg_snapshot_xip(newest.snapshot) from newest))
        and age(c.xmin) <= age(c.xid::xid)
+), altered as materialized (
+    -- Where rows have come without a trigger, a delete may be of one that is there. It is not told; the `alter` is.
+    select ayb_realtime.announce_altered_v1(array(select distinct relation from delta where action = 'delete'), snapshot) as relation
+      from newest
+     where exists (select from delta where action = 'delete')
 ), several as materialized (
     -- Where a transaction has made several changes of a table, perhaps of one row. Creates alone are of as many rows, and so
     -- are deletes, unless the key is deferrable.
@@ -76,13 +81,15 @@ with newest as materialized (
       from ordered
 ), numbered as materialized (
     select d.id, d.relation, d.record,
-           case when f.id is null then d.action else f.outcome end as action,
+           case when u.action <> 'delete' or a.relation is null then u.action end as action,
            case when f.id is null then d.before else f.before end as before,
-           f.outcome is distinct from f.action as is_folded,
+           f.outcome is distinct from f.action or u.action = 'delete' and a.relation is not null as is_folded,
            f.first_id,
            (row_number() over (order by d.id) - 1) / 1000 as part
       from delta d
       left join folded f on f.id = d.id
+      left join altered a on a.relation = d.relation
+     cross join lateral (select case when f.id is null then d.action else f.outcome end) as u (action)
 ), part as (
     select part, min(id) as first_id, max(id) as last_id, count(action) as size,
            jsonb_object_agg(id, action) filter (where is_folded) as folded,

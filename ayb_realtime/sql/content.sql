@@ -1,0 +1,186 @@
+-- Rows come and go without a row trigger where partitions are attached, detached, truncated or dropped, where a table is
+-- rewritten, renamed or emptied by a crash, and while triggers are off. The catalog tells of each of these.
+
+-- What the catalog said when the relay last looked, of each streamed table. By its trigger, which is another one each time
+-- that the table is enabled: so enable_v1() never waits for the relay, nor the relay for a migration.
+create table ayb_realtime.content (
+    trigger oid primary key,
+    relation oid not null,
+    -- A digest: name, columns, types. Where it is another one, clients have to fetch the rows again.
+    shape text not null,
+    -- The tables that hold its rows, each with what it is known by. A new one that is empty changes nothing; all else does.
+    members text[] not null,
+    -- The file of the table itself, and the versions of its columns in the catalog. Where both are others, it was rewritten;
+    -- VACUUM FULL and CLUSTER change the file alone, and the values stay.
+    file oid not null,
+    columns text not null,
+    -- The transaction that last announced it; null: none has.
+    announced xid8
+);
+
+-- Empty after a crash, as every unlogged table is; the next look gives it another row.
+create unlogged table ayb_realtime.crash_marker (
+    id uuid not null default gen_random_uuid(),
+    is_only_row boolean primary key default true
+);
+insert into ayb_realtime.crash_marker default values;
+
+-- What the catalog says of the rows of these streamed tables, or of all: see the table above. Of versions of catalog rows
+-- (xmin), since they also tell what was done and undone between two looks. It takes no locks on the tables.
+-- unwatched: a partition or a table that inherits from it whose changes fire no trigger of ours; null: there is none.
+-- elsewhere: one whose rows are on another server; null: there is none.
+create function ayb_realtime.content_v1(relations oid[] default null)
+    returns table (
+        trigger oid, relation oid, shape text, members text[], file oid, columns text, unwatched regclass, elsewhere regclass)
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    with recursive streamed as materialized (
+        select t.oid as trigger, c.oid as relation, c.relname, c.relnamespace, c.relfilenode
+          from pg_trigger t
+          join pg_class c on c.oid = t.tgrelid
+         where t.tgname = '!ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc and t.tgparentid = 0
+           and (content_v1.relations is null or t.tgrelid = any (content_v1.relations))
+    ), member (root, relation, link) as (
+        select s.relation, s.relation, '' from streamed s
+        union
+        select m.root, i.inhrelid, i.xmin::text
+          from member m
+          join pg_inherits i on i.inhparent = m.relation
+         where not i.inhdetachpending
+    ), type (root, oid) as (
+        select s.relation, a.atttypid
+          from streamed s
+          join pg_attribute a on a.attrelid = s.relation
+         where a.attnum > 0 and a.atttypid >= 16384
+        union
+        select t.root, part.oid
+          from type t
+          join pg_type y on y.oid = t.oid
+         cross join lateral (
+            select y.typbasetype
+             union all
+            select y.typelem
+             union all
+            select a.atttypid from pg_attribute a where a.attrelid = y.typrelid and a.attnum > 0
+         ) as part (oid)
+         where part.oid >= 16384
+    ), whole as (
+        -- Of a partition the file counts by itself: a TRUNCATE of it alone fires no trigger of ours.
+        select m.root, min(c.oid) filter (where m.relation <> m.root and (t.tgenabled in ('D', 'R')) is not false) as unwatched,
+               min(c.oid) filter (where c.relkind = 'f') as elsewhere,
+               array_agg(concat_ws(' ', c.oid, m.link, case when m.relation <> m.root then c.relfilenode end,
+                                    case c.relpersistence when 'u' then (select k.id from ayb_realtime.crash_marker k) end,
+                                    t.oid, t.tgenabled, t.xmin, u.oid, u.tgenabled, u.xmin)
+                         order by c.oid, m.link) as members
+          from member m
+          join pg_class c on c.oid = m.relation
+          left join pg_trigger t on t.tgrelid = c.oid and t.tgname = '!ayb_realtime'
+          left join pg_trigger u on u.tgrelid = c.oid and u.tgname = '!ayb_realtime_truncate'
+         group by m.root
+    )
+    select s.trigger, s.relation,
+           md5(concat_ws('|', n.nspname, s.relname, named.text,
+               (select string_agg(concat_ws(' ', t.oid, e.oid, e.enumlabel, a.attname), ',' order by e.oid, a.attrelid, a.attnum)
+                  from type t
+                  join pg_type y on y.oid = t.oid
+                  left join pg_enum e on e.enumtypid = y.oid
+                  left join pg_attribute a on a.attrelid = y.typrelid and a.attnum > 0
+                 where t.root = s.relation))),
+           whole.members, s.relfilenode, named.versions, whole.unwatched::regclass, whole.elsewhere::regclass
+      from streamed s
+      join pg_namespace n on n.oid = s.relnamespace
+      join whole on whole.root = s.relation
+     cross join lateral (
+        select string_agg(concat_ws(' ', a.attname, a.atttypid, d.oid, d.xmin), ',' order by a.attnum) as text,
+               string_agg(a.xmin::text, ',' order by a.attnum) as versions
+          from pg_attribute a
+          left join pg_attrdef d on a.attgenerated <> '' and d.adrelid = a.attrelid and d.adnum = a.attnum
+         where a.attrelid = s.relation and a.attnum > 0
+      ) as named;
+end
+$$;
+
+-- Whether one of `members` holds no rows, and never has: its file is still the one that it was made with.
+create function ayb_realtime.is_made_empty_v1(member text) returns boolean
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    set lock_timeout = '50ms'
+as $$
+declare
+    relation constant oid := split_part(member, ' ', 1);
+begin
+    return (select case c.relkind when 'r' then c.relfilenode = c.oid and pg_relation_size(c.oid) = 0 else c.relkind = 'p' end
+                   and t.tgenabled in ('O', 'A')
+              from pg_class c
+              join pg_trigger t on t.tgrelid = c.oid and t.tgname = '!ayb_realtime'
+             where c.oid = relation);
+exception when lock_not_available then
+    return false;
+end
+$$;
+
+-- Whether the rows of a table may be others, so far as the tables tell that hold them.
+create function ayb_realtime.moved_v1(before text[], now text[]) returns boolean
+    language sql
+    set search_path = pg_catalog, pg_temp
+as $$
+    select before <> now
+       and (exists (select unnest(before) except select unnest(now))
+            or exists (select from (select unnest(now) except select unnest(before)) as made (member)
+                        where ayb_realtime.is_made_empty_v1(made.member) is not true))
+$$;
+
+-- Look at these streamed tables, or at all, and append a change `alter` to the log for each whose rows may be others than
+-- when this was last called. Returns those for which one was appended that the snapshot `seen` does not see.
+-- next_batch.sql calls it for tables that had deletes: such a delete may be of a row that was moved, and is there. Under a table
+-- that has rows without our trigger it always may.
+create function ayb_realtime.announce_altered_v1(relations oid[] default null, seen pg_snapshot default null) returns setof oid
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into ayb_realtime.crash_marker default values on conflict do nothing;
+    with now as materialized (
+        select * from ayb_realtime.content_v1(relations)
+    ), known as (
+        update ayb_realtime.content c
+           set shape = now.shape, members = now.members, file = now.file, columns = now.columns,
+               announced = case when c.shape <> now.shape
+                                     or c.file <> now.file and c.columns <> now.columns
+                                     or ayb_realtime.moved_v1(c.members, now.members)
+                                     or now.unwatched is not null and seen is not null
+                                then pg_current_xact_id() else c.announced end
+          from now
+         where now.trigger = c.trigger
+           and ((c.shape, c.members, c.file, c.columns) <> (now.shape, now.members, now.file, now.columns)
+                or now.unwatched is not null and seen is not null)
+        returning c.relation, c.announced
+    ), unknown as (
+        -- Not made by enable_v1().
+        insert into ayb_realtime.content
+        select now.trigger, now.relation, now.shape, now.members, now.file, now.columns, pg_current_xact_id()
+          from now
+         where not exists (select from ayb_realtime.content c where c.trigger = now.trigger)
+            on conflict do nothing
+        returning content.relation, content.announced
+    )
+    insert into ayb_realtime.change (relation, action)
+    select found.relation, 'alter'
+      from (select * from known union all select * from unknown) as found
+     where found.announced = pg_current_xact_id_if_assigned();
+
+    if relations is null then
+        delete from ayb_realtime.content c where not exists (select from pg_trigger t where t.oid = c.trigger);
+    end if;
+    return query
+    select c.relation
+      from ayb_realtime.content c
+      join pg_trigger t on t.oid = c.trigger and t.tgrelid = c.relation  -- it may have come with a dump
+     where c.relation = any (relations) and not pg_visible_in_snapshot(c.announced, seen);
+end
+$$;
