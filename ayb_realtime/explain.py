@@ -111,7 +111,7 @@ def trigger_steps(state: TableState) -> list[Step]:
         "missing": "In a migration: EnableRealtime. If there is one: manage.py check --database default",
         "damaged": "manage.py check --database default says how to make it anew.",
     }
-    enable = f'ALTER TABLE {state.full_name} ENABLE TRIGGER "!ayb_realtime";'
+    enable = f'ALTER TABLE {state.full_name} ENABLE ALWAYS TRIGGER "!ayb_realtime";'
     if state.trigger == "enabled":
         logged = Step(True, f"{state.full_name} is streamed: its trigger is enabled.")
     else:

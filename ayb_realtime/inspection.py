@@ -27,6 +27,7 @@ class TableState:
     watched_columns: what the trigger takes for the primary key, where that is something else.
     hidden_columns: those that the role may not SELECT.
     acts_as_owner: whether the role is the table's owner, or a member of it, whether it inherits its rights or not.
+    unnoticed: whose changes no trigger of ours tells of, although the table has them.
     """
 
     relation: int
@@ -43,6 +44,7 @@ class TableState:
     may_use_schema: bool
     hidden_columns: list[str]
     acts_as_owner: bool
+    unnoticed: list[str]
 
     @property
     def full_name(self) -> str:

@@ -130,7 +130,7 @@ class Relay:
         )
 
     async def _begin(self, writer: Connection) -> None:
-        # Before a new epoch, in which each table is another one to what was known of it, and all are told to fetch anyway.
+        # Before a new epoch, in which each table is another one to what was known, and all are told to fetch anyway.
         await log.announce_altered(writer)
         if await log.ensure_epoch(writer):
             logger.warning("after a restore or a failover the log begins anew, and clients fetch again")

@@ -117,7 +117,7 @@ def check_triggers(app_configs: Apps, databases: Databases = None, **kwargs: Any
     return [
         Warning(
             f'{table.full_name}: its trigger "{trigger}" is {state}, so that {consequence}.',
-            hint=f'ALTER TABLE {table.full_name} ENABLE TRIGGER "{trigger}";'
+            hint=f'ALTER TABLE {table.full_name} ENABLE ALWAYS TRIGGER "{trigger}";'
             if state in {"disabled", "enabled for replicas alone"}
             else enable_again(table),
             id="ayb_realtime.W012",
@@ -128,6 +128,21 @@ def check_triggers(app_configs: Apps, databases: Databases = None, **kwargs: Any
             ("!ayb_realtime_truncate", table.truncate_trigger, "nobody is told to fetch again after a TRUNCATE"),
         )
         if state != "enabled"
+    ]
+
+
+@register(Tags.database)
+def check_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of rows of a streamed table whose changes fire no trigger of ours."""
+    return [
+        Warning(
+            f"{table.full_name} is streamed, but nothing tells of changes of {rows}.",
+            hint='ALTER TABLE … ENABLE ALWAYS TRIGGER "!ayb_realtime", for it or its partition; what has none:'
+            " DETACH PARTITION, or NO INHERIT.",
+            id="ayb_realtime.W020",
+        )
+        for table in read_states(databases)
+        for rows in table.unnoticed
     ]
 
 

@@ -28,6 +28,11 @@ begin
     elsif (select relpersistence from pg_class where oid = relation) = 't' then
         raise exception '% is a temporary table: only the session that made it could read its rows', relation
             using errcode = 'wrong_object_type';
+    elsif kind = 'r' and exists (select from pg_inherits where inhparent = relation) then
+        raise exception 'other tables inherit from %', relation
+            using hint = 'Their rows are among its own, and no trigger tells of their changes: make them partitions of it, or '
+                         'ALTER TABLE ... NO INHERIT.',
+                  errcode = 'wrong_object_type';
     elsif key_columns is null then
         raise exception '% has no primary key: subscribers could not tell its rows apart', relation
             using hint = format('Add one first: ALTER TABLE %s ADD PRIMARY KEY (...);', relation),

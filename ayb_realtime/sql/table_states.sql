@@ -1,7 +1,7 @@
 -- How tables stand that carry our triggers, in whatever state, and in any case those of `relations`: what a row of
 -- TableState holds, in its order. `role` is that of the subscribers; it may not have been made yet.
 with ours as (
-    select t.tgrelid as relation, t.tgname = '!ayb_realtime' as is_row_trigger,
+    select t.tgrelid as relation, t.tgname = '!ayb_realtime' as is_row_trigger, t.tgenabled,
            case when t.tgenabled = 'D' then 'disabled'
                 when t.tgenabled = 'R' then 'enabled for replicas alone'
                 when t.tgfoid <> 'ayb_realtime.capture_v1'::regproc or t.tgqual is not null or t.tgattr::text <> ''
@@ -36,10 +36,15 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.r
                 and has_column_privilege(r.oid, c.oid, a.attnum, 'select') is not true
               order by a.attnum),
        -- A superuser has every role.
-       coalesce(pg_has_role(r.oid, c.relowner, 'member') and not r.rolsuper, false)
+       coalesce(pg_has_role(r.oid, c.relowner, 'member') and not r.rolsuper, false),
+       array_remove(array[
+           case when t.state = 'enabled' and t.tgenabled = 'O' then 'what is written while session_replication_role is replica' end,
+           'the rows of ' || nullif(pg_partition_root(c.oid), c.oid::regclass) || ', whose partition it is now',
+           'the rows of ' || content.unwatched || ', whose trigger is missing or disabled'], null)
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_roles r on r.rolname = %(role)s
   left join ours t on t.relation = c.oid and t.is_row_trigger
+  left join ayb_realtime.content_v1() as content on content.relation = c.oid
  where c.oid in (select relation from ours) or c.oid = any (%(relations)s::bigint[]::oid[])
  order by n.nspname <> 'public', n.nspname, c.relname

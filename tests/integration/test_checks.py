@@ -171,9 +171,36 @@ def test_trigger_that_does_not_do_what_it_should_is_warned_of(
     follow(run, message.hint)
 
 
-def test_trigger_that_is_always_enabled_is_as_good(run: Run) -> None:
-    run('alter table posts enable always trigger "!ayb_realtime"')
-    assert messages() == []
+@pytest.mark.parametrize(
+    ("statements", "rows"),
+    [
+        (
+            'alter table posts enable trigger "!ayb_realtime"',
+            "public.posts is streamed, but nothing tells of changes of what is written while session_replication_role",
+        ),
+        (
+            "create table old_posts () inherits (posts)",
+            "public.posts is streamed, but nothing tells of changes of the rows of old_posts, whose trigger is missing",
+        ),
+        (
+            "create table days (id int primary key) partition by list (id); select ayb_realtime.enable_v1('days');"
+            "alter table days enable row level security; create table monday partition of days for values in (1);"
+            "alter table monday disable trigger all",
+            "public.days is streamed, but nothing tells of changes of the rows of monday, whose trigger is missing",
+        ),
+        (
+            "create table week (like days including all) partition by list (id);"
+            "alter table week attach partition days for values in (1)",
+            "public.days is streamed, but nothing tells of changes of the rows of week, whose partition it is now",
+        ),
+    ],
+)
+def test_rows_whose_changes_fire_no_trigger_are_warned_of(run: Run, statements: str, rows: str) -> None:
+    if "like days" in statements:
+        run("create table days (id int primary key); select ayb_realtime.enable_v1('days')")
+        run("alter table days enable row level security")
+    run(statements)
+    assert rows in one("W020").msg
 
 
 def test_table_that_has_lost_its_key_is_warned_of(run: Run) -> None:

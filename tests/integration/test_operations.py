@@ -128,6 +128,12 @@ REFUSED = [
         "public.refused has no primary key: subscribers could not tell its rows apart",
         "HINT:  Add one first: ALTER TABLE public.refused ADD PRIMARY KEY (...);",
     ),
+    (
+        "create table refused (id int primary key); create table child () inherits (refused)",
+        "drop table refused cascade",
+        "other tables inherit from public.refused",
+        "HINT:  Their rows are among its own, and no trigger tells of their changes",
+    ),
     ("create sequence refused", "drop sequence refused", "public.refused is not a table", ""),
     (
         "create table refused (id int primary key); select ayb_realtime.enable_v1('refused')",
