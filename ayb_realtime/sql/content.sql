@@ -72,6 +72,8 @@ begin
             select y.typelem
              union all
             select a.atttypid from pg_attribute a where a.attrelid = y.typrelid and a.attnum > 0
+             union all
+            select r.rngsubtype from pg_range r where y.oid in (r.rngtypid, r.rngmultitypid)
          ) as part (oid)
          where part.oid >= 16384
     ), whole as (

@@ -39,7 +39,7 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.r
        coalesce(pg_has_role(r.oid, c.relowner, 'member') and not r.rolsuper, false),
        array_remove(array[
            case when t.state = 'enabled' and t.tgenabled = 'O' then 'what is written while session_replication_role is replica' end,
-           'the rows of ' || nullif(pg_partition_root(c.oid), c.oid::regclass) || ', whose partition it is now',
+           'the rows of ' || nullif(pg_partition_root(c.oid), c.oid)::regclass || ', whose partition it is now',
            'the rows of ' || content.unwatched || ', whose trigger is missing or disabled'], null)
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace

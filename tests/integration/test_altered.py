@@ -202,6 +202,8 @@ async def test_table_whose_rows_are_others_is_told_by_a_reset(
         ("create type mood as (word text)", "alter type mood rename attribute word to name"),
         ("create type feeling as enum ('sad'); create domain mood as feeling",
          "alter type feeling rename value 'sad' to 'blue'"),
+        ("create type feeling as enum ('sad', 'glad'); create type mood as range (subtype = feeling)",
+         "alter type feeling rename value 'sad' to 'blue'"),
         ("create type feeling as (word text); create type mood as (feeling feeling)",
          "alter type feeling add attribute depth int"),
     ],
