@@ -183,7 +183,9 @@ async def read_run(connection: log.Connection, *, after: int, upto: int, unread:
         if skipped > after:
             return Run((), skipped, unread)
     changes = await log.read(connection, after=after, upto=min(upto, _end_of_run(after)), unread=unread)
-    return Run([change for change in changes if change.relation not in unread], changes[-1].position, unread)
+    # An altered table may have the name that a stream of another one follows.
+    wanted = [change for change in changes if change.relation not in unread or change.action == "alter"]
+    return Run(wanted, changes[-1].position, unread)
 
 
 def first_run(changes: Iterable[Change]) -> list[Change]:

@@ -16,7 +16,7 @@ create table ayb_realtime.batch (
     -- By the id of one that is told, that of the first of those changes: that one has the row as it was before the
     -- transaction. Null: none of them has it.
     firsts jsonb,
-    -- The tables of those that are told. Null: not known.
+    -- The tables of those that are told; 0 for an alter, which every hub has to read. Null: not known.
     relations bigint[],
     -- The transaction that wrote this row. In one that was restored it is another.
     xid xid8 not null default pg_current_xact_id()

@@ -94,7 +94,7 @@ with newest as materialized (
     select part, min(id) as first_id, max(id) as last_id, count(action) as size,
            jsonb_object_agg(id, action) filter (where is_folded) as folded,
            jsonb_object_agg(id, first_id) filter (where first_id is not null) as firsts,
-           array_agg(distinct relation::bigint) filter (where action is not null) as relations
+           array_agg(distinct case when action = 'alter' then 0 else relation::bigint end) filter (where action is not null) as relations
       from numbered
      group by part
 ), opened as (

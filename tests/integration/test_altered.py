@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from channels.layers import BaseChannelLayer
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
 from ayb_realtime import log
 from ayb_realtime import relay as relay_module
@@ -267,6 +267,31 @@ async def test_stream_follows_the_name_of_a_table_that_was_swapped(
         assert (await away.next_change())["record"]["id"] == 2
         await is_reset(away)
         assert (await away.next_change())["record"]["id"] == 3
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_stream_follows_the_name_of_a_table_that_was_dropped_to_one_that_had_no_streams(
+    heard: bool, memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("visits", "id int primary key")
+    make_table("visits_new", "id int primary key")
+    settle(owner)
+    # Without the layer, the hub reads from the log only what streams are of.
+    async with relaying(memory_layer if heard else InMemoryChannelLayer()):
+        await caught_up(the_hub)
+        live = await open_stream(the_hub, person(1), "visits")
+        owner.execute("insert into visits values (1)")
+        assert (await live.next_change())["record"]["id"] == 1
+        await asyncio.to_thread(
+            owner.execute,
+            "insert into visits_new values (2); drop table visits; alter table visits_new rename to visits",
+        )
+        event = await live.next()
+        assert (event.event, event.json()) == ("reset", {"reason": "table made anew", "tables": ["visits"]})
+        owner.execute("insert into visits values (3)")
+        while (event := await live.next()).event == "reset" or event.json()["record"]["id"] == 2:
+            pass
+        assert event.json()["record"]["id"] == 3
 
 
 MOVES = {
