@@ -5,7 +5,8 @@ Each such reset makes the client fetch a table, whose policies may not end. So t
 
 import time
 
-# Of each table there is at most one reset in so long.
+# Of each table so many may come at once, and then one in so long.
+BURST = 5
 RESET_SECONDS = 10.0
 
 
@@ -18,23 +19,27 @@ class Resets:
 
     def __init__(self) -> None:
         self.owed: frozenset[int] = frozenset()
-        self._sent_at: dict[int, float] = {}
+        # When as many have been sent as one in RESET_SECONDS would be.
+        self._earned_at: dict[int, float] = {}
 
     def may_send(self, relation: int) -> bool:
         """Tell whether to send a reset of a table now; otherwise it is owed."""
-        now = time.monotonic()
-        if relation in self.owed or now - self._sent_at.get(relation, -RESET_SECONDS) < RESET_SECONDS:
+        if relation in self.owed or not self._has_credit(relation):
             self.owed |= {relation}
             return False
-        self._sent_at[relation] = now
+        self._spend(relation)
         return True
 
     def take_due(self) -> frozenset[int]:
         """Return the tables to reset now, which are owed no more."""
-        if not self.owed:
-            return self.owed
-        now = time.monotonic()
-        due = frozenset(relation for relation in self.owed if now - self._sent_at[relation] >= RESET_SECONDS)
-        self._sent_at.update(dict.fromkeys(due, now))
+        due = frozenset(relation for relation in self.owed if self._has_credit(relation))
+        for relation in due:
+            self._spend(relation)
         self.owed -= due
         return due
+
+    def _has_credit(self, relation: int) -> bool:
+        return self._earned_at.get(relation, 0.0) - time.monotonic() <= (BURST - 1) * RESET_SECONDS
+
+    def _spend(self, relation: int) -> None:
+        self._earned_at[relation] = max(self._earned_at.get(relation, 0.0), time.monotonic()) + RESET_SECONDS

@@ -4,14 +4,14 @@ import time
 
 import pytest
 
-from ayb_realtime.resets import RESET_SECONDS, Resets
+from ayb_realtime.resets import BURST, RESET_SECONDS, Resets
 
 
-def test_reset_is_sent_then_owed_then_due(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resets_are_sent_then_owed_then_due(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     resets = Resets()
-    assert resets.may_send(7)
+    assert all(resets.may_send(7) for _ in range(BURST))
     assert not resets.owed
     assert not resets.may_send(7)
     assert resets.may_send(8)
