@@ -31,6 +31,12 @@ LAYERS: dict[str, dict[str, Any]] = {
     "pubsub": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_HOST]}},
 }
 
+# What the suite's own statements mean, whatever the role has set (tests/hostile.py); and they are not tried again.
+OWN_TEXT = (
+    r"-c default_transaction_isolation=read\ committed -c standard_conforming_strings=on -c array_nulls=on"
+    " -c row_security=on -c bytea_output=hex"
+)
+
 
 def person(user_id: object) -> Identity:
     """Return the identity of a user with this id."""
@@ -48,8 +54,7 @@ def database_url(transactional_db: None) -> Iterator[str]:
     """The test database, whose tables are emptied afterwards, as psycopg's connection string."""
     parameters = connections["default"].get_connection_params()
     kept = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
-    # The suite's own writers do not try again, as those of a site that is serializable would.
-    yield psycopg.conninfo.make_conninfo(**kept, options=r"-c default_transaction_isolation=read\ committed")
+    yield psycopg.conninfo.make_conninfo(**kept, options=OWN_TEXT)
     # The test may have ended Django's own connection behind its back.
     connections.close_all()
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from ayb_realtime import database, log
+from ayb_realtime import database, log, sessions
 from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable
 
@@ -27,6 +27,7 @@ async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
     """A connection as a sleeping relay has it, with the table ``notes`` streamed, and all that was there numbered."""
     make_table("notes", "id int primary key, version int")
     async with await database.connect("default") as connection:
+        await sessions.settle(connection)
         await log.keep_plans(connection)
         await log.fall_asleep(connection)
         while await numbered(connection):
