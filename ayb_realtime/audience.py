@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableSet, Sequence
 from ayb_realtime.crowd import Crowd
 from ayb_realtime.identity import Identity
 from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.tables import Table
 
 
 class Audience(MutableSet[Subscriber]):
@@ -62,3 +63,15 @@ class Audience(MutableSet[Subscriber]):
         self._identities = {relation: Crowd.of(distinct) for relation, distinct in identities.items()}
         self._streams = streams
         self._is_gathered = True
+
+
+def follow_renewed(subscribers: Iterable[Subscriber], streamed: Iterable[Table]) -> None:
+    """Let those whose table was dropped and made again follow it: it has a new oid then, and is to be fetched again."""
+    now = {(table.schema, table.name): table for table in streamed}
+    for subscriber in subscribers:
+        followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]
+        if subscriber.relations != {table.relation for table in followed}:
+            gone = subscriber.relations
+            subscriber.follow(followed)
+            subscriber.begin(subscriber.position)
+            subscriber.reset("table made anew", subscriber.relations - gone)

@@ -51,6 +51,13 @@ async def end_all(subscribers: Sequence[Subscriber], random: Random = _random) -
             subscriber.end(last_words(conf.retry_milliseconds, random))
 
 
+async def end_with_latecomers(streams: Callable[[], Sequence[Subscriber]]) -> None:
+    """End the streams, and then those of requests that had come before the server stopped listening."""
+    await end_all(streams())
+    await asyncio.sleep(LATECOMERS_SECONDS)
+    await end_all(streams())
+
+
 async def sweep(streams: Callable[[], Sequence[Subscriber]], leave: Callable[[Subscriber], object]) -> NoReturn:
     """Look at every stream, about once a second, for ever: is it silent, is its client gone without a word?"""
     while True:

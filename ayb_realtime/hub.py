@@ -12,7 +12,7 @@ from channels.layers import BaseChannelLayer
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import endings, preparation, tables
-from ayb_realtime.audience import Audience
+from ayb_realtime.audience import Audience, follow_renewed
 from ayb_realtime.background import Background
 from ayb_realtime.catalog import Catalog
 from ayb_realtime.changes import Change, Run
@@ -92,13 +92,7 @@ class Hub:
 
         If the server goes on all the same, so does the hub: streams that are opened later stay open.
         """
-        return self._background.run(self._end_streams())
-
-    async def _end_streams(self) -> None:
-        await endings.end_all(self._open())
-        # Requests that had come before the server stopped listening, and have become streams since.
-        await asyncio.sleep(endings.LATECOMERS_SECONDS)
-        await endings.end_all(self._open())
+        return self._background.run(endings.end_with_latecomers(self._open))
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
@@ -189,15 +183,8 @@ class Hub:
 
     def _follow(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:
         """Look whether a table that somebody subscribes to was dropped and made again: it has a new oid then."""
-        now = {(table.schema, table.name): table for table in streamed}
         self._known_relations = {table.relation for table in streamed} | {change.relation for change in run}
-        for subscriber in self._open():
-            followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]
-            if subscriber.relations != {table.relation for table in followed}:
-                gone = subscriber.relations
-                subscriber.follow(followed)
-                subscriber.begin(subscriber.position)
-                subscriber.reset("table made anew", subscriber.relations - gone)
+        follow_renewed(self._open(), streamed)
         self.subscribers.tables_changed()
 
     async def _reset(self, reason: str) -> None:
