@@ -23,8 +23,8 @@ LOGGED = (
 NEWEST = "select coalesce(max(id), 0) from ayb_realtime.change"
 
 BODIES = {
-    "raises": "begin perform nextval('ran'); raise 'no'; end",
-    "writes JSON": "begin perform nextval('ran'); return '{\"a\":1}'; end",
+    "raises": "begin perform nextval('public.ran'); raise 'no'; end",
+    "writes JSON": "begin perform nextval('public.ran'); return '{\"a\":1}'; end",
 }
 WRITTEN = {
     "place": ("'in'", "in"),
@@ -167,7 +167,7 @@ def mallory(owner: Owner) -> Iterator[Callable[[str], None]]:
 
 CAST = """
 create function to_json(mine) returns json language plpgsql as $$ begin
-    perform nextval('ran'); return to_json(current_user::text); end $$;
+    perform nextval('public.ran'); return to_json(current_user::text); end $$;
 create cast (mine as json) with function to_json(mine)
 """
 
@@ -199,10 +199,10 @@ def test_old_snapshot_does_not_hide_a_new_column_or_type(
 ) -> None:
     make_table("notes", "id int primary key, a text")
     give(owner, mallory)
+    mallory(CAST)
     for change in (
         "alter table notes add column b mine default 'x'",
         "alter table notes alter column a type mine using 'x'",
-        CAST,
     ):
         with psycopg.connect(database_url) as late:
             late.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
