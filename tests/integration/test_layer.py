@@ -160,8 +160,8 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
     stream = await open_stream(the_hub, person(1), "notes")
     head = the_hub.position
     # As a fault of ours could have it, for what is sealed is not looked at again.
-    wrong: Any = 7
-    changed = (Change(head + 1, await relation_of(owner, "notes"), "create", wrong),)
+    wrong: Any = [1]
+    changed = (Change(head + 1, wrong, "create", ROW),)
     async with relaying(InMemoryChannelLayer()):
         the_hub._feed.accept(Batch(head + 1, changed))
         owner.execute("insert into notes values (1)")
