@@ -12,9 +12,9 @@ from tests.servers import Server, deployed, every_server
 ROWS, ROW_BYTES = 70, 1_000_000
 # The first row is larger than a client's buffer of 1 MiB. All wait for the same bytes.
 LARGEST_BYTES = 2_400_000
-CLIENTS = 50
+CLIENTS = 40
 # The server may hold what one run of changes takes, and of each client what is on its way.
-GROWTH_BYTES_MAX = 60_000_000
+GROWTH_BYTES_MAX = 80_000_000
 INSERT = """insert into posts (author_id, title, body, published, created_at, updated_at)
             values (%s, 'large', repeat('x', %s), true, now(), now())"""
 
