@@ -23,6 +23,9 @@ $$;
 create function ayb_realtime.shape_v1(relation oid) returns text
     language plpgsql
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_hashjoin = off
+    set enable_mergejoin = off
 as $$
 declare
     newest int;

@@ -7,6 +7,9 @@ create function ayb_realtime.parts_v1(relation oid) returns table (attnum smalli
     language plpgsql  -- whose plans a session keeps
     stable
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_hashjoin = off  -- to build one of all types takes longer than to look up a few
+    set enable_mergejoin = off
 as $$
 begin
     return query
@@ -37,6 +40,9 @@ create function ayb_realtime.written_v1(relation oid, alias name)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_hashjoin = off  -- to build one of all types takes longer than to look up a few
+    set enable_mergejoin = off
 as $$
 begin
     return query
