@@ -130,3 +130,18 @@ begin
           ) as versions (version, seed));
 end
 $$;
+
+-- A digest of who is a member of whom, all over the cluster. A session's plans go by what it was when they were made, since
+-- Postgres does not notice that it changes.
+create function ayb_realtime.memberships_v1() returns text
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select sum(hashtextextended(version, seed))
+      from (
+        select xmin::text, (member::bigint << 32) + roleid::bigint from pg_auth_members
+        union all
+        select concat(rolsuper, rolinherit, rolbypassrls), oid::bigint from pg_roles
+      ) as versions (version, seed)
+$$;

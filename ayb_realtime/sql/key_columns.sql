@@ -1,15 +1,20 @@
 -- The names of a table's primary key columns, in the key's order; null where there is no primary key.
+-- In plpgsql, whose plans a session keeps: it takes longer to plan than to run.
 create function ayb_realtime.key_columns_v1(relation oid) returns text[]
-    language sql
+    language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
 as $$
-    select array_agg(a.attname::text order by k.place)
-      from pg_index i,
-           unnest(i.indkey) with ordinality as k (attnum, place),
-           pg_attribute a
-     where i.indrelid = relation and i.indisprimary and a.attrelid = relation and a.attnum = k.attnum
-       and k.place <= i.indnkeyatts  -- not those that the key merely includes
+begin
+    return (
+        select array_agg(a.attname::text order by k.place)
+          from pg_index i,
+               unnest(i.indkey) with ordinality as k (attnum, place),
+               pg_attribute a
+         where i.indrelid = relation and i.indisprimary and a.attrelid = relation and a.attnum = k.attnum
+           and k.place <= i.indnkeyatts  -- not those that the key merely includes
+    );
+end
 $$;
 
 -- The text of a member of a row. A column of type json may hold escapes that cannot be text, such as \u0000, and to take any

@@ -10,17 +10,21 @@ create function ayb_realtime.run_v1(relations bigint[], roles text[])
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
+    -- To plan this takes longer than to run it, and its plan has to do for catalogs of any size.
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set max_parallel_workers_per_gather = 0
+    set jit = off
 as $$
 begin
     return query
     select t.*, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders), s.*,
            c.name::text, to_regproc('ayb_realtime.' || c.name) is not null
-      from ayb_realtime.tables_v1() t
+      from ayb_realtime.tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d
      cross join lateral ayb_realtime.role_states_v1(roles, t.relation::oid, t.key_columns) s
       -- Only of a role that there is.
       left join lateral (select s.role::name where s.may_select and s.fault is null offset 0) as reader (role) on true
-      left join lateral ayb_realtime.checker_v1(t.relation::oid, reader.role) c on reader.role is not null
-     where t.relation = any (relations);
+      left join lateral ayb_realtime.checker_v1(t.relation::oid, reader.role) c on reader.role is not null;
 end
 $$;

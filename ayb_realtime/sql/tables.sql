@@ -1,5 +1,6 @@
 -- The streamed tables: those that carry our trigger. This is the allow-list, there is no second one.
-create function ayb_realtime.tables_v1()
+-- relations: only those of these; null: all.
+create function ayb_realtime.tables_v1(relations bigint[] default null)
     returns table (
         relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint)
     language plpgsql
@@ -23,6 +24,7 @@ begin
       join pg_namespace n on n.oid = c.relnamespace
      where t.tgname = '!ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc
        and t.tgparentid = 0 and t.tgenabled <> 'D'
+       and (relations is null or t.tgrelid::bigint = any (relations))
      order by n.nspname <> 'public', n.nspname, c.relname;
 end
 $$;

@@ -4,15 +4,18 @@ It is taken for true until a fingerprint of the catalogs, read after the check, 
 thrown away, and the run asks again.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ayb_realtime import sessions
 from ayb_realtime.tables import Table
+from ayb_realtime.visibility.checkers import CheckerNotMade, make_checker
 from ayb_realtime.visibility.transactions import Connection
 
-QUESTION = b"select * from ayb_realtime.run_v1(%s::bigint[], %s::text[])"
+QUESTION = b"select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.run_v1(%s::bigint[], %s::text[]) r"
 FINGERPRINTS = (
     b"select ayb_realtime.fingerprint_v1(d::ayb_realtime.deciders) from pg_catalog.unnest(%s::pg_catalog.text[]) as d"
 )
@@ -41,42 +44,73 @@ class Knowledge:
 
 
 _kept: dict[Subject, Knowledge] = {}
-# Under which fingerprints a connection's plans were made, or later. Postgres keeps those when a membership changes.
-_planned: WeakKeyDictionary[Connection, dict[Subject, str]] = WeakKeyDictionary()
 
 
-def kept(subjects: Iterable[Subject]) -> dict[Subject, Knowledge]:
-    """Return what is known of these."""
-    return {subject: _kept[subject] for subject in subjects if subject in _kept}
+class _Plans:
+    """Which connections' plans may be out of date: Postgres keeps a plan when a membership changes, and its policies.
+
+    number: one more each time that something has changed.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.memberships = ""
+        self.planned: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
 
 
-def learn(rows: Iterable[Sequence[Any]], roles: frozenset[str]) -> dict[Subject, Knowledge]:
-    """Keep what the rows of ``run_v1`` say of tables, and return it."""
+_plans = _Plans()
+
+
+async def of(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, Knowledge]:
+    """Return what is known of these, with the functions that check them made; those that are not streamed are left out.
+
+    connection: in no transaction. subjects: all with the same roles. Raises psycopg.Error.
+    """
+    known = {subject: _kept[subject] for subject in subjects if subject in _kept}
+    if unknown := [subject for subject in subjects if subject not in known]:
+        learned = await _learn(connection, unknown)
+        for knowledge in learned.values():
+            await _make_checkers(connection, knowledge)
+        if len(_kept) + len(learned) > KEPT:
+            _kept.clear()
+        _kept.update(learned)
+        known |= learned
+    return known
+
+
+async def _learn(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, Knowledge]:
+    ((_, roles), *_) = subjects
     learned: dict[Subject, Knowledge] = {}
-    for row in rows:
+    parameters = [[relation for relation, _ in subjects], sorted(roles)]
+    for memberships, *row in await sessions.fetch(connection, QUESTION, parameters):
+        if memberships != _plans.memberships:
+            _plans.memberships = memberships
+            _plans.number += 1
         table = Table.from_row(row[:TABLE_COLUMNS])
         deciders, fingerprint, *state = row[TABLE_COLUMNS:]
-        subject = table.relation, roles
-        if subject not in learned:
-            learned[subject] = Knowledge(table, deciders, fingerprint, {})
-        learned[subject].states[state[0]] = tuple(state)
-    if len(_kept) + len(learned) > KEPT:
-        _kept.clear()
-    _kept.update(learned)
+        knowledge = learned.setdefault((table.relation, roles), Knowledge(table, deciders, fingerprint, {}))
+        knowledge.states[state[0]] = tuple(state)
     return learned
 
 
+async def _make_checkers(connection: Connection, knowledge: Knowledge) -> None:
+    for role, (*state, name, is_made) in knowledge.states.items():
+        if name is not None and not is_made:
+            # Where that fails, the check says so, and to whom it matters.
+            with suppress(CheckerNotMade):
+                name = await make_checker(connection, knowledge.table.relation, role)
+                knowledge.states[role] = (*state, name, True)
+
+
 def forget(subjects: Collection[Subject]) -> None:
-    """Ask anew about these, the next time."""
+    """Ask again about these the next time, since something has changed."""
+    _plans.number += 1
     for subject in subjects:
         _kept.pop(subject, None)
 
 
-async def discard_old_plans(connection: Connection, known: Mapping[Subject, Knowledge]) -> None:
+async def discard_old_plans(connection: Connection) -> None:
     """Let a connection plan again what it may have planned when something else decided."""
-    planned = _planned.setdefault(connection, {})
-    if any(planned.get(subject) != knowledge.fingerprint for subject, knowledge in known.items()):
+    if _plans.planned.get(connection) != _plans.number:
         await connection.execute("discard plans")
-        if len(planned) > KEPT:
-            planned.clear()
-        planned.update((subject, knowledge.fingerprint) for subject, knowledge in known.items())
+        _plans.planned[connection] = _plans.number

@@ -19,14 +19,10 @@ async def run(connection: Connection, relations: Collection[int], roles: Collect
     Raises CatalogChanged, at the end, where one has: then ask again. Raises psycopg.Error.
     """
     subjects = [(relation, frozenset(roles)) for relation in relations]
-    known = knowledge.kept(subjects)
-    unknown = [relation for relation, of in subjects if (relation, of) not in known]
     try:
-        question = (knowledge.QUESTION, [unknown, sorted(roles)]) if unknown else ()
-        async with transactions.prepared(connection, *question) as rows:
-            if unknown:
-                known |= knowledge.learn(rows, frozenset(roles))
-            await knowledge.discard_old_plans(connection, known)
+        known = await knowledge.of(connection, subjects)
+        async with transactions.prepared(connection):
+            await knowledge.discard_old_plans(connection)
             states = {each.table.relation: each.states for each in known.values()}
             transactions.known(connection).states.update(states)
             yield [each.table for each in known.values()]
