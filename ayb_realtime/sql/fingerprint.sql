@@ -13,6 +13,23 @@ create type ayb_realtime.deciders as (
     is_opaque boolean
 );
 
+-- The tables of these that the current user may lock, in an order that is always the same, as SQL names them.
+create function ayb_realtime.lockable_v1(deciders ayb_realtime.deciders) returns text[]
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(
+        select format('%I.%I', n.nspname, c.relname)
+          from pg_class c
+          join pg_namespace n on n.oid = c.relnamespace
+         where c.oid = any (deciders.relations) and c.relkind in ('r', 'p') and c.relpersistence <> 't'
+           and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+         order by c.oid);
+end
+$$;
+
 create function ayb_realtime.deciders_v1(relation oid, roles text[]) returns ayb_realtime.deciders
     language plpgsql
     stable
@@ -65,8 +82,9 @@ end
 $$;
 
 -- A digest of the versions that the deciders' rows in the catalogs have in the snapshot of the query. Two that are equal say that
--- nothing was changed between the two snapshots, not even there and back: each change gives a row another xmin.
--- What ran in between has read the catalogs as they are in both.
+-- nothing was changed between the two snapshots: each change gives a row another xmin. What ran in between has read the catalogs
+-- as they are in both. Only a row that came and went in between leaves no trace, such as that of a policy: against that the
+-- hub locks the relations before its first snapshot.
 -- A sum, in which a row may occur twice. Roles have no xmin that everyone may read.
 create function ayb_realtime.fingerprint_v1(deciders ayb_realtime.deciders) returns text
     language plpgsql

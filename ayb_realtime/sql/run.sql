@@ -1,10 +1,10 @@
 -- What a hub has to know before it can ask who sees which rows of these tables: the tables that are streamed of them; of each,
--- what decides who sees its rows, and the fingerprint of that; for each of these roles, what there is to say of it; and the
+-- what decides who sees its rows, the fingerprint of that, and the tables of it to lock; for each of these roles, what there is to say of it; and the
 -- function that checks the table for the role, and whether it is made.
 create function ayb_realtime.run_v1(relations bigint[], roles text[])
     returns table (
         relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint,
-        deciders text, fingerprint text,
+        deciders text, fingerprint text, lockable text[],
         role text, may_select boolean, fault text, quoted_role text, quoted_user text, grant_options text,
         quoted_holder text, quoted_table text, checker text, is_made boolean)
     language plpgsql
@@ -18,7 +18,8 @@ create function ayb_realtime.run_v1(relations bigint[], roles text[])
 as $$
 begin
     return query
-    select t.*, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders), s.*,
+    select t.*, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders),
+           ayb_realtime.lockable_v1(d.deciders), s.*,
            c.name::text, to_regproc('ayb_realtime.' || c.name) is not null
       from ayb_realtime.tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d

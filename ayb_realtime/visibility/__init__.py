@@ -12,7 +12,7 @@ from ayb_realtime.crowd import Crowd
 from ayb_realtime.identity import Identity
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
-from ayb_realtime.visibility import roles, routing
+from ayb_realtime.visibility import roles, routing, transactions
 from ayb_realtime.visibility.checkers import CheckerNotMade, checker
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Question, Seen, Stuck
@@ -111,6 +111,9 @@ async def check(
     if the connection is lost.
     """
     answers = Answers()
+    if _is_locked(connection, table):
+        answers.postponed.update(identities)
+        return answers
     for role, alike in Crowd.of(identities).by_role.items():
         try:
             name = await checker(connection, table, role)
@@ -150,6 +153,10 @@ async def check_before(
     was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
     Raises what ``check`` raises.
     """
+    answers = Answers()
+    if _is_locked(connection, table):
+        answers.postponed.update(identities)
+        return answers
     question = OldRowsQuestion(None if careful else connection, table, insist)
     kept = {position: row for position, row in rows.items() if row is not None}
     if len(kept) < len(rows):
@@ -166,12 +173,20 @@ async def check_before(
             "%s: Postgres cannot say whose %d rows were (%s); INEXACT_DELETES: %s",
             table.name, len(question.inexact), reason or "of each by itself", conf.inexact_deletes,
         )  # fmt: skip
-    answers = Answers()
     answers.take(question, identities)
     everyones = dict.fromkeys(question.inexact if conf.inexact_deletes == "everyone" else ())
     for identity in identities if everyones else ():
         answers[identity] = {**answers[identity], **everyones}
     return answers
+
+
+def _is_locked(connection: Connection, table: Table) -> bool:
+    if table.relation not in transactions.known(connection).locked:
+        return False
+    logger.warning(
+        "%s: another session has locked it, or a table that its policies read; its streams resume", table.name
+    )
+    return True
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ QUESTION = b"select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.
 FINGERPRINTS = (
     b"select ayb_realtime.fingerprint_v1(d::ayb_realtime.deciders) from pg_catalog.unnest(%s::pg_catalog.text[]) as d"
 )
-# So many columns of its rows are a table's; two more are its deciders and their fingerprint.
+# So many columns of its rows are a table's; three more are its deciders, their fingerprint, and which to lock.
 TABLE_COLUMNS = 7
 # How many tables are kept, each with a set of roles.
 KEPT = 5000
@@ -34,12 +34,14 @@ class Knowledge:
 
     deciders: the objects in the catalogs that decide who sees its rows, as Postgres writes them.
     fingerprint: of their versions when this was asked.
+    lockable: those of them that are tables, quoted, as far as the hub's user may lock them.
     states: by role, the columns of ``role_states_v1``, the name of the checker, and whether that is made.
     """
 
     table: Table
     deciders: str
     fingerprint: str
+    lockable: tuple[str, ...]
     states: dict[str, tuple[Any, ...]]
 
 
@@ -87,8 +89,10 @@ async def _learn(connection: Connection, subjects: Sequence[Subject]) -> dict[Su
             _plans.memberships = memberships
             _plans.number += 1
         table = Table.from_row(row[:TABLE_COLUMNS])
-        deciders, fingerprint, *state = row[TABLE_COLUMNS:]
-        knowledge = learned.setdefault((table.relation, roles), Knowledge(table, deciders, fingerprint, {}))
+        deciders, fingerprint, lockable, *state = row[TABLE_COLUMNS:]
+        knowledge = learned.setdefault(
+            (table.relation, roles), Knowledge(table, deciders, fingerprint, tuple(lockable), {})
+        )
         knowledge.states[state[0]] = tuple(state)
     return learned
 

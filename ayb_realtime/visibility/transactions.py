@@ -1,7 +1,7 @@
 """The transactions in which rows are read and checked: their settings, and what is known in them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,16 +42,22 @@ PLAN_SETTINGS = {
 FROZEN_SECONDS = 10
 
 
+# How much of the time for a check is given to wait for the locks of its tables.
+LOCK_PART = 0.25
+
+
 @dataclass(slots=True)
 class Known:
     """What is known in a prepared transaction.
 
     backend_pid: of the process that works for it. Not what the connection was told: a proxy's is its own invention.
     states: by table and by role, what ``run_v1`` has said of them.
+    locked: the tables that others keep from being read, so that nothing can be asked about them.
     """
 
     backend_pid: int
     states: dict[int, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
+    locked: set[int] = field(default_factory=set)
 
 
 # Each prepared transaction begins anew here: what was true for one snapshot is forgotten in the next.
@@ -64,17 +70,16 @@ def known(connection: Connection) -> Known:
 
 
 @asynccontextmanager
-async def prepared(
-    connection: Connection, question: bytes = b"select", parameters: Sequence[object] = ()
-) -> AsyncIterator[list[Any]]:
+async def prepared(connection: Connection, lock: Collection[str] = ()) -> AsyncIterator[None]:
     """Run a block in a prepared transaction that is read-only and sees one snapshot.
 
-    It begins with one message, which puts a question. Yields the rows of the answer.
+    lock: tables, quoted, whose definition is to stay as it is from before the snapshot to the end.
+    Raises psycopg.errors.LockNotAvailable, before the block, where one is not to be had.
     """
     try:
-        rows = await prepare(connection, BEGIN, question, parameters)
+        await prepare(connection, BEGIN + _locking(lock))
         async with _attended(connection):
-            yield rows
+            yield
     except BaseException:
         with suppress(psycopg.Error):  # What has happened is told by the first error.
             await connection.rollback()
@@ -82,6 +87,28 @@ async def prepared(
     finally:
         _known.pop(connection, None)
     await connection.commit()
+
+
+async def can_lock(connection: Connection, lock: Collection[str]) -> bool:
+    """Tell whether these tables may be locked just now. connection: in no transaction."""
+    try:
+        await connection.execute(BEGIN + _locking(lock) + b"commit")
+    except psycopg.errors.LockNotAvailable:
+        await connection.rollback()
+        return False
+    return True
+
+
+def _locking(tables: Collection[str]) -> bytes:
+    """Return statements that lock tables against a change of their definition. They take no snapshot.
+
+    They wait less than Postgres does until it looks for a deadlock, of which a migration might be the victim.
+    """
+    if not tables:
+        return b""
+    names = ", ".join(f"only {name}" for name in tables)
+    timeout = f"set local lock_timeout = {conf.check_timeout_seconds * LOCK_PART * 1000:.0f}"
+    return f"{timeout}; lock table {names} in access share mode; ".encode()
 
 
 @asynccontextmanager
@@ -115,24 +142,19 @@ async def commit(connection: Connection, question: bytes, parameters: Sequence[o
     return await cursor.fetchall()
 
 
-async def prepare(
-    connection: Connection, begin: bytes = b"", question: bytes = b"select", parameters: Sequence[object] = ()
-) -> list[Any]:
-    """Give the current transaction the settings under which rows are read and checked."""
+async def prepare(connection: Connection, begin: bytes = b"") -> None:
+    """Give the current transaction the settings under which rows are read and checked. begin: what begins it."""
     session = await sessions.of(connection)
     found = {"search_path": session.search_path, **session.differing}
     setting, settings = _setting(
         {**found, **JSON_SETTINGS, **PLAN_SETTINGS, **_frozen(), **_timeouts(conf.check_timeout_seconds)}
     )
     cursor = psycopg.AsyncClientCursor(connection)
-    query = begin + setting + b", pg_catalog.pg_backend_pid(); " + question
-    await cursor.execute(query, [*settings, *parameters])
-    if begin:
-        cursor.nextset()
+    await cursor.execute(begin.replace(b"%", b"%%") + setting + b", pg_catalog.pg_backend_pid()", settings)
+    while cursor.nextset():
+        pass
     ((*_, backend_pid),) = await cursor.fetchall()
     _known[connection] = Known(backend_pid)
-    cursor.nextset()
-    return await cursor.fetchall()
 
 
 async def ask(connection: Connection, question: sql.Composable, parameters: Sequence[object]) -> list[Any]:

@@ -227,20 +227,21 @@ async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
 
     monkeypatch.setattr(visibility, "check", check_after_migration)
     # In a schema of its own, since a migration may be about that of the table.
-    owner.execute("create schema if not exists aside")
-    make_table("aside.others", "id int primary key")
+    owner.execute("create schema aside_of_notes")
+    make_table("aside_of_notes.others", "id int primary key")
     with prepared(migration, owner, make_table):
         async with relaying(memory_layer):
             stream = await open_stream(the_hub, person("alice"), "notes", "others")
             # What the hub needs to know of the table, it knows by then.
             owner.execute("update notes set n = n + 1")
-            owner.execute("insert into aside.others values (1)")
+            owner.execute("insert into aside_of_notes.others values (1)")
             while (await stream.next_change())["table"] != "others":
                 pass
             between.append(lambda: migrate(owner, migration))
             owner.execute("update notes set n = n + 1")
             await opened(stream)
             assert not between
+    owner.execute("drop schema aside_of_notes cascade")
 
 
 @pytest.mark.parametrize("kind", RACED)
