@@ -117,21 +117,46 @@ begin
 end
 $$;
 
--- Whether one of `members` holds no rows, and never has: its file is still the one that it was made with.
+-- Whether one of `members` holds no rows that have come without our trigger: it was made as a partition, or none of its rows is as
+-- old as its link. Of a large one that is not looked for, and it is taken to hold some.
 create function ayb_realtime.is_made_empty_v1(member text) returns boolean
     language plpgsql
     set search_path = pg_catalog, pg_temp
     set lock_timeout = '50ms'
+    set row_security = off
 as $$
 declare
     relation constant oid := split_part(member, ' ', 1);
+    kind constant "char" := (
+        select c.relkind
+          from pg_class c
+          join pg_trigger t on t.tgrelid = c.oid and t.tgname = '!ayb_realtime' and t.tgenabled in ('O', 'A')
+         where c.oid = relation and (c.relkind = 'p' or c.relkind = 'r' and c.relfilenode = c.oid));
+    -- That of the partition, or of what it is in, which is the youngest of those that were attached; null where none was. To attach
+    -- a table writes its columns again, but not its system columns.
+    link constant xid := (
+        select i.xmin
+          from pg_partition_ancestors(relation) a
+          join pg_inherits i on i.inhrelid = a.relid
+         where not exists (
+            select
+              from pg_attribute c
+              join pg_attribute s on s.attrelid = c.attrelid and s.attnum = -1
+             where c.attrelid = a.relid and c.attnum > 0 and c.attinhcount > 0
+               and c.xmin = s.xmin and c.cmin::text = s.cmin::text)
+         order by age(i.xmin)
+         limit 1);
+    is_filled boolean;
 begin
-    return (select case c.relkind when 'r' then c.relfilenode = c.oid and pg_relation_size(c.oid) = 0 else c.relkind = 'p' end
-                   and t.tgenabled in ('O', 'A')
-              from pg_class c
-              join pg_trigger t on t.tgrelid = c.oid and t.tgname = '!ayb_realtime'
-             where c.oid = relation);
-exception when lock_not_available then
+    if kind = 'r' and link is not null then
+        if pg_relation_size(relation) > 8 * 1024 * 1024 then
+            return false;
+        end if;
+        execute format('select exists (select from only %s as r where age(r.xmin) >= age($1))', relation::regclass)
+           into is_filled using link;
+    end if;
+    return kind is not null and is_filled is not true;
+exception when lock_not_available or insufficient_privilege then
     return false;
 end
 $$;
@@ -149,7 +174,8 @@ $$;
 
 -- Look at these streamed tables, or at all, and append a change `alter` to the log for each whose rows may be others than
 -- when this was last called. Returns those for which one was appended that the snapshot `seen` does not see.
--- next_batch.sql calls it for tables that had deletes: such a delete may be of a row that was moved, and is there. Under a table
+-- next_batch.sql calls it for tables that had deletes: such a delete may be of a row that was moved, and is there. So it minds
+-- the tables that hold the rows alone, and leaves the rest to the look that the relay takes by itself. Under a table
 -- that has rows without our trigger it always may.
 create function ayb_realtime.announce_altered_v1(relations oid[] default null, seen pg_snapshot default null) returns setof oid
     language plpgsql
@@ -164,15 +190,16 @@ begin
     ), known as (
         update ayb_realtime.content c
            set shape = now.shape, members = now.members, file = now.file, columns = now.columns,
-               announced = case when c.shape <> now.shape
+               announced = case when seen is not null
+                                     or c.shape <> now.shape
                                      or c.file <> now.file and c.columns <> now.columns
                                      or ayb_realtime.moved_v1(c.members, now.members)
-                                     or now.unwatched is not null and seen is not null
                                 then pg_current_xact_id() else c.announced end
           from now
          where now.trigger = c.trigger
-           and ((c.shape, c.members, c.file, c.columns) <> (now.shape, now.members, now.file, now.columns)
-                or now.unwatched is not null and seen is not null)
+           and case when seen is null
+                    then (c.shape, c.members, c.file, c.columns) <> (now.shape, now.members, now.file, now.columns)
+                    else ayb_realtime.moved_v1(c.members, now.members) or now.unwatched is not null end
         returning c.relation, c.announced
     ), unknown as (
         -- Not made by enable_v1().

@@ -460,10 +460,11 @@ def test_partition_that_is_made_empty_is_not_told(owner: Owner, make_table: Make
 
 def test_look_waits_for_no_lock_on_a_table(owner: Owner, visits: None, database_url: str) -> None:
     before = altered(owner)
-    script(owner, "create table visits_3 partition of visits for values in (3)")
+    script(owner, "create table visits_3 (like visits including all)")
+    script(owner, "alter table visits attach partition visits_3 for values in (3)")
     with psycopg.connect(database_url) as other:
         other.execute("lock table visits, visits_3 in access exclusive mode")
-        # It cannot look whether that is empty, and so tells it.
+        # It cannot look whether that was empty, and so tells it.
         owner.execute("set statement_timeout = '10s'")
         owner.execute("select ayb_realtime.announce_altered_v1()")
     assert altered(owner) == before + 1
