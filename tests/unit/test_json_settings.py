@@ -7,7 +7,8 @@ from ayb_realtime.visibility.transactions import JSON_SETTINGS
 
 
 def test_settings_of_the_check_are_those_of_the_capture() -> None:
-    clauses = re.findall(r"^ +set (\w+) = (.+)$", sql("capture").decode(), re.MULTILINE)
+    _, _, capture = sql("capture").decode().partition("create function ayb_realtime.capture_v1()")
+    clauses = re.findall(r"^ +set (\w+) = (.+)$", capture, re.MULTILINE)
     captured = {name: value.strip("'") for name, value in clauses}
     assert captured.pop("search_path") == "pg_catalog, pg_temp"
     assert captured == JSON_SETTINGS
