@@ -121,10 +121,12 @@ class Feed:
 
     async def _look(self) -> None:
         """Ask the log where it ends."""
+        # What comes through the layer while it answers is further on.
+        reached = self._next_position - 1
         async with self._pool.connection() as connection:
             head = await log.head(connection)
         self._looked_at = time.monotonic()
-        if head < self._next_position - 1:
+        if head < reached:
             self._jump(head)
             raise PositionUnavailable("the log has begun anew")
         self.head = max(self.head, head)

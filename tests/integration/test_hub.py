@@ -936,3 +936,30 @@ async def test_close_ends_streams_with_their_last_words(the_hub: Hub, owner: Own
     await close_hub()
     for stream in streams:
         assert re.fullmatch(rb"retry: \d+\n\n", await read_to_end(stream))
+
+
+async def test_change_that_comes_while_the_log_is_asked_for_its_end_resets_no_stream(
+    owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_table("notes", "id int primary key")
+    head_of = log.head
+    async with database.pool() as pool, await database.connect("default") as relay:
+        the_feed = feed.Feed(pool)
+        await the_feed.start()
+        asked: list[int] = []
+
+        async def overtaken(connection: log.Connection) -> int:
+            head = await head_of(connection)
+            if not asked:
+                owner.execute("insert into notes values (1)")
+                batch = await log.next_batch(relay)
+                assert batch is not None
+                the_feed.accept(batch)
+            asked.append(head)
+            return head
+
+        monkeypatch.setattr(log, "head", overtaken)
+        monkeypatch.setattr("ayb_realtime.feed.SILENCE_SECONDS", 0.01)
+        run = await the_feed.next(frozenset)
+        assert [change.action for change in run.changes] == ["create"]
+        assert asked
