@@ -186,6 +186,7 @@ def prepared(migration: Migration, owner: Owner, make_table: MakeTable) -> Itera
 
 
 def migrate(owner: Owner, migration: Migration, more: str = "select") -> None:
+    """Redact what is secret, and open the rows, in one transaction."""
     with owner.transaction():
         owner.execute("update notes set secret = ''")
         owner.execute(migration.open.encode())
@@ -217,20 +218,25 @@ async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
     make_table: MakeTable,
     others: None,
     memory_layer: BaseChannelLayer,
+    database_url: str,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
     migration = MIGRATIONS[kind]
     check = visibility.check
-    between: list[Callable[[], None]] = []
+    migrating: list[asyncio.Task[None]] = []
 
     async def check_after_migration(*args: Any, **options: Any) -> Any:
-        while between:
-            between.pop()()
+        if is_due.is_set():
+            is_due.clear()
+            migrating.append(asyncio.create_task(asyncio.to_thread(migrate, migrator, migration)))
+            while not migrating[0].done() and not await asyncio.to_thread(waits, owner, migrator):
+                pass
         return await check(*args, **options)
 
+    is_due = asyncio.Event()
     monkeypatch.setattr(visibility, "check", check_after_migration)
-    with prepared(migration, owner, make_table):
+    with prepared(migration, owner, make_table), psycopg.connect(database_url, autocommit=True) as migrator:
         async with relaying(memory_layer):
             stream = await open_stream(the_hub, person("alice"), "notes", "others")
             # What the hub needs to know of the table, it knows by then.
@@ -238,10 +244,16 @@ async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
             owner.execute("insert into aside_of_notes.others values (1)")
             while (await stream.next_change())["table"] != "others":
                 pass
-            between.append(lambda: migrate(owner, migration))
+            is_due.set()
             owner.execute("update notes set n = n + 1")
             await opened(stream)
-            assert not between
+            await migrating[0]
+
+
+def waits(owner: Owner, migrator: Owner) -> bool:
+    """Tell whether a migration waits for a lock, which a check holds."""
+    row = owner.execute("select cardinality(pg_blocking_pids(%s)) > 0", [migrator.info.backend_pid]).fetchone()
+    return row == (True,)
 
 
 @pytest.mark.parametrize("kind", RACED)
