@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ayb_realtime import visibility
+from ayb_realtime import sessions, visibility
 from ayb_realtime.changes import Change
 from ayb_realtime.conf import conf
 from ayb_realtime.events import change_event
@@ -17,6 +17,8 @@ from ayb_realtime.inspection import Policy
 from ayb_realtime.records import Row
 from ayb_realtime.tables import Table
 from ayb_realtime.visibility import Connection
+
+NOTHING = sql.SQL("null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,13 @@ async def row_steps(
     Raises CannotExplain where that is no key of this table.
     """
     await visibility.prepare(connection)
+    written = await _written(connection, table)
     name = f"Row ({', '.join(key)})"
     try:
-        row = await _read(connection, table, key)
+        row = await _read(connection, table, key, written)
     except psycopg.errors.InsufficientPrivilege as error:
         yield Step(None, f"{name} can only be looked for as the subscriber: {_message(error)}.")
-        row = await _read_as(connection, identity, table, key)
+        row = await _read_as(connection, identity, table, key, written)
         if row is None:
             refusal = await _refusal(connection, identity, table, key)
             yield Step(False, f"It is not visible to the subscriber, or not there: {refusal}")
@@ -64,13 +67,15 @@ async def row_steps(
     yield await _verdict(connection, identity, table, key, record)
 
 
-async def _read(connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, str] | None:
+async def _read(
+    connection: Connection, table: Table, key: Sequence[str], written: sql.Composable
+) -> tuple[str, str] | None:
     """Return the row as JSON and as a composite value. Raises InsufficientPrivilege where policies bind this user."""
     async with connection.transaction(force_rollback=True):
         # Rather an error than no row because of a policy.
         await connection.execute("select set_config('row_security', 'off', true)")
         try:
-            return await _select(connection, table, key)
+            return await _select(connection, table, key, written)
         except psycopg.DataError as error:
             raise CannotExplain(
                 f"({', '.join(key)}) is no key of {table.name}: {error.diag.message_primary}"
@@ -78,23 +83,33 @@ async def _read(connection: Connection, table: Table, key: Sequence[str]) -> tup
 
 
 async def _read_as(
-    connection: Connection, identity: Identity, table: Table, key: Sequence[str]
+    connection: Connection, identity: Identity, table: Table, key: Sequence[str], written: sql.Composable
 ) -> tuple[str, str] | None:
     """Return the row as the subscriber may see it; None where it may not, or where Postgres raises an error."""
     try:
         async with visibility.acting_as(connection, identity):
-            return await _select(connection, table, key)
+            return await _select(connection, table, key, written)
     except psycopg.Error:
         return None
 
 
-async def _select(connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, str] | None:
+async def _written(connection: Connection, table: Table) -> sql.SQL:
+    """Return the columns as they are captured: without the casts to json that users have made."""
+    query = "select string_agg(expression, ', ' order by attnum) from ayb_realtime.written_v1(%s::oid, 't')"
+    ((expressions,),) = await sessions.fetch(connection, query, [table.relation])
+    return sql.SQL(expressions.replace("%", "%%"))
+
+
+async def _select(
+    connection: Connection, table: Table, key: Sequence[str], written: sql.Composable = NOTHING
+) -> tuple[str, str] | None:
     if len(key) != len(table.key_columns):
         columns = ", ".join(table.key_columns)
         raise CannotExplain(f"The primary key of {table.name} is ({columns}): give a value for each, not {len(key)}.")
     condition = sql.SQL(" and ").join(sql.SQL("t.{} = %s").format(sql.Identifier(name)) for name in table.key_columns)
-    query = sql.SQL("select pg_catalog.row_to_json(t.*)::text, (t.*)::text from {} as t where {}")
-    cursor = await connection.execute(query.format(_identifier(table), condition), key)
+    as_json = sql.SQL("(select pg_catalog.row_to_json(r.*)::text from (select {}) as r)").format(written)
+    query = sql.SQL("select {}, (t.*)::text from {} as t where {}")
+    cursor = await connection.execute(query.format(as_json, _identifier(table), condition), key)
     return await cursor.fetchone()
 
 

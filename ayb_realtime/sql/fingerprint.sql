@@ -134,7 +134,13 @@ begin
             union all
             select xmin::text, oid::bigint from pg_namespace where oid = any (deciders.namespaces)
             union all
+            -- Those decide what of a row is written as text, and so do the owners of its types.
             select xmin::text, oid::bigint from pg_cast where oid >= 16384
+            union all
+            select y.xmin::text, y.oid::bigint
+              from pg_attribute a
+              join pg_type y on y.oid = a.atttypid
+             where a.attrelid = deciders.relations[1] and a.attnum > 0 and a.atttypid >= 16384
             union all
             select xmin::text, (member::bigint << 32) + roleid::bigint from pg_auth_members where member = any (deciders.members)
             union all
