@@ -76,14 +76,14 @@ def check(truth: Truth, user: str, events: Sequence[Event], resets_at_most: floa
 
 
 def _order(events: Sequence[Event]) -> list[Finding]:
-    """Every id once, and ascending, but for those after a reset."""
+    """Every id once, and ascending, but for those after a reset. An event without one says nothing of where it is."""
     findings = []
     seen: set[int] = set()
     last = 0
     for event in events:
         if event.kind == "reset":
             last = event.id
-        if event.kind != "change":
+        if event.kind != "change" or not event.id:
             continue
         if event.id in seen:
             findings.append(Finding(REPEATED, event.at, f"id {event.id} again: {_described(event)}"))

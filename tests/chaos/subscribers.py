@@ -143,7 +143,8 @@ class Client:
         if event.kind == "expired":
             self._tokens.forget(self._stream["account"])
             return
-        self._last_id = event.id
+        if event.id:  # One without an id leaves the last, as a browser does.
+            self._last_id = event.id
         if event.kind == "change" and event.token == self._config["marker"]:
             self._markers.add((event.table, event.action))
         if event.kind == "change" and event.action == "delete" and ("posts", "create") in self._markers:
