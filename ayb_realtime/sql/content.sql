@@ -91,7 +91,7 @@ begin
     )
     select s.trigger, s.relation,
            md5(concat_ws('|', n.nspname, s.relname, named.text,
-               (select string_agg(concat_ws(' ', t.oid, e.oid, e.enumlabel, a.attname), ',' order by e.oid, a.attrelid, a.attnum)
+               (select string_agg(concat_ws(' ', t.oid, e.oid, e.enumlabel, a.attname), ',' order by t.oid, e.oid, a.attnum)
                   from type t
                   join pg_type y on y.oid = t.oid
                   left join pg_enum e on e.enumtypid = y.oid

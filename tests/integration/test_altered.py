@@ -458,6 +458,18 @@ def test_partition_that_is_made_empty_is_not_told(owner: Owner, make_table: Make
     assert altered(owner) == 0
 
 
+def test_plan_does_not_change_what_is_known_of_a_table(owner: Owner, make_table: MakeTable) -> None:
+    owner.execute("create domain older as int; create domain newer as int")
+    make_table("visits", "id newer primary key, other older")
+    shapes = set()
+    for plan in ("nestloop", "hashjoin", "mergejoin"):
+        owner.execute("discard plans; set enable_nestloop = off; set enable_hashjoin = off; set enable_mergejoin = off")
+        owner.execute(f"set enable_{plan} = on".encode())
+        shapes.add(owner.execute("select shape from ayb_realtime.content_v1(array['visits'::regclass])").fetchone())
+    owner.execute("drop table visits; drop domain older, newer")
+    assert len(shapes) == 1
+
+
 def test_look_waits_for_no_lock_on_a_table(owner: Owner, visits: None, database_url: str) -> None:
     before = altered(owner)
     script(owner, "create table visits_3 (like visits including all)")
