@@ -77,6 +77,7 @@ create function ayb_realtime.capture_v1() returns trigger
     set intervalstyle = 'postgres'
     set bytea_output = 'hex'
     set extra_float_digits = 1
+    set array_nulls = on
 as $$
 declare
     -- Writes to a partition fire the trigger with the partition's own oid.

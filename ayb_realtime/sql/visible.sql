@@ -229,7 +229,7 @@ $body$,
         rows_asked, full_name, matches, record, full_name, relation,
         'pg_catalog.concat_ws('','', ' || (
             select string_agg(format('pg_catalog.current_setting(%L)', setting), ', ')
-              from unnest(array['timezone', 'datestyle', 'intervalstyle', 'bytea_output', 'extra_float_digits']) as setting
+              from unnest('{timezone,datestyle,intervalstyle,bytea_output,extra_float_digits,array_nulls}'::text[]) as setting
         ) || ')');
     -- As a literal: within dollar quotes, a column could have a name that ends them.
     source := format('(keys json, identities int, setting_names text[], setting_values text[]) '

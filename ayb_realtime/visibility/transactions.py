@@ -24,6 +24,7 @@ JSON_SETTINGS = {
     "intervalstyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "1",
+    "array_nulls": "on",
 }
 # A key is looked up by its index, so that a policy is not run on rows that nobody asked about, and may fail on. A plan
 # that has to do without one is so dear then, before version 18, that Postgres would compile it, for 0.2 s. And the plan

@@ -114,6 +114,16 @@ def test_value_with_a_cast_to_json_is_written_as_text(
 
 
 @pytest.mark.usefixtures("types")
+def test_null_in_an_array_with_a_cast_to_json_is_one_whatever_the_writer_has_set(
+    owner: Owner, make_table: MakeTable, logged: Callable[[], list[tuple[str, Any]]]
+) -> None:
+    make_table("notes", "id int primary key, a place[]")
+    make_cast(owner, BODIES["raises"])
+    owner.execute("set array_nulls = off; insert into notes values (1, array['in', null]::place[])")
+    assert logged() == [("create", {"id": 1, "a": ["in", None]})]
+
+
+@pytest.mark.usefixtures("types")
 def test_key_with_a_cast_to_json_is_compared_as_text(
     owner: Owner, make_table: MakeTable, logged: Callable[[], list[tuple[str, Any]]]
 ) -> None:
