@@ -15,9 +15,21 @@ begin
 end
 $$;
 
+-- What other tables' columns are made of, under the same three: the types that are not Postgres' own. Not of tables with
+-- composites, which may change by themselves. Who owns the types and what casts they have is looked up for each row.
+-- Transactions that do not see each other may each remember the same.
+create table ayb_realtime.made_of (
+    id bigint generated always as identity,
+    relation oid not null,
+    file oid not null,
+    newest int not null,
+    types oid[] not null,
+    primary key (relation, file, id)
+);
+
 -- Look at a table's columns, which row_to_json() cannot write as they are if their types are others than Postgres' own: null
 -- where it can; else the columns as they are to be given to it, where the row is r.
--- Where all types are Postgres' own, that is remembered: the newest column's number under the table's oid and file. Nobody can
+-- What the columns are made of is remembered: under the table's oid, its file and the newest column's number. Nobody can
 -- give the table another type of column without a change of the one or the other.
 -- Called by capture_v1(). Raises where the transaction's snapshot is older than what the table is now.
 create function ayb_realtime.shape_v1(relation oid) returns text
@@ -31,6 +43,8 @@ declare
     newest int;
     file oid;
     is_settled boolean;
+    types oid[];
+    has_composite boolean;
     columns text;
 begin
     select max(a.attnum), max(c.relfilenode),
@@ -45,14 +59,21 @@ begin
        or has_column_privilege(relation, (newest + 1)::int2, 'select') is not null then
         raise exception 'the table was altered meanwhile' using errcode = 'object_not_in_prerequisite_state';
     end if;
-    if exists (select from ayb_realtime.parts_v1(relation) where kind not in ('a', 'd')) then
-        select string_agg(w.expression, ', ' order by w.attnum)
-          into columns
-          from ayb_realtime.written_v1(relation, 'r') w
-        having bool_or(w.is_text);
-    elsif is_settled then
-        perform setval(format('ayb_realtime.shape_%s', relation::bigint % 8)::regclass,
-                       (file::bigint << 31) | ((relation::bigint & 1048575) << 11) | newest);
+    select string_agg(w.expression, ', ' order by w.attnum)
+      into columns
+      from ayb_realtime.written_v1(relation, 'r', current_setting('transaction_isolation') like 'read %') w
+    having bool_or(w.is_text);
+    if columns is null and is_settled then
+        select array_agg(distinct p.type), bool_or(p.kind = 'c')
+          into types, has_composite
+          from ayb_realtime.parts_v1(relation) p
+         where p.kind not in ('a', 'd');
+        if types is null then
+            perform setval(format('ayb_realtime.shape_%s', relation::bigint % 8)::regclass,
+                           (file::bigint << 31) | ((relation::bigint & 1048575) << 11) | newest);
+        elsif not has_composite then
+            insert into ayb_realtime.made_of (relation, file, newest, types) values (shape_v1.relation, file, newest, types);
+        end if;
     end if;
     return columns;
 end
@@ -109,6 +130,25 @@ begin
     begin
         if shape >> 11 = (pg_relation_filenode(tg_relid)::bigint << 20) | (tg_relid::bigint & 1048575)
            and has_column_privilege(tg_relid, ((shape & 2047) + 1)::int2, 'select') is null then
+            old_row := row_to_json(old);
+            new_row := row_to_json(new);
+        -- The other levels see casts and owners as they were.
+        elsif current_setting('transaction_isolation') like 'read %' and exists (
+            select
+              from ayb_realtime.made_of m
+             where m.relation = tg_relid and m.file = pg_relation_filenode(tg_relid)
+               and has_column_privilege(tg_relid, (m.newest + 1)::int2, 'select') is null
+               and (select y.oid
+                      from pg_type y
+                     where y.oid = any (m.types)
+                       and (not pg_has_role(y.typowner, current_user, 'usage')
+                            -- Not `exists`, for which Postgres may look through all casts.
+                            or (select c.oid
+                                  from pg_cast c
+                                 where c.castsource = y.oid and c.casttarget = 'json'::regtype
+                                   and ayb_realtime.is_made_by_users_v1(c.castfunc)) is not null)
+                     limit 1) is null
+        ) then
             old_row := row_to_json(old);
             new_row := row_to_json(new);
         else

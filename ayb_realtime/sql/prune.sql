@@ -54,5 +54,6 @@ create function ayb_realtime.next_slot_v1() returns void
 as $$
     insert into ayb_realtime.slot_history
     select setval('ayb_realtime.slot', (last_value + 1) % 8), clock_timestamp() from ayb_realtime.slot
-        on conflict (slot) do update set opened_at = excluded.opened_at
+        on conflict (slot) do update set opened_at = excluded.opened_at;
+    delete from ayb_realtime.made_of m where m.file is distinct from pg_relation_filenode(m.relation)
 $$;

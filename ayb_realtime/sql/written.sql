@@ -32,10 +32,29 @@ begin
 end
 $$;
 
+-- Does this function of a cast run what is not Postgres' own work, as hstore_to_json() is?
+-- That it is no part of a query that calls it also tells the planner to look for the cast in the index first. It has no
+-- search_path of its own, which takes as long as all else.
+create function ayb_realtime.is_made_by_users_v1(castfunc oid) returns boolean
+    language plpgsql  -- whose plans a session keeps
+    stable
+as $$
+begin
+    return exists (
+        select
+          from pg_catalog.pg_proc p
+         where p.oid operator(pg_catalog.=) castfunc
+           and (p.probin is null or p.prosrc operator(pg_catalog.<>) 'hstore_to_json'));
+end
+$$;
+
 -- Each column of a table as row_to_json() is to be given it, where the row is `alias`. is_text: it is written as text, as psql
 -- shows it, of an array each element. That is so where a cast to json would run; and where somebody might make one while it
 -- is looked for: capture runs with the rights of the role that has migrated, which others are not to come by.
-create function ayb_realtime.written_v1(relation oid, alias name)
+-- The owner may also be a role that has all rights of the one that migrated.
+-- sees_now: false where the transaction may see the casts and owners of before: values of all types but Postgres' own are
+-- then written as text, which reads the same as without a cast, but for composites.
+create function ayb_realtime.written_v1(relation oid, alias name, sees_now boolean default true)
     returns table (attnum smallint, expression text, is_text boolean)
     language plpgsql
     stable
@@ -60,15 +79,13 @@ begin
       left join pg_type e on e.oid = y.typelem
       left join (
         select p.attnum as number,
-               bool_or(p.owner <> f.proowner and not r.rolsuper and p.kind not in ('a', 'd')
-                       or exists (select
-                                    from pg_cast c
-                                    join pg_proc m on m.oid = c.castfunc
-                                   where c.castsource = p.type and c.casttarget = 'json'::regtype
-                                     -- That one is Postgres' own work.
-                                     and (m.probin is null or m.prosrc <> 'hstore_to_json'))) as is_text
+               bool_or(p.kind not in ('a', 'd') and not (sees_now and pg_has_role(p.owner, f.proowner, 'usage'))
+                       -- Not `exists`, for which Postgres may look through all casts.
+                       or (select c.oid
+                             from pg_cast c
+                            where c.castsource = p.type and c.casttarget = 'json'::regtype
+                              and ayb_realtime.is_made_by_users_v1(c.castfunc)) is not null) as is_text
           from ayb_realtime.parts_v1(relation) p
-          join pg_roles r on r.oid = p.owner
          cross join (select proowner from pg_proc where oid = 'ayb_realtime.capture_v1'::regproc) f
          group by p.attnum
       ) part on part.number = a.attnum

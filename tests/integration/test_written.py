@@ -42,7 +42,7 @@ def types(owner: Owner) -> Iterator[None]:
     """Types of each kind around one that has a cast to json, and a sequence that says whether the cast ran."""
     owner.execute(
         """
-        create sequence ran;
+        create sequence if not exists ran;
         grant usage on ran to public;
         create type place as enum ('in', 'out');
         create type held as (n int, place place);
@@ -52,9 +52,7 @@ def types(owner: Owner) -> Iterator[None]:
         """
     )
     yield
-    owner.execute(
-        "drop type place cascade; drop type held cascade; drop type held_twice, span cascade; drop sequence ran"
-    )
+    owner.execute("drop type if exists place, held, held_twice, span cascade; drop sequence if exists ran")
 
 
 def make_cast(owner: Owner, body: str) -> None:
@@ -156,7 +154,7 @@ def mallory(owner: Owner) -> Iterator[Callable[[str], None]]:
     name = f"mallory_{uuid4().hex}"
     owner.execute(
         f"""
-        create sequence ran; grant usage on ran to public;
+        create sequence if not exists ran; grant usage on ran to public;
         create role {name}; grant {name} to current_user;
         create schema authorization {name};
         grant create on schema public to {name};
@@ -172,7 +170,7 @@ def mallory(owner: Owner) -> Iterator[Callable[[str], None]]:
 
     act("create type mine as enum ('x'); create type holds as (mine mine)")
     yield act
-    owner.execute(f"drop owned by {name} cascade; drop role {name}; drop sequence ran".encode())
+    owner.execute(f"drop owned by {name} cascade; drop role {name}; drop sequence if exists ran".encode())
 
 
 CAST = """
@@ -222,6 +220,48 @@ def test_old_snapshot_does_not_hide_a_new_column_or_type(
             late.execute("update notes set id = 2")
             late.execute("delete from notes")
     assert not ran(owner)
+
+
+@pytest.mark.usefixtures("types")
+@pytest.mark.parametrize(
+    ("kind", "literal"),
+    [
+        ("place", "'in'"),
+        ("placed", "'in'"),
+        ("place[]", "'{in,null}'"),
+        ("placed[]", "'{in}'"),
+        ("span", "'[1,2)'"),
+        ("held", "row(1, 'in')"),
+    ],
+)
+def test_type_that_is_given_away_does_not_give_our_rights(
+    owner: Owner,
+    database_url: str,
+    make_table: MakeTable,
+    mallory: Callable[[str], None],
+    logged: Callable[[], list[tuple[str, Any]]],
+    kind: str,
+    literal: str,
+) -> None:
+    make_table("notes", f"id int primary key, a {kind}")
+    write = f"insert into notes values (%s, {literal})".encode()
+    for n in range(2):
+        owner.execute(write, [n])
+    mallory("create table named (); alter table named rename to named_before")
+    row = owner.execute("select relowner::regrole::text from pg_class where relname = 'named_before'").fetchone()
+    assert row is not None
+    with psycopg.connect(database_url) as late:
+        late.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        late.execute("select count(*) from pg_cast")
+        for given in ("place", "span"):
+            owner.execute(f"alter type {given} owner to {row[0]}".encode())
+            mallory(CAST.replace("(mine", f"({given}"))
+        late.execute(write, [2])
+    owner.execute(write, [3])
+    assert not ran(owner)
+    values = [(action, record["a"]) for action, record in logged()]
+    assert len(values) == 4
+    assert all(value == values[0] for value in values) or kind == "held"
 
 
 def test_column_that_was_dropped_for_a_moment_is_seen_again(
