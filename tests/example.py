@@ -110,7 +110,9 @@ def database(server_url: str, template: str = "template1") -> Iterator[str]:
     with psycopg.connect(server_url, autocommit=True) as connection:
         copy = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
         connection.execute(copy)
-        try:
-            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-        finally:
+    try:
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    finally:
+        # Another connection: the server may end one that has been idle for so long.
+        with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

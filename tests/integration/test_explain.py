@@ -103,7 +103,7 @@ async def test_policy_that_reads_what_the_subscriber_may_not_is_named(owner: Own
 async def test_policy_finds_what_only_its_author_finds_without_a_schema(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create schema authorization current_user")  # the "$user" of the search path, for this user
     try:
-        owner.execute("create table members (person int); insert into members values (1)")
+        owner.execute(f"create table {_me(owner)}.members (person int); insert into members values (1)".encode())
         make_table("public.notes", "id int primary key", policy="exists (select from members)")
         owner.execute(f"grant usage on schema {_me(owner)} to ayb_authenticated".encode())
         owner.execute("grant select on members to ayb_authenticated; insert into public.notes values (42)")

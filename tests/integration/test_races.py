@@ -4,11 +4,12 @@ import asyncio
 import math
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import pytest
 from channels.layers import BaseChannelLayer
 from httpx_sse import ServerSentEvent
 
@@ -108,6 +109,15 @@ class Reader:
             await self.read(chance.randint(begin, max(begin, self.the_hub.position)), READ)
 
 
+@pytest.fixture
+def next_reader(owner: Owner) -> Iterator[None]:
+    """The function that says for whom a row is next."""
+    owner.execute(NEXT_READER)
+    yield
+    owner.execute("drop function next_reader")
+
+
+@pytest.mark.usefixtures("next_reader")
 async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(
     memory_layer: BaseChannelLayer,
     the_hub: Hub,
@@ -115,7 +125,6 @@ async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(
     make_table: Callable[..., None],
     database_url: str,
 ) -> None:
-    owner.execute(NEXT_READER)
     make_table("readers", "letter int primary key, person text", enable=False)
     make_table("notes", "id int primary key, reader text, content text", policy=OWN)
     make_table("letters", "id int primary key, content text", policy=SHARED)
