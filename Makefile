@@ -1,5 +1,5 @@
 # make demo    the example, from nothing, on http://127.0.0.1:8090/   (PORT=8091: elsewhere; DATABASE_URL: your PostgreSQL)
-# make test    every test, in every environment that this machine can run   (ONLY="py311-django52 lint": these alone)
+# make test    every test, in every environment that this machine can run   (ONLY="py313-django61 lint": these alone)
 # make chaos   the proof that nothing is lost: a load, one fault after another, a table   (MINUTES=30: for so long)
 # make bench   ours beside what else one could use: docs/benchmarks.md, with plots; a quarter of an hour or more
 # make lint    ruff, mypy and the import order
