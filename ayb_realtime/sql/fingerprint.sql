@@ -41,10 +41,15 @@ declare
 begin
     with recursive read as materialized (
         select r.classid, r.oid from ayb_realtime.reads_v1(relation) r
+    ), partition (oid) as (
+        -- Not by pg_partition_tree(), which would wait for a migration that has locked one.
+        select i.inhrelid from pg_inherits i where i.inhparent = deciders_v1.relation
+        union
+        select i.inhrelid from partition p join pg_inherits i on i.inhparent = p.oid
     ), relation (oid) as (
         select deciders_v1.relation
         union
-        select p.relid::oid from pg_partition_tree(deciders_v1.relation) p
+        select i.oid from partition i
         union
         select r.oid from read r where r.classid = 'pg_class'::regclass
     ), function as materialized (

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime import visibility
+from ayb_realtime import database, preparation, tables, visibility
+from ayb_realtime.changes import Change
 from ayb_realtime.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
 from tests.integration.conftest import Stream, open_stream, person, relaying, subscribed
@@ -286,3 +287,38 @@ async def test_secret_is_not_sent_while_migrations_race_with_checks(
                 # In a thread, so that the hub goes on meanwhile.
                 await asyncio.to_thread(race, writer)
                 await opened(stream)
+
+
+@pytest.mark.parametrize("locked", ["notes", "notes_1", "members"])
+async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
+    owner: Owner, make_table: MakeTable, database_url: str, locked: str
+) -> None:
+    make_table("members", "note int primary key", enable=False)
+    owner.execute(f"grant select on members to {AUTHENTICATED_ROLE}; insert into members values (1)".encode())
+    make_table(
+        "notes",
+        "id int primary key",
+        suffix="partition by list (id)",
+        policy="exists (select from members m where m.note = notes.id)",
+    )
+    owner.execute("create table notes_1 partition of notes for values in (1); insert into notes values (1)")
+    make_table("others", "id int primary key")
+    owner.execute("insert into others values (1)")
+    async with database.pool() as pool:
+        async with pool.connection() as connection:
+            relations = {table.name: table.relation for table in await tables.streamed(connection)}
+        changes = [
+            Change(1, relations["notes"], "create", '{"id":1}'),
+            Change(2, relations["others"], "create", '{"id":1}'),
+        ]
+        prepared = []
+        for who in (person(1), person(2)):
+            # The first time it is learned what there is to know of the tables.
+            whom = {relations["notes"]: [who], relations["others"]: [person(3)]}
+            with psycopg.connect(database_url) as migration:
+                migration.execute(f"lock table {locked} in access exclusive mode".encode())
+                prepared.append(await asyncio.wait_for(preparation.prepare(pool, changes, whom), 30))
+    # The streams of that table end, to resume.
+    assert [each.ended for each in prepared] == [{person(1)}, {person(2)}]
+    for each in prepared:
+        assert b'"table":"others"' in each.chunk(person(3), [relations["others"]], after=0)
