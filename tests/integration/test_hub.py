@@ -415,7 +415,7 @@ async def test_key_of_another_type_has_to_be_fetched(
         begin = int((await stream.next()).id)
         while begin % feed.RUN_CHANGES > feed.RUN_CHANGES - 5:
             # All that follows is to be in one run.
-            owner.execute("insert into notes values (%s)", [str(begin)])
+            owner.execute("insert into notes values (%s)", [str(1000 + begin % 1000)])
             begin = int((await stream.next()).id)
         owner.execute("insert into notes values ('a')")
         assert (await stream.next_change())["record"] == {"id": "a"}
