@@ -813,7 +813,7 @@ async def test_lost_database_connections_are_replaced_and_nothing_is_lost(
         for row_id in range(5):
             owner.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where datname = current_database() and pid <> pg_backend_pid()"
+                " where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
             )
             insert(owner, "notes", row_id)
         assert await next_ids(stream, 5) == [0, 1, 2, 3, 4]
