@@ -11,8 +11,8 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
 from ayb_realtime.conf import conf
-from ayb_realtime.database import sql
 from ayb_realtime.exceptions import NotMigrated
+from ayb_realtime.postgres.database import sql
 
 
 def _literal(text: str) -> str:

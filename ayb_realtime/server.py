@@ -12,7 +12,7 @@ from twisted.internet import defer, reactor
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from ayb_realtime.hubs import close_hub
+from ayb_realtime.hub.registry import close_hub
 
 logger = logging.getLogger(__name__)
 

@@ -15,17 +15,18 @@ from django.db import Error, connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from ayb_realtime import asgi, sse
+from ayb_realtime import asgi
 from ayb_realtime.asgi import Handover
 from ayb_realtime.conf import conf
-from ayb_realtime.events import connected_event, reset_event
 from ayb_realtime.exceptions import InvalidIdentity, PositionUnavailable, RoleRefused, Unauthenticated, UnknownTable
-from ayb_realtime.hub import Hub
-from ayb_realtime.hubs import get_hub
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.registry import get_hub
+from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Authenticated, authenticate
-from ayb_realtime.subscriber import Subscriber
-from ayb_realtime.tables import Table
-from ayb_realtime.threads import ConnectionThreads
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.postgres.threads import ConnectionThreads
+from ayb_realtime.wire import sse
+from ayb_realtime.wire.events import connected_event, reset_event
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from benchmarks.client import LoadError
 from benchmarks.events import now
 from benchmarks.load import Load, subscribers
 from benchmarks.parties import Missing, Party
-from example_project.embedded import ServerError
+from embedded import ServerError
 
 Figures = dict[str, float]
 # Starts a party for the length of a block.

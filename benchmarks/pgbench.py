@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.parties import folder
 from benchmarks.parties.database import Database
-from example_project.embedded.postgres import bundled_binaries
+from embedded.postgres import bundled_binaries
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.parties import Missing, program
-from example_project.embedded.postgres import bundled_binaries
+from embedded.postgres import bundled_binaries
 
 PACKAGES = (
     "django-ayb-realtime", "Django", "channels", "channels-redis", "daphne", "django-eventstream", "granian",

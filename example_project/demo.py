@@ -22,10 +22,10 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections
 
 from ayb_realtime.exceptions import RealtimeError
+from embedded import Child, Postgres, ServerError, is_free, postgres
+from embedded.ports import LOOPBACK
+from embedded.postgres import ensure_database, ensure_role
 from example_project.blog.demo import ACCOUNTS, PASSWORD
-from example_project.embedded import Child, Postgres, ServerError, is_free, postgres
-from example_project.embedded.ports import LOOPBACK
-from example_project.embedded.postgres import ensure_database, ensure_role
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE_PORT = 54329

@@ -13,8 +13,8 @@ import psycopg
 from psycopg import sql
 
 import example_project
+from embedded import Child, free_port
 from example_project.blog.demo import ACCOUNTS, PASSWORD, Account
-from example_project.embedded import Child, free_port
 
 MANAGE = Path(example_project.__file__).parent.parent / "manage.py"
 AUTHOR, COLLEAGUE, STRANGER = ACCOUNTS  # the first two are in the team

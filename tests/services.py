@@ -29,8 +29,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from example_project.embedded import ServerError, postgres, valkey
-from example_project.embedded.postgres import ensure_role
+from embedded import ServerError, postgres, valkey
+from embedded.postgres import ensure_role
 from tests.hostile import PROFILE
 
 SERVERS = ("DATABASE_URL", "REDIS_URL")

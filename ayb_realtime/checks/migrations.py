@@ -14,7 +14,7 @@ from django.db.migrations.state import ProjectState
 
 from ayb_realtime.checks.tables import Apps, Databases, is_checked, read_states
 from ayb_realtime.conf import conf
-from ayb_realtime.inspection import TableState
+from ayb_realtime.diagnostics.inspection import TableState
 from ayb_realtime.operations import EnableRealtime
 
 VIEWS = {"v", "m"}

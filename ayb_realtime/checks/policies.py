@@ -7,12 +7,12 @@ from typing import Any
 from django.core.checks import CheckMessage, Info, Tags, Warning, register  # noqa: A004 - Django's names
 from django.db import connections
 
-from ayb_realtime import inspection
 from ayb_realtime.checks.tables import Apps, Databases, is_checked, read_states
 from ayb_realtime.conf import conf
-from ayb_realtime.database import sql
+from ayb_realtime.diagnostics import inspection
+from ayb_realtime.diagnostics.inspection import Policy, TableState
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
-from ayb_realtime.inspection import Policy, TableState
+from ayb_realtime.postgres.database import sql
 
 # As Postgres writes them: without a second argument; and cast to a type, with nothing in between.
 BARE = re.compile(r"current_setting\('(ayb\.[^']+)'::text\)")

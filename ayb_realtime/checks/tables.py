@@ -7,10 +7,10 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's names
 from django.db import connections
 
-from ayb_realtime import inspection
 from ayb_realtime.conf import conf
+from ayb_realtime.diagnostics import inspection
+from ayb_realtime.diagnostics.inspection import TableState
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
-from ayb_realtime.inspection import TableState
 
 Apps = Sequence[AppConfig] | None
 Databases = Sequence[str] | None

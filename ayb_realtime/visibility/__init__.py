@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
 
 from ayb_realtime.conf import conf
-from ayb_realtime.crowd import Crowd
 from ayb_realtime.identity import Identity
-from ayb_realtime.records import Row
-from ayb_realtime.tables import Table
+from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import roles, routing, transactions
+from ayb_realtime.visibility.attempts import CatalogChanged, KeyChanged, Question, Seen, Stuck
+from ayb_realtime.visibility.check_transaction import run
 from ayb_realtime.visibility.checkers import CheckerNotMade, checker
+from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
-from ayb_realtime.visibility.question import CatalogChanged, KeyChanged, Question, Seen, Stuck
 from ayb_realtime.visibility.roles import as_identity, check_role
 from ayb_realtime.visibility.rows import RowsQuestion
-from ayb_realtime.visibility.runs import run
 from ayb_realtime.visibility.transactions import Connection, prepare, set_local
+from ayb_realtime.wire.records import Row
 
 __all__ = [
     "Answers",
@@ -38,7 +38,7 @@ __all__ = [
     "run",
 ]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__package__)
 
 NOTHING: Seen = {}
 
@@ -76,12 +76,14 @@ class Answers(dict[Identity, Seen]):
         self.refused |= {identity: question.refused[one] for identity, one in who.items() if one in question.refused}
 
 
-async def may_select(connection: Connection, table: Table, identities: Iterable[Identity]) -> tuple[Crowd, Crowd]:
+async def may_select(
+    connection: Connection, table: Table, identities: Iterable[Identity]
+) -> tuple[IdentitiesByRole, IdentitiesByRole]:
     """Return those identities whose role may read the key of a table, as far as row-level security lets it.
 
     And apart from them those whose role nobody may have any more, which is no answer: their streams have to end.
     """
-    crowd = Crowd.of(identities)
+    crowd = IdentitiesByRole.of(identities)
     states = await roles.states(connection, crowd.by_role, table)
     if refusals := [state.refusal for state in states if state.refusal]:
         logger.error("%s: streams end. %s", table.name, refusals[0])
@@ -114,7 +116,7 @@ async def check(
     if _is_locked(connection, table):
         answers.postponed.update(identities)
         return answers
-    for role, alike in Crowd.of(identities).by_role.items():
+    for role, alike in IdentitiesByRole.of(identities).by_role.items():
         try:
             name = await checker(connection, table, role)
         except CheckerNotMade as error:

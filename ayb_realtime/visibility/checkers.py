@@ -2,10 +2,10 @@
 
 import psycopg
 
-from ayb_realtime import database, sessions
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RealtimeError
-from ayb_realtime.tables import Table
+from ayb_realtime.postgres import database, sessions
+from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.transactions import Connection
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ayb_realtime.identity import Identity
 
-logger = logging.getLogger("ayb_realtime.visibility")
+logger = logging.getLogger(__package__)
 
 # Of one table and one kind of failure there is at most one line in so long.
 QUIET_SECONDS = 10.0

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ayb_realtime import sessions
-from ayb_realtime.tables import Table
+from ayb_realtime.postgres import sessions
+from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.checkers import CheckerNotMade, make_checker
 from ayb_realtime.visibility.transactions import Connection
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from ayb_realtime.identity import Identity
-from ayb_realtime.records import Row
-from ayb_realtime.tables import Table
-from ayb_realtime.visibility.question import Answer, Question, settings_of
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility.attempts import Answer, Question, settings_of
 from ayb_realtime.visibility.transactions import Connection, ask
+from ayb_realtime.wire.records import Row
 
 VISIBLE_BEFORE = sql.SQL(
     "select identity, shown, inexact, error"

@@ -13,11 +13,11 @@ import psycopg
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
-from ayb_realtime import sessions
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.identity import Identity
-from ayb_realtime.tables import Table
+from ayb_realtime.postgres import sessions
+from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 
 FAULTS = {

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import psycopg
 
 from ayb_realtime.identity import Identity
-from ayb_realtime.records import Row
-from ayb_realtime.tables import Table
-from ayb_realtime.visibility.conditions import Match, derive
-from ayb_realtime.visibility.question import settings_of
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility.attempts import settings_of
+from ayb_realtime.visibility.policy_predicates import Match, derive
 from ayb_realtime.visibility.transactions import Connection
+from ayb_realtime.wire.records import Row
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(__package__)
 
 Part = tuple[Mapping[int, Row], Sequence[Identity]]
 

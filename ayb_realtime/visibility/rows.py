@@ -7,10 +7,10 @@ from functools import cache
 from psycopg import sql
 
 from ayb_realtime.identity import Identity
-from ayb_realtime.records import Row
-from ayb_realtime.tables import Table
-from ayb_realtime.visibility.question import Answer, Question, Seen, settings_of
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility.attempts import Answer, Question, Seen, settings_of
 from ayb_realtime.visibility.transactions import Connection, ask
+from ayb_realtime.wire.records import Row
 
 
 class RowsQuestion(Question):

@@ -6,10 +6,10 @@ Called by ``question``.
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from ayb_realtime.identity import Identity
-from ayb_realtime.records import Row
-from ayb_realtime.tables import Table
+from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.narrowing import Part, Plan
-from ayb_realtime.visibility.suspects import TABLE, Key, Pair, suspects
+from ayb_realtime.visibility.quarantine import TABLE, Key, Pair, suspects
+from ayb_realtime.wire.records import Row
 
 A_MOMENT_AGO = "no answer a moment ago"
 

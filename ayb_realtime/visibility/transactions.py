@@ -11,8 +11,8 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from ayb_realtime import database, sessions
 from ayb_realtime.conf import conf
+from ayb_realtime.postgres import database, sessions
 
 Connection = psycopg.AsyncConnection[Any]
 

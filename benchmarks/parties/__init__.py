@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.client import Subscription
 from benchmarks.events import Event
-from example_project.embedded import Child
+from embedded import Child
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # uvicorn closes a connection that is idle for five seconds.

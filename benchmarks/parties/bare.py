@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.parties import Party, Publisher, answers, folder, get, running, server_command
-from example_project.embedded import free_port
+from embedded import free_port
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import psycopg
 
 from benchmarks.events import BODY, Event
 from benchmarks.parties import CHECKOUT, folder
-from example_project.embedded import Child, ServerError
+from embedded import Child, ServerError
 from example_project.settings import SECRET_KEY
 from tests.services import start_services
 

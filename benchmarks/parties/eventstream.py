@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from benchmarks.parties import Missing, Party, Publisher, answers, folder, get, running, server_command
-from example_project.embedded import free_port
+from embedded import free_port
 
 
 @contextmanager

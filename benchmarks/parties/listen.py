@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from benchmarks.parties import Party, answers, folder, get, running
 from benchmarks.parties.database import database
-from example_project.embedded import free_port
+from embedded import free_port
 
 TRIGGER = """
 create function bench_notify() returns trigger language plpgsql as $$

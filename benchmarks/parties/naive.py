@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from benchmarks.events import Event
 from benchmarks.parties import Party, Publisher, answers, folder, get, running, server_command
 from benchmarks.parties.database import database, user_id
-from example_project.embedded import free_port
+from embedded import free_port
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.parties import Missing, Party, Publisher, answers, folder, get, program, running
-from example_project.embedded import free_port
+from embedded import free_port
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 

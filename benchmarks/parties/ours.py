@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ayb_realtime.database import sql
+from ayb_realtime.postgres.database import sql
 from benchmarks.parties import Party, answers, folder, get, running, server_command
 from benchmarks.parties.database import Database, database, token
-from example_project.embedded import free_port
+from embedded import free_port
 
 MANAGE = "manage.py"
 

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.client import Subscription
 from benchmarks.events import BODY, Event
 from benchmarks.parties import Party, answers, folder, get, program, running
-from example_project.embedded import free_port
+from embedded import free_port
 
 EMAIL, PASSWORD = "bench@example.com", "of-a-benchmark"
 RULES = {

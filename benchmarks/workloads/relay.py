@@ -7,7 +7,7 @@ after the other with 16 clients.
 import time
 from contextlib import ExitStack
 
-from ayb_realtime.database import sql
+from ayb_realtime.postgres.database import sql
 from benchmarks import pgbench
 from benchmarks.measure import Figures
 from benchmarks.parties import folder

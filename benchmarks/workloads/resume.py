@@ -7,7 +7,7 @@ named with what it missed: event n has the position ``n + 1`` after the one that
 
 import time
 
-from ayb_realtime.database import sql
+from ayb_realtime.postgres.database import sql
 from benchmarks import processes
 from benchmarks.client import Subscription
 from benchmarks.events import now

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from example_project.embedded import Child, free_port
+from embedded import Child, free_port
 from tests.example import AUTHOR, Example, answers
 
 CHECKOUT = Path(os.environ.get("CHECKOUT", Path(__file__).parent.parent.parent))

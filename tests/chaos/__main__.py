@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from example_project.embedded import ServerError
+from embedded import ServerError
 from tests.chaos import clock, webhost
 from tests.chaos.catalogue import CLOCK_STEPPED, FAULTS, UNPLUGGED
 from tests.chaos.checker import KINDS

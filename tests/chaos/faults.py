@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import psycopg
 
-from example_project.embedded import ServerError
+from embedded import ServerError
 from tests.chaos import clock
 from tests.chaos.layout import RELAYS, WEB
 from tests.chaos.webhost import NOT_AVAILABLE

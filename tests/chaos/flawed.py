@@ -47,7 +47,7 @@ def unfiltered() -> None:
 
 def unrepaired() -> None:
     """Take only what comes through the Channels layer."""
-    from ayb_realtime.feed import Feed
+    from ayb_realtime.hub.feed import Feed
 
     async def skip(self: Any, _: Any) -> Any:
         while not self._waiting:
@@ -61,8 +61,8 @@ def unrepaired() -> None:
 
 def naive() -> None:
     """Number whatever has a larger id than the last: a transaction that began earlier and ends later is passed over."""
-    from ayb_realtime import log
-    from ayb_realtime.changes import Batch, Change
+    from ayb_realtime.log import queries
+    from ayb_realtime.log.changes import Batch, Change
 
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(1)")
@@ -79,7 +79,7 @@ def naive() -> None:
         cursor = await connection.execute("select coalesce(max(position), 0) from chaos_naive")
         return 0, (await cursor.fetchone())[0]
 
-    patch.multiple(log, next_batch=next_batch, read=read, bounds=bounds).start()
+    patch.multiple(queries, next_batch=next_batch, read=read, bounds=bounds).start()
 
 
 FLAWS: dict[str, Callable[[], None]] = {"unfiltered": unfiltered, "unrepaired": unrepaired, "naive": naive}

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from example_project.embedded import is_free
+from embedded import is_free
 
 SETTINGS = {"fsync": "off", "max_connections": "200", "log_min_messages": "fatal"}
 PORTS = range(20_000, 32_000)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 
-from example_project.embedded import Postgres, ServerError, postgres
-from example_project.embedded.account import account_for
+from embedded import Postgres, ServerError, postgres
+from embedded.account import account_for
 from tests.chaos.layout import SETTINGS
 from tests.chaos.world import World
 from tests.example import MANAGE

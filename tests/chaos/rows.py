@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import psycopg
 
+from embedded import ServerError
 from example_project.blog.demo import ACCOUNTS
-from example_project.embedded import ServerError
 from tests.chaos import statements
 from tests.chaos.history import ALL, HISTORY, MAYBE
 from tests.chaos.statements import post_writes

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from embedded import Child, ServerError
 from example_project.blog.demo import ACCOUNTS
-from example_project.embedded import Child, ServerError
 from tests.chaos import statements
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.checker import Finding, check

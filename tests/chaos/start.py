@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from example_project.embedded import ServerError
+from embedded import ServerError
 from tests.chaos.layout import RELAYS, WEB, Options
 from tests.chaos.webhost import web_host
 from tests.chaos.world import World

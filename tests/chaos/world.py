@@ -16,9 +16,9 @@ from unittest.mock import patch
 
 import psycopg
 
-from example_project.embedded import Child, Postgres, ServerError, postgres
-from example_project.embedded.postgres import bundled_binaries
-from example_project.embedded.valkey import bundled_binary
+from embedded import Child, Postgres, ServerError, postgres
+from embedded.postgres import bundled_binaries
+from embedded.valkey import bundled_binary
 from tests.chaos import clock
 from tests.chaos.layout import HOSTED, LOOPBACK, PORT_NAMES, PROXIES, ROUTES, SETTINGS, WEB, Options, free_ports
 from tests.chaos.webhost import WebHost

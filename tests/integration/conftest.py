@@ -15,12 +15,13 @@ from channels.layers import BaseChannelLayer, get_channel_layer
 from django.db import connections
 from httpx_sse import EventSource, ServerSentEvent
 
-from ayb_realtime import database, log
-from ayb_realtime.hub import Hub
-from ayb_realtime.hubs import close_hub, get_hub
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.registry import close_hub, get_hub
+from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
-from ayb_realtime.relay import Relay
-from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.log import queries
+from ayb_realtime.postgres import database
+from ayb_realtime.relay.relay import Relay
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -46,7 +47,7 @@ def person(user_id: object) -> Identity:
 @pytest.fixture(autouse=True)
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no connection of a test reach into the next."""
-    monkeypatch.setattr("ayb_realtime.threads.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("ayb_realtime.postgres.threads.LINGER_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def number(owner: psycopg.Connection[Any]) -> None:
     """Number what has committed, unless a relay does: that a table was enabled is then behind whoever comes."""
     leader, *_ = owner.execute(database.sql("status")).fetchone() or (None,)
     if leader is None:
-        owner.execute(database.sql("next_batch"), {"bytes": log.NEW_BYTES, "changes": log.NEW_CHANGES})
+        owner.execute(database.sql("next_batch"), {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES})
 
 
 @pytest.fixture

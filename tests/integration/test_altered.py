@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import log
-from ayb_realtime import relay as relay_module
-from ayb_realtime.hub import Hub
-from example_project.embedded import postgres
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.log import queries
+from ayb_realtime.relay import relay as relay_module
+from embedded import postgres
 from tests.integration.conftest import Stream, number, open_stream, person, relaying
 from tests.integration.test_lives import folder, install, server, serving
 
@@ -83,7 +83,7 @@ async def told(the_hub: Hub, layer: BaseChannelLayer, alter: Callable[[], object
 async def caught_up(the_hub: Hub) -> int:
     """Wait until the hub is where the log is now, and return that position."""
     async with the_hub._pool.connection() as connection:
-        head = await log.head(connection)
+        head = await queries.head(connection)
     while the_hub.position < head:
         await asyncio.to_thread(lambda: None)
     return head

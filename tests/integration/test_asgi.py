@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime.asgi import HEADER, KEY, Application, Realtime
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
 
 # It has no types.
 Communicator: Any = ApplicationCommunicator

@@ -5,7 +5,7 @@ import os
 import socket
 from pathlib import Path
 
-from example_project.embedded import Child
+from embedded import Child
 from tests.example import AUTHOR, Example, answers
 from tests.servers import Server, deployed, every_server
 

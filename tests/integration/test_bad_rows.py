@@ -9,10 +9,10 @@ import pytest
 from channels.layers import BaseChannelLayer
 from httpx_sse import ServerSentEvent
 
-from ayb_realtime.delivery import LARGEST_CHARACTERS
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.resets import BURST
 from ayb_realtime.identity import Identity
-from ayb_realtime.resets import BURST
 from tests.integration.conftest import open_stream, person, relaying
 
 Owner = psycopg.Connection[Any]

@@ -6,7 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from ayb_realtime import database, log, preparation
+from ayb_realtime.hub import planning
+from ayb_realtime.log import queries
+from ayb_realtime.postgres import database
 from tests.integration.conftest import person
 
 Owner = psycopg.Connection[Any]
@@ -70,12 +72,12 @@ async def test_run_of_one_table_takes_three_messages(
     make_table("notes", "id int primary key, author text", policy="author = current_setting('ayb.user_id')")
     owner.execute("insert into notes values (1, '1')")
     async with await database.connect("default") as relay:
-        batch = await log.next_batch(relay)
+        batch = await queries.next_batch(relay)
     assert batch is not None
     (change,) = batch.changes
     async with database.pool() as pool:
         await pool.wait()  # else another is opened meanwhile
         for _ in range(2):  # The first makes the function that checks the table.
             messages.clear()
-            await preparation.prepare(pool, batch.changes, {change.relation: [person(1), person(2)]})
+            await planning.prepare(pool, batch.changes, {change.relation: [person(1), person(2)]})
         assert len(messages) == 3

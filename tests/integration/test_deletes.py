@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime import database, log
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import Identity
+from ayb_realtime.log import queries
+from ayb_realtime.postgres import database
 from tests.integration.conftest import Stream, open_stream, person, relaying
 from tests.integration.test_log import assert_same_when_read, numbered
 
@@ -237,7 +238,7 @@ async def test_by_default_nothing_is_kept_and_deletes_are_everyones(
 ) -> None:
     settings.AYB_REALTIME = {}
     async with await database.connect("default") as connection:
-        await log.keep_before(connection, False)
+        await queries.keep_before(connection, False)
     make_table("notes", "id int primary key, author text", policy=OWN)
     owner.execute("insert into notes values (1, '1')")
     (newest,) = owner.execute("select max(id) from ayb_realtime.batch").fetchone() or [0]
@@ -287,7 +288,7 @@ async def test_rows_as_they_were_read_the_same_from_the_log(owner: Owner, make_t
         await relay.execute("select setval('ayb_realtime.keeps_before', 1)")
         while await numbered(relay):
             pass
-        start = await log.head(relay)
+        start = await queries.head(relay)
         batches = []
         for _ in range(20):
             owner.execute("; ".join(chance.choices(statements, k=chance.randint(1, 6))).encode())

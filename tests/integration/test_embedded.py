@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from example_project.embedded import ServerError, postgres
-from example_project.embedded.postgres import bundled_binaries, ensure_database, ensure_role
+from embedded import ServerError, postgres
+from embedded.postgres import bundled_binaries, ensure_database, ensure_role
 
 FAST = {"fsync": "off"}
 
@@ -17,7 +17,7 @@ START_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
 import psycopg
-from example_project.embedded import postgres
+from embedded import postgres
 with postgres(Path(sys.argv[1]), settings={"fsync": "off"}) as server:
     psycopg.connect(server.url(), autocommit=True).execute("create table kept ()")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -14,10 +14,10 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connections
 
+from ayb_realtime.diagnostics.explain import Step, explain
 from ayb_realtime.exceptions import CannotExplain
-from ayb_realtime.explain import Step, explain
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
-from example_project.embedded import free_port
+from embedded import free_port
 from tests.integration.conftest import person, relaying
 
 Owner = psycopg.Connection[Any]

@@ -12,16 +12,18 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import database, endings, feed, log, replay, tables
-from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable, UnknownTable
-from ayb_realtime.hub import Hub
-from ayb_realtime.hubs import close_hub, get_hub
+from ayb_realtime.hub import draining, feed, replay
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.registry import close_hub, get_hub
+from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
-from ayb_realtime.messages import to_message
-from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.log import queries
+from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log.messages import to_message
+from ayb_realtime.postgres import database, tables
+from embedded.postgres import bundled_binaries
 from example_project.blog.models import Post, User
-from example_project.embedded.postgres import bundled_binaries
 from tests.integration.conftest import (
     Stream,
     group_of,
@@ -66,7 +68,7 @@ async def caught_up(the_hub: Hub, owner: Owner) -> int:
 async def log_head(the_hub: Hub, at_least: int) -> int:
     """Return the head of the log, once it is there."""
     async with the_hub._pool.connection() as connection:
-        while (head := await log.head(connection)) < at_least:
+        while (head := await queries.head(connection)) < at_least:
             await asyncio.to_thread(lambda: None)
     return head
 
@@ -413,7 +415,7 @@ async def test_key_of_another_type_has_to_be_fetched(
         stream = await open_stream(the_hub, person(1), "notes")
         owner.execute("insert into notes values ('0')")
         begin = int((await stream.next()).id)
-        while begin % feed.RUN_CHANGES > feed.RUN_CHANGES - 5:
+        while begin % feed.SLICE_CHANGES > feed.SLICE_CHANGES - 5:
             # All that follows is to be in one run.
             owner.execute("insert into notes values (%s)", [str(1000 + begin % 1000)])
             begin = int((await stream.next()).id)
@@ -492,7 +494,7 @@ async def test_position_that_was_pruned_cannot_be_resumed_after(
             for row_id in range(1, 10):
                 insert(owner, "notes", row_id)
                 await log_head(the_hub, begin + row_id)
-                assert await log.prune(connection, keep_hours=0)
+                assert await queries.prune(connection, keep_hours=0)
         with pytest.raises(PositionUnavailable, match="no longer holds"):
             await open_stream(the_hub, person(1), "notes", after=begin)
 
@@ -592,16 +594,16 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
     stream = Stream(await subscribed(the_hub, person(1), "notes"))
     async with await database.connect("default") as connection:
         insert(owner, "notes", 1)
-        await log.next_batch(connection)
+        await queries.next_batch(connection)
         owner.execute("truncate ayb_realtime.change")
-        gone = await log.head(connection)
+        gone = await queries.head(connection)
         # As a joiner does: the feed finds out that the change is gone, but the hub has to wait for its turn.
         async with the_hub._turn:
             the_hub._feed.accept(Batch(gone))
             await jumped.wait()
             for row_id in (2, 3, 4):
                 owner.execute("insert into notes values (%s, repeat('x', 150000))", [row_id])
-            await log.next_batch(connection)
+            await queries.next_batch(connection)
             the_hub._feed.accept(Batch(gone + 3))
     events = [await stream.next() for _ in range(4)]
     assert [(event.event, int(event.id) - gone) for event in events] == [
@@ -612,13 +614,13 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
 def noted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note from now on after which position the log is read, each time."""
     reads: list[int] = []
-    read = log.read
+    read = queries.read
 
     async def noted(connection: Any, *, after: int, **options: Any) -> list[Change]:
         reads.append(after)
         return await read(connection, after=after, **options)
 
-    monkeypatch.setattr(log, "read", noted)
+    monkeypatch.setattr(queries, "read", noted)
     return reads
 
 
@@ -712,7 +714,7 @@ async def test_streams_that_resume_together_share_the_reading(
     assert len(reads) < 50
 
 
-@pytest.mark.parametrize(("kept_runs", "is_read_again"), [(replay.KEPT_RUNS, False), (2, True)])
+@pytest.mark.parametrize(("kept_runs", "is_read_again"), [(replay.KEPT_SLICES, False), (2, True)])
 async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_as_it_is_kept(
     memory_layer: BaseChannelLayer,
     the_hub: Hub,
@@ -722,7 +724,7 @@ async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_
     kept_runs: int,
     is_read_again: bool,
 ) -> None:
-    monkeypatch.setattr(replay, "KEPT_RUNS", kept_runs)
+    monkeypatch.setattr(replay, "KEPT_SLICES", kept_runs)
     make_table("notes", "id int primary key")
     async with relaying(memory_layer):
         begin = await caught_up(the_hub, owner)
@@ -737,7 +739,7 @@ async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_
             assert await next_ids(stream, 1500 - n) == list(range(n + 1, 1501))
     assert (len(reads) > len(set(reads))) == is_read_again
     # Each from where it began, and from there on the stretches of all.
-    assert len(set(reads)) <= 5 + 1500 / feed.RUN_CHANGES + 1
+    assert len(set(reads)) <= 5 + 1500 / feed.SLICE_CHANGES + 1
 
 
 async def test_thousands_that_come_back_at_once_share_what_they_ask_and_read(
@@ -753,7 +755,7 @@ async def test_thousands_that_come_back_at_once_share_what_they_ask_and_read(
         insert(owner, "notes", *range(1, 21))
         await log_head(the_hub, begin + 20)
         asked: list[str] = []
-        for module, name in ((tables, "streamed"), (log, "bounds"), (log, "read")):
+        for module, name in ((tables, "streamed"), (queries, "bounds"), (queries, "read")):
             monkeypatch.setattr(module, name, counting(asked, getattr(module, name)))
         coming = [open_stream(the_hub, person(n % 3), "notes", after=begin) for n in range(5000)]
         streams = await asyncio.gather(*coming)
@@ -837,7 +839,7 @@ async def test_table_in_public_is_found_before_its_namesake(the_hub: Hub, owner:
 async def test_databases_that_share_a_layer_have_groups_of_their_own(the_hub: Hub, database_url: str) -> None:
     other_database = psycopg.conninfo.make_conninfo(database_url, dbname="template1")
     async with await psycopg.AsyncConnection.connect(other_database) as connection:
-        assert await log.group(connection) != group_of(the_hub)
+        assert await queries.group(connection) != group_of(the_hub)
 
 
 async def test_hub_that_has_failed_ends_its_streams_and_is_replaced(
@@ -899,7 +901,7 @@ async def test_write_of_every_kind_arrives_and_a_rolled_back_one_never_does(
 async def test_streams_end_on_the_signal_that_stops_the_server_and_later_ones_stay_open(
     memory_layer: BaseChannelLayer, database_url: str, owner: Owner, make_table: MakeTable, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(endings, "LATECOMERS_SECONDS", 0.0)
+    monkeypatch.setattr(draining, "LATECOMERS_SECONDS", 0.0)
     make_table("notes", "id int primary key")
     handled: list[int] = []
     handler = lambda number, _: handled.append(number)  # noqa: E731 - signal.getsignal is compared with it
@@ -946,24 +948,24 @@ async def test_change_that_comes_while_the_log_is_asked_for_its_end_resets_no_st
     owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_table("notes", "id int primary key")
-    head_of = log.head
+    head_of = queries.head
     async with database.pool() as pool, await database.connect("default") as relay:
         the_feed = feed.Feed(pool)
         await the_feed.start()
         asked: list[int] = []
 
-        async def overtaken(connection: log.Connection) -> int:
+        async def overtaken(connection: queries.Connection) -> int:
             head = await head_of(connection)
             if not asked:
                 owner.execute("insert into notes values (1)")
-                batch = await log.next_batch(relay)
+                batch = await queries.next_batch(relay)
                 assert batch is not None
                 the_feed.accept(batch)
             asked.append(head)
             return head
 
-        monkeypatch.setattr(log, "head", overtaken)
-        monkeypatch.setattr("ayb_realtime.feed.SILENCE_SECONDS", 0.01)
+        monkeypatch.setattr(queries, "head", overtaken)
+        monkeypatch.setattr("ayb_realtime.hub.feed.SILENCE_SECONDS", 0.01)
         run = await the_feed.next(frozenset)
         assert [change.action for change in run.changes] == ["create"]
         assert asked

@@ -20,7 +20,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime import visibility
 from ayb_realtime.exceptions import RoleRefused, Unauthenticated
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity, default_identity
 from ayb_realtime.visibility import as_identity
 from example_project.blog.models import Team, User

@@ -15,12 +15,15 @@ import pytest_asyncio
 import redis
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
-from ayb_realtime import changes, database, feed, log, publisher
-from ayb_realtime.changes import Batch, Change
-from ayb_realtime.hub import Hub
-from ayb_realtime.hubs import close_hub, get_hub
-from ayb_realtime.messages import to_message
-from example_project.embedded import valkey
+from ayb_realtime.hub import feed
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.registry import close_hub, get_hub
+from ayb_realtime.log import changes, queries
+from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log.messages import to_message
+from ayb_realtime.postgres import database
+from ayb_realtime.relay import publisher
+from embedded import valkey
 from tests.integration.conftest import (
     LAYERS,
     Stream,
@@ -124,16 +127,16 @@ async def test_true_message_that_is_sent_again_and_again_is_told_once_and_costs_
     layer: BaseChannelLayer, the_hub: Hub, heard: Stream, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group, looks = group_of(the_hub), []
-    look = log.bounds
+    look = queries.bounds
 
     async def noted(connection: Any) -> tuple[int, int]:
         looks.append(connection)
         return await look(connection)
 
-    monkeypatch.setattr(log, "bounds", noted)
+    monkeypatch.setattr(queries, "bounds", noted)
     async with await database.connect("default") as connection:
         head = the_hub.position
-        (change,) = await log.read(connection, after=head - 1, upto=head)
+        (change,) = await queries.read(connection, after=head - 1, upto=head)
     for row_id in range(1, 20):
         for old in (Batch(head, (change,)), Batch(head), Batch(head - 1)):
             await layer.group_send(group, to_message(old, group))
@@ -201,7 +204,7 @@ async def test_words_that_are_sent_again_do_not_keep_the_hub_from_the_log(
     make_table("notes", "id int primary key")
     stream = await open_stream(the_hub, person(1), "notes")
     async with await database.connect("default") as connection:
-        old = to_message(Batch(await log.head(connection)), group_of(the_hub))
+        old = to_message(Batch(await queries.head(connection)), group_of(the_hub))
 
     async def attack() -> None:
         while True:
@@ -247,11 +250,11 @@ async def test_numbering_does_not_wait_for_a_redis_that_hangs(
     make_table("notes", "id int primary key, body text")
     async with relaying(own_layer), await database.connect("default") as connection:
         os.kill(own_redis[1], signal.SIGSTOP)
-        head = await log.head(connection)
+        head = await queries.head(connection)
         for n in range(10):
             owner.execute("insert into notes select %s + n, repeat('x', 900) from generate_series(1, 20) n", [100 * n])
             async with asyncio.timeout(30):
-                while await log.head(connection) < head + 20 * (n + 1):
+                while await queries.head(connection) < head + 20 * (n + 1):
                     pass
 
 

@@ -14,14 +14,15 @@ from channels.layers import BaseChannelLayer
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import database, log
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.log import queries
 from ayb_realtime.migrations import __name__ as migrations
 from ayb_realtime.operations import RunSQLFile
-from example_project.embedded.account import account_for
-from example_project.embedded.ports import LOOPBACK
-from example_project.embedded.postgres import Postgres, bundled_binaries, postgres
+from ayb_realtime.postgres import database
+from embedded.account import account_for
+from embedded.ports import LOOPBACK
+from embedded.postgres import Postgres, bundled_binaries, postgres
 from tests.integration.conftest import (
     Stream,
     group_of,
@@ -151,13 +152,13 @@ async def test_restart_of_the_server_resets_no_stream_and_loses_nothing(
 async def assert_heard(hub: Hub, url: str, stream: Stream, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Assert that a hub hears the relay by itself, in another group than before."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        group = await log.group(connection)
+        group = await queries.group(connection)
         assert group != before
     async with asyncio.timeout(30):
         while group_of(hub) != group:
             await asyncio.to_thread(lambda: None)
     await caught_up(stream, url, 100)
-    monkeypatch.setattr(log, "read", None)  # the log is not read any more
+    monkeypatch.setattr(queries, "read", None)  # the log is not read any more
     insert(url, *range(110, 120))
     assert await next_ids(stream, 10) == list(range(110, 120))
 

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from ayb_realtime import database, log, sessions
-from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import PositionUnavailable
+from ayb_realtime.log import queries
+from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.postgres import database, sessions
 
 Writer = psycopg.Connection[Any]
 Connection = psycopg.AsyncConnection[Any]
@@ -28,8 +29,8 @@ async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
     make_table("notes", "id int primary key, version int")
     async with await database.connect("default") as connection:
         await sessions.settle(connection)
-        await log.keep_plans(connection)
-        await log.fall_asleep(connection)
+        await queries.keep_plans(connection)
+        await queries.fall_asleep(connection)
         while await numbered(connection):
             pass
         yield connection
@@ -44,7 +45,7 @@ def other(database_url: str) -> Iterator[Writer]:
 
 async def numbered(connection: Connection) -> list[Change]:
     """Number what has committed, and return it."""
-    batch = await log.next_batch(connection)
+    batch = await queries.next_batch(connection)
     if batch is None:
         return []
     assert batch.head == batch.changes[-1].position
@@ -61,12 +62,12 @@ async def assert_same_when_read(relay: Connection, batches: list[list[Change]], 
     changes = [change for batch in batches for change in batch]
     upto = after + len(changes)
     assert [change.position for change in changes] == list(range(after + 1, upto + 1))
-    assert await log.head(relay) == upto
-    assert await log.read(relay, after=after, upto=upto) == changes
+    assert await queries.head(relay) == upto
+    assert await queries.read(relay, after=after, upto=upto) == changes
     for batch in batches:
-        assert await log.read(relay, after=batch[0].position - 1, upto=batch[-1].position) == batch
+        assert await queries.read(relay, after=batch[0].position - 1, upto=batch[-1].position) == batch
     for change in changes[:50]:
-        assert await log.read(relay, after=change.position - 1, upto=change.position) == [change]
+        assert await queries.read(relay, after=change.position - 1, upto=change.position) == [change]
 
 
 async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connection, owner: Writer) -> None:
@@ -77,7 +78,7 @@ async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connect
         "select custom_plans from pg_prepared_statements where statement like '-- Number what has committed%'"
     )
     assert await plans.fetchall() == [(0,)]
-    parameters = {"bytes": log.NEW_BYTES, "changes": log.NEW_CHANGES}
+    parameters = {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES}
     plan = await relay.execute(b"explain " + database.sql("next_batch"), parameters)
     assert "Seq Scan on change" not in str(await plan.fetchall())
 
@@ -85,11 +86,11 @@ async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connect
 @pytest.mark.parametrize("emptied", ["batch", "epoch"])
 async def test_log_that_was_emptied_by_hand_begins_an_epoch(relay: Connection, emptied: str) -> None:
     async with relay.transaction(force_rollback=True):
-        before = await log.head(relay)
+        before = await queries.head(relay)
         await relay.execute(f"truncate ayb_realtime.{emptied}".encode())
-        assert await log.ensure_epoch(relay)
-        assert not await log.ensure_epoch(relay)
-        oldest, head = await log.bounds(relay)
+        assert await queries.ensure_epoch(relay)
+        assert not await queries.ensure_epoch(relay)
+        oldest, head = await queries.bounds(relay)
         assert oldest == head > before + 1
 
 
@@ -103,20 +104,20 @@ async def restore(relay: Connection, table: str) -> None:
 
 @pytest.mark.parametrize("table", ["epoch", "batch"])
 async def test_log_that_was_restored_begins_an_epoch(owner: Writer, relay: Connection, table: str) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
-    assert not await log.ensure_epoch(relay)
+    assert not await queries.ensure_epoch(relay)
     await restore(relay, table)
-    assert await log.epoch(relay) is None
+    assert await queries.epoch(relay) is None
     if table == "batch":
         owner.execute("insert into notes values (0, 0)")
         assert await numbered(relay) == []
-    assert await log.ensure_epoch(relay)
-    assert await log.epoch(relay) is not None
-    assert await log.head(relay) > start + 2
+    assert await queries.ensure_epoch(relay)
+    assert await queries.epoch(relay) is not None
+    assert await queries.head(relay) > start + 2
     with pytest.raises(PositionUnavailable):
-        await log.read(relay, after=start, upto=start + 1)
+        await queries.read(relay, after=start, upto=start + 1)
     owner.execute("insert into notes values (2, 0)")
     assert records(await numbered(relay)) == [("create", 2, 0)]
 
@@ -126,7 +127,7 @@ async def test_log_that_is_vacuumed_goes_on(owner: Writer, relay: Connection) ->
     await numbered(relay)
     for how in ("freeze", "full, freeze"):
         owner.execute(f"vacuum ({how}) ayb_realtime.epoch, ayb_realtime.batch".encode())
-        assert await log.epoch(relay) is not None
+        assert await queries.epoch(relay) is not None
 
 
 async def test_epochs_are_never_the_same(relay: Connection) -> None:
@@ -148,7 +149,7 @@ async def test_change_of_another_cluster_is_never_numbered(owner: Writer, relay:
     )
     owner.execute(foreign)
     await restore(relay, "epoch")
-    assert await log.ensure_epoch(relay)
+    assert await queries.ensure_epoch(relay)
     not_ended = "select count(*) from ayb_realtime.change where not pg_visible_in_snapshot(xid, pg_current_snapshot())"
     assert owner.execute(not_ended.encode()).fetchone() == (0,)
     # And where they come later than the epoch began, or alone.
@@ -169,7 +170,7 @@ async def test_epoch_begins_while_writers_and_readers_are_in_the_log(
             reader.execute(f"lock table ayb_realtime.{table} in access share mode".encode())
         other.execute("insert into notes values (2, 0)")
         await relay.execute("set lock_timeout = '1ms'")
-        assert await log.ensure_epoch(relay)
+        assert await queries.ensure_epoch(relay)
         # What ended before is behind all who come, or fetch again now; what ends later is told.
         assert await numbered(relay) == []
         owner.execute("insert into notes values (3, 0)")
@@ -181,7 +182,7 @@ RESTART = "update ayb_realtime.epoch set server_start = server_start - interval 
 
 
 async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
     owner.execute("insert into notes values (2, 0)")
@@ -189,16 +190,16 @@ async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Writer
     beginnings = []
     for _ in range(2):
         owner.execute(RESTART)
-        assert not await log.ensure_epoch(relay)
-        beginnings.append(await log.head(relay))
+        assert not await queries.ensure_epoch(relay)
+        beginnings.append(await queries.head(relay))
     assert start + 1 < beginnings[0] - 1 < beginnings[1] - 2
-    oldest, _ = await log.bounds(relay)
+    oldest, _ = await queries.bounds(relay)
     assert oldest <= start
     assert records(await numbered(relay)) == [("create", 2, 0)]
     # Who had a position before it goes on by itself.
     read, after = [], start
     while after < beginnings[1] + 1:
-        read += await log.read(relay, after=after, upto=after + 500)
+        read += await queries.read(relay, after=after, upto=after + 500)
         after = read[-1].position
     assert [(change.action, change.position) for change in read] == [
         ("create", start + 1), ("epoch", beginnings[0]), ("epoch", beginnings[1]), ("create", beginnings[1] + 1),
@@ -206,20 +207,20 @@ async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Writer
     # But not with a position that this log has not told: it is of a copy, or of a server that has lost it.
     for unknown in (start + 2, beginnings[0] - 1, beginnings[0] + 1):
         with pytest.raises(PositionUnavailable):
-            await log.read(relay, after=unknown, upto=unknown + 1)
+            await queries.read(relay, after=unknown, upto=unknown + 1)
 
 
 async def test_nothing_new_makes_no_batch(relay: Connection) -> None:
-    head = await log.head(relay)
+    head = await queries.head(relay)
     count = "select count(*) from ayb_realtime.batch"
     before = await (await relay.execute(count)).fetchone()
     assert await numbered(relay) == []
-    assert await log.head(relay) == head
+    assert await queries.head(relay) == head
     assert await (await relay.execute(count)).fetchone() == before
 
 
 async def test_batch_reads_the_same_later(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     batches: list[list[Change]] = []
     for n in range(3):
         owner.execute("insert into notes values (%s, 0)", [n])
@@ -236,7 +237,7 @@ async def test_batch_reads_the_same_later(owner: Writer, relay: Connection) -> N
 
 
 async def test_change_tells_its_table(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     row = owner.execute("select 'notes'::regclass::oid::bigint").fetchone()
     assert row is not None
@@ -275,7 +276,7 @@ async def test_transaction_is_told_as_what_it_did_to_each_row(
     if existed:
         owner.execute(INSERT)
         await numbered(relay)
-    start = await log.head(relay)
+    start = await queries.head(relay)
     with owner.transaction():
         for statement in statements:
             owner.execute(statement.encode())
@@ -338,7 +339,7 @@ async def test_two_rows_under_one_key_for_a_while_are_told_apart(
     make_table("seats", "id int primary key deferrable initially deferred, who text")
     owner.execute("insert into seats values (1, 'x'), (2, 'y')")
     await numbered(relay)
-    start = await log.head(relay)
+    start = await queries.head(relay)
     with owner.transaction():
         for statement in statements:
             owner.execute(statement.encode())
@@ -378,12 +379,12 @@ async def test_rows_whose_key_column_was_renamed_are_not_taken_for_one(owner: Wr
 
 
 async def test_transaction_that_leaves_nothing_is_passed(owner: Writer, relay: Connection) -> None:
-    head = await log.head(relay)
+    head = await queries.head(relay)
     with owner.transaction():
         owner.execute(INSERT)
         owner.execute(DELETE)
     assert await numbered(relay) == []
-    assert await log.head(relay) == head
+    assert await queries.head(relay) == head
     # And not looked at again.
     assert owner.execute(
         "select pg_visible_in_snapshot(xid, (select snapshot from ayb_realtime.batch order by id desc"
@@ -394,7 +395,7 @@ async def test_transaction_that_leaves_nothing_is_passed(owner: Writer, relay: C
 async def test_large_transaction_is_told_once_for_each_row_and_reads_the_same_in_parts(
     owner: Writer, relay: Connection
 ) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     with owner.transaction():
         # Each row is written three times, far apart; the first of them are deleted again.
         owner.execute("insert into notes select n, 0 from generate_series(1, 3000) n")
@@ -412,31 +413,33 @@ async def test_large_transaction_is_told_once_for_each_row_and_reads_the_same_in
 async def test_beginning_of_a_large_batch_is_handed_out_and_all_of_it_is_in_the_log(
     owner: Writer, relay: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "NEW_CHANGES", 10)
-    start = await log.head(relay)
+    monkeypatch.setattr(queries, "NEW_CHANGES", 10)
+    start = await queries.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 2500) n")
-    batch = await log.next_batch(relay)
+    batch = await queries.next_batch(relay)
     assert batch is not None
-    assert batch.head == start + 2500 == await log.head(relay)
+    assert batch.head == start + 2500 == await queries.head(relay)
     assert records(list(batch.changes)) == [("create", n, 0) for n in range(1, 11)]
-    assert records(await log.read(relay, after=start, upto=batch.head)) == [("create", n, 0) for n in range(1, 2501)]
-    monkeypatch.setattr(log, "NEW_BYTES", 1)
+    assert records(await queries.read(relay, after=start, upto=batch.head)) == [
+        ("create", n, 0) for n in range(1, 2501)
+    ]
+    monkeypatch.setattr(queries, "NEW_BYTES", 1)
     owner.execute("update notes set version = 1 where id <= 3")
-    batch = await log.next_batch(relay)
+    batch = await queries.next_batch(relay)
     assert batch is not None
     assert (batch.head, len(batch.changes)) == (start + 2503, 1)
 
 
 async def test_rows_are_measured_as_they_are_unpacked(owner: Writer, relay: Connection, make_table: MakeTable) -> None:
     make_table("letters", "id int primary key, body text")
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into letters select n, repeat('x', 100000) from generate_series(1, 100) n")
-    batch = await log.next_batch(relay)
+    batch = await queries.next_batch(relay)
     assert batch is not None
     assert batch.head == start + 100
     for changes, limit in (
-        (batch.changes, log.NEW_BYTES),
-        (await log.read(relay, after=start, upto=start + 100), log.READ_BYTES),
+        (batch.changes, queries.NEW_BYTES),
+        (await queries.read(relay, after=start, upto=start + 100), queries.READ_BYTES),
     ):
         assert limit - 101_000 < sum(change.characters for change in changes) <= limit
 
@@ -445,11 +448,11 @@ async def test_row_that_is_too_large_for_the_layer_is_left_to_the_log(
     owner: Writer, relay: Connection, make_table: MakeTable
 ) -> None:
     make_table("letters", "id int primary key, body text")
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into letters select n, repeat('x', 5000000) from generate_series(1, 2) n")
-    assert await log.next_batch(relay) == Batch(start + 2)
+    assert await queries.next_batch(relay) == Batch(start + 2)
     for n in (0, 1):
-        (change,) = await log.read(relay, after=start + n, upto=start + 2)
+        (change,) = await queries.read(relay, after=start + n, upto=start + 2)
         assert change.characters > 5_000_000
 
 
@@ -458,34 +461,36 @@ async def test_changes_of_other_tables_are_passed_over_without_their_rows(
 ) -> None:
     make_table("letters", "id int primary key, body text")
     letters = owner.execute("select 'letters'::regclass::oid::bigint").fetchall()[0]
-    start = await log.head(relay)
+    start = await queries.head(relay)
     with owner.transaction():
         owner.execute("insert into letters select n, 'x' from generate_series(1, 2500) n")
         owner.execute("insert into notes values (1, 0)")
         owner.execute("insert into letters select n, 'x' from generate_series(2501, 4499) n")
     owner.execute("insert into letters values (4500, 'x')")
-    await log.next_batch(relay)
+    await queries.next_batch(relay)
     owner.execute("insert into notes values (2, 0)")
     await numbered(relay)
     end = start + 4502
-    assert await log.head(relay) == end
-    skips = [await log.skip(relay, after=start + n, upto=end, unread=letters) - start for n in (0, 7, 1999, 2000, 3000)]
+    assert await queries.head(relay) == end
+    skips = [
+        await queries.skip(relay, after=start + n, upto=end, unread=letters) - start for n in (0, 7, 1999, 2000, 3000)
+    ]
     assert skips == [2000, 2000, 2000, 2000, 4501]
-    assert await log.skip(relay, after=start, upto=start + 100, unread=letters) == start + 100
-    assert await log.skip(relay, after=start, upto=end, unread=()) == start
-    read = await log.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
+    assert await queries.skip(relay, after=start, upto=start + 100, unread=letters) == start + 100
+    assert await queries.skip(relay, after=start, upto=end, unread=()) == start
+    read = await queries.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
     assert [change.position for change in read] == list(range(start + 2001, start + 3001))
     assert [change.record for change in read if change.record] == ['{"id":1,"version":0}']
     async with relay.transaction(force_rollback=True):
         # Neither is passed over what is gone, nor are the rows that are not read left out of the proof.
         await relay.execute("delete from ayb_realtime.batch where first_position = %s", [start + 1001])
-        assert await log.skip(relay, after=start, upto=end, unread=letters) == start + 1000
-        assert await log.skip(relay, after=start + 1000, upto=end, unread=letters) == start + 1000
+        assert await queries.skip(relay, after=start, upto=end, unread=letters) == start + 1000
+        assert await queries.skip(relay, after=start + 1000, upto=end, unread=letters) == start + 1000
         with pytest.raises(PositionUnavailable):
-            await log.read(relay, after=start + 1000, upto=end, unread=letters)
+            await queries.read(relay, after=start + 1000, upto=end, unread=letters)
         await relay.execute('delete from ayb_realtime.change where record::text = \'{"id":2501,"body":"x"}\'')
         with pytest.raises(PositionUnavailable):
-            await log.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
+            await queries.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
 
 
 async def test_truncate_has_no_record(owner: Writer, relay: Connection) -> None:
@@ -497,7 +502,7 @@ async def test_truncate_has_no_record(owner: Writer, relay: Connection) -> None:
 async def test_long_transaction_holds_nobody_up_and_is_numbered_when_it_commits(
     owner: Writer, other: Writer, relay: Connection
 ) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     batches = []
     with owner.transaction():
         owner.execute("insert into notes values (1, 0)")
@@ -519,7 +524,7 @@ async def test_long_transaction_holds_nobody_up_and_is_numbered_when_it_commits(
 async def test_transaction_that_ran_across_batches_and_rolled_back_is_never_numbered(
     owner: Writer, other: Writer, relay: Connection
 ) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     with owner.transaction():
         owner.execute("insert into notes values (1, 0)")
         other.execute("insert into notes values (10, 0)")
@@ -537,7 +542,7 @@ async def test_transactions_that_overlap_are_each_numbered_once(
     database_url: str, other: Writer, relay: Connection
 ) -> None:
     """Ten writers, one ending as the next begins, each seen as running by several batches."""
-    start = await log.head(relay)
+    start = await queries.head(relay)
     batches = []
     with ExitStack() as stack:
         writers = [stack.enter_context(psycopg.connect(database_url)) for _ in range(10)]
@@ -577,7 +582,7 @@ async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Wri
 
 
 async def test_second_of_two_relays_is_fenced(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     async with await database.connect("default") as rival:
         async with rival.transaction():
@@ -593,7 +598,7 @@ async def test_second_of_two_relays_is_fenced(owner: Writer, relay: Connection) 
 
 
 async def test_second_of_two_relays_takes_over_where_the_first_fails(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     async with await database.connect("default") as rival:
         async with rival.transaction(force_rollback=True):
@@ -616,74 +621,74 @@ async def until_waiting(observer: Connection, waiting: Connection) -> None:
 async def test_range_beyond_the_head_is_unavailable(owner: Writer, relay: Connection) -> None:
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
-    head = await log.head(relay)
-    assert len(await log.read(relay, after=head - 1, upto=head)) == 1
-    assert len(await log.read(relay, after=head - 1, upto=head + 1)) == 1
+    head = await queries.head(relay)
+    assert len(await queries.read(relay, after=head - 1, upto=head)) == 1
+    assert len(await queries.read(relay, after=head - 1, upto=head + 1)) == 1
     for after, upto in ((head, head + 1), (head + 5, head + 6)):
         with pytest.raises(PositionUnavailable):
-            await log.read(relay, after=after, upto=upto)
+            await queries.read(relay, after=after, upto=upto)
 
 
 async def test_large_changes_are_read_in_parts(
     owner: Writer, relay: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "READ_BYTES", 100)
-    start = await log.head(relay)
+    monkeypatch.setattr(queries, "READ_BYTES", 100)
+    start = await queries.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 20) as n")
     changes = await numbered(relay)
     read: list[Change] = []
     while len(read) < 20:
-        part = await log.read(relay, after=start + len(read), upto=start + 20)
+        part = await queries.read(relay, after=start + len(read), upto=start + 20)
         assert len(part) < 20
         read += part
     assert read == changes
 
 
 async def test_range_whose_beginning_is_gone_is_unavailable(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     for n in range(3):
         owner.execute("insert into notes values (%s, 0)", [n])
         await numbered(relay)
     async with relay.transaction(force_rollback=True):
         await relay.execute("delete from ayb_realtime.batch where first_position <= %s", [start + 1])
-        assert len(await log.read(relay, after=start + 2, upto=start + 3)) == 1
+        assert len(await queries.read(relay, after=start + 2, upto=start + 3)) == 1
         for upto in (start + 1, start + 3):
             with pytest.raises(PositionUnavailable):
-                await log.read(relay, after=start, upto=upto)
+                await queries.read(relay, after=start, upto=upto)
 
 
 async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 3) as n")
     await numbered(relay)
     async with relay.transaction(force_rollback=True):
         await relay.execute("delete from ayb_realtime.change where id = (select max(id) from ayb_realtime.change)")
         with pytest.raises(PositionUnavailable):
-            await log.read(relay, after=start, upto=start + 3)
+            await queries.read(relay, after=start, upto=start + 3)
 
 
 async def test_log_is_a_ring_that_forgets_the_oldest_part_and_says_so(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     for n in range(12):
         owner.execute("insert into notes values (%s, 0)", [n])
         await numbered(relay)
-        assert await log.prune(relay, keep_hours=0)
-    oldest, head = await log.bounds(relay)
+        assert await queries.prune(relay, keep_hours=0)
+    oldest, head = await queries.bounds(relay)
     # The parts that were not emptied hold seven changes.
     assert (oldest, head) == (start + 5, start + 12)
-    assert len(await log.read(relay, after=oldest, upto=head)) == 7
+    assert len(await queries.read(relay, after=oldest, upto=head)) == 7
     with pytest.raises(PositionUnavailable):
-        await log.read(relay, after=oldest - 1, upto=head)
-    assert not await log.prune(relay, keep_hours=1)
+        await queries.read(relay, after=oldest - 1, upto=head)
+    assert not await queries.prune(relay, keep_hours=1)
 
 
 async def test_batch_of_many_parts_is_forgotten_as_a_whole(owner: Writer, relay: Connection) -> None:
-    start = await log.head(relay)
+    start = await queries.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 2500) n")
     await numbered(relay)
     for _ in range(8):
-        assert await log.prune(relay, keep_hours=0)
-    assert await log.bounds(relay) == (start + 2500, start + 2500)
+        assert await queries.prune(relay, keep_hours=0)
+    assert await queries.bounds(relay) == (start + 2500, start + 2500)
     owner.execute("insert into notes values (0, 0)")
     await assert_same_when_read(relay, [await numbered(relay)], start + 2500)
 
@@ -695,16 +700,16 @@ async def test_ring_does_not_move_on_while_a_part_is_emptied(owner: Writer, othe
         with pytest.raises(psycopg.errors.LockNotAvailable):
             other.execute("select ayb_realtime.next_slot_v1()")
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            await log.prune(relay, keep_hours=0)
+            await queries.prune(relay, keep_hours=0)
 
 
 async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Writer, relay: Connection) -> None:
     await numbered(relay)
     owner.execute("insert into notes values (1, 0)")
-    moved = [await log.prune(relay, keep_hours=0) for _ in range(9)]
+    moved = [await queries.prune(relay, keep_hours=0) for _ in range(9)]
     assert moved == [True] * 7 + [False] * 2
     assert len(await numbered(relay)) == 1
-    assert await log.prune(relay, keep_hours=0)
+    assert await queries.prune(relay, keep_hours=0)
 
 
 async def test_part_that_a_transaction_still_writes_to_is_kept_and_nobody_waits(
@@ -713,9 +718,9 @@ async def test_part_that_a_transaction_still_writes_to_is_kept_and_nobody_waits(
     with psycopg.connect(database_url) as writing:
         writing.execute("insert into notes values (1, 0)")
         for _ in range(7):
-            assert await log.prune(relay, keep_hours=0)
+            assert await queries.prune(relay, keep_hours=0)
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            await log.prune(relay, keep_hours=0)
+            await queries.prune(relay, keep_hours=0)
         owner.execute("insert into notes values (2, 0)")
     assert len(await numbered(relay)) == 2
 
@@ -764,7 +769,7 @@ class RandomWriter(threading.Thread):
 async def test_random_writers_lose_and_repeat_nothing(owner: Writer, database_url: str, relay: Connection) -> None:
     owner.execute("insert into notes select n, 0 from generate_series(0, %s) as n", [ROWS - 1])
     await numbered(relay)
-    start = await log.head(relay)
+    start = await queries.head(relay)
     writers = [RandomWriter(database_url, seed) for seed in range(WRITERS)]
     for writer in writers:
         writer.start()

@@ -10,10 +10,12 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime import database, preparation, tables, visibility
-from ayb_realtime.changes import Change
-from ayb_realtime.hub import Hub
+from ayb_realtime import visibility
+from ayb_realtime.hub import planning
+from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
+from ayb_realtime.log.changes import Change
+from ayb_realtime.postgres import database, tables
 from tests.integration.conftest import Stream, open_stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]
@@ -317,7 +319,7 @@ async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
             whom = {relations["notes"]: [who], relations["others"]: [person(3)]}
             with psycopg.connect(database_url) as migration:
                 migration.execute(f"lock table {locked} in access exclusive mode".encode())
-                prepared.append(await asyncio.wait_for(preparation.prepare(pool, changes, whom), 30))
+                prepared.append(await asyncio.wait_for(planning.prepare(pool, changes, whom), 30))
     # The streams of that table end, to resume.
     assert [each.ended for each in prepared] == [{person(1)}, {person(2)}]
     for each in prepared:

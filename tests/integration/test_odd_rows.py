@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
 from tests.integration.conftest import Stream, open_stream, person, relaying
 
 Owner = psycopg.Connection[Any]

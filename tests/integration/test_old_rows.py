@@ -9,8 +9,8 @@ import pytest
 from ayb_realtime import visibility
 from ayb_realtime.checks.policies import check_old_rows
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
-from ayb_realtime.records import Row
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
+from ayb_realtime.wire.records import Row
 from tests.integration.conftest import person
 from tests.integration.test_visibility import LOGGED, checking
 

@@ -17,9 +17,11 @@ from httpx_sse import EventSource
 from hypothesis import HealthCheck, Phase, given, note, seed
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import database, log, preparation
-from ayb_realtime.changes import Change
+from ayb_realtime.hub import planning
 from ayb_realtime.identity import Identity
+from ayb_realtime.log import queries
+from ayb_realtime.log.changes import Change
+from ayb_realtime.postgres import database
 from ayb_realtime.visibility import routing
 from tests.policies import oracle
 from tests.policies.shapes import SETUP, SHAPES, Shape
@@ -76,14 +78,14 @@ class Comparison:
     async def _run(self, pool: AsyncConnectionPool[Any], world: World, case: Case) -> None:
         async with await database.connect("default") as relay:
             await new_changes(relay)
-            begin = await log.head(relay)
+            begin = await queries.head(relay)
             for step in case.steps:
                 already = len(world.told)
                 for transaction in step:
                     world.do(transaction)
                 await self._compare(pool, world, await new_changes(relay), world.told[already:])
             if world.told:
-                changes = await log.read(relay, after=begin, upto=begin + len(world.told))
+                changes = await queries.read(relay, after=begin, upto=begin + len(world.told))
                 await self._compare(pool, world, changes, world.told)
 
     async def _compare(
@@ -116,9 +118,9 @@ class Comparison:
         return expected
 
 
-async def new_changes(relay: log.Connection) -> list[Change]:
+async def new_changes(relay: queries.Connection) -> list[Change]:
     """Number what has committed, as the relay does."""
-    batch = await log.next_batch(relay)
+    batch = await queries.next_batch(relay)
     return list(batch.changes) if batch else []
 
 
@@ -127,7 +129,7 @@ async def deliver(
 ) -> dict[Identity, list[Event]]:
     """Return what the hub would send of a table's changes to each identity."""
     relations = {change.relation for change in changes}
-    prepared = await preparation.prepare(pool, changes, dict.fromkeys(relations, identities))
+    prepared = await planning.prepare(pool, changes, dict.fromkeys(relations, identities))
     assert not prepared.unanswered
     return {identity: events(prepared.chunk(identity, relations, after=0)) for identity in identities}
 

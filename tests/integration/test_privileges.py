@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
 from tests.integration.conftest import open_stream, person, relaying
 

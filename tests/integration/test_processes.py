@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from example_project.embedded import Child, free_port
+from embedded import Child, free_port
 from tests.example import AUTHOR, COLLEAGUE, MANAGE, STRANGER, Example, answers
 
 STREAMS = 200

@@ -13,8 +13,9 @@ import pytest
 from channels.layers import BaseChannelLayer
 from httpx_sse import ServerSentEvent
 
-from ayb_realtime import database, log
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.log import queries
+from ayb_realtime.postgres import database
 from tests.integration.conftest import Stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]
@@ -136,7 +137,7 @@ async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(
     owner.execute(f"insert into letters select n, 'for nobody' from {rows}".encode(), [ROWS])
 
     async with await database.connect("default") as connection:
-        begin = await log.head(connection)
+        begin = await queries.head(connection)
     async with relaying(memory_layer):
         live = [Reader(the_hub, name) for name in ("1", "2", "3")]
         again = [Reader(the_hub, name) for name in ("1", "2")]

@@ -14,13 +14,15 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
 
-from ayb_realtime import changes, database, leadership, log, publisher
-from ayb_realtime import relay as relay_module
-from ayb_realtime.changes import Batch
 from ayb_realtime.exceptions import NotificationsUnheard, PositionUnavailable
-from ayb_realtime.messages import from_message
-from ayb_realtime.relay import Relay
-from example_project.embedded import free_port
+from ayb_realtime.log import changes, queries
+from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.messages import from_message
+from ayb_realtime.postgres import database
+from ayb_realtime.relay import leadership, publisher
+from ayb_realtime.relay import relay as relay_module
+from ayb_realtime.relay.relay import Relay
+from embedded import free_port
 from tests.integration.conftest import LAYERS, relaying
 
 Connection = psycopg.AsyncConnection[Any]
@@ -53,7 +55,7 @@ async def receiver(layer: BaseChannelLayer) -> Receiver:
     """Join the layer's group."""
     layer_channel = await layer.new_channel()
     async with await database.connect("default") as connection:
-        group = await log.group(connection)
+        group = await queries.group(connection)
     await layer.group_add(group, layer_channel)
     return Receiver(layer, group, layer_channel)
 
@@ -107,7 +109,7 @@ class LogWatch(logging.Handler):
 def logs() -> Iterator[LogWatch]:
     """What the relay logs, and what asyncio has to complain about."""
     watch = LogWatch()
-    loggers = [logging.getLogger(name) for name in ("ayb_realtime.relay", "ayb_realtime.leadership", "asyncio")]
+    loggers = [logging.getLogger(name) for name in ("ayb_realtime.relay", "asyncio")]
     for logger in loggers:
         logger.addHandler(watch)
     yield watch
@@ -129,7 +131,7 @@ async def notes(make_table: MakeTable) -> None:
     """The table ``notes``, streamed; whatever was changed before is numbered."""
     make_table("notes", "id int primary key, body text")
     async with await database.connect("default") as connection:
-        while await log.next_batch(connection):
+        while await queries.next_batch(connection):
             pass
 
 
@@ -295,17 +297,17 @@ async def test_new_epoch_begins_on_another_cluster_far_above_the_old_one(
     owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:
     async with await database.connect("default") as connection:
-        before = await log.head(connection)
+        before = await queries.head(connection)
         owner.execute("insert into notes values (1, 'x')")
-        await log.next_batch(connection)
+        await queries.next_batch(connection)
         owner.execute("update ayb_realtime.epoch set place = 'another'")
         async with relaying(memory_layer):
-            oldest, head = await log.bounds(connection)
+            oldest, head = await queries.bounds(connection)
             assert oldest == head > before + 1
             assert logs.count("the log begins anew") == 1
             with pytest.raises(PositionUnavailable):
-                await log.read(connection, after=before, upto=before + 1)
-        assert await log.ensure_epoch(connection) is False
+                await queries.read(connection, after=before, upto=before + 1)
+        assert await queries.ensure_epoch(connection) is False
 
 
 # What a restore of the data alone does, in one transaction: the relay finds no table missing.
@@ -327,12 +329,12 @@ async def test_log_that_is_replaced_under_the_relay_is_begun_with_again(
     hub = await receiver(memory_layer)
     async with relaying(memory_layer), await database.connect("default") as connection:
         assert await hub.records(1) == ['{"id":1,"body":"x"}']
-        before = await log.head(connection)
+        before = await queries.head(connection)
         with owner.transaction():
             for statements in replaced:
                 owner.execute(statements.encode())
         await logs.until("relay leads", 2)
-        assert await log.epoch(connection) == await log.head(connection) > before + 1
+        assert await queries.epoch(connection) == await queries.head(connection) > before + 1
         # Nothing is said of the positions before any more.
         while (message := await hub.next()).head <= before:
             pass
@@ -359,17 +361,17 @@ async def test_start_says_what_is_relayed(
     notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, owner: Writer
 ) -> None:
     async with relaying(memory_layer), await database.connect("default") as connection:
-        head = await log.head(connection)
+        head = await queries.head(connection)
     assert logs.lines == [f"relay leads: 3 tables (comments, notes, posts), position {head}"]
 
 
 async def test_heartbeat_carries_the_head(owner: Writer, notes: None, memory_layer: BaseChannelLayer) -> None:
     hub = await receiver(memory_layer)
     async with relaying(memory_layer), await database.connect("default") as connection:
-        assert await hub.next() == Batch(await log.head(connection))
+        assert await hub.next() == Batch(await queries.head(connection))
         owner.execute("insert into notes values (1, 'x')")
         await hub.records(1)
-        head = await log.head(connection)
+        head = await queries.head(connection)
         assert [await hub.next(), await hub.next()] == [Batch(head), Batch(head)]
 
 
@@ -386,7 +388,7 @@ async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
         batches = [await hub.next()]
         while not batches[-1].changes or batches[-1].changes[-1].record != '{"id":3,"body":"small"}':
             batches.append(await hub.next())
-        head = await log.head(connection)
+        head = await queries.head(connection)
     small, large, last = batches[-3:]
     assert [change.record for change in small.changes] == ['{"id":1,"body":"small"}']
     assert large == Batch(head - 1)
@@ -446,7 +448,7 @@ async def test_lost_connections_are_replaced_and_nothing_is_missing(
     hub = await receiver(memory_layer)
     connect = Connector()
     async with relaying(memory_layer, connect), await database.connect("default") as connection:
-        start = await log.head(connection)
+        start = await queries.head(connection)
         owner.execute("insert into notes values (1, 'before')")
         assert await hub.records(1) == ['{"id":1,"body":"before"}']
         connect.fails = True
@@ -460,7 +462,7 @@ async def test_lost_connections_are_replaced_and_nothing_is_missing(
         # What was numbered as the connection was lost may not have been published. Then its position is.
         while (await hub.next()).head < start + 4:
             pass
-        logged = await log.read(connection, after=start, upto=start + 4)
+        logged = await queries.read(connection, after=start, upto=start + 4)
         assert [change.record for change in logged] == [
             '{"id":1,"body":"before"}',
             '{"id":2,"body":"meanwhile"}',
@@ -529,7 +531,7 @@ async def until_waiting(observer: Connection, waiting: Connection) -> None:
 async def until_head(connection: Connection, position: int) -> None:
     """Wait until the log has come to a position."""
     async with asyncio.timeout(30):
-        while await log.head(connection) < position:
+        while await queries.head(connection) < position:
             pass
 
 
@@ -543,11 +545,11 @@ async def test_layer_that_fails_holds_nothing_up_and_is_logged_once(
     assert layer is not None
     async with relaying(layer), await database.connect("default") as connection:
         await logs.until("the Channels layer fails")
-        head = await log.head(connection)
+        head = await queries.head(connection)
         for n in range(1, 4):
             owner.execute("insert into notes values (%s, 'x')", [n])
             await until_head(connection, head + n)
-        assert len(await log.read(connection, after=head, upto=head + 3)) == 3
+        assert len(await queries.read(connection, after=head, upto=head + 3)) == 3
     assert logs.count("the Channels layer fails") == 1
     assert logs.count("lost") == 0
 
@@ -597,7 +599,7 @@ async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
     async with relaying(layer), await database.connect("default") as connection:
         await hub.next()
         layer.fails = True
-        head = await log.head(connection)
+        head = await queries.head(connection)
         owner.execute("insert into notes select n, repeat('x', 900) from generate_series(1, 100) n")
         await until_head(connection, head + 100)
         await logs.until("the Channels layer fails")

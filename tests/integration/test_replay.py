@@ -7,9 +7,9 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime import feed, replay
-from ayb_realtime.hub import Hub
-from ayb_realtime.subscriber import Subscriber
+from ayb_realtime.hub import feed, replay
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.subscriber import Subscriber
 from tests.integration.conftest import open_stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]
@@ -18,14 +18,14 @@ MakeTable = Callable[..., None]
 OWN = "author = current_setting('ayb.user_id')"
 # Far more rounds than fair turns need.
 ROUNDS_MAX = 120
-RUNS, RUN_CHANGES = 20, 50
+RUNS, SLICE_CHANGES = 20, 50
 
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a log of a thousand changes be long."""
-    monkeypatch.setattr(feed, "RUN_CHANGES", RUN_CHANGES)
-    monkeypatch.setattr(replay, "RUN_CHANGES", RUN_CHANGES)
+    monkeypatch.setattr(feed, "SLICE_CHANGES", SLICE_CHANGES)
+    monkeypatch.setattr(replay, "SLICE_CHANGES", SLICE_CHANGES)
 
 
 async def fill(the_hub: Hub, owner: Owner) -> int:
@@ -34,8 +34,8 @@ async def fill(the_hub: Hub, owner: Owner) -> int:
     owner.execute("insert into notes values (0, '1')")
     begin = int((await watcher.next()).id)
     rows = "select n, case when n %% 10 = 0 then '1' else '' end from generate_series(1, %s) n"
-    owner.execute(f"insert into notes {rows}".encode(), [RUNS * RUN_CHANGES])
-    while (await watcher.next_change())["record"]["id"] != RUNS * RUN_CHANGES:
+    owner.execute(f"insert into notes {rows}".encode(), [RUNS * SLICE_CHANGES])
+    while (await watcher.next_change())["record"]["id"] != RUNS * SLICE_CHANGES:
         pass
     return begin
 
@@ -102,8 +102,8 @@ async def test_each_stretch_gets_on_however_many_there_are(
             for subscriber in come:
                 the_hub.leave(subscriber)
             come[:] = [
-                await subscribed(the_hub, person(2), "notes", after=begin + number % RUN_CHANGES + first)
-                for first in range(0, (RUNS - 1) * RUN_CHANGES, RUN_CHANGES)
+                await subscribed(the_hub, person(2), "notes", after=begin + number % SLICE_CHANGES + first)
+                for first in range(0, (RUNS - 1) * SLICE_CHANGES, SLICE_CHANGES)
             ]
 
         rounds = at_each_round(the_hub, monkeypatch, others)

@@ -8,9 +8,9 @@ import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
-from ayb_realtime.records import Row
 from ayb_realtime.visibility import routing
 from ayb_realtime.visibility.rows import RowsQuestion
+from ayb_realtime.wire.records import Row
 from tests.integration.conftest import person
 from tests.integration.test_visibility import checking, seen
 

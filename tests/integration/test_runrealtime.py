@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from ayb_realtime.management.commands.runrealtime import _host_and_port
-from example_project.embedded import Child, free_port
+from embedded import Child, free_port
 from tests.example import MANAGE, Example
 from tests.integration.conftest import relaying
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import redis
 
-from example_project.embedded import free_port, valkey
+from embedded import free_port, valkey
 from tests.example import AUTHOR, Example, answers
 from tests.servers import SERVERS, Server, deployed, every_server
 

@@ -16,12 +16,15 @@ from django.db import connections
 from django.db.migrations.state import ProjectState
 from psycopg import sql
 
-from ayb_realtime import database, leadership, log, sessions, visibility
-from ayb_realtime.hub import Hub
-from ayb_realtime.hubs import close_hub, get_hub
+from ayb_realtime import visibility
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.registry import close_hub, get_hub
+from ayb_realtime.log import queries
 from ayb_realtime.operations import EnableRealtime
+from ayb_realtime.postgres import database, sessions
+from ayb_realtime.relay import leadership
 from ayb_realtime.visibility import transactions
-from example_project.embedded import postgres
+from embedded import postgres
 from tests.example import Example
 from tests.integration.conftest import open_stream, person, relaying
 
@@ -194,17 +197,17 @@ async def test_site_that_commits_without_waiting_for_the_disk_keeps_what_was_tol
         os.kill(int(postmaster), signal.SIGQUIT)
     with postgres(tmp_path / "postgres", settings=options) as server:
         async with await psycopg.AsyncConnection.connect(server.url(), autocommit=True) as connection:
-            assert await log.head(connection) == told
+            assert await queries.head(connection) == told
 
 
 async def _number_a_post(example: Example, url: str) -> int:
     """Number a change as a relay does, and return its position."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await sessions.settle(connection)
-        await log.ensure_epoch(connection)
-        await log.next_batch(connection)
+        await queries.ensure_epoch(connection)
+        await queries.next_batch(connection)
         example.add_post("told", published=True)
-        batch = await log.next_batch(connection)
+        batch = await queries.next_batch(connection)
         assert batch is not None
         return batch.head
 
@@ -327,12 +330,12 @@ async def test_nothing_of_the_sites_own_runs_as_us(
     owner.execute(TRAPS.encode())
     try:
         async with relaying(memory_layer), database.pool() as pool, pool.connection() as connection:
-            after = await log.head(connection)
+            after = await queries.head(connection)
             owner.execute("insert into notes values (1, '1'); update notes set author = '1'")
             await stream.next()
-            (change,) = await log.read(connection, after=after, upto=after + 1)
+            (change,) = await queries.read(connection, after=after, upto=after + 1)
             assert change.action == "create"
-            await log.group(connection)
+            await queries.group(connection)
             await leadership.status(connection)
     finally:
         owner.execute(DISARM.encode())
@@ -344,7 +347,7 @@ import django
 django.setup()
 from django.conf import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
-from ayb_realtime import database
+from ayb_realtime.postgres import database
 from ayb_realtime.visibility import transactions
 transactions.FROZEN_SECONDS = 1
 

@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from ayb_realtime import database, tables
 from ayb_realtime.exceptions import UnknownTable
-from ayb_realtime.tables import Table
+from ayb_realtime.postgres import database, tables
+from ayb_realtime.postgres.tables import Table
 
 Writer = psycopg.Connection[Any]
 MakeTable = Callable[..., None]

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connections
 
-from ayb_realtime.threads import ConnectionThreads
+from ayb_realtime.postgres.threads import ConnectionThreads
 
 THREADS = 3
 
@@ -86,10 +86,10 @@ def test_cancelled_call_is_not_made(threads: ConnectionThreads, hold: Event) -> 
 
 
 def test_thread_that_lingers_takes_what_comes(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ayb_realtime.threads.LINGER_SECONDS", 60)
+    monkeypatch.setattr("ayb_realtime.postgres.threads.LINGER_SECONDS", 60)
     threads = ConnectionThreads(1)
     assert len({threads.submit(backend).result(60) for _ in range(20)}) == 1
-    monkeypatch.setattr("ayb_realtime.threads.LINGER_SECONDS", 0)
+    monkeypatch.setattr("ayb_realtime.postgres.threads.LINGER_SECONDS", 0)
     threads.submit(backend).result(60)
     threads.shutdown()
 
@@ -97,7 +97,7 @@ def test_thread_that_lingers_takes_what_comes(database_url: str, monkeypatch: py
 def test_more_calls_than_threads_that_linger_are_made_at_once(
     threads: ConnectionThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ayb_realtime.threads.LINGER_SECONDS", 0.5)
+    monkeypatch.setattr("ayb_realtime.postgres.threads.LINGER_SECONDS", 0.5)
     threads.submit(backend).result(60)
     everybody = Barrier(THREADS)
     results([threads.submit(everybody.wait, 20) for _ in range(THREADS)])

@@ -22,8 +22,8 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from ayb_realtime import views
-from ayb_realtime.hub import Hub
-from example_project.embedded import free_port
+from ayb_realtime.hub.hub import Hub
+from embedded import free_port
 from tests.integration.conftest import Stream, relaying
 
 Owner = psycopg.Connection[Any]
@@ -270,7 +270,7 @@ async def test_stream_ends_when_its_token_expires(
     token = AccessToken.for_user(user)
     stream = stream_of(await get(tables="posts", token=str(token)))
     assert (await stream.next()).event == "connected"
-    monkeypatch.setattr("ayb_realtime.subscriber.time.time", lambda: token["exp"] + 1)
+    monkeypatch.setattr("ayb_realtime.hub.subscriber.time.time", lambda: token["exp"] + 1)
     expired = await stream.next()
     assert (expired.event, expired.data) == ("expired", "{}")
     with pytest.raises(StopAsyncIteration):

@@ -11,15 +11,16 @@ from channels.layers import BaseChannelLayer
 from django.db import connections
 from psycopg import sql
 
-from ayb_realtime import database, visibility
+from ayb_realtime import visibility
 from ayb_realtime.exceptions import RoleRefused
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
-from ayb_realtime.records import Row
-from ayb_realtime.tables import Table, streamed
+from ayb_realtime.postgres import database
+from ayb_realtime.postgres.tables import Table, streamed
 from ayb_realtime.visibility import CatalogChanged, as_identity, narrowing
-from ayb_realtime.visibility.suspects import suspects
-from ayb_realtime.visibility.watch import Watch
+from ayb_realtime.visibility.quarantine import suspects
+from ayb_realtime.visibility.watchdog import Watch
+from ayb_realtime.wire.records import Row
 from tests.integration.conftest import open_stream, person, relaying, subscribed
 
 Owner = psycopg.Connection[Any]

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub import Hub
+from ayb_realtime.hub.hub import Hub
 from tests.integration.conftest import Stream, number, open_stream, person, relaying
 from tests.integration.test_old_rows import would_see
 

@@ -6,7 +6,7 @@ import threading
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 
-from ayb_realtime.hubs import get_hub
+from ayb_realtime.hub.registry import get_hub
 
 
 async def observed(request: HttpRequest) -> JsonResponse:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ayb_realtime import changes
-from ayb_realtime.changes import Batch, Change, Outbox
 from ayb_realtime.exceptions import InvalidMessage
+from ayb_realtime.log import changes
+from ayb_realtime.log.changes import Batch, Change, Outbox
 
 
 def change(position: int, action: str = "create", record: str | None = '{"id":1}') -> Change:

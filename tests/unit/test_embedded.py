@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from example_project.embedded import Child, ServerError, free_port, is_free
-from example_project.embedded.account import CURRENT, Account
-from example_project.embedded.postgres import Postgres, _locked, _stop_leftover
+from embedded import Child, ServerError, free_port, is_free
+from embedded.account import CURRENT, Account
+from embedded.postgres import Postgres, _locked, _stop_leftover
 
 
 def test_taken_port_is_not_free_and_another_is_chosen() -> None:

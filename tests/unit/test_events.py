@@ -6,10 +6,10 @@ import httpx
 import pytest
 from httpx_sse import EventSource
 
-from ayb_realtime.changes import Change
-from ayb_realtime.events import change_event, connected_event, expired_event, reset_event
-from ayb_realtime.records import Row
-from ayb_realtime.tables import Table
+from ayb_realtime.log.changes import Change
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.wire.events import change_event, connected_event, expired_event, reset_event
+from ayb_realtime.wire.records import Row
 
 POSTS = Table(7, "public", "posts", ("id",), ("created_at",), row_security=True, trigger=1)
 

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from ayb_realtime import feed
-from ayb_realtime.changes import Batch, Change
-from ayb_realtime.feed import Feed
+from ayb_realtime.hub import feed
+from ayb_realtime.hub.feed import Feed
+from ayb_realtime.log.changes import Batch, Change
 
 
 @pytest.mark.parametrize("characters", [0, 100, 200_000])

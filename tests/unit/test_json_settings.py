@@ -2,7 +2,7 @@
 
 import re
 
-from ayb_realtime.database import sql
+from ayb_realtime.postgres.database import sql
 from ayb_realtime.visibility.transactions import JSON_SETTINGS
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ayb_realtime.changes import Batch, Change
 from ayb_realtime.exceptions import InvalidMessage
-from ayb_realtime.messages import from_message, to_message
+from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log.messages import from_message, to_message
 
 BATCH = Batch(5, (Change(5, 7, "create", '{"id":1,"body":"\U0001f986"}'),))
 GROUP = "ayb_realtime.one"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ayb_realtime import records
-from ayb_realtime.records import Row
+from ayb_realtime.wire import records
+from ayb_realtime.wire.records import Row
 
 # Written by `select row_to_json(t)` of PostgreSQL 15.
 ROWS = [

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ayb_realtime.resets import BURST, RESET_SECONDS, Resets
+from ayb_realtime.hub.resets import BURST, RESET_SECONDS, Resets
 
 
 def test_resets_are_sent_then_owed_then_due(monkeypatch: pytest.MonkeyPatch) -> None:

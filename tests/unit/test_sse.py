@@ -4,8 +4,8 @@ import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
-from ayb_realtime import sse
 from ayb_realtime.exceptions import InvalidField
+from ayb_realtime.wire import sse
 
 
 def parsed(stream: bytes) -> list[ServerSentEvent]:

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime import sse, subscriber
-from ayb_realtime.events import expired_event
+from ayb_realtime.hub import subscriber
+from ayb_realtime.hub.subscriber import PIECE_BYTES, Subscriber
 from ayb_realtime.identity import Identity
-from ayb_realtime.subscriber import PIECE_BYTES, Subscriber
-from ayb_realtime.tables import Table
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.wire import sse
+from ayb_realtime.wire.events import expired_event
 
 TABLE = Table(7, "public", "notes", ("id",), (), row_security=False, trigger=1)
 

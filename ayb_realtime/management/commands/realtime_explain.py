@@ -13,8 +13,8 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import Error
 from django.db.models import Q
 
+from ayb_realtime.diagnostics.explain import Step, explain, user_step
 from ayb_realtime.exceptions import CannotExplain
-from ayb_realtime.explain import Step, explain, user_step
 from ayb_realtime.identity import Identity, identify
 
 

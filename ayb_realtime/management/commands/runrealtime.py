@@ -13,11 +13,12 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from ayb_realtime import database, leadership
 from ayb_realtime.asgi import Realtime
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
-from ayb_realtime.relay import Relay
+from ayb_realtime.postgres import database
+from ayb_realtime.relay import leadership
+from ayb_realtime.relay.relay import Relay
 
 NO_LAYER = """There is no Channels layer {alias!r}, so the relay has no way to the web processes. Add to the settings:
 

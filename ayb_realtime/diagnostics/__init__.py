@@ -1,0 +1,1 @@
+"""Why something does, or does not, arrive."""

@@ -1,0 +1,192 @@
+"""Why an event does or does not reach somebody: the way of a change, step by step. Called by ``realtime_explain``.
+
+Everything is asked in one read-only transaction with one snapshot, and what decides is asked as the hub asks it. The
+answers are for whoever runs the site: they hold rows, and Postgres' own messages.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+import psycopg
+from django.contrib.auth.base_user import AbstractBaseUser
+from rest_framework_simplejwt.settings import api_settings
+
+from ayb_realtime import visibility
+from ayb_realtime.conf import conf
+from ayb_realtime.diagnostics import inspection
+from ayb_realtime.diagnostics.explain_row import Step, row_steps
+from ayb_realtime.diagnostics.inspection import Policy, TableState
+from ayb_realtime.exceptions import CannotExplain, RoleRefused, UnknownTable
+from ayb_realtime.identity import Identity
+from ayb_realtime.postgres import database, sessions, tables
+from ayb_realtime.relay import leadership
+from ayb_realtime.visibility import Connection
+
+__all__ = ["Step", "explain", "user_step"]
+
+TABLES = {"r", "p"}
+OTHERS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+FIND = "select oid::bigint from pg_catalog.pg_class where relname = %s and relkind in ('r', 'p', 'v', 'm', 'f')"
+
+
+def user_step(user: AbstractBaseUser | None) -> Step:
+    """Say whether a request of this user is let in, or one of nobody."""
+    if user is None:
+        if conf.anonymous:
+            return Step(True, "Anonymous streams are on.")
+        hint = 'AYB_REALTIME = {"ANONYMOUS": True}'
+        return Step(False, "Anonymous streams are off: a request without a token is answered with 401.", hint)
+    if not api_settings.USER_AUTHENTICATION_RULE(user):
+        return Step(False, f"{user} is not active: their token is answered with 401.", "Set is_active.")
+    return Step(True, f"{user} is an active user.")
+
+
+async def explain(identity: Identity, name: str, key: Sequence[str] | None) -> AsyncIterator[Step]:
+    """Yield the steps of a table's change, from the trigger to a subscriber with this identity.
+
+    name: the table's, as clients give it.
+    key: the text of each of the key's columns, for a row's change; None for the table in general.
+    The last one may be the first beyond which nothing can be said. Raises CannotExplain where there is no such table
+    or key.
+    """
+    try:
+        connection = await database.connect(conf.database)
+    except psycopg.OperationalError as error:
+        yield Step(False, f"The database {conf.database!r} does not answer: {error}", "Look at DATABASES.")
+        return
+    async with connection:
+        await connection.set_read_only(True)
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        async with connection.transaction():
+            await sessions.rely(connection)
+            async for step in _explain(connection, identity, name, key):
+                yield step
+
+
+async def _explain(
+    connection: Connection, identity: Identity, name: str, key: Sequence[str] | None
+) -> AsyncIterator[Step]:
+    if await (await connection.execute(inspection.IS_MIGRATED)).fetchone() != (True,):
+        yield Step(False, "The schema ayb_realtime is not there.", "manage.py migrate")
+        return
+    yield Step(True, f"The database {conf.database!r} answers, and is migrated.")
+    state = await _find(connection, identity, name)
+    if state.kind not in TABLES:
+        found = f"{state.full_name} is {OTHERS[state.kind]}: it has no changes of its own."
+        yield Step(False, found, "Enable realtime for the tables behind it.")
+        return
+    for step in (*trigger_steps(state), await _relay(connection)):
+        yield step
+    yield Step(None, f"The subscriber's role is {identity.role}, with {_settings(identity)}.")
+    acts = await _acts(connection, identity)
+    for step in (acts, *privilege_steps(state, identity.role)):
+        yield step
+    if not acts.holds:
+        return
+    policies = await _policies(connection, identity, state) if await _is_bound(connection, identity, state) else None
+    for step in policy_steps(state, identity.role, policies):
+        yield step
+    streamed = {table.relation: table for table in await tables.streamed(connection)}
+    if key is not None and state.relation in streamed and state.key_columns:
+        async for step in row_steps(connection, identity, streamed[state.relation], policies or [], key):
+            yield step
+
+
+async def _find(connection: Connection, identity: Identity, name: str) -> TableState:
+    """Return how the table with this name stands: the one that a client would get, or else one that it does not."""
+    try:
+        (table,) = tables.named(await tables.streamed(connection), [name])
+        relations = [table.relation]
+    except UnknownTable:
+        relations = [oid for (oid,) in await (await connection.execute(FIND, [name])).fetchall()]
+    parameters = {"role": identity.role, "relations": relations}
+    rows = await (await connection.execute(inspection.TABLE_STATES, parameters)).fetchall()
+    states = [TableState(*row) for row in rows]
+    for state in states:
+        if state.relation in relations:
+            return state
+    names = ", ".join(sorted({state.name for state in states if state.trigger == "enabled"})) or "none"
+    raise CannotExplain(f"There is no table {name!r}; it is named without its schema. Streamed are: {names}.")
+
+
+def trigger_steps(state: TableState) -> list[Step]:
+    """Say whether the table's changes are logged, and its rows can be told apart."""
+    hints = {
+        "missing": "In a migration: EnableRealtime. If there is one: manage.py check --database default",
+        "damaged": "manage.py check --database default says how to make it anew.",
+    }
+    enable = f'ALTER TABLE {state.full_name} ENABLE ALWAYS TRIGGER "!ayb_realtime";'
+    if state.trigger == "enabled":
+        logged = Step(True, f"{state.full_name} is streamed: its trigger is enabled.")
+    else:
+        found = f"{state.full_name} is not streamed: its trigger is {state.trigger}."
+        logged = Step(False, found, hints.get(state.trigger, enable))
+    if state.key_columns:
+        return [logged, Step(True, f"Its primary key is ({', '.join(state.key_columns)}).")]
+    return [logged, Step(False, "It has no primary key.", f"ALTER TABLE {state.full_name} ADD PRIMARY KEY (…);")]
+
+
+async def _relay(connection: Connection) -> Step:
+    leader, unseen_seconds, head, waiting = await leadership.status(connection)
+    log = f"The log's newest position is {head}; {waiting} changes wait for theirs."
+    if leader is None:
+        return Step(False, f"No relay leads. {log}", "manage.py runrealtime")
+    if unseen_seconds > leadership.GONE_SECONDS:
+        hint = "Its process or host has stopped. A standby takes over: manage.py runrealtime"
+        return Step(False, f"The relay was last seen {unseen_seconds:.1f} s ago. {log}", hint)
+    return Step(True, f"A relay leads, seen {unseen_seconds:.1f} s ago. {log}")
+
+
+def _settings(identity: Identity) -> str:
+    return ", ".join(f"{name} = '{value}'" for name, value in identity.settings) or "no settings"
+
+
+async def _acts(connection: Connection, identity: Identity) -> Step:
+    try:
+        await visibility.check_role(connection, identity.role)
+        async with visibility.acting_as(connection, identity):
+            pass
+    except (RoleRefused, psycopg.Error) as error:
+        return Step(False, str(error))
+    return Step(True, f'The database user "{connection.info.user}", which the hub has, may act as that role.')
+
+
+def privilege_steps(state: TableState, role: str) -> list[Step]:
+    """Say what the role may read, as far as row-level security lets it."""
+    if lacking := state.lacking(role):
+        return [Step(False, f"{role} may not {what}, so it is sent no rows.", grant) for what, grant in lacking]
+    hidden = ", ".join(inspection.quoted(name) for name in state.hidden_columns)
+    columns = f"every column but {hidden}, which it is not sent" if hidden else "every column"
+    return [Step(True, f"{role} may use the schema {inspection.quoted(state.schema)}, and SELECT {columns}.")]
+
+
+async def _is_bound(connection: Connection, identity: Identity, state: TableState) -> bool:
+    async with visibility.acting_as(connection, identity):
+        cursor = await connection.execute("select pg_catalog.row_security_active(%s::oid)", [state.relation])
+        return (await cursor.fetchone()) == (True,)
+
+
+async def _policies(connection: Connection, identity: Identity, state: TableState) -> list[Policy]:
+    """Return the policies that apply to a subscriber, with expressions that name everything by its schema."""
+    parameters = {"role": identity.role, "relations": [state.relation]}
+    async with connection.transaction(force_rollback=True):
+        await connection.execute("select set_config('search_path', '', true)")
+        rows = await (await connection.execute(inspection.POLICIES, parameters)).fetchall()
+    return [policy for policy in (Policy(*row) for row in rows) if policy.applies]
+
+
+def policy_steps(state: TableState, role: str, policies: Sequence[Policy] | None) -> list[Step]:
+    """Say what row-level security asks of a row. policies: those that apply; None where none binds the role."""
+    if not state.row_security:
+        return [Step(None, f"Row-level security is off: every row is for whoever may SELECT from {state.full_name}.")]
+    if policies is None:
+        found = f"Row-level security is on, but does not bind {role}: a superuser, one with BYPASSRLS, or an owner."
+        return [Step(None, found, "manage.py check --database default")]
+    shown = [Step(None, f"{policy.title}: USING ({' '.join(policy.using.split())})") for policy in policies]
+    forced = "on and forced" if state.forced else "on"
+    if not any(policy.permissive for policy in policies):
+        found = (
+            f"Row-level security is {forced}, and no permissive policy for SELECT applies to {role}: it sees no row."
+        )
+        return [Step(False, found, f"CREATE POLICY … ON {state.full_name} FOR SELECT TO {role} USING (…);"), *shown]
+    found = f"Row-level security is {forced}: one permissive policy has to be true of a row, and each restrictive one."
+    return [Step(True, found), *shown]

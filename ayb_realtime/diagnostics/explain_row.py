@@ -1,0 +1,181 @@
+"""Why a row is, or is not, for a subscriber: each policy by itself, and what the stream sends. Part of ``explain``."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ayb_realtime import visibility
+from ayb_realtime.conf import conf
+from ayb_realtime.diagnostics.inspection import Policy
+from ayb_realtime.exceptions import CannotExplain
+from ayb_realtime.identity import Identity
+from ayb_realtime.log.changes import Change
+from ayb_realtime.postgres import sessions
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility import Connection
+from ayb_realtime.wire.events import change_event
+from ayb_realtime.wire.records import Row
+
+NOTHING = sql.SQL("null")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was found at one step.
+
+    holds: whether an event gets past it; None for what only explains.
+    found: a sentence.
+    hint: what to do where it does not hold.
+    """
+
+    holds: bool | None
+    found: str
+    hint: str = ""
+
+
+async def row_steps(
+    connection: Connection, identity: Identity, table: Table, policies: Sequence[Policy], key: Sequence[str]
+) -> AsyncIterator[Step]:
+    """Yield what is so of one row: whether it is there, of which policies it is true, whether it is sent, and as what.
+
+    connection: in a read-only transaction with one snapshot, which is prepared here, as the hub's are.
+    policies: those that apply. key: the text of each of the key's columns.
+    Raises CannotExplain where that is no key of this table.
+    """
+    await visibility.prepare(connection)
+    written = await _written(connection, table)
+    name = f"Row ({', '.join(key)})"
+    try:
+        row = await _read(connection, table, key, written)
+    except psycopg.errors.InsufficientPrivilege as error:
+        yield Step(None, f"{name} can only be looked for as the subscriber: {_message(error)}.")
+        row = await _read_as(connection, identity, table, key, written)
+        if row is None:
+            refusal = await _refusal(connection, identity, table, key)
+            yield Step(False, f"It is not visible to the subscriber, or not there: {refusal}")
+            return
+    if row is None:
+        yield Step(False, f"{name} is not there. Nobody is sent anything but its delete.")
+        return
+    record, composite = row
+    yield Step(True, f"{name} is there.")
+    for policy in policies:
+        answer = await _evaluate(connection, identity, table, policy, composite)
+        yield Step(None, f"{policy.title} {answer} for it.")
+    yield await _verdict(connection, identity, table, key, record)
+
+
+async def _read(
+    connection: Connection, table: Table, key: Sequence[str], written: sql.Composable
+) -> tuple[str, str] | None:
+    """Return the row as JSON and as a composite value. Raises InsufficientPrivilege where policies bind this user."""
+    async with connection.transaction(force_rollback=True):
+        # Rather an error than no row because of a policy.
+        await connection.execute("select set_config('row_security', 'off', true)")
+        try:
+            return await _select(connection, table, key, written)
+        except psycopg.DataError as error:
+            raise CannotExplain(
+                f"({', '.join(key)}) is no key of {table.name}: {error.diag.message_primary}"
+            ) from error
+
+
+async def _read_as(
+    connection: Connection, identity: Identity, table: Table, key: Sequence[str], written: sql.Composable
+) -> tuple[str, str] | None:
+    """Return the row as the subscriber may see it; None where it may not, or where Postgres raises an error."""
+    try:
+        async with visibility.acting_as(connection, identity):
+            return await _select(connection, table, key, written)
+    except psycopg.Error:
+        return None
+
+
+async def _written(connection: Connection, table: Table) -> sql.SQL:
+    """Return the columns as they are captured: without the casts to json that users have made."""
+    query = "select string_agg(expression, ', ' order by attnum) from ayb_realtime.written_v1(%s::oid, 't')"
+    ((expressions,),) = await sessions.fetch(connection, query, [table.relation])
+    return sql.SQL(expressions.replace("%", "%%"))
+
+
+async def _select(
+    connection: Connection, table: Table, key: Sequence[str], written: sql.Composable = NOTHING
+) -> tuple[str, str] | None:
+    if len(key) != len(table.key_columns):
+        columns = ", ".join(table.key_columns)
+        raise CannotExplain(f"The primary key of {table.name} is ({columns}): give a value for each, not {len(key)}.")
+    condition = sql.SQL(" and ").join(sql.SQL("t.{} = %s").format(sql.Identifier(name)) for name in table.key_columns)
+    as_json = sql.SQL("(select pg_catalog.row_to_json(r.*)::text from (select {}) as r)").format(written)
+    query = sql.SQL("select {}, (t.*)::text from {} as t where {}")
+    cursor = await connection.execute(query.format(as_json, _identifier(table), condition), key)
+    return await cursor.fetchone()
+
+
+def _identifier(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.schema, table.name)
+
+
+async def _evaluate(connection: Connection, identity: Identity, table: Table, policy: Policy, composite: str) -> str:
+    """Say what a policy's expression is for a subscriber, of the row alone: to read it, it would have to be visible.
+
+    A function in the place of the table has its name and its columns, and the row as a whole has its type.
+    """
+    expression = sql.SQL(policy.using.replace("%", "%%"))
+    query = sql.SQL("select ({}) from pg_catalog.unnest(array[%s::{}]) as {}")
+    try:
+        async with visibility.acting_as(connection, identity):
+            cursor = await connection.execute(
+                query.format(expression, _identifier(table), sql.Identifier(table.name)), [composite]
+            )
+            row: Any = await cursor.fetchone()
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:
+        # Such as ctid, which only a table has; and to write a policy, one needs the use of schemas that it does not.
+        return f"cannot be evaluated by itself ({_message(error)})"
+    except psycopg.Error as error:
+        return f"fails ({_message(error)})"
+    return {True: "is true", False: "is false", None: "is null, which is not true,"}[row[0]]
+
+
+async def _verdict(connection: Connection, identity: Identity, table: Table, key: Sequence[str], record: str) -> Step:
+    """Ask as the hub does, and say what Postgres answers."""
+    readers, _ = await visibility.may_select(connection, table, [identity])
+    seen = await visibility.check(connection, table, {1: Row(record)}, readers, insist=True)
+    if identity in seen.unanswered or identity in seen.postponed:
+        found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: a reset is sent."
+        return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
+    if 1 in (shown := seen.get(identity, {})):
+        event = change_event(Change(0, table.relation, "update", record), table, Row(shown[1] or record))
+        data = event.decode().partition("data: ")[2].strip()
+        return Step(True, f"It is visible, and an update of it is sent as: {data}")
+    refusal = await _refusal(connection, identity, table, key, seen.refused.get(identity))
+    return Step(False, f"It is not visible to the subscriber: {refusal}")
+
+
+async def _refusal(
+    connection: Connection, identity: Identity, table: Table, key: Sequence[str], sqlstate: str | None = None
+) -> str:
+    """Say what Postgres answers to the subscriber's own SELECT of a row that it was not shown.
+
+    sqlstate: that of the error with which the check failed, if it did.
+    """
+    try:
+        async with visibility.acting_as(connection, identity):
+            row = await _select(connection, table, key)
+            cursor = await connection.execute("select current_user::pg_catalog.text")
+            (role,) = await cursor.fetchone() or (None,)
+    except psycopg.Error as error:
+        return f"Postgres answers {_message(error)}"
+    if role != identity.role:
+        return f"a policy's function leaves the role {role} behind (SQLSTATE {sqlstate})."
+    found = "a SELECT of it finds nothing" if row is None else "a SELECT of it finds it"
+    return f"{found}, but the check failed with SQLSTATE {sqlstate}." if sqlstate else f"{found}."
+
+
+def _message(error: psycopg.Error) -> str:
+    """Say what Postgres answers: the SQLSTATE, its sentence, which names the object, and where it happened."""
+    places = (error.diag.context or "").splitlines()
+    where = f" ({places[0]})" if places else ""
+    return f"SQLSTATE {error.sqlstate}: {error.diag.message_primary or error}{where}"

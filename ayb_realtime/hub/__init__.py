@@ -1,0 +1,1 @@
+"""From the log to the open streams of a process."""

@@ -1,0 +1,57 @@
+"""What a request asks before it can stream: which tables there are, who may have its role, how far back the log goes.
+
+Thousands that come back at once share the answers.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool
+
+from ayb_realtime import visibility
+from ayb_realtime.exceptions import PositionUnavailable
+from ayb_realtime.hub.single_flight import SingleFlight
+from ayb_realtime.log import queries
+from ayb_realtime.postgres import tables
+from ayb_realtime.postgres.tables import Table
+
+
+class Admission:
+    """Answers for the hub of a process. Each raises psycopg.Error or PoolTimeout where the database does not answer."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+        self._streamed = SingleFlight(self._read_streamed)
+        self._bounds = SingleFlight(self._read_bounds)
+        self._roles: dict[str, SingleFlight[None]] = {}
+
+    async def named(self, names: Sequence[str]) -> list[Table]:
+        """Return the streamed tables with these names. Raises UnknownTable."""
+        return tables.named(await self._streamed.get(), names)
+
+    async def check_role(self, role: str) -> None:
+        """Raise RoleRefused if nobody may stream under this role."""
+        if role not in self._roles:
+            self._roles[role] = SingleFlight(partial(self._check_role, role))
+        await self._roles[role].get()
+
+    async def check_resumable(self, after: int) -> None:
+        """Raise PositionUnavailable if the log does not reach to this position, or not back to it."""
+        oldest, head = await self._bounds.get()
+        if after > head:
+            raise PositionUnavailable("the log ends before that position")
+        if after < oldest:
+            raise PositionUnavailable("the log no longer holds what came after that position")
+
+    async def _read_streamed(self) -> list[Table]:
+        async with self._pool.connection() as connection:
+            return await tables.streamed(connection)
+
+    async def _check_role(self, role: str) -> None:
+        async with self._pool.connection() as connection:
+            await visibility.check_role(connection, role)
+
+    async def _read_bounds(self) -> tuple[int, int]:
+        async with self._pool.connection() as connection:
+            return await queries.bounds(connection)

@@ -1,0 +1,237 @@
+"""The hub of a process. It gives every open stream what it may see, in position order.
+
+A position is delivered to every subscriber before the next one is, and to each exactly once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence, Set
+from typing import Any, NoReturn
+
+from channels.layers import BaseChannelLayer
+from psycopg_pool import AsyncConnectionPool
+
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import PositionUnavailable
+from ayb_realtime.hub import draining, planning
+from ayb_realtime.hub.admission import Admission
+from ayb_realtime.hub.feed import Feed
+from ayb_realtime.hub.quiet_logger import QuietLogger
+from ayb_realtime.hub.receiver import RETRY_SECONDS, Receiver
+from ayb_realtime.hub.replay import Replay
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.subscribers import Subscribers, relink_recreated_tables
+from ayb_realtime.hub.tasks import Tasks
+from ayb_realtime.identity import Identity
+from ayb_realtime.log.changes import Change, Slice
+from ayb_realtime.postgres import tables
+from ayb_realtime.postgres.tables import Table
+
+logger = logging.getLogger(__package__)
+
+# Who is at most so far behind is let in between two deliveries.
+LAST_CHANGES = 50
+
+
+class Hub:
+    """Keeps the subscribers, from ``start`` to ``close``.
+
+    position: everything up to it has been delivered.
+    """
+
+    def __init__(self, layer: BaseChannelLayer | None, pool: AsyncConnectionPool[Any]) -> None:
+        self.position = 0
+        self.subscribers = Subscribers()
+        self._pool = pool
+        self._feed = Feed(pool)
+        self._receiver = Receiver(layer, pool, self._feed) if layer is not None else None
+        self._replay = Replay(pool)
+        self._known_relations: set[int] = set()
+        self._catalog = Admission(pool)
+        # Held while a run is delivered, and by whoever joins between two deliveries.
+        self._turn = asyncio.Lock()
+        self._background = Tasks(self._leave_all)
+        self._logger = QuietLogger(logger)
+
+    async def start(self) -> None:
+        """Begin at the head of the log.
+
+        Raises psycopg.Error or PoolTimeout where the database does not answer.
+        """
+        try:
+            await self._pool.open()
+            self.position = await self._feed.start()
+            if self._receiver is not None:
+                await self._receiver.start()
+        except BaseException:
+            await self._pool.close()
+            raise
+        self._background.run(self._deliver_all())
+        self._background.run(self._replay_all())
+        self._background.run(draining.sweep(self._open, self.leave))
+        if self._receiver is not None:
+            self._background.run(self._receiver.receive())
+            self._background.run(self._receiver.rejoin())
+            self._background.run(self._receiver.follow())
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a part of it has failed, so that it has ended its streams and is of no more use."""
+        return self._background.has_failed
+
+    async def close(self) -> None:
+        """End every stream, as ``end_streams`` does, and stop."""
+        await draining.end_all(self._open())
+        await self._background.stop()
+        self._leave_all()
+        if self._receiver is not None:
+            await self._receiver.close()
+        await self._pool.close()
+
+    def end_streams(self) -> asyncio.Task[None]:
+        """Begin to end the streams that are open, for the server is about to stop; return the task that does it.
+
+        If the server goes on all the same, so does the hub: streams that are opened later stay open.
+        """
+        return self._background.run(draining.end_with_latecomers(self._open))
+
+    async def resolve(self, names: Sequence[str]) -> list[Table]:
+        """Return the streamed tables with these names. Raises UnknownTable."""
+        return await self._catalog.named(names)
+
+    async def subscribe(
+        self,
+        identity: Identity,
+        streamed: Iterable[Table],
+        *,
+        after: int | None = None,
+        expires_at: float | None = None,
+    ) -> Subscriber:
+        """Open a stream of these tables: whatever commits from now on will be in it, if Postgres shows it.
+
+        after: the position to resume after; None: begin now.
+        Raises RoleRefused for a role that nobody may have, PositionUnavailable if the log does not reach there, or not
+        back to there.
+        """
+        await self._catalog.check_role(identity.role)
+        subscriber = Subscriber(
+            identity,
+            streamed,
+            buffer_bytes=conf.buffer_bytes,
+            heartbeat_seconds=conf.heartbeat_seconds,
+            expires_at=expires_at,
+        )
+        if after is None:
+            async with self._turn:
+                subscriber.begin(self.position)
+                self.subscribers.add(subscriber)
+        else:
+            await self._catalog.check_resumable(after)
+            subscriber.position = after
+            self._replay.add(subscriber)
+        if not self._known_relations.issuperset(subscriber.relations):
+            # Perhaps made anew since it was looked up: the next run looks again.
+            self._known_relations = set()
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber whose client has gone. May be called again."""
+        subscriber.abandon()
+        self.subscribers.discard(subscriber)
+        self._replay.subscribers.discard(subscriber)
+
+    def _leave_all(self) -> None:
+        for subscriber in self._open():
+            subscriber.end()
+        self.subscribers.clear()
+        self._replay.subscribers.clear()
+
+    def _open(self) -> list[Subscriber]:
+        return [*self.subscribers, *self._replay.subscribers]
+
+    async def _deliver_all(self) -> NoReturn:
+        """Deliver one run of changes after the other, for ever; what fails is read from the log until it succeeds."""
+        while True:
+            try:
+                await self._deliver(await self._feed.next(self._unread))
+            except PositionUnavailable as error:
+                await self._reset(str(error))
+            except Exception:
+                self._logger.warning("changes cannot be delivered now; the streams wait", exc_info=True)
+                # Also where the database answers, and what came through the layer is at fault.
+                self._feed.go_back(self.position)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _unread(self) -> Set[int]:
+        """Return the tables of which nothing need be read: they are known, and no stream is of them."""
+        return self._known_relations - self.subscribers.identities.keys()
+
+    async def _deliver(self, run: Slice) -> None:
+        async with self._turn:
+            is_known = self._known_relations.issuperset(change.relation for change in run.changes)
+            # An altered table may have the name of another one now.
+            if not is_known or any(change.action == "alter" for change in run.changes):
+                async with self._pool.connection() as connection:
+                    self._follow(await tables.streamed(connection), run.changes)
+            if not run.unread.isdisjoint(self.subscribers.identities):
+                # A stream of such a table has joined, or has come to follow it, since it was read.
+                self._feed.go_back(self.position)
+                return
+            prepared = await planning.prepare(self._pool, run.changes, self.subscribers.identities)
+            # Nobody has joined meanwhile: the turn is held.
+            prepared.give(self.subscribers, run.upto)
+            self._moved_to(run.upto)
+
+    def _follow(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:
+        """Look whether a table that somebody subscribes to was dropped and made again: it has a new oid then."""
+        self._known_relations = {table.relation for table in streamed} | {change.relation for change in run}
+        relink_recreated_tables(self._open(), streamed)
+        self.subscribers.tables_changed()
+
+    async def _reset(self, reason: str) -> None:
+        """Go on where the feed does; what was in between is not to be had."""
+        logger.warning("%s: every stream is told to fetch again", reason)
+        async with self._turn:
+            # Its head may be further on by now.
+            position = self._feed.position
+            ahead = {subscriber for subscriber in self._replay.subscribers if subscriber.position > position}
+            for subscriber in [*self.subscribers, *ahead]:
+                subscriber.begin(position)
+                subscriber.reset(reason, subscriber.relations)
+            self._moved_to(position)
+
+    def _moved_to(self, position: int) -> None:
+        self.position = position
+        self.subscribers -= {subscriber for subscriber in self.subscribers if subscriber.ended}
+        self._replay.news.set()
+
+    async def _replay_all(self) -> NoReturn:
+        """Bring those that resume to the position of the hub, and let them in there, for ever.
+
+        Who is far behind goes on without holding up the others. Only the last stretch is gone between two deliveries.
+        """
+        while True:
+            await self._replay.news.wait()
+            self._replay.news.clear()
+            try:
+                while await self._replay_round():
+                    pass
+            except Exception:
+                self._logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._replay.news.set()
+
+    async def _replay_round(self) -> bool:
+        """Take those that are far behind one run further, and let in the others; return whether there were any."""
+        ready = self._replay.ready()
+        far = [subscriber for subscriber in ready if subscriber.position < self.position - LAST_CHANGES]
+        near = {s for s in ready if self.position - LAST_CHANGES <= s.position <= self.position}
+        if far:
+            await self._replay.advance(far, self.position, self._known_relations)
+        if near:
+            async with self._turn:
+                # One run, however large its rows are; who has not arrived then has another round.
+                if behind := [s for s in self._replay.ready() if s.position < self.position and s in near]:
+                    await self._replay.advance(behind, self.position, self._known_relations)
+                self.subscribers |= self._replay.take_arrived(self.position)
+        return bool(far or near)

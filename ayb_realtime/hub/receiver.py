@@ -1,0 +1,117 @@
+"""What the relay sends through the Channels layer, on its way to the feed of this process.
+
+Called by the hub. The layer is a hint: whatever is wrong with it or in it costs time, and nothing else.
+"""
+
+import asyncio
+import logging
+from typing import Any, NoReturn
+
+import psycopg
+from channels.layers import BaseChannelLayer
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ayb_realtime.exceptions import InvalidMessage
+from ayb_realtime.hub.feed import Feed
+from ayb_realtime.hub.quiet_logger import QuietLogger
+from ayb_realtime.log import queries
+from ayb_realtime.log.messages import from_message
+
+# A layer forgets its groups when Redis is restarted.
+REJOIN_SECONDS = 30.0
+# How often it is asked which group the log has: after a restart of Postgres it is another one.
+GROUP_SECONDS = 1.0
+# How long it may take to join or to leave a group. Messages are waited for without a limit.
+ANSWER_SECONDS = 2.0
+RETRY_SECONDS = 1.0
+
+FAILS = "the Channels layer fails; changes are read from the log meanwhile"
+DROPPED = "a message in the Channels layer is dropped: %s. Changes that come by no other are read from the log"
+
+
+class Receiver:
+    """A member of the log's group in the layer; each of ``receive``, ``rejoin`` and ``follow`` is a task of the hub's.
+
+    group: of the log as it was when last asked.
+    """
+
+    def __init__(self, layer: BaseChannelLayer, pool: AsyncConnectionPool[Any], feed: Feed) -> None:
+        self.group = ""
+        self._layer = layer
+        self._layer_channel = ""
+        self._joined = ""  # which group
+        self._pool = pool
+        self._feed = feed
+        self._logger = QuietLogger(logging.getLogger(__package__))
+
+    async def start(self) -> None:
+        """Ask which group the log has. Raises psycopg.Error or PoolTimeout."""
+        async with self._pool.connection() as connection:
+            self.group = await queries.group(connection)
+
+    async def receive(self) -> NoReturn:
+        """Take what comes through the layer, until cancelled."""
+        while True:
+            try:
+                await self._join()
+                while True:
+                    await self._take()
+            except Exception:
+                self._logger.warning(FAILS, exc_info=True)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def rejoin(self) -> NoReturn:
+        """Join the group again and again."""
+        while True:
+            await asyncio.sleep(REJOIN_SECONDS)
+            if self._joined:
+                try:
+                    await self._join()
+                except Exception:
+                    self._logger.warning(FAILS, exc_info=True)
+
+    async def follow(self) -> NoReturn:
+        """Go over to the group that the log has by now, wherever that is another one, until cancelled."""
+        while True:
+            await asyncio.sleep(GROUP_SECONDS)
+            try:
+                await self.start()
+                if self._joined not in ("", self.group):
+                    await self._leave()
+                    await self._join()
+                    # Nothing was heard from there until now.
+                    self._feed.doubt()
+            except (psycopg.Error, PoolTimeout):
+                continue  # Those who deliver say so.
+            except Exception:
+                self._logger.warning(FAILS, exc_info=True)
+
+    async def close(self) -> None:
+        """Leave the group."""
+        if self._joined:
+            try:
+                await self._leave()
+            except Exception:
+                self._logger.warning("the Channels layer fails, and may go on sending to nobody", exc_info=True)
+
+    async def _join(self) -> None:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            self._layer_channel = self._layer_channel or await self._layer.new_channel()
+            await self._layer.group_add(self.group, self._layer_channel)
+        self._joined = self.group
+
+    async def _leave(self) -> None:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await self._layer.group_discard(self._joined, self._layer_channel)
+
+    async def _take(self) -> None:
+        """Wait for a message. Take what it holds for the words of the log, if it is the relay's."""
+        try:
+            # Only one task waits on the channel, and nothing cancels it to try again: both Redis layers lose messages
+            # when a receive is cancelled.
+            message = await self._layer.receive(self._layer_channel)
+            self._feed.accept(from_message(message, self.group))
+        except (InvalidMessage, TypeError, ValueError) as error:
+            # It is none of ours, or none that the layer itself could read. The next may be.
+            self._logger.warning(DROPPED, error)
+            await asyncio.sleep(0)

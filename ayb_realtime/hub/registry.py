@@ -1,0 +1,65 @@
+"""One hub for each event loop, made on first use."""
+
+import asyncio
+from contextlib import suppress
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+
+from ayb_realtime.conf import conf
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.signal_chain import SignalChain
+from ayb_realtime.postgres import database
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[Hub]"] = WeakKeyDictionary()
+_signal_chains: WeakKeyDictionary[Hub, SignalChain] = WeakKeyDictionary()
+
+
+async def get_hub() -> Hub:
+    """Return the hub of this event loop; the first call makes it, and the first after a failure a new one.
+
+    Raises psycopg.Error or PoolTimeout.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = loop.create_task(_make_hub())
+    making = _hubs[loop]
+    try:
+        hub = await asyncio.shield(making)
+    except Exception:
+        if _hubs.get(loop) is making:
+            del _hubs[loop]
+        raise
+    if not hub.has_failed:
+        return hub
+    if _hubs.get(loop) is making:
+        await close_hub()
+    return await get_hub()
+
+
+async def close_hub() -> None:
+    """Close the hub of this event loop, if there is one: every stream ends."""
+    if task := _hubs.pop(asyncio.get_running_loop(), None):
+        hub = await task
+        _signal_chains.pop(hub).restore()
+        await hub.close()
+
+
+async def _make_hub() -> Hub:
+    hub = Hub(get_channel_layer(conf.channel_layer), database.pool())
+    await hub.start()
+    _signal_chains[hub] = _end_streams_on_signals(hub)
+    return hub
+
+
+def _end_streams_on_signals(hub: Hub) -> SignalChain:
+    """Let the streams end before the server waits for them, which it does when it is told to stop."""
+    loop = asyncio.get_running_loop()
+
+    def end_streams() -> None:
+        with suppress(RuntimeError):  # The event loop may be gone already.
+            loop.call_soon_threadsafe(hub.end_streams)
+
+    chain = SignalChain(end_streams)
+    chain.install()
+    return chain

@@ -1,0 +1,77 @@
+"""Open streams, and who subscribes to which table. The hub keeps one from run to run: most runs are for few of many."""
+
+from collections.abc import Iterable, Iterator, Mapping, MutableSet, Sequence
+
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.identity import Identity
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility.identities import IdentitiesByRole
+
+
+class Subscribers(MutableSet[Subscriber]):
+    """A set of subscribers that knows the identities of each table's, and the subscribers of each identity."""
+
+    def __init__(self, subscribers: Iterable[Subscriber] = ()) -> None:
+        self._subscribers = set(subscribers)
+        self._is_gathered = False
+        self._identities: Mapping[int, IdentitiesByRole] = {}
+        self._streams: Mapping[Identity, Sequence[Subscriber]] = {}
+
+    def __contains__(self, subscriber: object) -> bool:
+        return subscriber in self._subscribers
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        return iter(self._subscribers)
+
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Let a subscriber in."""
+        self._subscribers.add(subscriber)
+        self._is_gathered = False
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """Let a subscriber go. May be called again."""
+        self._subscribers.discard(subscriber)
+        self._is_gathered = False
+
+    def tables_changed(self) -> None:
+        """Take down that some of the subscribers follow other tables now."""
+        self._is_gathered = False
+
+    @property
+    def identities(self) -> Mapping[int, IdentitiesByRole]:
+        """The identities that subscribe to each table. What was returned does not change any more."""
+        self._gather()
+        return self._identities
+
+    def of(self, identities: Iterable[Identity]) -> list[Subscriber]:
+        """Return the subscribers that have one of these identities."""
+        self._gather()
+        return [subscriber for identity in identities for subscriber in self._streams.get(identity, ())]
+
+    def _gather(self) -> None:
+        if self._is_gathered:
+            return
+        identities: dict[int, dict[Identity, None]] = {}
+        streams: dict[Identity, list[Subscriber]] = {}
+        for subscriber in self._subscribers:
+            streams.setdefault(subscriber.identity, []).append(subscriber)
+            for relation in subscriber.relations:
+                identities.setdefault(relation, {})[subscriber.identity] = None
+        self._identities = {relation: IdentitiesByRole.of(distinct) for relation, distinct in identities.items()}
+        self._streams = streams
+        self._is_gathered = True
+
+
+def relink_recreated_tables(subscribers: Iterable[Subscriber], streamed: Iterable[Table]) -> None:
+    """Let those whose table was dropped and made again follow it: it has a new oid then, and is to be fetched again."""
+    now = {(table.schema, table.name): table for table in streamed}
+    for subscriber in subscribers:
+        followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]
+        if subscriber.relations != {table.relation for table in followed}:
+            gone = subscriber.relations
+            subscriber.follow(followed)
+            subscriber.begin(subscriber.position)
+            subscriber.reset("table made anew", subscriber.relations - gone)

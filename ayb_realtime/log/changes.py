@@ -1,0 +1,147 @@
+"""Changes and batches of them, and what they look like on the way through the Channels layer. Pure."""
+
+import json
+from collections import deque
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from ayb_realtime.exceptions import InvalidMessage
+
+# A message holds at most so many characters of records.
+MESSAGE_CHARACTERS = 256 * 1024
+# So much may wait for a layer that is slow.
+WAITING_CHARACTERS = 8 * 1024 * 1024
+WAITING_CHANGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one transaction did to a row, create, update or delete, or to a whole table, truncate, alter or enable.
+
+    Or the next epoch, of relation 0, which is no change of any table: positions go on after its own.
+
+    position: dense, from 1.
+    relation: the table's oid.
+    record: the row as JSON text, as the transaction left it, or as it was at its delete; None for a truncate or an
+        alter, after which the rows may be others; for an enable the trigger.
+    before: the row as the transaction found it; None where that is not kept, and where there was none.
+    """
+
+    position: int
+    relation: int
+    action: str
+    record: str | None
+    before: str | None = None
+
+    @property
+    def characters(self) -> int:
+        """How large it is."""
+        return len(self.record or "") + len(self.before or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the log, to be delivered together.
+
+    changes: in position order, all that follow those delivered before, up to ``upto``, except for ``unread`` tables.
+    """
+
+    changes: Sequence[Change]
+    upto: int
+    unread: Set[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the relay publishes: the newest position, and changes before it.
+
+    changes: without a gap between them. Those after the last of them, up to ``head``, are in the log alone: they are
+    many, or too large for the layer, which is a hint; whoever misses a position reads it from the log.
+    """
+
+    head: int
+    changes: tuple[Change, ...] = ()
+
+    def to_text(self) -> str:
+        """Return it as text of ASCII characters alone."""
+        # Not dataclasses.astuple, which takes eight times as long: it copies each field.
+        rows = [(c.position, c.relation, c.action, c.record, c.before) for c in self.changes]
+        return json.dumps([self.head, rows])
+
+    @classmethod
+    def from_text(cls, text: str) -> "Batch":
+        """Read what ``to_text`` wrote. Raises InvalidMessage for anything else."""
+        try:
+            head, rows = json.loads(text)
+            batch = cls(head, tuple([Change(*row) for row in rows]))
+            if batch.is_valid():
+                return batch
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidMessage(f"it holds no batch ({error})") from error
+        raise InvalidMessage("it holds no batch that the relay could have made")
+
+    def is_valid(self) -> bool:
+        """Tell whether every field is of its type, and the positions are what they have to be."""
+        if type(self.head) is not int or self.head < 0 or not all(map(_is_typed, self.changes)):
+            return False
+        if not self.changes:
+            return True
+        first, last = self.changes[0].position, self.changes[-1].position
+        positions = [change.position for change in self.changes]
+        return first > 0 and last <= self.head and positions == list(range(first, last + 1))
+
+
+def _is_typed(change: Change) -> bool:
+    return (
+        type(change.position) is type(change.relation) is int
+        and type(change.action) is str
+        and (change.record is None or type(change.record) is str)
+        and (change.before is None or type(change.before) is str)
+    )
+
+
+class Outbox:
+    """What the layer has yet to be told. What does not fit is left to the log, and the head alone is told.
+
+    Changes are added and taken in position order; the messages are as few as can be.
+    """
+
+    def __init__(self) -> None:
+        self._changes: deque[Change] = deque()
+        self._characters = 0
+        self._head = 0
+        self._is_told = True
+
+    def put(self, batch: Batch) -> None:
+        """Add a batch."""
+        self._head, self._is_told = batch.head, False
+        self._changes.extend(batch.changes)
+        self._characters += sum(change.characters for change in batch.changes)
+        if self._characters > WAITING_CHARACTERS or len(self._changes) > WAITING_CHANGES:
+            self.leave_to_log()
+
+    def leave_to_log(self) -> None:
+        """Forget the changes, but not the head."""
+        self._changes.clear()
+        self._characters = 0
+
+    def take(self) -> Batch | None:
+        """Return the next message's batch, of at most MESSAGE_CHARACTERS; None where everything is told."""
+        if self._is_told:
+            return None
+        taken: list[Change] = []
+        size = 0
+        while self._changes:
+            change = self._changes[0]
+            size += change.characters
+            # Some may have been left to the log in between.
+            if taken and (size > MESSAGE_CHARACTERS or change.position != taken[-1].position + 1):
+                return Batch(taken[-1].position, tuple(taken))
+            self._changes.popleft()
+            self._characters -= change.characters
+            if size > MESSAGE_CHARACTERS:
+                # Too large for the layer by itself.
+                return Batch(change.position)
+            taken.append(change)
+        self._is_told = True
+        return Batch(self._head, tuple(taken))

@@ -1,0 +1,51 @@
+"""What travels through the Channels layer: a batch as text, and the seal that shows who wrote it.
+
+Anyone who can write into Redis can send any message to the hubs, and a hub takes a batch for the words of the log. So
+it takes one only if it is sealed with a key that follows from SECRET_KEY and the group, and so from the log.
+"""
+
+import hmac
+from functools import lru_cache
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from ayb_realtime.exceptions import InvalidMessage
+from ayb_realtime.log.changes import Batch
+
+TYPE = "ayb_realtime.batch"
+# No batch is longer: JSON writes one character of a record with twelve at most. Longer text is not even hashed.
+LONGEST = 5 * 1024 * 1024
+
+
+def to_message(batch: Batch, group: str) -> dict[str, str]:
+    """Return a message for any layer. It holds strings alone: the layers differ in the other types that they take."""
+    text = batch.to_text()
+    return {"type": TYPE, "batch": text, "seal": _seal(text, group, settings.SECRET_KEY)}
+
+
+def from_message(message: object, group: str) -> Batch:
+    """Read what ``to_message`` wrote for this group, under SECRET_KEY or one of SECRET_KEY_FALLBACKS.
+
+    message: anything. Raises InvalidMessage for anything else.
+    """
+    match message:
+        case {"type": "ayb_realtime.batch", "batch": str(text), "seal": str(seal)}:
+            pass
+        case _:
+            raise InvalidMessage("it is not of the form that the relay writes")
+    if len(text) > LONGEST or not text.isascii() or not seal.isascii():
+        raise InvalidMessage("it is not of the form that the relay writes")
+    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    if not any(hmac.compare_digest(_seal(text, group, secret), seal) for secret in secrets):
+        raise InvalidMessage("it is not sealed with this site's SECRET_KEY, which the relay has to have too")
+    return Batch.from_text(text)
+
+
+def _seal(text: str, group: str, secret: str | bytes) -> str:
+    return hmac.digest(_key(group, secret), text.encode(), "sha256").hex()
+
+
+@lru_cache(maxsize=8)
+def _key(group: str, secret: str | bytes) -> bytes:
+    return salted_hmac(TYPE, group, secret=secret, algorithm="sha256").digest()

@@ -1,0 +1,157 @@
+"""The change log: number what has committed, read what was numbered. Only this module knows the log's SQL."""
+
+from collections.abc import Collection
+from typing import Any, LiteralString
+
+import psycopg
+
+from ayb_realtime.exceptions import PositionUnavailable
+from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.postgres import sessions
+from ayb_realtime.postgres.database import sql
+
+Connection = psycopg.AsyncConnection[Any]
+
+# How much is read at a time; a change that is larger comes alone.
+READ_BYTES = 256 * 1024
+# At how many positions it is looked at a time whether anything there is to be read.
+SKIP_POSITIONS = 100_000
+# How much of a new batch is handed out, and how many changes: the rest is for whoever reads the log.
+NEW_BYTES = 4 * 1024 * 1024
+NEW_CHANGES = 5000
+
+
+async def group(connection: Connection) -> str:
+    """Return the name of the Channels layer's group that hears of this log, and of no other."""
+    ((name,),) = await sessions.fetch(connection, sql("group"))
+    return str(name)
+
+
+async def ensure_epoch(connection: Connection) -> bool:
+    """Begin a new epoch where one has to begin.
+
+    Return whether the log is empty then, as after a restore or a failover; after a restart of the server it goes on.
+    """
+    return bool(await _value(connection, "select ayb_realtime.ensure_epoch_v1()"))
+
+
+async def epoch(connection: Connection) -> int | None:
+    """Return where the log's epoch begins; None where another has to, for the log was restored, or emptied by hand."""
+    beginning = await _value(
+        connection, "select beginning from ayb_realtime.epoch where ayb_realtime.is_same_life_v1()"
+    )
+    return None if beginning is None else int(beginning)
+
+
+async def prune(connection: Connection, keep_hours: float) -> bool:
+    """Empty the oldest eighth of the log, once the newest was written to for long enough; return whether it was.
+
+    Raises psycopg.errors.LockNotAvailable where somebody is still in it; then try again.
+    """
+    is_due = bool(await _value(connection, "select ayb_realtime.prune_v1(%s * interval '1 hour')", keep_hours))
+    if is_due:
+        await connection.execute("select ayb_realtime.next_slot_v1()")
+    return is_due
+
+
+async def announce_altered(connection: Connection) -> None:
+    """Log each table whose rows may have come or gone without a trigger since the last look."""
+    await connection.execute("select ayb_realtime.announce_altered_v1()")
+
+
+async def stay_awake(connection: Connection) -> None:
+    """Tell the writers that the relay looks at the log by itself, so that they need not notify it."""
+    await connection.execute("select setval('ayb_realtime.asleep_at', 0)")
+
+
+async def fall_asleep(connection: Connection) -> int:
+    """Ask the writers to notify for the next two seconds, and on while ``leadership.be_seen`` goes on.
+
+    Return a fence: transactions up to it may have been told not to.
+    """
+    await connection.execute("select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds_v1())")
+    return int(await _value(connection, "select pg_current_xact_id()::text"))
+
+
+async def is_past(connection: Connection, fence: int) -> bool:
+    """Tell whether every transaction up to a fence has ended."""
+    return bool(await _value(connection, "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", fence))
+
+
+async def keep_before(connection: Connection, is_kept: bool) -> None:
+    """Tell the writers whether to log a row also as it was before its update or delete."""
+    await _value(connection, "select setval('ayb_realtime.keeps_before', %s)", int(is_kept))
+
+
+async def keep_plans(connection: Connection) -> None:
+    """Let a connection plan each statement once: to plan ``next_batch`` takes five times as long as to run it.
+
+    connection: to Postgres itself, or through a pooler in session mode.
+    """
+    connection.prepare_threshold = 0
+    # The plans have to do for a log whose parts are empty now, and have millions of rows later. To do without an index
+    # is so dear then, before version 18, that Postgres would compile the plan.
+    await connection.execute("set enable_seqscan = off")
+    await connection.execute("set jit = off")
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+
+
+async def next_batch(connection: Connection) -> Batch | None:
+    """Number what has committed since the last batch, and return it, or the beginning of it; nothing new: None.
+
+    connection: in autocommit mode.
+    Raises psycopg.errors.UniqueViolation if another relay has just numbered: it is fenced, and must stop.
+    """
+    parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
+    rows = await (await connection.execute(sql("next_batch"), parameters)).fetchall()
+    return Batch(rows[0][-1], tuple(Change(*row[:-1]) for row in rows if row[0])) if rows else None
+
+
+async def skip(connection: Connection, *, after: int, upto: int, unread: Collection[int]) -> int:
+    """Return a position between these two, up to which no other tables than these have changed.
+
+    Parts of batches are passed over as a whole, by what their rows in the table ``batch`` say.
+    """
+    parameters = {"after": after, "upto": min(upto, after + SKIP_POSITIONS), "unread": list(unread)}
+    ((skipped,),) = await sessions.fetch(connection, sql("skip"), parameters)
+    return max(after, min(skipped or 0, upto))
+
+
+async def read(connection: Connection, *, after: int, upto: int, unread: Collection[int] = ()) -> list[Change]:
+    """Return the changes at the positions after ``after``, at most up to ``upto`` and READ_BYTES, but at least one.
+
+    unread: tables whose changes come without their rows.
+    Where an epoch ends at ``after`` and the log goes on in the next one, that is the change: it has the action "epoch",
+    the relation 0, and the position after which to go on, perhaps beyond ``upto``.
+    Raises PositionUnavailable if the log does not hold them.
+    """
+    parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "unread": list(unread)}
+    changes = [Change(*row) for row in await sessions.fetch(connection, sql("read"), parameters)]
+    if not changes:
+        changes = [Change(*row) for row in await sessions.fetch(connection, sql("next_epoch"), {"after": after})]
+    elif [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
+        changes = []
+    if not changes:
+        raise PositionUnavailable("the log no longer holds what came after that position")
+    return changes
+
+
+async def bounds(connection: Connection) -> tuple[int, int]:
+    """Return the position before the oldest one that the log holds, and the newest one.
+
+    Whoever has had a position from the first to the second can resume after it.
+    """
+    ((oldest, newest),) = await sessions.fetch(connection, sql("bounds"))
+    if oldest is None:
+        raise PositionUnavailable("the log has no epoch: run migrate")
+    return int(oldest), int(newest)
+
+
+async def head(connection: Connection) -> int:
+    """Return the newest position."""
+    return (await bounds(connection))[1]
+
+
+async def _value(connection: Connection, query: LiteralString | bytes, *parameters: object) -> Any:
+    row = await (await connection.execute(query, parameters or None)).fetchone()
+    return row[0] if row else None

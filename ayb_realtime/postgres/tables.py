@@ -1,0 +1,57 @@
+"""The streamed tables, as Postgres' catalog knows them. Those that carry our trigger are the allow-list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+
+from ayb_realtime.exceptions import UnknownTable
+from ayb_realtime.postgres import sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A streamed table.
+
+    relation: its oid, which survives a rename.
+    key_columns: of the primary key, in its order.
+    utc_columns: those of type timestamp with time zone, arrays of it, or domains over either.
+    row_security: whether row-level security is on.
+    trigger: the oid of the trigger, another one each time that the table is enabled.
+    """
+
+    relation: int
+    schema: str
+    name: str
+    key_columns: tuple[str, ...]
+    utc_columns: tuple[str, ...]
+    row_security: bool
+    trigger: int
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> "Table":
+        """Make one of a row of ``tables_v1``."""
+        relation, schema, name, keys, utc, row_security, trigger = row
+        return cls(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
+
+
+async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
+    """Return the streamed tables, those of the schema ``public`` first."""
+    return [Table.from_row(row) for row in await sessions.fetch(connection, "select * from ayb_realtime.tables_v1()")]
+
+
+def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
+    """Return the table of each name; of several with one name the first. Raises UnknownTable."""
+    by_name = {table.name: table for table in reversed(tables)}
+    try:
+        return [by_name[name] for name in names]
+    except KeyError as error:
+        raise UnknownTable(error.args[0]) from None
+
+
+@lru_cache(maxsize=1024)
+def shared(tables: tuple[Table, ...]) -> tuple[tuple[Table, ...], frozenset[int], frozenset[int]]:
+    """Return these tables, their relations and triggers: the same objects for all who subscribe to the same ones."""
+    return tables, frozenset(table.relation for table in tables), frozenset(table.trigger for table in tables)

@@ -1,0 +1,1 @@
+"""Numbers what has committed, and publishes it."""

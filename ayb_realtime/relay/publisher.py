@@ -1,0 +1,66 @@
+"""Tells the hubs what was numbered, through the Channels layer, in a task of its own: the numbering never waits for it.
+
+Called by the relay. A layer that fails costs the hubs time and nothing else: they read the log.
+"""
+
+import asyncio
+import logging
+from typing import NoReturn
+
+from channels.layers import BaseChannelLayer
+
+from ayb_realtime.log.changes import Batch, Outbox
+from ayb_realtime.log.messages import to_message
+
+logger = logging.getLogger(__package__)
+
+# How long the layer may take for a message, and how long it is left alone after it has failed.
+PUBLISH_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
+
+
+class Publisher:
+    """Sends one message after the other while it runs; after a failure the head alone, until one has arrived."""
+
+    def __init__(self, layer: BaseChannelLayer) -> None:
+        self._layer = layer
+        self._group = ""
+        self._outbox = Outbox()
+        self._news = asyncio.Event()
+        self._fails = False
+
+    def begin(self, group: str) -> None:
+        """Speak to this group from now on; what waits for another is forgotten."""
+        self._group = group
+        self._outbox = Outbox()
+
+    def publish(self, batch: Batch) -> None:
+        """Have a batch sent. Returns at once."""
+        self._outbox.put(batch)
+        if self._fails:
+            self._outbox.leave_to_log()
+        self._news.set()
+
+    async def run(self) -> NoReturn:
+        """Send what is published, in its order."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while batch := self._outbox.take():
+                await self._send(batch)
+
+    async def _send(self, batch: Batch) -> None:
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await self._layer.group_send(self._group, to_message(batch, self._group))
+        except Exception as error:  # noqa: BLE001 - each layer raises errors of its own
+            if not self._fails:
+                reason = str(error) or type(error).__name__
+                logger.warning("the Channels layer fails (%s); the hubs read the log meanwhile", reason)
+            self._fails = True
+            self._outbox.leave_to_log()
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            if self._fails:
+                logger.info("the Channels layer is back")
+            self._fails = False

@@ -1,0 +1,210 @@
+"""One check, put to Postgres in parts where it fails as a whole. Called by ``visibility`` alone."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import psycopg
+
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import RealtimeError
+from ayb_realtime.identity import Identity
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility.failures import POSTPONED, REFUSED, UNANSWERED, failures
+from ayb_realtime.visibility.narrowing import LEAST_SHARE, Part, Plan
+from ayb_realtime.visibility.quarantine import suspects
+from ayb_realtime.visibility.suspicion import Suspicion
+from ayb_realtime.visibility.transactions import Connection
+from ayb_realtime.visibility.watchdog import Watch
+from ayb_realtime.wire.records import Row
+
+# Position of a change that the identity may see → the row as it may see it, or None for the row as it was logged.
+Seen = Mapping[int, str | None]
+# For an identity by its ordinal, from 1: what it sees by the row's ordinal, from 0; and the SQLSTATE of a failure.
+Answer = tuple[int, Seen, str | None]
+
+# A part has so long at least, unless a whole check has less: for whom it takes long is looked at by new connections.
+LEAST_SECONDS = 0.5
+# A name that the query uses is gone: a migration has renamed it since this snapshot, or a policy is broken.
+UNDEFINED = {"42P01", "42703", "42704", "42883"}
+# A logged key is no value of the key's type, or of its domain. What a policy raises is taken down for its identity.
+UNREADABLE = {"22", "23"}
+# The table is not the one that the snapshot knows.
+MADE_ANEW = "AYB01"
+# Somebody keeps everybody from reading some table, as migrations do.
+LOCKED = (
+    "select exists (select from pg_catalog.pg_locks l"
+    "                 join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database()"
+    "                where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted)"
+)
+
+
+class CatalogChanged(RealtimeError):
+    """A table or column is another one since the transaction's snapshot. Ask again in another one."""
+
+
+class KeyChanged(RealtimeError):
+    """The key has another type since a row was logged, so that the row cannot be found any more."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"the key of the table {table} has another type now")
+
+
+class Stuck(RealtimeError):
+    """A policy has caught its timeout and gone on, so that the connection had to be ended. Ask again, with care.
+
+    relation: the table.
+    """
+
+    def __init__(self, relation: int) -> None:
+        super().__init__(f"a policy of the table {relation} goes on after its timeout")
+        self.relation = relation
+
+
+class Question(ABC):
+    """One check, in parts where it fails as a whole, as a plan has it.
+
+    connection: in a prepared transaction; None to ask with care, each part on a connection of its own.
+    insist: whether a name that is gone is the policy's fault.
+    seen: what each identity sees; one that is not in it sees nothing.
+    unanswered: for each identity the positions of the rows about which there was no answer, and why.
+    postponed: identities that are to be asked again later, since a table is locked, and why.
+    """
+
+    def __init__(self, connection: Connection | None, table: Table, insist: bool) -> None:
+        self.seen: dict[Identity, Seen] = {}
+        self.postponed: dict[Identity, str] = {}
+        self.refused: dict[Identity, str] = {}
+        self._connection = connection
+        self._table = table
+        self._insist = insist
+        self._rows: dict[int, Row] = {}
+        self._plan = Plan[Identity](suspects.patience(table.relation))
+        self.unanswered = self._plan.unanswered
+
+    async def ask(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> None:
+        """Ask which of these rows these identities see, part by part. To be called once.
+
+        Raises CatalogChanged, if it does not insist; KeyChanged; Stuck, if it does not ask with care; and
+        psycopg.OperationalError if the connection is lost.
+        """
+        suspicion = Suspicion(self._table)
+        for rows, identities in parts:
+            self._rows.update(rows)
+            # With care, somebody is known not to let go: it is found sooner if each part is given less time.
+            suspicion.plan(self._plan, rows, identities, 1.0 if self._connection is not None else LEAST_SHARE)
+        for part in self._plan:
+            await self._ask_part(part)
+        suspicion.settle(self._plan, self._rows, self.postponed)
+
+    async def _ask_part(self, part: Part[Identity]) -> None:
+        identities = part.identities
+        seconds = max(conf.check_timeout_seconds * part.share, min(conf.check_timeout_seconds, LEAST_SECONDS))
+        began = asyncio.get_running_loop().time()
+        watch = None
+        try:
+            async with self._connected(seconds) as connection:
+                watch = Watch(connection, seconds, alone=len(identities) == 1)
+                async with watch:
+                    failed = await self._ask(connection, {at: self._rows[at] for at in part.rows}, identities)
+        except psycopg.Error as error:
+            if watch is None:
+                raise  # It was not asked: with care, there was no connection to be had.
+            culprit = identities[watch.culprit - 1] if watch.culprit is not None else None
+            self._look_at_connection(watch, error, culprit)
+            spent = (asyncio.get_running_loop().time() - began) / conf.check_timeout_seconds
+            await self._blame(error, part, spent, culprit)
+            return
+        if failed and len(part.rows) > 1:
+            # A policy that fails on one row says nothing of the others.
+            self._plan.split_rows(Part(part.rows, tuple(failed), part.share))
+
+    def _look_at_connection(self, watch: Watch, error: psycopg.Error, culprit: Identity | None) -> None:
+        """Raise the error, or Stuck, if the transaction is lost with its connection.
+
+        Once it may be the database's fault; a second time it is perhaps a policy that ends its session.
+        """
+        if self._connection is None or not self._connection.closed:
+            return
+        if not watch.has_fired and not suspects.has_lost(self._table.relation):
+            raise error
+        if culprit is not None:
+            suspects.add(self._table.relation, [culprit])
+        raise Stuck(self._table.relation) from error
+
+    async def _blame(self, error: psycopg.Error, part: Part[Identity], spent: float, culprit: Identity | None) -> None:
+        """Find out for whom, and for which row, a check fails."""
+        is_another = error.sqlstate in {MADE_ANEW, *UNDEFINED}
+        if is_another and not self._insist:
+            raise CatalogChanged from error
+        if (error.sqlstate or "")[:2] in UNREADABLE:
+            raise KeyChanged(self._table.name) from error
+        if is_another:
+            self._plan.give_up(part, type(error).__name__)
+        elif isinstance(error, psycopg.errors.LockNotAvailable) and await self._is_locked():
+            # Whoever was to be asked yet would wait as long.
+            for some in (part, *self._plan.give_up_all()):
+                self.postponed |= dict.fromkeys(some.identities, "locked")
+        else:
+            self._plan.failed(part, type(error).__name__, spent, culprit)
+
+    async def _is_locked(self) -> bool:
+        """Tell whether somebody keeps everybody from reading a table."""
+        async with self._connected(conf.check_timeout_seconds) as connection:
+            return (await (await connection.execute(LOCKED)).fetchone()) == (True,)
+
+    @asynccontextmanager
+    async def _connected(self, seconds: float) -> AsyncIterator[Connection]:
+        if self._connection is None:
+            async with transactions.a_prepared_one() as connection, transactions.within(connection, seconds):
+                yield connection
+        else:
+            async with transactions.within(self._connection, seconds):
+                yield self._connection
+
+    async def _ask(
+        self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
+    ) -> list[Identity]:
+        """Ask, take down what is seen, and return the identities for which the policies failed."""
+        positions = list(rows)
+        failed = []
+        # Those who have one answer in common have one here, too: many see the same.
+        same: dict[int, Seen] = {}
+        answers = await self._answers(connection, rows, identities)
+        for ordinal, found, error in answers:
+            identity = identities[ordinal - 1]
+            if error in UNDEFINED and not self._insist:
+                raise CatalogChanged
+            if error:
+                self.refused[identity] = error
+                failed.append(identity)
+            seen = same.get(id(found))
+            if seen is None:
+                seen = same[id(found)] = {positions[n]: record for n, record in found.items()}
+            before = self.seen.get(identity)
+            self.seen[identity] = {**before, **seen} if before else seen
+        return failed
+
+    @abstractmethod
+    async def _answers(
+        self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
+    ) -> list[Answer]:
+        """Put the question, by ``transactions.ask``."""
+
+    def report(self) -> None:
+        """Take down who saw nothing of something for a failure, and who got no answer."""
+        unanswered = {
+            identity: next(iter(reasons.values())) for identity, reasons in self.unanswered.items() if reasons
+        }
+        failures.add(REFUSED, self._table.relation, self._table.name, self.refused)
+        failures.add(UNANSWERED, self._table.relation, self._table.name, unanswered)
+        failures.add(POSTPONED, self._table.relation, self._table.name, self.postponed)
+
+
+def settings_of(identities: Sequence[Identity]) -> tuple[list[str], list[str]]:
+    """Return the names of the settings of all, and for each identity a value for each of the names."""
+    names = sorted({name for identity in identities for name, _ in identity.settings})
+    values = [dict(identity.settings).get(name, "") for identity in identities for name in names]
+    return names, values

@@ -1,0 +1,38 @@
+"""Identities by role. The audience keeps thousands of them; ``visibility`` asks for few."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+
+from ayb_realtime.identity import Identity
+
+
+class IdentitiesByRole(Collection[Identity]):
+    """Distinct identities, in an order.
+
+    by_role: as keys those who have a role.
+    """
+
+    def __init__(self, by_role: Mapping[str, Mapping[Identity, None]]) -> None:
+        self.by_role = by_role
+
+    @classmethod
+    def of(cls, identities: Iterable[Identity]) -> "IdentitiesByRole":
+        """Return these identities; a crowd is one already."""
+        if isinstance(identities, IdentitiesByRole):
+            return identities
+        by_role: dict[str, dict[Identity, None]] = {}
+        for identity in identities:
+            by_role.setdefault(identity.role, {})[identity] = None
+        return cls(by_role)
+
+    def only(self, roles: Set[str]) -> "IdentitiesByRole":
+        """Return those who have one of these roles."""
+        return IdentitiesByRole({role: alike for role, alike in self.by_role.items() if role in roles})
+
+    def __contains__(self, identity: object) -> bool:
+        return isinstance(identity, Identity) and identity in self.by_role.get(identity.role, ())
+
+    def __iter__(self) -> Iterator[Identity]:
+        return (identity for alike in self.by_role.values() for identity in alike)
+
+    def __len__(self) -> int:
+        return sum(len(alike) for alike in self.by_role.values())

@@ -1,0 +1,42 @@
+"""What a change looks like to a client. Pure. Source: the wire protocol, docs/protocol.md."""
+
+import json
+
+from ayb_realtime.log.changes import Change
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.wire import records, sse
+from ayb_realtime.wire.records import Row
+
+
+def change_event(change: Change, table: Table, row: Row) -> bytes:
+    """Encode the event of a change.
+
+    row: as the subscriber may see it; of a delete only the primary key is sent.
+    """
+    sent = table.key_columns if change.action == "delete" else row.columns
+    columns = {name: row.columns[name] for name in sent}
+    for name in table.utc_columns:
+        if name in columns:
+            # The value is a timestamp or an array of them, in the log's time zone, UTC.
+            columns[name] = columns[name].replace('+00:00"', 'Z"')
+    data = f'{{"action":"{change.action}","table":{json.dumps(table.name)},"record":{records.join(columns)}}}'
+    return sse.encode(data, id=str(change.position))
+
+
+def connected_event(client_id: str, position: int) -> bytes:
+    """Encode the first event of a stream: whatever commits after it arrives is delivered."""
+    return sse.encode(_compact({"clientId": client_id}), event="connected", id=str(position))
+
+
+def reset_event(reason: str, tables: list[str], position: int) -> bytes:
+    """Encode the event that tells a client to fetch these tables again, and then to go on after ``position``."""
+    return sse.encode(_compact({"reason": reason, "tables": tables}), event="reset", id=str(position))
+
+
+def expired_event() -> bytes:
+    """Encode the last event of a stream whose token has expired."""
+    return sse.encode("{}", event="expired")
+
+
+def _compact(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"))
