@@ -1,27 +1,22 @@
 """What the integration tests share: the test database, tables of their own, layers, a relay, streams."""
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.db import connections
-from httpx_sse import EventSource, ServerSentEvent
 
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from ayb_realtime.relay.relay import Relay
+from tests.integration.scenario import MakeTable, Owner, World
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -37,11 +32,6 @@ OWN_TEXT = (
     r"-c default_transaction_isolation=read\ committed -c standard_conforming_strings=on -c array_nulls=on"
     " -c row_security=on -c bytea_output=hex"
 )
-
-
-def person(user_id: object) -> Identity:
-    """Return the identity of a user with this id."""
-    return Identity(AUTHENTICATED_ROLE, (("ayb.user_email", f"{user_id}@example.com"), ("ayb.user_id", str(user_id))))
 
 
 @pytest.fixture(autouse=True)
@@ -61,14 +51,14 @@ def database_url(transactional_db: None) -> Iterator[str]:
 
 
 @pytest.fixture
-def owner(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+def owner(database_url: str) -> Iterator[Owner]:
     """A connection of the tables' owner, in autocommit mode: any writer, from outside Django."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
-def make_table(owner: psycopg.Connection[Any]) -> Iterator[Callable[..., None]]:
+def make_table(owner: Owner) -> Iterator[MakeTable]:
     """Make streamed tables: ``make_table("notes", "id int primary key, ...", policy="author = ...")``."""
     made: list[str] = []
 
@@ -87,7 +77,7 @@ def make_table(owner: psycopg.Connection[Any]) -> Iterator[Callable[..., None]]:
         owner.execute(f"drop table if exists {name} cascade".encode())
 
 
-def number(owner: psycopg.Connection[Any]) -> None:
+def number(owner: Owner) -> None:
     """Number what has committed, unless a relay does: that a table was enabled is then behind whoever comes."""
     leader, *_ = owner.execute(database.sql("status")).fetchone() or (None,)
     if leader is None:
@@ -125,23 +115,6 @@ def configured_layer() -> BaseChannelLayer:
     return layer
 
 
-@asynccontextmanager
-async def relaying(layer: BaseChannelLayer, connect: Callable[[], Any] | None = None) -> AsyncIterator[Relay]:
-    """Run a relay; from the start of the block on, it leads."""
-    relay = Relay(layer, connect or (lambda: database.connect("default")))
-    running = asyncio.create_task(relay.run())
-    leads = asyncio.create_task(relay.leads.wait())
-    await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=30)
-    if running.done():
-        running.result()
-    try:
-        yield relay
-    finally:
-        leads.cancel()
-        running.cancel()
-        await asyncio.wait([running])
-
-
 @pytest_asyncio.fixture
 async def the_hub(database_url: str) -> AsyncIterator[Hub]:
     """The hub of this test's event loop; closed afterwards, also where the test made it by itself."""
@@ -151,39 +124,13 @@ async def the_hub(database_url: str) -> AsyncIterator[Hub]:
     await sync_to_async(connections.close_all)()
 
 
-class Stream:
-    """A stream as a client reads it, through an independent parser."""
-
-    def __init__(self, chunks: Any) -> None:
-        headers = {"content-type": "text/event-stream"}
-        self._events = EventSource(httpx.Response(200, headers=headers, content=chunks)).aiter_sse()
-
-    async def next(self) -> ServerSentEvent:
-        """Wait for the next event, as long as a slow machine may need. Raises StopAsyncIteration at the end."""
-        async with asyncio.timeout(30):
-            # The parser makes an event of a comment, too; a browser does not.
-            while not (event := await anext(self._events)).data:
-                pass
-            return event
-
-    async def next_change(self) -> Any:
-        """Wait for the next unnamed event, and return its data."""
-        event = await self.next()
-        assert event.event == "message", event
-        return event.json()
+@pytest.fixture
+def world(memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable) -> World:
+    """A hub on the in-memory layer, with all that a scenario needs."""
+    return World(the_hub, memory_layer, owner, make_table)
 
 
-async def open_stream(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Stream:
-    """Subscribe an identity to tables."""
-    return Stream(await subscribed(the_hub, identity, *tables, after=after))
-
-
-async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Subscriber:
-    """Subscribe an identity to tables, without a client that reads."""
-    return await the_hub.subscribe(identity, await the_hub.resolve(tables), after=after)
-
-
-def group_of(the_hub: Hub) -> str:
-    """Return the group that a hub is a member of."""
-    assert the_hub._receiver is not None
-    return the_hub._receiver.group
+@pytest.fixture
+def world_of_each_layer(layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable) -> World:
+    """A hub on each of the layers in its turn, with all that a scenario needs."""
+    return World(the_hub, layer, owner, make_table)

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -16,13 +15,12 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.relay import relay as relay_module
 from embedded import postgres
-from tests.integration.conftest import Stream, number, open_stream, person, relaying
+from tests.integration.conftest import number
+from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying
 from tests.integration.test_lives import folder, install, server, serving
 
 __all__ = ["folder"]  # a fixture
 
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 
 RESET = ("reset", {"reason": "table altered", "tables": ["visits"]})
 PARTITIONED = "partition by list (id)"

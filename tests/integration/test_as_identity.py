@@ -1,10 +1,7 @@
 """Reading as a subscriber: a block's queries find what the stream would show, and nothing of it outlasts the block."""
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-import psycopg
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
@@ -14,12 +11,7 @@ from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE, Identity, identify
 from ayb_realtime.visibility import as_identity
 from example_project.blog.models import Post, User
-from tests.integration.conftest import person
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
-
-OWN = "author = current_setting('ayb.user_id')"
+from tests.integration.scenario import OWN, MakeTable, Owner, person
 
 
 @pytest.fixture

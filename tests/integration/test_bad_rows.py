@@ -1,10 +1,9 @@
 """A row that Postgres does not answer about is told by a reset to those whom it concerns; all else goes on."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 from httpx_sse import ServerSentEvent
@@ -13,10 +12,7 @@ from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.resets import BURST
 from ayb_realtime.identity import Identity
-from tests.integration.conftest import open_stream, person, relaying
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.scenario import MakeTable, Owner, open_stream, person, relaying
 
 USER = "current_setting('ayb.user_id')"
 # A function of the author and the row's number that does what a test wants, for one user or for all.

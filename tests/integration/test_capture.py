@@ -10,14 +10,13 @@ import pytest
 from psycopg import sql
 
 from example_project.blog.models import Post, User
+from tests.integration.scenario import MakeTable, Owner
 
-Writer = psycopg.Connection[Any]
 Logged = Callable[[], list[tuple[str, Any]]]
-MakeTable = Callable[..., None]
 
 
 @pytest.fixture
-def logged(owner: Writer) -> Logged:
+def logged(owner: Owner) -> Logged:
     """Return what has been logged since the last call: each change's action, and its record, parsed."""
     last = [newest_id(owner)]
 
@@ -29,13 +28,13 @@ def logged(owner: Writer) -> Logged:
     return read
 
 
-def newest_id(connection: Writer) -> int:
+def newest_id(connection: Owner) -> int:
     row = connection.execute("select coalesce(max(id), 0) from ayb_realtime.change").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def log_after(connection: Writer, last_id: int = 0) -> list[tuple[str, str, str | None]]:
+def log_after(connection: Owner, last_id: int = 0) -> list[tuple[str, str, str | None]]:
     """Return the table, the action and the record's text of each change after this one."""
     query = """
     select relation::regclass::text, action, record::text from ayb_realtime.change
@@ -45,7 +44,7 @@ def log_after(connection: Writer, last_id: int = 0) -> list[tuple[str, str, str 
 
 
 @pytest.fixture
-def writer_role(owner: Writer) -> Iterator[str]:
+def writer_role(owner: Owner) -> Iterator[str]:
     """A role that may do nothing yet, and that the owner can act as."""
     name = f"writer_{uuid4().hex}"
     owner.execute(f"create role {name}".encode())
@@ -75,7 +74,7 @@ def test_orm_writes_are_logged(logged: Logged) -> None:
     assert {record["author_id"] for _, record in changes} == {str(author.pk)}
 
 
-def test_one_statement_logs_each_row(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_one_statement_logs_each_row(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute("insert into notes select n, 'x' from generate_series(1, 3) as n")
     owner.execute("update notes set body = 'y' where id > 1")
@@ -88,14 +87,14 @@ def test_one_statement_logs_each_row(owner: Writer, make_table: MakeTable, logge
     ]
 
 
-def test_statement_that_hits_no_row_logs_nothing(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_statement_that_hits_no_row_logs_nothing(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute("update notes set body = 'y'")
     owner.execute("delete from notes")
     assert logged() == []
 
 
-def test_copy_is_logged(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_copy_is_logged(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     with owner.cursor() as cursor, cursor.copy("copy notes from stdin") as copy:
         for n in range(100):
@@ -103,7 +102,7 @@ def test_copy_is_logged(owner: Writer, make_table: MakeTable, logged: Logged) ->
     assert logged() == [("create", {"id": n, "body": 'tab \t quote " newline \n'}) for n in range(100)]
 
 
-def test_cascade_is_logged_for_each_table(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_cascade_is_logged_for_each_table(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("threads", "id int primary key")
     make_table("replies", "id int primary key, thread int references threads on delete cascade on update cascade")
     owner.execute("insert into threads values (1)")
@@ -117,7 +116,7 @@ def test_cascade_is_logged_for_each_table(owner: Writer, make_table: MakeTable, 
     ]
 
 
-def test_upsert_logs_what_it_did(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_upsert_logs_what_it_did(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     upsert = "insert into notes values (1, %s) on conflict (id) do update set body = excluded.body"
     owner.execute(upsert, ["first"])
@@ -126,7 +125,7 @@ def test_upsert_logs_what_it_did(owner: Writer, make_table: MakeTable, logged: L
     assert logged() == [("create", {"id": 1, "body": "first"}), ("update", {"id": 1, "body": "second"})]
 
 
-def test_merge_logs_what_it_did(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_merge_logs_what_it_did(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute("insert into notes values (1, 'old'), (2, 'gone')")
     logged()
@@ -142,7 +141,7 @@ def test_merge_logs_what_it_did(owner: Writer, make_table: MakeTable, logged: Lo
     ]
 
 
-def test_rollback_leaves_nothing(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_rollback_leaves_nothing(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     with owner.transaction():
         owner.execute("insert into notes values (1, 'never')")
@@ -152,7 +151,7 @@ def test_rollback_leaves_nothing(owner: Writer, make_table: MakeTable, logged: L
     assert logged() == [("create", {"id": 1, "body": "after"})]
 
 
-def test_rolled_back_savepoint_leaves_what_is_around_it(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_rolled_back_savepoint_leaves_what_is_around_it(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     with owner.transaction():
         owner.execute("insert into notes values (1, 'before')")
@@ -165,7 +164,7 @@ def test_rolled_back_savepoint_leaves_what_is_around_it(owner: Writer, make_tabl
     assert logged() == [("create", {"id": 1, "body": "before"}), ("create", {"id": 3, "body": "kept"})]
 
 
-def test_savepoints_are_logged_under_their_transaction(owner: Writer, make_table: MakeTable) -> None:
+def test_savepoints_are_logged_under_their_transaction(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
     last_id = newest_id(owner)
     with owner.transaction():
@@ -177,7 +176,7 @@ def test_savepoints_are_logged_under_their_transaction(owner: Writer, make_table
     assert logged == [row] * 3
 
 
-def test_truncate_is_logged_once_for_each_table(owner: Writer, make_table: MakeTable) -> None:
+def test_truncate_is_logged_once_for_each_table(owner: Owner, make_table: MakeTable) -> None:
     make_table("threads", "id int primary key")
     make_table("replies", "id int primary key, thread int references threads")
     owner.execute("insert into threads select generate_series(1, 10)")
@@ -186,7 +185,7 @@ def test_truncate_is_logged_once_for_each_table(owner: Writer, make_table: MakeT
     assert sorted(log_after(owner, last_id)) == [("replies", "truncate", None), ("threads", "truncate", None)]
 
 
-def test_new_primary_key_is_a_new_row(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_new_primary_key_is_a_new_row(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute("insert into notes values (1, 'old')")
     logged()
@@ -196,7 +195,7 @@ def test_new_primary_key_is_a_new_row(owner: Writer, make_table: MakeTable, logg
 
 @pytest.mark.parametrize("changed", [{"number": 2}, {"hall": "b"}, {"number": 2, "hall": "b"}])
 def test_change_of_any_part_of_a_composite_key_is_a_new_row(
-    owner: Writer, make_table: MakeTable, logged: Logged, changed: dict[str, Any]
+    owner: Owner, make_table: MakeTable, logged: Logged, changed: dict[str, Any]
 ) -> None:
     make_table("seats", "body text, hall text, number int, primary key (number, hall)")
     owner.execute("insert into seats values ('x', 'a', 1)")
@@ -218,7 +217,7 @@ def test_change_of_any_part_of_a_composite_key_is_a_new_row(
     ],
 )
 def test_names_that_need_quotes_are_logged(
-    owner: Writer, make_table: MakeTable, logged: Logged, table: str, key: str
+    owner: Owner, make_table: MakeTable, logged: Logged, table: str, key: str
 ) -> None:
     make_table(table, f"{key} int primary key, body text")
     name = key[1:-1].replace('""', '"')
@@ -233,7 +232,7 @@ def test_names_that_need_quotes_are_logged(
     ]
 
 
-def test_renamed_key_column_is_still_the_key(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_renamed_key_column_is_still_the_key(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute("insert into notes values (1, 'x')")
     owner.execute("alter table notes rename id to number")
@@ -248,7 +247,7 @@ def test_renamed_key_column_is_still_the_key(owner: Writer, make_table: MakeTabl
 
 
 def test_renamed_part_of_a_key_does_not_hide_that_the_other_part_changed(
-    owner: Writer, make_table: MakeTable, logged: Logged
+    owner: Owner, make_table: MakeTable, logged: Logged
 ) -> None:
     make_table("seats", "hall text, number int, primary key (hall, number)")
     owner.execute("insert into seats values ('a', 1)")
@@ -258,7 +257,7 @@ def test_renamed_part_of_a_key_does_not_hide_that_the_other_part_changed(
     assert logged() == [("delete", {"hall": "a", "seat": 1}), ("create", {"hall": "b", "seat": 1})]
 
 
-def test_column_that_is_no_longer_of_the_key_may_change(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_column_that_is_no_longer_of_the_key_may_change(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("seats", "hall text, number int, id int, primary key (hall, number)")
     owner.execute("insert into seats values ('a', 1, 7)")
     owner.execute("alter table seats drop column number, add primary key (id)")
@@ -267,7 +266,7 @@ def test_column_that_is_no_longer_of_the_key_may_change(owner: Writer, make_tabl
     assert logged() == [("update", {"hall": "b", "id": 7})]
 
 
-def test_table_that_has_lost_its_key_can_still_be_written(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_table_that_has_lost_its_key_can_still_be_written(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute("insert into notes values (1, 'x')")
     owner.execute("alter table notes drop constraint notes_pkey, alter id drop not null")
@@ -276,7 +275,7 @@ def test_table_that_has_lost_its_key_can_still_be_written(owner: Writer, make_ta
 
 
 @pytest.fixture
-def visits(owner: Writer, make_table: MakeTable) -> Logged:
+def visits(owner: Owner, make_table: MakeTable) -> Logged:
     """A table in partitions of two levels, ``visits``, ``visits_eu`` and ``visits_us`` → ``visits_us_late``."""
     make_table("visits", "region text, id int, primary key (region, id)", suffix="partition by list (region)")
     owner.execute("create table visits_eu partition of visits for values in ('eu')")
@@ -296,7 +295,7 @@ def visits(owner: Writer, make_table: MakeTable) -> Logged:
     ("table", "region"), [("visits", "eu"), ("visits_eu", "eu"), ("visits", "us"), ("visits_us_late", "us")]
 )
 def test_writes_to_a_partition_are_those_of_the_whole_table(
-    owner: Writer, visits: Logged, table: str, region: str
+    owner: Owner, visits: Logged, table: str, region: str
 ) -> None:
     owner.execute(f"insert into {table} values (%s, 1)".encode(), [region])
     owner.execute(f"update {table} set id = 2".encode())
@@ -305,28 +304,28 @@ def test_writes_to_a_partition_are_those_of_the_whole_table(
     assert visits() == [("create", first), ("delete", first), ("create", second), ("delete", second)]
 
 
-def test_row_that_moves_to_another_partition_is_a_new_row(owner: Writer, visits: Logged) -> None:
+def test_row_that_moves_to_another_partition_is_a_new_row(owner: Owner, visits: Logged) -> None:
     owner.execute("insert into visits values ('eu', 1)")
     owner.execute("update visits set region = 'us'")
     first, second = {"region": "eu", "id": 1}, {"region": "us", "id": 1}
     assert visits() == [("create", first), ("delete", first), ("create", second)]
 
 
-def test_partition_attached_later_is_logged(owner: Writer, visits: Logged) -> None:
+def test_partition_attached_later_is_logged(owner: Owner, visits: Logged) -> None:
     owner.execute("create table visits_asia (id int not null, region text not null)")
     owner.execute("alter table visits attach partition visits_asia for values in ('asia')")
     owner.execute("insert into visits_asia values (1, 'asia')")
     assert visits() == [("create", {"id": 1, "region": "asia"})]
 
 
-def test_truncated_whole_table_is_logged(owner: Writer, visits: Logged) -> None:
+def test_truncated_whole_table_is_logged(owner: Owner, visits: Logged) -> None:
     owner.execute("truncate visits")
     assert visits() == [("truncate", None)]
 
 
 @pytest.mark.parametrize("name", ["00_first", "a_first", '"', "zz"])
 def test_update_by_a_trigger_of_the_users_comes_after_the_change_that_fired_it(
-    owner: Writer, make_table: MakeTable, logged: Logged, name: str
+    owner: Owner, make_table: MakeTable, logged: Logged, name: str
 ) -> None:
     make_table("notes", "id int primary key, version int")
     owner.execute(
@@ -345,7 +344,7 @@ def test_update_by_a_trigger_of_the_users_comes_after_the_change_that_fired_it(
 
 
 def test_row_changed_by_a_before_trigger_is_logged_as_it_was_stored(
-    owner: Writer, make_table: MakeTable, logged: Logged
+    owner: Owner, make_table: MakeTable, logged: Logged
 ) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute(
@@ -370,7 +369,7 @@ ODD_SETTINGS = {
 
 
 def test_odd_settings_of_a_writer_do_not_change_what_is_logged(
-    owner: Writer, database_url: str, make_table: MakeTable
+    owner: Owner, database_url: str, make_table: MakeTable
 ) -> None:
     make_table(
         "notes",
@@ -402,7 +401,7 @@ def test_odd_settings_of_a_writer_do_not_change_what_is_logged(
     )
 
 
-def test_settings_of_the_writer_are_its_own_again_afterwards(owner: Writer, make_table: MakeTable) -> None:
+def test_settings_of_the_writer_are_its_own_again_afterwards(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
     with owner.transaction():
         owner.execute("set local timezone = 'Asia/Kolkata'")
@@ -411,7 +410,7 @@ def test_settings_of_the_writer_are_its_own_again_afterwards(owner: Writer, make
 
 
 def test_writer_without_rights_on_the_log_is_logged(
-    owner: Writer, make_table: MakeTable, logged: Logged, writer_role: str
+    owner: Owner, make_table: MakeTable, logged: Logged, writer_role: str
 ) -> None:
     make_table("notes", "id int primary key, body text")
     owner.execute(f"grant insert, update, delete, select on notes to {writer_role}".encode())
@@ -427,7 +426,7 @@ def test_writer_without_rights_on_the_log_is_logged(
 
 
 def test_writer_cannot_write_the_log_through_a_table_of_its_own(
-    owner: Writer, make_table: MakeTable, writer_role: str
+    owner: Owner, make_table: MakeTable, writer_role: str
 ) -> None:
     make_table("notes", "id int primary key")
     owner.execute(f"grant usage on schema ayb_realtime to {writer_role}".encode())
@@ -451,7 +450,7 @@ create operator traps.<> (leftarg = text, rightarg = text, function = traps.neve
 
 
 def test_functions_and_operators_that_the_writer_put_in_the_way_are_not_called(
-    owner: Writer, make_table: MakeTable, logged: Logged
+    owner: Owner, make_table: MakeTable, logged: Logged
 ) -> None:
     make_table("notes", "id int primary key")
     owner.execute(TRAPS.encode())
@@ -468,7 +467,7 @@ def test_functions_and_operators_that_the_writer_put_in_the_way_are_not_called(
 
 
 @pytest.mark.parametrize("characters", [8_000, 100_000, 5_000_000])
-def test_row_of_any_size_is_logged_whole(owner: Writer, make_table: MakeTable, logged: Logged, characters: int) -> None:
+def test_row_of_any_size_is_logged_whole(owner: Owner, make_table: MakeTable, logged: Logged, characters: int) -> None:
     make_table("notes", "id int primary key, body text")
     body = "ä" * characters
     owner.execute("insert into notes values (1, %s)", [body])
@@ -476,7 +475,7 @@ def test_row_of_any_size_is_logged_whole(owner: Writer, make_table: MakeTable, l
     assert logged() == [("create", {"id": 1, "body": body}), ("update", {"id": 1, "body": body})]
 
 
-def test_table_of_another_schema_is_logged(owner: Writer, make_table: MakeTable) -> None:
+def test_table_of_another_schema_is_logged(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create schema sales")
     try:
         make_table("sales.orders", "id int primary key")
@@ -487,7 +486,7 @@ def test_table_of_another_schema_is_logged(owner: Writer, make_table: MakeTable)
         owner.execute("drop schema sales cascade")
 
 
-def test_renamed_table_is_the_same_table(owner: Writer, make_table: MakeTable) -> None:
+def test_renamed_table_is_the_same_table(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
     last_id = newest_id(owner)
     owner.execute("insert into notes values (1)")
@@ -497,7 +496,7 @@ def test_renamed_table_is_the_same_table(owner: Writer, make_table: MakeTable) -
     assert log_after(owner, last_id) == [("notes", "create", '{"id":1}'), ("notes", "create", '{"id":2}')]
 
 
-def test_generated_column_is_logged_with_its_value(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_generated_column_is_logged_with_its_value(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("lines", "id int primary key, price int, total int generated always as (price * 2) stored")
     owner.execute("insert into lines (id, price) values (1, 10)")
     owner.execute("update lines set price = 20")
@@ -507,7 +506,7 @@ def test_generated_column_is_logged_with_its_value(owner: Writer, make_table: Ma
     ]
 
 
-def test_columns_dropped_and_added_later_are_followed(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_columns_dropped_and_added_later_are_followed(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "gone text, id int primary key, body text")
     owner.execute("insert into notes values ('x', 1, 'a')")
     owner.execute("alter table notes drop column gone, add column rank int default 7")
@@ -522,7 +521,7 @@ def test_columns_dropped_and_added_later_are_followed(owner: Writer, make_table:
 
 
 def test_committed_changes_wake_the_relay_once_and_rolled_back_ones_never(
-    owner: Writer, database_url: str, make_table: MakeTable
+    owner: Owner, database_url: str, make_table: MakeTable
 ) -> None:
     make_table("notes", "id int primary key")
     owner.execute("select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds_v1() + 1000)")  # the relay sleeps
@@ -557,7 +556,7 @@ SEEN_ASLEEP = "select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds
     ],
 )
 def test_writers_notify_a_relay_that_sleeps_and_no_other(
-    owner: Writer, database_url: str, make_table: MakeTable, relay: str, is_told: bool
+    owner: Owner, database_url: str, make_table: MakeTable, relay: str, is_told: bool
 ) -> None:
     make_table("notes", "id int primary key")
     with psycopg.connect(database_url, autocommit=True) as listener:
@@ -571,7 +570,7 @@ def test_writers_notify_a_relay_that_sleeps_and_no_other(
     assert first == ("ayb_realtime" if is_told else "marker")
 
 
-def test_change_that_cannot_be_logged_is_not_made(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_change_that_cannot_be_logged_is_not_made(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key")
     refuse = sql.SQL("alter table ayb_realtime.change add constraint refuse check (action <> 'create') not valid")
     with owner.transaction(force_rollback=True):
@@ -582,7 +581,7 @@ def test_change_that_cannot_be_logged_is_not_made(owner: Writer, make_table: Mak
     assert logged() == []
 
 
-def test_disabled_table_is_no_longer_logged(owner: Writer, make_table: MakeTable, logged: Logged) -> None:
+def test_disabled_table_is_no_longer_logged(owner: Owner, make_table: MakeTable, logged: Logged) -> None:
     make_table("notes", "id int primary key")
     owner.execute("select ayb_realtime.disable_v1('notes')")
     owner.execute("insert into notes values (1)")

@@ -9,9 +9,7 @@ import pytest
 from ayb_realtime.hub import planning
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from tests.integration.conftest import person
-
-Owner = psycopg.Connection[Any]
+from tests.integration.scenario import Owner, person
 
 
 @pytest.fixture(autouse=True)

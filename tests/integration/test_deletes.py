@@ -2,10 +2,9 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
-import psycopg
 import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
@@ -14,14 +13,11 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from tests.integration.conftest import Stream, open_stream, person, relaying
+from tests.integration.scenario import OWN, MakeTable, Owner, Stream, open_stream, person, relaying
 from tests.integration.test_log import assert_same_when_read, numbered
 
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 Told = list[tuple[str, Any]]
 
-OWN = "author = current_setting('ayb.user_id')"
 GONE: Told = [("delete", {"id": 1})]
 
 

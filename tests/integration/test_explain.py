@@ -3,11 +3,9 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 from django.contrib.auth import get_user_model
@@ -18,10 +16,7 @@ from ayb_realtime.diagnostics.explain import Step, explain
 from ayb_realtime.exceptions import CannotExplain
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from embedded import free_port
-from tests.integration.conftest import person, relaying
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.scenario import MakeTable, Owner, person, relaying
 
 OWN = "author = current_setting('ayb.user_id')::int"
 NO_RELAY = "No relay leads. "

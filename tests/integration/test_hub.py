@@ -24,7 +24,10 @@ from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database, tables
 from embedded.postgres import bundled_binaries
 from example_project.blog.models import Post, User
-from tests.integration.conftest import (
+from tests.integration.scenario import (
+    OWN,
+    MakeTable,
+    Owner,
     Stream,
     group_of,
     open_stream,
@@ -32,11 +35,6 @@ from tests.integration.conftest import (
     relaying,
     subscribed,
 )
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
-
-OWN = "author = current_setting('ayb.user_id')"
 
 
 async def read_to_end(subscriber: Subscriber) -> bytes:

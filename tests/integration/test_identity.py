@@ -24,10 +24,8 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity, default_identity
 from ayb_realtime.visibility import as_identity
 from example_project.blog.models import Team, User
-from tests.integration.conftest import Stream, open_stream, person, relaying
+from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying
 
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 MakeRole = Callable[..., str]
 
 OF_THE_ORGANISATION = "org = nullif(current_setting('ayb.claims', true), '')::json ->> 'org'"

@@ -4,12 +4,11 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import pytest_asyncio
 import redis
@@ -24,18 +23,8 @@ from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import publisher
 from embedded import valkey
-from tests.integration.conftest import (
-    LAYERS,
-    Stream,
-    configured_layer,
-    group_of,
-    open_stream,
-    person,
-    relaying,
-)
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.conftest import LAYERS, configured_layer
+from tests.integration.scenario import MakeTable, Owner, Stream, group_of, open_stream, person, relaying
 
 ROW = '{"id":666}'
 

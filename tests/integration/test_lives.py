@@ -23,13 +23,7 @@ from ayb_realtime.postgres import database
 from embedded.account import account_for
 from embedded.ports import LOOPBACK
 from embedded.postgres import Postgres, bundled_binaries, postgres
-from tests.integration.conftest import (
-    Stream,
-    group_of,
-    open_stream,
-    person,
-    relaying,
-)
+from tests.integration.scenario import Stream, group_of, open_stream, person, relaying
 
 TABLE = """
 create table notes (id int primary key);

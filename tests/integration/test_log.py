@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
@@ -17,10 +17,9 @@ from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Batch, Change
 from ayb_realtime.postgres import database, sessions
+from tests.integration.scenario import MakeTable, Owner
 
-Writer = psycopg.Connection[Any]
 Connection = psycopg.AsyncConnection[Any]
-MakeTable = Callable[..., None]
 
 
 @pytest_asyncio.fixture
@@ -37,7 +36,7 @@ async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-def other(database_url: str) -> Iterator[Writer]:
+def other(database_url: str) -> Iterator[Owner]:
     """A connection of another writer."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
@@ -70,7 +69,7 @@ async def assert_same_when_read(relay: Connection, batches: list[list[Change]], 
         assert await queries.read(relay, after=change.position - 1, upto=change.position) == [change]
 
 
-async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connection, owner: Writer) -> None:
+async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connection, owner: Owner) -> None:
     owner.execute("vacuum analyze ayb_realtime.change")
     owner.execute("insert into notes values (1, 0)")
     assert len(await numbered(relay)) == 1
@@ -103,7 +102,7 @@ async def restore(relay: Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["epoch", "batch"])
-async def test_log_that_was_restored_begins_an_epoch(owner: Writer, relay: Connection, table: str) -> None:
+async def test_log_that_was_restored_begins_an_epoch(owner: Owner, relay: Connection, table: str) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
@@ -122,7 +121,7 @@ async def test_log_that_was_restored_begins_an_epoch(owner: Writer, relay: Conne
     assert records(await numbered(relay)) == [("create", 2, 0)]
 
 
-async def test_log_that_is_vacuumed_goes_on(owner: Writer, relay: Connection) -> None:
+async def test_log_that_is_vacuumed_goes_on(owner: Owner, relay: Connection) -> None:
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
     for how in ("freeze", "full, freeze"):
@@ -142,7 +141,7 @@ async def test_epochs_are_never_the_same(relay: Connection) -> None:
         assert told < min(later) <= max(later) < 1 << 53
 
 
-async def test_change_of_another_cluster_is_never_numbered(owner: Writer, relay: Connection) -> None:
+async def test_change_of_another_cluster_is_never_numbered(owner: Owner, relay: Connection) -> None:
     foreign = (
         "insert into ayb_realtime.change (xid, relation, action)"
         " select (pg_current_xact_id()::text::bigint + n)::text::xid8, 0, 'truncate' from generate_series(1, 20) n"
@@ -160,7 +159,7 @@ async def test_change_of_another_cluster_is_never_numbered(owner: Writer, relay:
 
 
 async def test_epoch_begins_while_writers_and_readers_are_in_the_log(
-    owner: Writer, other: Writer, relay: Connection, database_url: str
+    owner: Owner, other: Owner, relay: Connection, database_url: str
 ) -> None:
     owner.execute("insert into notes values (1, 0)")
     await restore(relay, "epoch")
@@ -181,7 +180,7 @@ async def test_epoch_begins_while_writers_and_readers_are_in_the_log(
 RESTART = "update ayb_realtime.epoch set server_start = server_start - interval '1 hour', xid = pg_current_xact_id()"
 
 
-async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Writer, relay: Connection) -> None:
+async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
@@ -219,7 +218,7 @@ async def test_nothing_new_makes_no_batch(relay: Connection) -> None:
     assert await (await relay.execute(count)).fetchone() == before
 
 
-async def test_batch_reads_the_same_later(owner: Writer, relay: Connection) -> None:
+async def test_batch_reads_the_same_later(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     batches: list[list[Change]] = []
     for n in range(3):
@@ -236,7 +235,7 @@ async def test_batch_reads_the_same_later(owner: Writer, relay: Connection) -> N
     await assert_same_when_read(relay, batches, start)
 
 
-async def test_change_tells_its_table(owner: Writer, relay: Connection) -> None:
+async def test_change_tells_its_table(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     row = owner.execute("select 'notes'::regclass::oid::bigint").fetchone()
@@ -271,7 +270,7 @@ INSERT, UPDATE, DELETE = (
     ],
 )
 async def test_transaction_is_told_as_what_it_did_to_each_row(
-    owner: Writer, relay: Connection, existed: bool, statements: list[str], expected: list[Any]
+    owner: Owner, relay: Connection, existed: bool, statements: list[str], expected: list[Any]
 ) -> None:
     if existed:
         owner.execute(INSERT)
@@ -334,7 +333,7 @@ SWAPPED = [("update", {"id": 2, "who": "x"}), ("update", {"id": 1, "who": "y"})]
     ],
 )
 async def test_two_rows_under_one_key_for_a_while_are_told_apart(
-    owner: Writer, relay: Connection, make_table: MakeTable, statements: list[str], expected: list[Any]
+    owner: Owner, relay: Connection, make_table: MakeTable, statements: list[str], expected: list[Any]
 ) -> None:
     make_table("seats", "id int primary key deferrable initially deferred, who text")
     owner.execute("insert into seats values (1, 'x'), (2, 'y')")
@@ -350,7 +349,7 @@ async def test_two_rows_under_one_key_for_a_while_are_told_apart(
 
 
 async def test_rows_tables_and_transactions_are_told_apart(
-    owner: Writer, relay: Connection, make_table: MakeTable
+    owner: Owner, relay: Connection, make_table: MakeTable
 ) -> None:
     make_table("others", "a text, b text, primary key (b, a)")
     with owner.transaction():
@@ -366,19 +365,19 @@ async def test_rows_tables_and_transactions_are_told_apart(
 
 
 @pytest.mark.parametrize("gone", ["alter table notes drop constraint notes_pkey", "drop table notes"])
-async def test_rows_without_a_key_are_not_taken_for_one(owner: Writer, relay: Connection, gone: str) -> None:
+async def test_rows_without_a_key_are_not_taken_for_one(owner: Owner, relay: Connection, gone: str) -> None:
     owner.execute("insert into notes values (1, 0), (2, 0)")
     owner.execute(gone.encode())
     assert records(await numbered(relay)) == [("create", 1, 0), ("create", 2, 0)]
 
 
-async def test_rows_whose_key_column_was_renamed_are_not_taken_for_one(owner: Writer, relay: Connection) -> None:
+async def test_rows_whose_key_column_was_renamed_are_not_taken_for_one(owner: Owner, relay: Connection) -> None:
     owner.execute("insert into notes values (1, 0), (2, 0)")
     owner.execute("alter table notes rename id to number")
     assert records(await numbered(relay)) == [("create", 1, 0), ("create", 2, 0)]
 
 
-async def test_transaction_that_leaves_nothing_is_passed(owner: Writer, relay: Connection) -> None:
+async def test_transaction_that_leaves_nothing_is_passed(owner: Owner, relay: Connection) -> None:
     head = await queries.head(relay)
     with owner.transaction():
         owner.execute(INSERT)
@@ -393,7 +392,7 @@ async def test_transaction_that_leaves_nothing_is_passed(owner: Writer, relay: C
 
 
 async def test_large_transaction_is_told_once_for_each_row_and_reads_the_same_in_parts(
-    owner: Writer, relay: Connection
+    owner: Owner, relay: Connection
 ) -> None:
     start = await queries.head(relay)
     with owner.transaction():
@@ -411,7 +410,7 @@ async def test_large_transaction_is_told_once_for_each_row_and_reads_the_same_in
 
 
 async def test_beginning_of_a_large_batch_is_handed_out_and_all_of_it_is_in_the_log(
-    owner: Writer, relay: Connection, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, relay: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "NEW_CHANGES", 10)
     start = await queries.head(relay)
@@ -430,7 +429,7 @@ async def test_beginning_of_a_large_batch_is_handed_out_and_all_of_it_is_in_the_
     assert (batch.head, len(batch.changes)) == (start + 2503, 1)
 
 
-async def test_rows_are_measured_as_they_are_unpacked(owner: Writer, relay: Connection, make_table: MakeTable) -> None:
+async def test_rows_are_measured_as_they_are_unpacked(owner: Owner, relay: Connection, make_table: MakeTable) -> None:
     make_table("letters", "id int primary key, body text")
     start = await queries.head(relay)
     owner.execute("insert into letters select n, repeat('x', 100000) from generate_series(1, 100) n")
@@ -445,7 +444,7 @@ async def test_rows_are_measured_as_they_are_unpacked(owner: Writer, relay: Conn
 
 
 async def test_row_that_is_too_large_for_the_layer_is_left_to_the_log(
-    owner: Writer, relay: Connection, make_table: MakeTable
+    owner: Owner, relay: Connection, make_table: MakeTable
 ) -> None:
     make_table("letters", "id int primary key, body text")
     start = await queries.head(relay)
@@ -457,7 +456,7 @@ async def test_row_that_is_too_large_for_the_layer_is_left_to_the_log(
 
 
 async def test_changes_of_other_tables_are_passed_over_without_their_rows(
-    owner: Writer, relay: Connection, make_table: MakeTable
+    owner: Owner, relay: Connection, make_table: MakeTable
 ) -> None:
     make_table("letters", "id int primary key, body text")
     letters = owner.execute("select 'letters'::regclass::oid::bigint").fetchall()[0]
@@ -493,14 +492,14 @@ async def test_changes_of_other_tables_are_passed_over_without_their_rows(
             await queries.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
 
 
-async def test_truncate_has_no_record(owner: Writer, relay: Connection) -> None:
+async def test_truncate_has_no_record(owner: Owner, relay: Connection) -> None:
     owner.execute("truncate notes")
     ((action, record),) = [(change.action, change.record) for change in await numbered(relay)]
     assert (action, record) == ("truncate", None)
 
 
 async def test_long_transaction_holds_nobody_up_and_is_numbered_when_it_commits(
-    owner: Writer, other: Writer, relay: Connection
+    owner: Owner, other: Owner, relay: Connection
 ) -> None:
     start = await queries.head(relay)
     batches = []
@@ -522,7 +521,7 @@ async def test_long_transaction_holds_nobody_up_and_is_numbered_when_it_commits(
 
 
 async def test_transaction_that_ran_across_batches_and_rolled_back_is_never_numbered(
-    owner: Writer, other: Writer, relay: Connection
+    owner: Owner, other: Owner, relay: Connection
 ) -> None:
     start = await queries.head(relay)
     with owner.transaction():
@@ -539,7 +538,7 @@ async def test_transaction_that_ran_across_batches_and_rolled_back_is_never_numb
 
 
 async def test_transactions_that_overlap_are_each_numbered_once(
-    database_url: str, other: Writer, relay: Connection
+    database_url: str, other: Owner, relay: Connection
 ) -> None:
     """Ten writers, one ending as the next begins, each seen as running by several batches."""
     start = await queries.head(relay)
@@ -561,7 +560,7 @@ async def test_transactions_that_overlap_are_each_numbered_once(
 
 
 async def test_two_writers_of_one_row_are_in_the_order_of_their_commits(
-    owner: Writer, other: Writer, relay: Connection
+    owner: Owner, other: Owner, relay: Connection
 ) -> None:
     owner.execute("insert into notes values (1, 0)")
     assert len(await numbered(relay)) == 1
@@ -573,7 +572,7 @@ async def test_two_writers_of_one_row_are_in_the_order_of_their_commits(
     assert records(await numbered(relay)) == [("create", 2, 0), ("update", 1, 1), ("update", 1, 2)]
 
 
-async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Writer, relay: Connection) -> None:
+async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Owner, relay: Connection) -> None:
     owner.execute("begin")
     owner.execute("insert into notes values (1, 0)")
     with pytest.raises(psycopg.errors.FeatureNotSupported, match="NOTIFY"):
@@ -581,7 +580,7 @@ async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Wri
     assert await numbered(relay) == []
 
 
-async def test_second_of_two_relays_is_fenced(owner: Writer, relay: Connection) -> None:
+async def test_second_of_two_relays_is_fenced(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     async with await database.connect("default") as rival:
@@ -597,7 +596,7 @@ async def test_second_of_two_relays_is_fenced(owner: Writer, relay: Connection) 
     await assert_same_when_read(relay, [theirs, await numbered(relay)], start)
 
 
-async def test_second_of_two_relays_takes_over_where_the_first_fails(owner: Writer, relay: Connection) -> None:
+async def test_second_of_two_relays_takes_over_where_the_first_fails(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
     async with await database.connect("default") as rival:
@@ -618,7 +617,7 @@ async def until_waiting(observer: Connection, waiting: Connection) -> None:
                 return
 
 
-async def test_range_beyond_the_head_is_unavailable(owner: Writer, relay: Connection) -> None:
+async def test_range_beyond_the_head_is_unavailable(owner: Owner, relay: Connection) -> None:
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
     head = await queries.head(relay)
@@ -630,7 +629,7 @@ async def test_range_beyond_the_head_is_unavailable(owner: Writer, relay: Connec
 
 
 async def test_large_changes_are_read_in_parts(
-    owner: Writer, relay: Connection, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, relay: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "READ_BYTES", 100)
     start = await queries.head(relay)
@@ -644,7 +643,7 @@ async def test_large_changes_are_read_in_parts(
     assert read == changes
 
 
-async def test_range_whose_beginning_is_gone_is_unavailable(owner: Writer, relay: Connection) -> None:
+async def test_range_whose_beginning_is_gone_is_unavailable(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     for n in range(3):
         owner.execute("insert into notes values (%s, 0)", [n])
@@ -657,7 +656,7 @@ async def test_range_whose_beginning_is_gone_is_unavailable(owner: Writer, relay
                 await queries.read(relay, after=start, upto=upto)
 
 
-async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Writer, relay: Connection) -> None:
+async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 3) as n")
     await numbered(relay)
@@ -667,7 +666,7 @@ async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Writer, re
             await queries.read(relay, after=start, upto=start + 3)
 
 
-async def test_log_is_a_ring_that_forgets_the_oldest_part_and_says_so(owner: Writer, relay: Connection) -> None:
+async def test_log_is_a_ring_that_forgets_the_oldest_part_and_says_so(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     for n in range(12):
         owner.execute("insert into notes values (%s, 0)", [n])
@@ -682,7 +681,7 @@ async def test_log_is_a_ring_that_forgets_the_oldest_part_and_says_so(owner: Wri
     assert not await queries.prune(relay, keep_hours=1)
 
 
-async def test_batch_of_many_parts_is_forgotten_as_a_whole(owner: Writer, relay: Connection) -> None:
+async def test_batch_of_many_parts_is_forgotten_as_a_whole(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes select n, 0 from generate_series(1, 2500) n")
     await numbered(relay)
@@ -693,7 +692,7 @@ async def test_batch_of_many_parts_is_forgotten_as_a_whole(owner: Writer, relay:
     await assert_same_when_read(relay, [await numbered(relay)], start + 2500)
 
 
-async def test_ring_does_not_move_on_while_a_part_is_emptied(owner: Writer, other: Writer, relay: Connection) -> None:
+async def test_ring_does_not_move_on_while_a_part_is_emptied(owner: Owner, other: Owner, relay: Connection) -> None:
     with owner.transaction():
         owner.execute("select ayb_realtime.prune_v1('0')")
         other.execute("set lock_timeout = '10ms'")
@@ -703,7 +702,7 @@ async def test_ring_does_not_move_on_while_a_part_is_emptied(owner: Writer, othe
             await queries.prune(relay, keep_hours=0)
 
 
-async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Writer, relay: Connection) -> None:
+async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Owner, relay: Connection) -> None:
     await numbered(relay)
     owner.execute("insert into notes values (1, 0)")
     moved = [await queries.prune(relay, keep_hours=0) for _ in range(9)]
@@ -713,7 +712,7 @@ async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Writer, re
 
 
 async def test_part_that_a_transaction_still_writes_to_is_kept_and_nobody_waits(
-    owner: Writer, relay: Connection, database_url: str
+    owner: Owner, relay: Connection, database_url: str
 ) -> None:
     with psycopg.connect(database_url) as writing:
         writing.execute("insert into notes values (1, 0)")
@@ -752,7 +751,7 @@ class RandomWriter(threading.Thread):
                         raise psycopg.Rollback
                 self.committed += done
 
-    def _write(self, connection: Writer, row: int) -> int:
+    def _write(self, connection: Owner, row: int) -> int:
         """Count the row's version up; now and then inside a savepoint, or one that is rolled back."""
         count_up = "update notes set version = version + 1 where id = %s"
         kind = self._chance.choice(("plain", "savepoint", "rolled back"))
@@ -766,7 +765,7 @@ class RandomWriter(threading.Thread):
         return int(kind == "savepoint")
 
 
-async def test_random_writers_lose_and_repeat_nothing(owner: Writer, database_url: str, relay: Connection) -> None:
+async def test_random_writers_lose_and_repeat_nothing(owner: Owner, database_url: str, relay: Connection) -> None:
     owner.execute("insert into notes select n, 0 from generate_series(0, %s) as n", [ROWS - 1])
     await numbered(relay)
     start = await queries.head(relay)

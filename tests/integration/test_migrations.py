@@ -1,7 +1,7 @@
 """A migration that redacts and then opens, while rows are checked: what it redacted is never sent."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,7 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import database, tables
-from tests.integration.conftest import Stream, open_stream, person, relaying, subscribed
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying, subscribed
 
 SECRET = "not for you"
 ALICE = "current_setting('ayb.user_id') = 'alice'"

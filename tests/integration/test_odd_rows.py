@@ -1,19 +1,15 @@
 """Large and odd rows, from the write to the bytes that a client reads."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
-import psycopg
 import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime.hub.hub import Hub
-from tests.integration.conftest import Stream, open_stream, person, relaying
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying
 
 
 @pytest_asyncio.fixture

@@ -1,9 +1,8 @@
 """Policies on rows that are gone: the same answer as on the rows themselves, or none."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import psycopg
 import pytest
 
 from ayb_realtime import visibility
@@ -11,11 +10,8 @@ from ayb_realtime.checks.policies import check_old_rows
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.wire.records import Row
-from tests.integration.conftest import person
+from tests.integration.scenario import MakeTable, Owner, person
 from tests.integration.test_visibility import LOGGED, checking
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 
 USER = "current_setting('ayb.user_id')"
 OWN = f"author = {USER}"

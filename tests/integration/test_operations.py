@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,7 @@ from django.db.utils import ConnectionHandler
 from ayb_realtime.exceptions import NotMigrated
 from ayb_realtime.operations import EnableRealtime, RunSQLFile
 from example_project.blog.models import Team
-
-Writer = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.scenario import MakeTable, Owner
 
 ROLES = ("ayb_authenticated", "ayb_anonymous")
 
@@ -44,13 +42,13 @@ def backwards(operation: Operation) -> None:
         operation.database_backwards("blog", editor, state, state)
 
 
-def triggers(owner: Writer, table: str) -> list[str]:
+def triggers(owner: Owner, table: str) -> list[str]:
     """Return the names of a table's triggers, but for those of foreign keys."""
     query = "select tgname from pg_trigger where tgrelid = %s::regclass and not tgisinternal order by 1"
     return [name for (name,) in owner.execute(query, [table])]
 
 
-def may_select(owner: Writer, table: str) -> bool:
+def may_select(owner: Owner, table: str) -> bool:
     """Tell whether subscribers may read a table, as far as row-level security lets them."""
     row = owner.execute("select has_table_privilege('ayb_authenticated', %s::regclass, 'select')", [table]).fetchone()
     return row == (True,)
@@ -59,7 +57,7 @@ def may_select(owner: Writer, table: str) -> bool:
 OURS = ["!ayb_realtime", "!ayb_realtime_truncate"]
 
 
-def test_model_is_streamed_and_then_no_longer(owner: Writer) -> None:
+def test_model_is_streamed_and_then_no_longer(owner: Owner) -> None:
     operation = EnableRealtime("Team")
     assert (triggers(owner, "teams"), may_select(owner, "teams")) == ([], False)
     forwards(operation)
@@ -74,7 +72,7 @@ def test_model_is_streamed_and_then_no_longer(owner: Writer) -> None:
 
 
 @pytest.mark.parametrize("name", ["legacy_orders", '"Legacy Orders"', '"it\'s 100 %% ""legacy"""'])
-def test_table_without_a_model_is_streamed_and_then_no_longer(owner: Writer, make_table: MakeTable, name: str) -> None:
+def test_table_without_a_model_is_streamed_and_then_no_longer(owner: Owner, make_table: MakeTable, name: str) -> None:
     make_table(name, "id int primary key", enable=False)
     operation = EnableRealtime(table=name)
     forwards(operation)
@@ -83,7 +81,7 @@ def test_table_without_a_model_is_streamed_and_then_no_longer(owner: Writer, mak
     assert (triggers(owner, name), may_select(owner, name)) == ([], False)
 
 
-def test_table_of_another_schema_lets_subscribers_into_the_schema(owner: Writer, make_table: MakeTable) -> None:
+def test_table_of_another_schema_lets_subscribers_into_the_schema(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create schema sales")
     try:
         make_table("sales.orders", "id int primary key", enable=False)
@@ -147,7 +145,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("make", "drop", "sentence", "hint"), REFUSED)
 def test_what_cannot_be_streamed_is_refused_with_a_sentence(
-    owner: Writer, make: str, drop: str, sentence: str, hint: str
+    owner: Owner, make: str, drop: str, sentence: str, hint: str
 ) -> None:
     owner.execute(make.encode())
     try:
@@ -166,7 +164,7 @@ def test_temporary_table_is_refused(database_url: str) -> None:
     assert message.startswith("refused is a temporary table: only the session that made it could read its rows")
 
 
-def test_foreign_table_is_refused(owner: Writer) -> None:
+def test_foreign_table_is_refused(owner: Owner) -> None:
     make_wrapper = "create foreign data wrapper ayb_test_wrapper"
     if owner.info.parameter_status("is_superuser") != "on":
         # Whoever is no superuser cannot have a foreign table without one's help.
@@ -184,14 +182,14 @@ def test_foreign_table_is_refused(owner: Writer) -> None:
     assert "HINT:  Enable realtime in the database that holds the table." in message
 
 
-def test_refused_table_is_left_as_it_was(owner: Writer, make_table: MakeTable) -> None:
+def test_refused_table_is_left_as_it_was(owner: Owner, make_table: MakeTable) -> None:
     make_table("refused", "id int", enable=False)
     refusal("refused")
     assert (triggers(owner, "refused"), may_select(owner, "refused")) == ([], False)
 
 
 @pytest.fixture
-def plain_role(owner: Writer) -> Iterator[str]:
+def plain_role(owner: Owner) -> Iterator[str]:
     """A role without CREATEROLE that may call the package's functions; all that the test does is rolled back."""
     name = f"plain_{uuid4().hex}"
     with owner.transaction(force_rollback=True):
@@ -203,26 +201,26 @@ def plain_role(owner: Writer) -> Iterator[str]:
 
 
 @contextmanager
-def acting_as(owner: Writer, role: str) -> Iterator[None]:
+def acting_as(owner: Owner, role: str) -> Iterator[None]:
     """Run a block as a role."""
     owner.execute(f"set local role {role}".encode())
     yield
     owner.execute("reset role")
 
 
-def without_roles(owner: Writer) -> None:
+def without_roles(owner: Owner) -> None:
     """Make it look as if nobody had made the subscribers' roles, until the transaction is rolled back."""
     for role in ROLES:
         owner.execute(f"alter role {role} rename to hidden_{uuid4().hex}".encode())
 
 
-def may_act_as(owner: Writer, role: str) -> bool:
+def may_act_as(owner: Owner, role: str) -> bool:
     """Tell whether the current user may act as a role."""
     kind = "set" if owner.info.server_version >= 160000 else "member"
     return owner.execute("select pg_has_role(current_user, %s, %s)", [role, kind]).fetchone() == (True,)
 
 
-def test_missing_roles_are_made_and_can_be_acted_as(owner: Writer, make_table: MakeTable) -> None:
+def test_missing_roles_are_made_and_can_be_acted_as(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", enable=False)
     with owner.transaction(force_rollback=True):
         without_roles(owner)
@@ -238,7 +236,7 @@ def test_missing_roles_are_made_and_can_be_acted_as(owner: Writer, make_table: M
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_user_who_may_not_make_the_roles_is_told_what_to_run(owner: Writer, plain_role: str, missing: bool) -> None:
+def test_user_who_may_not_make_the_roles_is_told_what_to_run(owner: Owner, plain_role: str, missing: bool) -> None:
     if missing:
         without_roles(owner)
     make_roles = "select ayb_realtime.create_roles_v1()"
@@ -265,7 +263,7 @@ def test_user_who_may_not_make_the_roles_is_told_what_to_run(owner: Writer, plai
 
 @pytest.mark.parametrize(("role", "power"), [("ayb_authenticated", "superuser"), ("ayb_anonymous", "bypassrls")])
 def test_role_made_beforehand_that_policies_do_not_hold_is_refused(
-    owner: Writer, make_table: MakeTable, role: str, power: str
+    owner: Owner, make_table: MakeTable, role: str, power: str
 ) -> None:
     make_table("notes", "id int primary key", enable=False)
     make_powerful = f"alter role {role} {power}".encode()
@@ -286,7 +284,7 @@ def test_role_made_beforehand_that_policies_do_not_hold_is_refused(
         owner.execute("select ayb_realtime.enable_v1('notes')")
 
 
-def test_schema_that_subscribers_cannot_be_let_into_is_said_to_be_so(owner: Writer, plain_role: str) -> None:
+def test_schema_that_subscribers_cannot_be_let_into_is_said_to_be_so(owner: Owner, plain_role: str) -> None:
     owner.execute("create schema sales")
     owner.execute(f"grant usage, create on schema sales to {plain_role}".encode())
     owner.execute(f"grant ayb_authenticated, ayb_anonymous to {plain_role}".encode())
@@ -304,7 +302,7 @@ def test_schema_that_subscribers_cannot_be_let_into_is_said_to_be_so(owner: Writ
 
 
 def test_database_that_is_not_the_streamed_one_is_left_alone(
-    owner: Writer, make_table: MakeTable, settings: Any
+    owner: Owner, make_table: MakeTable, settings: Any
 ) -> None:
     make_table("notes", "id int primary key", enable=False)
     settings.AYB_REALTIME = {"DATABASE": "another"}
@@ -355,7 +353,7 @@ def test_sqlmigrate_prints_what_migrate_runs(database_url: str) -> None:
     assert """select ayb_realtime.disable_v1('"posts"');""" in printed
 
 
-def test_migrations_go_back_to_nothing_and_forth_again(owner: Writer) -> None:
+def test_migrations_go_back_to_nothing_and_forth_again(owner: Owner) -> None:
     schema_exists = "select to_regnamespace('ayb_realtime') is not null"
     try:
         call_command("migrate", "ayb_realtime", "zero", verbosity=0)
@@ -368,7 +366,7 @@ def test_migrations_go_back_to_nothing_and_forth_again(owner: Writer) -> None:
     assert triggers(owner, "posts") == OURS
 
 
-def test_migration_that_does_not_depend_on_ours_is_told_to(owner: Writer, make_table: MakeTable) -> None:
+def test_migration_that_does_not_depend_on_ours_is_told_to(owner: Owner, make_table: MakeTable) -> None:
     make_table("plain", "id int primary key", enable=False)
     owner.execute("alter schema ayb_realtime rename to aside")
     try:

@@ -23,12 +23,12 @@ from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import database
 from ayb_realtime.visibility import routing
+from tests.integration.scenario import Owner
 from tests.policies import oracle
 from tests.policies.shapes import SETUP, SHAPES, Shape
 from tests.policies.tables import IDENTITIES, Case, cases
 from tests.policies.world import Record, World, parse
 
-Owner = psycopg.Connection[Any]
 # An action and the record that came with it.
 Event = tuple[str, Record]
 

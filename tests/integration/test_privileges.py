@@ -1,18 +1,14 @@
 """What a subscriber's own SELECT needs, an event needs, and nothing more."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
-from tests.integration.conftest import open_stream, person, relaying
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.scenario import MakeTable, Owner, open_stream, person, relaying
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 import pytest
@@ -16,9 +15,7 @@ from httpx_sse import ServerSentEvent
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from tests.integration.conftest import Stream, person, relaying, subscribed
-
-Owner = psycopg.Connection[Any]
+from tests.integration.scenario import Owner, Stream, person, relaying, subscribed
 
 ROWS = 40
 WRITERS = 4

@@ -5,7 +5,7 @@ import gc
 import logging
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,11 +23,10 @@ from ayb_realtime.relay import leadership, publisher
 from ayb_realtime.relay import relay as relay_module
 from ayb_realtime.relay.relay import Relay
 from embedded import free_port
-from tests.integration.conftest import LAYERS, relaying
+from tests.integration.conftest import LAYERS
+from tests.integration.scenario import MakeTable, Owner, relaying
 
 Connection = psycopg.AsyncConnection[Any]
-Writer = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 
 
 class Receiver:
@@ -74,7 +73,7 @@ class Connector:
         self.opened.append(await database.connect("default"))
         return self.opened[-1]
 
-    def terminate(self, owner: Writer, *ordinals: int) -> None:
+    def terminate(self, owner: Owner, *ordinals: int) -> None:
         """End some of the server's processes behind the connections."""
         for ordinal in ordinals:
             assert owner.execute(
@@ -156,7 +155,7 @@ async def leads(relay: Relay) -> None:
 
 
 async def test_what_committed_before_the_start_is_published(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer
 ) -> None:
     owner.execute("insert into notes values (1, 'before')")
     hub = await receiver(memory_layer)
@@ -165,7 +164,7 @@ async def test_what_committed_before_the_start_is_published(
 
 
 async def test_commit_wakes_a_sleeping_relay(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
     hub = await receiver(memory_layer)
@@ -176,7 +175,7 @@ async def test_commit_wakes_a_sleeping_relay(
 
 
 async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_again(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
     hub = await receiver(memory_layer)
@@ -202,7 +201,7 @@ async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_
 
 
 async def test_relay_that_sleeps_for_long_is_still_notified(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
     hub = await receiver(memory_layer)
@@ -221,7 +220,7 @@ BURSTS, WRITERS = 60, 3
 
 
 async def test_relay_that_falls_asleep_again_and_again_misses_no_commit(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No regular look would find what no notification told of; and it is asleep as soon as it may be.
     monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
@@ -260,7 +259,7 @@ def write_slowly(database_url: str, burst: int, number: int) -> int:
     return awake
 
 
-def write_until(connection: Writer, body: str, condition: str) -> None:
+def write_until(connection: Owner, body: str, condition: str) -> None:
     """Insert rows, each in a transaction of its own, until a condition holds."""
     n = 0
     while connection.execute(condition.encode()).fetchone() != (True,):
@@ -268,7 +267,7 @@ def write_until(connection: Writer, body: str, condition: str) -> None:
         connection.execute("insert into notes values (%s, %s)", [n, body])
 
 
-async def until(connection: Writer, condition: str) -> None:
+async def until(connection: Owner, condition: str) -> None:
     """Wait until a condition holds in the database."""
     async with asyncio.timeout(30):
         while (await asyncio.to_thread(connection.execute, condition.encode())).fetchone() != (True,):
@@ -276,7 +275,7 @@ async def until(connection: Writer, condition: str) -> None:
 
 
 async def test_stopped_leader_is_replaced_and_fenced(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leadership, "GONE_SECONDS", 0.3)
     hub = await receiver(memory_layer)
@@ -294,7 +293,7 @@ async def test_stopped_leader_is_replaced_and_fenced(
 
 
 async def test_new_epoch_begins_on_another_cluster_far_above_the_old_one(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:
     async with await database.connect("default") as connection:
         before = await queries.head(connection)
@@ -323,7 +322,7 @@ MADE_AGAIN = ["delete from ayb_realtime.epoch", "select ayb_realtime.ensure_epoc
 
 @pytest.mark.parametrize("replaced", [RESTORED, MADE_AGAIN], ids=["restored", "made again"])
 async def test_log_that_is_replaced_under_the_relay_is_begun_with_again(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, replaced: list[str]
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, replaced: list[str]
 ) -> None:
     owner.execute("insert into notes values (1, 'x')")
     hub = await receiver(memory_layer)
@@ -346,7 +345,7 @@ async def test_log_that_is_replaced_under_the_relay_is_begun_with_again(
 
 
 async def test_change_of_which_no_word_came_is_found_at_the_next_look(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer
 ) -> None:
     hub = await receiver(memory_layer)
     async with relaying(memory_layer):
@@ -358,14 +357,14 @@ async def test_change_of_which_no_word_came_is_found_at_the_next_look(
 
 
 async def test_start_says_what_is_relayed(
-    notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, owner: Writer
+    notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, owner: Owner
 ) -> None:
     async with relaying(memory_layer), await database.connect("default") as connection:
         head = await queries.head(connection)
     assert logs.lines == [f"relay leads: 3 tables (comments, notes, posts), position {head}"]
 
 
-async def test_heartbeat_carries_the_head(owner: Writer, notes: None, memory_layer: BaseChannelLayer) -> None:
+async def test_heartbeat_carries_the_head(owner: Owner, notes: None, memory_layer: BaseChannelLayer) -> None:
     hub = await receiver(memory_layer)
     async with relaying(memory_layer), await database.connect("default") as connection:
         assert await hub.next() == Batch(await queries.head(connection))
@@ -376,7 +375,7 @@ async def test_heartbeat_carries_the_head(owner: Writer, notes: None, memory_lay
 
 
 async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "MESSAGE_CHARACTERS", 100)
     hub = await receiver(memory_layer)
@@ -396,7 +395,7 @@ async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
 
 
 async def test_transaction_that_takes_long_to_number_is_numbered_whatever_its_role_may_take(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer
 ) -> None:
     class Impatient(Connector):
         async def __call__(self) -> Connection:
@@ -443,7 +442,7 @@ WRITER, LISTENER, KEEPER = 0, 1, 2
 
 @pytest.mark.parametrize("lost", [(WRITER,), (LISTENER,), (KEEPER,), (WRITER, LISTENER, KEEPER)])
 async def test_lost_connections_are_replaced_and_nothing_is_missing(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, lost: tuple[int, ...]
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, lost: tuple[int, ...]
 ) -> None:
     hub = await receiver(memory_layer)
     connect = Connector()
@@ -475,7 +474,7 @@ async def test_lost_connections_are_replaced_and_nothing_is_missing(
 
 
 async def test_standby_takes_over_when_the_leader_stops(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:
     hub = await receiver(memory_layer)
     leader = relaying(memory_layer)
@@ -489,7 +488,7 @@ async def test_standby_takes_over_when_the_leader_stops(
 
 
 async def test_standby_takes_over_when_the_leader_loses_its_database(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:
     hub = await receiver(memory_layer)
     connect = Connector()
@@ -508,7 +507,7 @@ async def test_standby_takes_over_when_the_leader_loses_its_database(
 
 
 async def test_standby_that_loses_its_database_stands_by_again(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:
     connect = Connector()
     leader = relaying(memory_layer)
@@ -537,7 +536,7 @@ async def until_head(connection: Connection, position: int) -> None:
 
 @pytest.mark.parametrize("kind", ["core", "pubsub"])
 async def test_layer_that_fails_holds_nothing_up_and_is_logged_once(
-    owner: Writer, notes: None, settings: Any, logs: LogWatch, kind: str
+    owner: Owner, notes: None, settings: Any, logs: LogWatch, kind: str
 ) -> None:
     nobody = {"hosts": [f"redis://127.0.0.1:{free_port()}"]}
     settings.CHANNEL_LAYERS = {"default": {**LAYERS[kind], "CONFIG": nobody}}
@@ -565,7 +564,7 @@ class FailingLayer(InMemoryChannelLayer):
         await super().group_send(group, message)
 
 
-async def test_layer_that_is_back_is_logged_and_used(owner: Writer, notes: None, logs: LogWatch) -> None:
+async def test_layer_that_is_back_is_logged_and_used(owner: Owner, notes: None, logs: LogWatch) -> None:
     layer = FailingLayer()
     hub = await receiver(layer)
     async with relaying(layer):
@@ -579,7 +578,7 @@ async def test_layer_that_is_back_is_logged_and_used(owner: Writer, notes: None,
 
 
 async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
-    owner: Writer, notes: None, logs: LogWatch, monkeypatch: pytest.MonkeyPatch
+    owner: Owner, notes: None, logs: LogWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class NotedLayer(FailingLayer):
         def __init__(self) -> None:
@@ -615,7 +614,7 @@ async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
 
 
 async def test_both_connections_lost_at_once_leave_no_complaint_of_asyncio(
-    owner: Writer, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:
     connect = Connector()
     async with relaying(memory_layer, connect):

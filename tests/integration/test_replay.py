@@ -3,19 +3,14 @@
 from collections.abc import Callable, Set
 from typing import Any
 
-import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime.hub import feed, replay
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.subscriber import Subscriber
-from tests.integration.conftest import open_stream, person, relaying, subscribed
+from tests.integration.scenario import OWN, MakeTable, Owner, open_stream, person, relaying, subscribed
 
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
-
-OWN = "author = current_setting('ayb.user_id')"
 # Far more rounds than fair turns need.
 ROUNDS_MAX = 120
 RUNS, SLICE_CHANGES = 20, 50

@@ -1,9 +1,7 @@
 """Routing: only those are asked about a row for whom its policies can show it, and nobody misses one by that."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
-import psycopg
 import pytest
 
 from ayb_realtime import visibility
@@ -11,11 +9,8 @@ from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.visibility import routing
 from ayb_realtime.visibility.rows import RowsQuestion
 from ayb_realtime.wire.records import Row
-from tests.integration.conftest import person
+from tests.integration.scenario import MakeTable, Owner, person
 from tests.integration.test_visibility import checking, seen
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 
 ME = "current_setting('ayb.user_id')"
 PEOPLE = [person(n) for n in range(routing.FEW + 4)]

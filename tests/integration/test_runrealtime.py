@@ -17,7 +17,7 @@ from django.db import connections
 from ayb_realtime.management.commands.runrealtime import _host_and_port
 from embedded import Child, free_port
 from tests.example import MANAGE, Example
-from tests.integration.conftest import relaying
+from tests.integration.scenario import relaying
 
 
 @pytest.fixture

@@ -26,13 +26,10 @@ from ayb_realtime.relay import leadership
 from ayb_realtime.visibility import transactions
 from embedded import postgres
 from tests.example import Example
-from tests.integration.conftest import open_stream, person, relaying
+from tests.integration.scenario import OWN, MakeTable, Owner, open_stream, person, relaying
 
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 SetDefault = Callable[[str, str], None]
 
-OWN = "author = current_setting('ayb.user_id')"
 COLUMNS = "id int primary key, author text"
 PRESENT = "select name, setting from pg_catalog.pg_settings order by name"
 

@@ -1,17 +1,11 @@
 """The streamed tables, as the catalog knows them."""
 
-from collections.abc import Callable
-from typing import Any
-
-import psycopg
 import pytest
 
 from ayb_realtime.exceptions import UnknownTable
 from ayb_realtime.postgres import database, tables
 from ayb_realtime.postgres.tables import Table
-
-Writer = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
+from tests.integration.scenario import MakeTable, Owner
 
 
 async def streamed() -> list[Table]:
@@ -26,7 +20,7 @@ async def one(name: str) -> Table:
     return table
 
 
-async def test_table_is_known_with_its_key_in_the_order_of_the_key(owner: Writer, make_table: MakeTable) -> None:
+async def test_table_is_known_with_its_key_in_the_order_of_the_key(owner: Owner, make_table: MakeTable) -> None:
     make_table("seats", "hall text, body text, number int, primary key (number, hall)", policy="true")
     row = owner.execute(
         "select tgrelid::bigint, oid::bigint from pg_trigger"
@@ -38,7 +32,7 @@ async def test_table_is_known_with_its_key_in_the_order_of_the_key(owner: Writer
     )
 
 
-async def test_columns_with_a_time_zone_are_known(owner: Writer, make_table: MakeTable) -> None:
+async def test_columns_with_a_time_zone_are_known(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create domain moment as timestamptz not null")
     try:
         make_table(
@@ -57,7 +51,7 @@ async def test_table_without_policies_is_known_as_such(make_table: MakeTable) ->
     assert not (await one("notes")).row_security
 
 
-async def test_renamed_table_is_the_same_under_another_name(owner: Writer, make_table: MakeTable) -> None:
+async def test_renamed_table_is_the_same_under_another_name(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
     before = await one("notes")
     owner.execute("alter table notes rename to memos")
@@ -77,7 +71,7 @@ async def test_renamed_table_is_the_same_under_another_name(owner: Writer, make_
         'drop trigger "!ayb_realtime" on notes',
     ],
 )
-async def test_table_without_our_trigger_is_unknown(owner: Writer, make_table: MakeTable, stop: str) -> None:
+async def test_table_without_our_trigger_is_unknown(owner: Owner, make_table: MakeTable, stop: str) -> None:
     make_table("notes", "id int primary key")
     assert await one("notes")
     owner.execute(stop.encode())
@@ -85,7 +79,7 @@ async def test_table_without_our_trigger_is_unknown(owner: Writer, make_table: M
         await one("notes")
 
 
-async def test_trigger_of_our_name_alone_streams_nothing(owner: Writer, make_table: MakeTable) -> None:
+async def test_trigger_of_our_name_alone_streams_nothing(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", enable=False)
     owner.execute(
         "create function pg_temp.nothing() returns trigger language plpgsql as $$ begin return null; end $$;"
@@ -95,7 +89,7 @@ async def test_trigger_of_our_name_alone_streams_nothing(owner: Writer, make_tab
         await one("notes")
 
 
-async def test_partitions_are_known_by_their_whole_table_alone(owner: Writer, make_table: MakeTable) -> None:
+async def test_partitions_are_known_by_their_whole_table_alone(owner: Owner, make_table: MakeTable) -> None:
     make_table("visits", "id int primary key", suffix="partition by list (id)")
     owner.execute("create table visits_1 partition of visits for values in (1)")
     assert await one("visits")
@@ -103,7 +97,7 @@ async def test_partitions_are_known_by_their_whole_table_alone(owner: Writer, ma
         await one("visits_1")
 
 
-async def test_of_two_tables_with_one_name_the_public_one_is_meant(owner: Writer, make_table: MakeTable) -> None:
+async def test_of_two_tables_with_one_name_the_public_one_is_meant(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create schema archive")
     try:
         make_table("archive.notes", "id int primary key")

@@ -24,10 +24,8 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from ayb_realtime import views
 from ayb_realtime.hub.hub import Hub
 from embedded import free_port
-from tests.integration.conftest import Stream, relaying
+from tests.integration.scenario import MakeTable, Owner, Stream, relaying
 
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 User = get_user_model()
 
 UNAUTHENTICATED = (401, {"code": 401, "message": "authentication required"})

@@ -1,7 +1,7 @@
 """Visibility: what is sent is what Postgres shows to each identity, at the moment it is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,13 +21,7 @@ from ayb_realtime.visibility import CatalogChanged, as_identity, narrowing
 from ayb_realtime.visibility.quarantine import suspects
 from ayb_realtime.visibility.watchdog import Watch
 from ayb_realtime.wire.records import Row
-from tests.integration.conftest import open_stream, person, relaying, subscribed
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
-
-OWN = "author = current_setting('ayb.user_id')"
-
+from tests.integration.scenario import OWN, MakeTable, Owner, open_stream, person, relaying, subscribed
 
 LOGGED = """
 select record::text from ayb_realtime.change join pg_class on pg_class.oid = relation

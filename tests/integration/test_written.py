@@ -11,11 +11,9 @@ import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime.hub.hub import Hub
-from tests.integration.conftest import Stream, number, open_stream, person, relaying
+from tests.integration.conftest import number
+from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying
 from tests.integration.test_old_rows import would_see
-
-Owner = psycopg.Connection[Any]
-MakeTable = Callable[..., None]
 
 LOGGED = (
     "select action, record::text from ayb_realtime.change where relation = 'notes'::regclass and id > %s order by id"

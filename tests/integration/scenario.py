@@ -1,0 +1,149 @@
+"""What most integration tests do: run a relay, open streams, write, and read what the streams are sent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg
+from channels.layers import BaseChannelLayer
+from httpx_sse import EventSource, ServerSentEvent
+
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
+from ayb_realtime.log import queries
+from ayb_realtime.postgres import database
+from ayb_realtime.relay.relay import Relay
+
+Owner = psycopg.Connection[Any]
+MakeTable = Callable[..., None]
+
+OWN = "author = current_setting('ayb.user_id')"
+
+
+def person(user_id: object) -> Identity:
+    """Return the identity of a user with this id."""
+    return Identity(AUTHENTICATED_ROLE, (("ayb.user_email", f"{user_id}@example.com"), ("ayb.user_id", str(user_id))))
+
+
+@asynccontextmanager
+async def relaying(layer: BaseChannelLayer, connect: Callable[[], Any] | None = None) -> AsyncIterator[Relay]:
+    """Run a relay; from the start of the block on, it leads."""
+    relay = Relay(layer, connect or (lambda: database.connect("default")))
+    running = asyncio.create_task(relay.run())
+    leads = asyncio.create_task(relay.leads.wait())
+    await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+    if running.done():
+        running.result()
+    try:
+        yield relay
+    finally:
+        leads.cancel()
+        running.cancel()
+        await asyncio.wait([running])
+
+
+class Stream:
+    """A stream as a client reads it, through an independent parser."""
+
+    def __init__(self, chunks: Any) -> None:
+        headers = {"content-type": "text/event-stream"}
+        self._events = EventSource(httpx.Response(200, headers=headers, content=chunks)).aiter_sse()
+
+    async def next(self) -> ServerSentEvent:
+        """Wait for the next event, as long as a slow machine may need. Raises StopAsyncIteration at the end."""
+        async with asyncio.timeout(30):
+            # The parser makes an event of a comment, too; a browser does not.
+            while not (event := await anext(self._events)).data:
+                pass
+            return event
+
+    async def next_change(self) -> Any:
+        """Wait for the next unnamed event, and return its data."""
+        event = await self.next()
+        assert event.event == "message", event
+        return event.json()
+
+    async def next_ids(self, count: int) -> list[int]:
+        """Wait for so many changes, and return the ids of their rows."""
+        return [(await self.next_change())["record"]["id"] for _ in range(count)]
+
+
+async def read_to_end(subscriber: Subscriber) -> bytes:
+    """Return what is left in a stream that has ended."""
+    async with asyncio.timeout(30):
+        return b"".join([chunk async for chunk in subscriber])
+
+
+async def open_stream(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Stream:
+    """Subscribe an identity to tables."""
+    return Stream(await subscribed(the_hub, identity, *tables, after=after))
+
+
+async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Subscriber:
+    """Subscribe an identity to tables, without a client that reads."""
+    return await the_hub.subscribe(identity, await the_hub.resolve(tables), after=after)
+
+
+def group_of(the_hub: Hub) -> str:
+    """Return the group that a hub is a member of."""
+    assert the_hub._receiver is not None
+    return the_hub._receiver.group
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One database, one layer and one hub, with a connection that writes from outside Django.
+
+    ``world.table("notes", "id int primary key")`` makes a streamed table; ``async with world.relaying()`` runs a relay;
+    ``await world.stream(person(1), "notes")`` opens a stream; ``world.write("insert ...")`` runs a statement and commits.
+    """
+
+    hub: Hub
+    layer: BaseChannelLayer
+    owner: Owner
+    table: MakeTable
+
+    def relaying(self, layer: BaseChannelLayer | None = None) -> Any:
+        """Run a relay, on another layer than the hub's if one is given; from the start of the block on, it leads."""
+        return relaying(layer or self.layer)
+
+    async def stream(self, identity: Identity, *tables: str, after: int | None = None) -> Stream:
+        """Open a stream, and return its client."""
+        return await open_stream(self.hub, identity, *tables, after=after)
+
+    async def subscriber(self, identity: Identity, *tables: str, after: int | None = None) -> Subscriber:
+        """Open a stream that has no client yet."""
+        return await subscribed(self.hub, identity, *tables, after=after)
+
+    def write(self, statement: str, values: Any = None) -> psycopg.Cursor[Any]:
+        """Run a statement as the tables' owner, in a transaction of its own."""
+        return self.owner.execute(statement.encode(), values)
+
+    def insert(self, table: str, *ids: int) -> None:
+        """Insert one row after the other, each in a transaction of its own."""
+        for row_id in ids:
+            self.write(f"insert into {table} (id) values (%s)", [row_id])
+
+    async def caught_up(self) -> int:
+        """Insert a note, and return its position once it is delivered: what earlier tests changed is behind it."""
+        stream = await self.stream(person(1), "notes")
+        self.insert("notes", -1)
+        event = await stream.next()
+        assert event.json()["record"]["id"] == -1
+        return int(event.id)
+
+    async def head(self, at_least: int) -> int:
+        """Wait until the log has this position, and return its head."""
+        async with self.hub._pool.connection() as connection:
+            while (head := await queries.head(connection)) < at_least:
+                await asyncio.to_thread(lambda: None)
+        return head
+
+    @property
+    def group(self) -> str:
+        """The group that the hub is a member of."""
+        return group_of(self.hub)
