@@ -1,9 +1,9 @@
-"""Streams leave Django before their first event, where this stands in a site's ``asgi.py``.
+"""Sends streams outside Django, if a site's ``asgi.py`` uses ``Realtime``.
 
-To Django a request ends with its response, and until then it holds a thread, the request and its middleware. So the
-view only hands its stream over, and answers with a response that is empty and names it, as with X-Sendfile. Middleware
-does what it does, Django finishes, and the stream is sent behind the headers. What must always hold: a stream whose
-name does not come out of Django has left the hub.
+In Django a request lasts as long as its response, and holds a thread, the request and its middleware until then. So the
+view only hands its stream over, and returns an empty response that names the stream in a header, as X-Sendfile does.
+Middleware and Django finish with that response, and the stream follows its headers. What must always hold: a stream
+whose name does not come out of Django has left the hub.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ class Stream(Protocol):
 class Realtime:
     """An ASGI application around a site's own: ``application = Realtime(get_asgi_application())``.
 
-    Everything but streams passes through it unchanged. It may stand inside or outside of others such as it.
+    Everything but streams passes through it unchanged. It may be combined with other ASGI middleware, in any order.
     """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the application answer; where it hands a stream over, send that."""
+        """Let the application answer; if it hands over a stream, send that."""
         if scope["type"] != "http" or KEY in scope:
             await self._application(scope, receive, send)
             return
@@ -59,9 +59,9 @@ class Realtime:
             watching.cancel()
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> Stream | None:
-        """Let the application answer; return a stream that it hands over, when its response has begun.
+        """Let the application answer; return the stream that it hands over, once the response has begun.
 
-        Nothing of what led to it is kept: the stream may last for hours.
+        Nothing else of the request is kept: the stream may last for hours.
         """
         handover = Handover(receive, send)
         try:
@@ -78,7 +78,7 @@ async def _leave_with_the_client(stream: Stream, receive: Receive) -> None:
 
 
 class Handover:
-    """What a view hands over of one request, and what became of it."""
+    """The stream that a view hands over for one request, until ``take`` or ``leave``."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -89,16 +89,16 @@ class Handover:
         self._is_gone = False
 
     def offer(self, stream: Stream, name: str) -> dict[str, str]:
-        """Hand a stream over; return the header that the response to this request has to have.
+        """Hand over a stream; return the header that the response to this request must have.
 
-        name: nobody may be able to guess it.
+        name: must be impossible to guess.
         """
         self._stream = stream
         self._header = HEADER.lower().encode(), name.encode()
         return {HEADER: name}
 
     async def receive(self) -> Message:
-        """Receive for the application, and take down that the client has gone: not every server says so twice."""
+        """Receive for the application, and note a disconnect: not every server reports it twice."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._is_gone = True
@@ -115,7 +115,7 @@ class Handover:
             await self._send(message)
 
     async def take(self) -> Stream | None:
-        """Begin the response; None: the stream's name has not come out, or there is no client any more."""
+        """Begin the response and return the stream; None if its name has not come out, or the client has gone."""
         if self._stream is None or self._start is None or self._is_gone:
             return None
         await self._send(self._start)

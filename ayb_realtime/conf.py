@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 
 
 class Conf:
-    """Typed access to the dictionary ``settings.AYB_REALTIME``. Raises ImproperlyConfigured for a name that is none."""
+    """Typed access to the dictionary ``settings.AYB_REALTIME``. Raises ImproperlyConfigured for an unknown name."""
 
     defaults: ClassVar[dict[str, Any]] = {
         "DATABASE": "default",
@@ -58,7 +58,7 @@ class Conf:
 
     @property
     def identity(self) -> Callable[..., Any]:
-        """Who a user is to Postgres: ``(user, claims) -> Identity``, given as a callable or by its dotted path."""
+        """Maps a user to an identity: ``(user, claims) -> Identity``, given as a callable or by its dotted path."""
         given = self._read("IDENTITY")
         try:
             found = import_string(given) if isinstance(given, str) else given
@@ -72,7 +72,7 @@ class Conf:
 
     @property
     def heartbeat_seconds(self) -> float:
-        """How long a stream is silent before it sends a comment, which keeps proxies from closing it."""
+        """How long a stream may be silent before it sends a comment, which keeps proxies from closing it."""
         return float(self._read("HEARTBEAT_SECONDS"))
 
     @property
@@ -82,12 +82,12 @@ class Conf:
 
     @property
     def buffer_bytes(self) -> int:
-        """How much may wait for a subscriber that reads slowly; beyond it the stream ends, and the client resumes."""
+        """How much may wait for a slow reader. Beyond that the stream ends, and the client resumes."""
         return int(self._read("BUFFER_BYTES"))
 
     @property
     def check_timeout_seconds(self) -> float:
-        """How long Postgres may take to say who sees a batch's rows of one table."""
+        """How long a check may take: who sees the rows of one table in a slice of changes."""
         return float(self._read("CHECK_TIMEOUT_SECONDS"))
 
     @property
@@ -97,19 +97,19 @@ class Conf:
 
     @property
     def keep_hours(self) -> float:
-        """How long the log keeps a change, at least seven eighths of it: so long may a client be away, and resume."""
+        """How long the log keeps a change (at least seven eighths of it), and so how late a client can resume."""
         return float(self._read("KEEP_HOURS"))
 
     @property
     def delete_visibility(self) -> str:
-        """Who hears of a delete: ``"everyone"`` who may SELECT from the table; or those to whom the ``"policy"`` shows
-        the row as it was, who then also hear of an update that takes a row out of their view, as of a delete."""
+        """Who receives deletes: ``"everyone"`` who may SELECT from the table; or, with ``"policy"``, those to whom the
+        policies show the old row. These also receive a delete when an update takes a row out of their view."""
         return self._choose("DELETE_VISIBILITY", "everyone", "policy")
 
     @property
     def inexact_deletes(self) -> str:
-        """With ``"policy"``, who hears of a delete where Postgres cannot say whose it was: ``"withhold"`` it, or tell
-        ``"everyone"``."""
+        """With ``"policy"``, who receives a delete if Postgres cannot say who saw the row: ``"withhold"`` it from all,
+        or send it to ``"everyone"``."""
         return self._choose("INEXACT_DELETES", "withhold", "everyone")
 
 

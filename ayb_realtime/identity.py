@@ -1,4 +1,4 @@
-"""Who a request is to Postgres: a role and settings. The request's token says so, or it is refused."""
+"""Who is asking, in Postgres' terms: a role and settings. A request without a valid token is refused."""
 
 import re
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ from ayb_realtime.exceptions import InvalidIdentity, Unauthenticated
 AUTHENTICATED_ROLE = "ayb_authenticated"
 ANONYMOUS_ROLE = "ayb_anonymous"
 
-# A setting of the application's own: Postgres' have no dot, but for those of its language plpgsql. In lower case, since
-# Postgres does not tell the cases apart: what one identity has as "ayb.org" another must not have as "Ayb.org".
+# A custom setting: Postgres' own have no dot, except those of plpgsql. Lower case only, since Postgres ignores case:
+# "ayb.org" of one identity and "Ayb.org" of another would be the same setting.
 SETTING_NAME = re.compile(r"(?!plpgsql\.)[a-z_][a-z0-9_$]*\.[a-z_][a-z0-9_$]*", re.ASCII)
-# Longer names are no role's: Postgres cuts them off.
+# Postgres truncates longer names.
 ROLE_BYTES = 63
-# Of the names and values together. They go to Postgres with every check, for each identity; no token is as long.
+# Names and values together. They go to Postgres with every check of the identity.
 SETTINGS_BYTES = 16 * 1024
 
-# What simplejwt, PyJWT, a user model's key field and its database column raise for a token that is none; and what its
-# claims cause: one is missing, or an `exp` lies beyond Python's calendar, or beyond the C library's.
+# What simplejwt, PyJWT, a user model's key field and its database column raise for an invalid token: a claim may be
+# missing, or its `exp` be beyond Python's calendar, or the C library's.
 INVALID_TOKEN = (
     TokenError,
     APIException,
@@ -44,22 +44,22 @@ INVALID_TOKEN = (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a subscriber is to Postgres.
+    """A subscriber, as Postgres sees it.
 
-    role: the role that its queries run under.
+    role: the role under which its rows are read.
     settings: names and values for ``current_setting``, such as ``("ayb.user_id", "42")``. A name has two parts and is
         in lower case.
-    Those with equal identities are checked together, so what policies do not read has no place here.
-    Raises InvalidIdentity for what Postgres would not take, or would take for something else.
+    Subscribers with equal identities are checked together, so leave out what no policy reads.
+    Raises InvalidIdentity for what Postgres would refuse or misread.
     """
 
     role: str
     settings: tuple[tuple[str, str], ...]
-    # Each run of changes looks up thousands of identities.
+    # Cached: each slice of changes looks up thousands of identities.
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # "none" is who the database user is, before it acts as anybody.
+        # For SET ROLE, "none" means the database user itself.
         if not _is_text(self.role) or not 0 < len(self.role.encode()) <= ROLE_BYTES or self.role == "none":
             raise InvalidIdentity(f"{self.role!r} is not the name of a role")
         if not _is_pairs(self.settings):
@@ -81,7 +81,7 @@ class Identity:
 
 
 def _is_text(value: object) -> bool:
-    """Tell whether Postgres can hold this as text."""
+    """Tell whether Postgres can store this as text."""
     if not isinstance(value, str) or "\0" in value:
         return False
     try:
@@ -97,10 +97,10 @@ def _is_pairs(settings: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """What a request has proved.
+    """The result of authenticating a request.
 
-    user: None for an anonymous one.
-    expires_at: when the proof ends, in seconds since the epoch; None: never.
+    user: None for an anonymous request.
+    expires_at: when the token expires, in seconds since the epoch; None: never.
     """
 
     identity: Identity
@@ -109,7 +109,7 @@ class Authenticated:
 
 
 def default_identity(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identity:
-    """Return the identity that a user, or nobody, has unless the setting ``IDENTITY`` says otherwise."""
+    """Return the default identity of a user; None stands for an anonymous one. ``IDENTITY`` can replace it."""
     if user is None:
         return Identity(ANONYMOUS_ROLE, (("ayb.user_id", ""), ("ayb.user_email", "")))
     email = str(getattr(user, user.get_email_field_name(), None) or "")
@@ -117,10 +117,10 @@ def default_identity(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -
 
 
 def identify(user: AbstractBaseUser | AnonymousUser | None, claims: Mapping[str, Any] | None = None) -> Identity:
-    """Return the identity of a user, or of nobody, as the setting ``IDENTITY`` has it.
+    """Return the identity of a user, or of an anonymous one, by the callable that ``IDENTITY`` names.
 
-    claims: those of the user's token; None where there is no token, as with a session.
-    Raises InvalidIdentity, and whatever that callable raises.
+    claims: those of the user's token; None without a token, as with a session.
+    Raises InvalidIdentity, and what the callable raises.
     """
     known = None if user is None or isinstance(user, AnonymousUser) else user
     identity = conf.identity(known, claims or {})
@@ -144,7 +144,7 @@ def authenticate(request: HttpRequest) -> Authenticated:
         raise Unauthenticated("invalid or expired token") from error
     try:
         user = jwt.get_user(validated)
-    except OSError:  # Nobody answers where the user is looked up: that says nothing of the token.
+    except OSError:  # The user cannot be looked up now, which says nothing of the token.
         raise
     except INVALID_TOKEN as error:
         raise Unauthenticated("invalid or expired token") from error

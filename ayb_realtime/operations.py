@@ -16,18 +16,18 @@ from ayb_realtime.postgres.database import sql
 
 
 def _literal(text: str) -> str:
-    """Write a text as SQL does, so that it is the same where standard_conforming_strings is off."""
+    """Return a text as an SQL literal that means the same with standard_conforming_strings off."""
     quoted = "'" + text.replace("'", "''") + "'"
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
 class _DatabaseOperation(Operation):
-    """Runs SQL on the database of the streamed tables, and on no other."""
+    """Runs SQL on the database of the streamed tables only."""
 
     category = OperationCategory.SQL
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Leave Django's picture of the models as it is."""
+        """Leave Django's state of the models unchanged."""
 
     def _execute(self, schema_editor: BaseDatabaseSchemaEditor, statement: str) -> None:
         connection = schema_editor.connection
@@ -67,14 +67,13 @@ class RunSQLFile(_DatabaseOperation):
 
 
 class EnableRealtime(_DatabaseOperation):
-    """Stream the changes of a model's table: ``EnableRealtime("Post")``.
+    """Stream the changes of a model's table, ``EnableRealtime("Post")``, or of another: ``(table="legacy_orders")``.
 
-    Or of a table that Django does not manage: ``EnableRealtime(table="legacy_orders")``. Its rows can then be
-    subscribed to, and the role ``ayb_authenticated`` may SELECT from it: row-level security decides which of them.
-    Refuses what has no changes of its own, and what has no primary key. Reversible.
+    Clients can then subscribe to its rows. The role ``ayb_authenticated`` is granted SELECT on the table, and row-level
+    security decides which rows it sees. A view, and a table without a primary key, are refused. Reversible.
 
-    table: the table's name, with its schema where it is not on the search path: ``"sales.orders"``; quoted as in SQL
-    where it holds more than lower-case letters, digits and underscores.
+    table: the table's name, with its schema if it is not on the search path: ``"sales.orders"``. A name with other
+    characters than lower-case letters, digits and underscores is quoted as in SQL.
     notify: False for a table that is written in two-phase commits, in which Postgres allows no NOTIFY. The relay then
     finds its changes when it next looks, within half a second.
     """
@@ -89,13 +88,13 @@ class EnableRealtime(_DatabaseOperation):
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
-        """Add the triggers and the grants. Raises django.db.Error with a hint where the table cannot be streamed."""
+        """Add the triggers and the grants. Raises django.db.Error with a hint if the table cannot be streamed."""
         self._call(schema_editor, f"enable_v1(%s, {str(self.notify).lower()})", app_label, to_state)
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
-        """Take them away again."""
+        """Remove the triggers and the grants."""
         self._call(schema_editor, "disable_v1(%s)", app_label, from_state)
 
     def describe(self) -> str:

@@ -1,4 +1,4 @@
-"""Daphne and the relay in one process, for ``runrealtime --serve``: with backpressure, and with clean endings."""
+"""Daphne and the relay in one process, for ``runrealtime --serve``, with backpressure and clean endings."""
 
 import asyncio
 import logging
@@ -16,19 +16,19 @@ from ayb_realtime.hub.registry import close_hub
 
 logger = logging.getLogger(__name__)
 
-# How long finished streams may take to say goodbye.
+# How long finished streams may take to close.
 WIND_DOWN_SECONDS = 5.0
 
 
 @implementer(IPushProducer)
 class Producer:
-    """What Twisted pauses while a client's connection is full, and resumes when it has room again."""
+    """Twisted pauses it while a client's connection is full, and resumes it when there is room again."""
 
-    # Set when there is room again; none where there is room: idle streams are many, and an Event is large.
+    # Set when there is room again; None while there is. Idle streams are many, and an Event is large.
     _room: asyncio.Event | None = None
 
     async def wait_for_room(self) -> None:
-        """Return once the client's connection takes more."""
+        """Return once the client's connection has room."""
         while self._room is not None:
             await self._room.wait()
 
@@ -43,14 +43,14 @@ class Producer:
             self._room = None
 
     def stopProducing(self) -> None:  # noqa: N802
-        """Go on: the connection is gone, and whoever sends is told so elsewhere."""
+        """Go on: the connection is gone, which the sender learns elsewhere."""
         self.resumeProducing()
 
 
 class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
     """Daphne's server, but ``send`` waits while the client does not read.
 
-    Daphne's own returns at once, so that everything for such a client piles up in memory.
+    In Daphne itself it returns at once, and everything for such a client piles up in memory.
     """
 
     relay: "asyncio.Task[Any]"
@@ -80,12 +80,12 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
         await super().handle_reply(protocol, message)
 
     def listen_error(self, failure: Any) -> None:
-        """Remember why the address cannot be listened on, for whoever runs the server."""
+        """Remember why the server cannot listen, for ``serve`` to raise."""
         self.failure = OSError(failure.getErrorMessage())
         self.stop()
 
     def kill_all_applications(self) -> Any:
-        """Before the end, let the streams end by themselves. Daphne's own cancels them, and Django then complains."""
+        """Let the streams end by themselves first. Daphne would cancel them, and Django would log errors."""
         wound_down = defer.Deferred.fromFuture(asyncio.ensure_future(self._wind_down()))
         return wound_down.addCallback(lambda _: Server.kill_all_applications(self))
 
@@ -104,7 +104,7 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
 def serve(application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any]) -> None:
     """Serve the application and relay, until SIGTERM or SIGINT.
 
-    Raises whatever keeps the address from being listened on, or ends the relay.
+    Raises OSError if the server cannot listen, and what ended the relay.
     """
     endpoints = build_endpoint_description_strings(host=host, port=port)
     server = BackpressureServer(application, endpoints=endpoints, server_name="", action_logger=log_action)
@@ -117,7 +117,7 @@ def serve(application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any
 
 
 def _finish_tasks() -> None:
-    """Let what is left in the event loop end: the interpreter can crash on tasks that are pending when it exits."""
+    """Finish what is left in the event loop: the interpreter can crash on tasks that are pending at its exit."""
     loop = asyncio.get_event_loop()
     if tasks := asyncio.all_tasks(loop):
         for task in tasks:

@@ -37,7 +37,7 @@ def refresh(request: HttpRequest) -> HttpResponse:
 
 @endpoint("POST")
 def logout(request: HttpRequest) -> HttpResponse:
-    """Revoke a refresh token. One that is already worthless is a success too: nobody is logged in by it."""
+    """Revoke a refresh token. A token that is already invalid is a success too."""
     encoded = _refresh_token(request)
     with suppress(Unauthenticated):
         tokens.revoke(encoded)

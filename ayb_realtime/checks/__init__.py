@@ -1,7 +1,7 @@
 """The system checks: ``settings`` run with every command, the others with ``migrate`` and ``check --database default``.
 
-What each says and what to do about it is in docs/checks.md. A check warns of what is so, and an error is kept for what
-shows rows to those who must not see them, or lets nothing arrive: an error also stops ``migrate``.
+docs/checks.md lists what each one says and what to do about it. Most are warnings. An error is reserved for what shows
+rows to the wrong people or keeps everything from arriving, since an error also stops ``migrate``.
 """
 
 from ayb_realtime.checks import migrations, policies, settings, tables

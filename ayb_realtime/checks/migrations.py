@@ -1,4 +1,4 @@
-"""What is checked of the migrations: what they stream is streamed, and nothing else by mistake."""
+"""Checks that the tables which the migrations stream are streamed, and that no others are by mistake."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ VIEWS = {"v", "m"}
 class Marked:
     """A table that an applied migration streams.
 
-    table: its name, as SQL has it.
-    source: the operation, and its migration.
-    model_gone: whether the model was deleted since, and no other has its table.
+    table: its name, quoted as in SQL.
+    source: the operation and its migration, for messages.
+    model_gone: whether the model has been deleted since, and no other model has its table.
     """
 
     table: str
@@ -35,7 +35,7 @@ class Marked:
 
 
 def read_marked() -> list[Marked]:
-    """Return the tables that EnableRealtime operations stream, of the migrations that are applied now."""
+    """Return the tables that the EnableRealtime operations of all applied migrations stream."""
     executor = MigrationExecutor(connections[conf.database])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)
     applied = [each for each, _ in plan if (each.app_label, each.name) in executor.loader.applied_migrations]
@@ -63,7 +63,7 @@ def read_marked() -> list[Marked]:
 
 
 def flat(operations: Iterable[Operation]) -> Iterator[Operation]:
-    """Yield the operations, and in the place of a SeparateDatabaseAndState both of its halves."""
+    """Yield the operations; for a SeparateDatabaseAndState, those of both its halves."""
     for operation in operations:
         if isinstance(operation, SeparateDatabaseAndState):
             yield from (each for each in flat(operation.database_operations) if isinstance(each, EnableRealtime))
@@ -73,7 +73,7 @@ def flat(operations: Iterable[Operation]) -> Iterator[Operation]:
 
 
 def quoted_table(state: ProjectState, app_label: str, model_name: str) -> str:
-    """Return a model's table as SQL has it, as Django's ``Options`` name it."""
+    """Return the name of a model's table, quoted as in SQL. Source: Django's ``Options``."""
     operations = connections[conf.database].ops
     name = state.models[app_label, model_name].options.get("db_table")
     return operations.quote_name(name or truncate_name(f"{app_label}_{model_name}", operations.max_name_length()))
@@ -81,7 +81,7 @@ def quoted_table(state: ProjectState, app_label: str, model_name: str) -> str:
 
 @register(Tags.database)
 def check_drift(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn where what the migrations stream and what is streamed are not the same."""
+    """Warn of differences between the tables that the migrations stream and those that are streamed."""
     if not is_checked(databases):
         return []
     marked = read_marked()

@@ -1,4 +1,4 @@
-"""What is checked of the policies that decide what subscribers read."""
+"""Checks of the policies that decide what subscribers read."""
 
 import re
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def check_empty_settings(app_configs: Apps, databases: Databases = None, **kwarg
 
 @register(Tags.database)
 def check_bare_settings(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Tell of policies that fail where nobody has set what they read. Streams always set the user's id and email."""
+    """Report policies that fail in sessions which have not set what they read. Streams always set it."""
     return [
         Info(
             f"The policy {policy.name} of {table.full_name} calls current_setting('{name}') without a second argument."
@@ -70,7 +70,7 @@ def check_bare_settings(app_configs: Apps, databases: Databases = None, **kwargs
 
 @register(Tags.database)
 def check_views(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of policies that read a table through a view, which looks at it with the eyes of the view's owner."""
+    """Warn of policies that read a table through a view, which reads it with its owner's rights."""
     return [
         Warning(
             f"The policy {policy.name} of {table.full_name} reads a view that is not security_invoker: {reads}, where"
@@ -86,7 +86,7 @@ def check_views(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
 
 @register(Tags.database)
 def check_immutable_functions(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Tell of policies for which nothing may be planned in advance, since a plan could remember an identity."""
+    """Report policies whose query plans cannot be kept, since a plan could remember an identity."""
     tables = {table.relation: table for table in read_states(databases)}
     if not tables:
         return []
@@ -99,7 +99,7 @@ def check_immutable_functions(app_configs: Apps, databases: Databases = None, **
         Warning(
             f"The policies of {table.full_name} may call {', '.join(names)}, which is IMMUTABLE and not Postgres' own."
             " If it read a setting, a plan would keep what it returned for one subscriber. So the table's checks are"
-            " planned anew for each of them, which takes longer.",
+            " planned again for each of them, which takes longer.",
             hint="Where it reads a setting or a table, ALTER FUNCTION … STABLE. Where it is really immutable, make it"
             " STABLE as well, or add ayb_realtime.W019 to SILENCED_SYSTEM_CHECKS.",
             id="ayb_realtime.W019",
@@ -110,7 +110,7 @@ def check_immutable_functions(app_configs: Apps, databases: Databases = None, **
 
 @register(Tags.database)
 def check_old_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of the tables where DELETE_VISIBILITY = "policy" cannot tell whose a deleted row was."""
+    """Warn of tables where DELETE_VISIBILITY = "policy" cannot tell who saw a deleted row."""
     if conf.delete_visibility == "everyone" or not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:

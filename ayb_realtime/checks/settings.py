@@ -1,4 +1,4 @@
-"""What is checked of the settings, with every command, or by ``check --deploy``."""
+"""Checks of the settings, which run with every command or with ``check --deploy``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ Apps = Sequence[AppConfig] | None
 
 
 def _layer() -> BaseChannelLayer | None:
-    """Return the Channels layer; None where there is none, of which check_channel_layer tells."""
+    """Return the Channels layer; None if there is none, which check_channel_layer reports."""
     try:
         return get_channel_layer(conf.channel_layer)
     except InvalidChannelLayerError:
@@ -25,7 +25,7 @@ def _layer() -> BaseChannelLayer | None:
 
 @register(Tags.async_support, deploy=True)
 def check_daphne(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn where the site may be served by Daphne as it is. To be told in advance is all that helps there."""
+    """Warn if the site may be served by plain Daphne. Nothing can warn of it later."""
     if not apps.is_installed("daphne"):
         return []
     return [
@@ -41,7 +41,7 @@ def check_daphne(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.async_support)
 def check_channel_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse to go without a Channels layer: the relay does not start, and without it no change gets a position."""
+    """Require a Channels layer: without one the relay does not start, and no change gets a position."""
     reason = ""
     try:
         if get_channel_layer(conf.channel_layer) is not None:
@@ -62,7 +62,7 @@ def check_channel_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.async_support, deploy=True)
 def check_memory_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of a layer that does not leave its process. How many there will be is not for a check to know."""
+    """Warn of a layer that does not leave its process. A check cannot know how many processes there will be."""
     if not isinstance(_layer(), InMemoryChannelLayer):
         return []
     return [
@@ -78,13 +78,13 @@ def check_memory_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.async_support)
 def check_socket_timeout(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn where a socket gives up before an idle receive does. redis-py 8 has a timeout of its own by default."""
+    """Warn of a socket timeout shorter than an idle receive. redis-py 8 sets one by default."""
     layer: Any = _layer()
     # Only channels_redis.core waits on the server by a command that blocks.
     waits_seconds = getattr(type(layer), "brpop_timeout", None)
     if waits_seconds is None:
         return []
-    # A connection is asked that is not opened: what counts is what redis-py makes of the host, the URL's query too.
+    # The connection is made but not opened: redis-py works out the timeout from the host and the URL's query.
     timeouts = [layer.create_pool(index).make_connection().socket_timeout for index in range(len(layer.hosts))]
     return [
         Warning(
@@ -101,7 +101,7 @@ def check_socket_timeout(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]
 
 @register(Tags.async_support)
 def check_asgi(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn where the project does not say how it is served by ASGI: under WSGI there are no streams."""
+    """Warn if the project has no ASGI application: under WSGI there are no streams."""
     if getattr(settings, "ASGI_APPLICATION", None):
         return []
     return [

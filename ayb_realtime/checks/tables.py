@@ -1,4 +1,4 @@
-"""What is checked of the streamed tables in the database: their triggers, keys, privileges, row-level security."""
+"""Checks of the streamed tables in the database: triggers, keys, privileges, row-level security."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ ENABLE_AGAIN = (
 
 
 def is_checked(databases: Databases) -> bool:
-    """Tell whether the database of the streamed tables is among these, is a PostgreSQL, and has been migrated."""
+    """Tell whether the database of the streamed tables is among these, is PostgreSQL, and is migrated."""
     alias = conf.database
     if alias not in (databases or ()) or alias not in connections or connections[alias].vendor != "postgresql":
         return False
@@ -35,7 +35,7 @@ def is_checked(databases: Databases) -> bool:
 def read_states(
     databases: Databases, relations: Iterable[int] = (), role: str = AUTHENTICATED_ROLE
 ) -> list[TableState]:
-    """Return how the tables stand that carry our triggers, and these; none where the database is not to be checked."""
+    """Return the state of all streamed tables and of these; none if the database is not to be checked."""
     if not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:
@@ -45,12 +45,12 @@ def read_states(
 
 @register(Tags.database)
 def check_row_security(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of tables that every subscriber sees all of."""
+    """Warn of tables whose every row every subscriber sees."""
     return [
         Warning(
             f"{table.full_name} is streamed, and row-level security is off: every user sees every row.",
             hint=f"ALTER TABLE {table.full_name} ENABLE ROW LEVEL SECURITY, and write a policy. If everything is for"
-            " everybody, say so by a policy USING (true).",
+            " everyone, say so by a policy USING (true).",
             id="ayb_realtime.W008",
         )
         for table in read_states(databases)
@@ -60,7 +60,7 @@ def check_row_security(app_configs: Apps, databases: Databases = None, **kwargs:
 
 @register(Tags.database)
 def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse roles of subscribers that no policy binds: the hub does, too."""
+    """Refuse subscriber roles that no policy binds, as the hub does."""
     if not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:
@@ -72,7 +72,7 @@ def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
         return [
             Error(
                 f"The role {role}, as which subscribers read, {'is a superuser' if is_super else 'has BYPASSRLS'}: no"
-                " policy binds it, so that nobody gets a stream under it.",
+                " policy binds it, so the hub opens no stream under it.",
                 hint=f"As a superuser: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;",
                 id="ayb_realtime.E009",
             )
@@ -82,11 +82,11 @@ def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
 
 @register(Tags.database)
 def check_owners(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse roles of subscribers that a table's policies do not bind, or need not for long: the hub does, too."""
+    """Refuse subscriber roles that own a table, or may act as its owner, as the hub does."""
     return [
         Error(
             f"The role {role}, as which subscribers read, has the rights of {table.owner}, who owns {table.full_name}:"
-            " policies bind an owner only for as long as the owner likes, so that nobody gets a stream under it.",
+            " policies bind an owner only for as long as the owner likes, so the hub opens no stream under it.",
             hint=f"ALTER TABLE {table.full_name} OWNER TO another role; or, where {role} is a member of {table.owner},"
             f" REVOKE {table.owner} FROM {role}.",
             id="ayb_realtime.E010",
@@ -99,7 +99,7 @@ def check_owners(app_configs: Apps, databases: Databases = None, **kwargs: Any) 
 
 @register(Tags.database)
 def check_privileges(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn where the privileges that EnableRealtime gives are gone."""
+    """Warn of privileges that EnableRealtime has granted and that are gone."""
     return [
         Warning(
             f"{table.full_name} is streamed, but {AUTHENTICATED_ROLE} may not {lacking}: no user is sent its rows.",
@@ -113,7 +113,7 @@ def check_privileges(app_configs: Apps, databases: Databases = None, **kwargs: A
 
 @register(Tags.database)
 def check_triggers(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of triggers that are there, but do not do what they should."""
+    """Warn of triggers that exist but do not do their work."""
     return [
         Warning(
             f'{table.full_name}: its trigger "{trigger}" is {state}, so that {consequence}.',
@@ -125,7 +125,7 @@ def check_triggers(app_configs: Apps, databases: Databases = None, **kwargs: Any
         for table in read_states(databases)
         for trigger, state, consequence in (
             ("!ayb_realtime", table.trigger, "changes are not logged, or not as they should be"),
-            ("!ayb_realtime_truncate", table.truncate_trigger, "nobody is told to fetch again after a TRUNCATE"),
+            ("!ayb_realtime_truncate", table.truncate_trigger, "clients are not told to fetch again after a TRUNCATE"),
         )
         if state != "enabled"
     ]
@@ -133,7 +133,7 @@ def check_triggers(app_configs: Apps, databases: Databases = None, **kwargs: Any
 
 @register(Tags.database)
 def check_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of rows of a streamed table whose changes fire no trigger of ours."""
+    """Warn of parts of a streamed table whose changes fire none of our triggers."""
     return [
         Warning(
             f"{table.full_name} is streamed, but nothing tells of changes of {rows}.",
@@ -147,7 +147,7 @@ def check_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) ->
 
 
 def enable_again(table: TableState) -> str:
-    """Return the statements that make a table's triggers anew."""
+    """Return the statements that make a table's triggers again."""
     return ENABLE_AGAIN.format(table.full_name, table.full_name.replace("'", "''"))
 
 
@@ -166,7 +166,7 @@ def check_keys(app_configs: Apps, databases: Databases = None, **kwargs: Any) ->
 
 
 def key_drift(table: TableState) -> str:
-    """Say what is wrong with a streamed table's key; nothing: an empty string."""
+    """Say what is wrong with a streamed table's key; an empty string if nothing is."""
     if not table.key_columns:
         return "has no primary key any more: subscribers are told to fetch again at each of its changes"
     if table.watched_columns:

@@ -1,7 +1,7 @@
-"""Why an event does or does not reach somebody: the way of a change, step by step. Called by ``realtime_explain``.
+"""Why an event does or does not reach a subscriber, step by step. Called by ``realtime_explain``.
 
-Everything is asked in one read-only transaction with one snapshot, and what decides is asked as the hub asks it. The
-answers are for whoever runs the site: they hold rows, and Postgres' own messages.
+Everything is read in one read-only transaction with a single snapshot, and visibility is checked exactly as the hub
+checks it. The answers are for operators: they contain rows, and Postgres' own messages.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -29,7 +29,7 @@ FIND = "select oid::bigint from pg_catalog.pg_class where relname = %s and relki
 
 
 def user_step(user: AbstractBaseUser | None) -> Step:
-    """Say whether a request of this user is let in, or one of nobody."""
+    """Say whether a request by this user is accepted; None stands for an anonymous request."""
     if user is None:
         if conf.anonymous:
             return Step(True, "Anonymous streams are on.")
@@ -41,12 +41,12 @@ def user_step(user: AbstractBaseUser | None) -> Step:
 
 
 async def explain(identity: Identity, name: str, key: Sequence[str] | None) -> AsyncIterator[Step]:
-    """Yield the steps of a table's change, from the trigger to a subscriber with this identity.
+    """Yield the steps of a change, from the table's trigger to a subscriber with this identity.
 
-    name: the table's, as clients give it.
-    key: the text of each of the key's columns, for a row's change; None for the table in general.
-    The last one may be the first beyond which nothing can be said. Raises CannotExplain where there is no such table
-    or key.
+    name: the table's name, as clients write it.
+    key: the text of each key column, to explain one row; None to explain the table in general.
+    Stops early at a step without which the later ones say nothing. Raises CannotExplain if there is no such table or
+    key.
     """
     try:
         connection = await database.connect(conf.database)
@@ -92,7 +92,7 @@ async def _explain(
 
 
 async def _find(connection: Connection, identity: Identity, name: str) -> TableState:
-    """Return how the table with this name stands: the one that a client would get, or else one that it does not."""
+    """Return the state of the table with this name: the streamed one that clients get, or else one that is not."""
     try:
         (table,) = tables.named(await tables.streamed(connection), [name])
         relations = [table.relation]
@@ -109,10 +109,10 @@ async def _find(connection: Connection, identity: Identity, name: str) -> TableS
 
 
 def trigger_steps(state: TableState) -> list[Step]:
-    """Say whether the table's changes are logged, and its rows can be told apart."""
+    """Say whether the table's changes are logged, and whether its rows have a key."""
     hints = {
         "missing": "In a migration: EnableRealtime. If there is one: manage.py check --database default",
-        "damaged": "manage.py check --database default says how to make it anew.",
+        "damaged": "manage.py check --database default says how to make it again.",
     }
     enable = f'ALTER TABLE {state.full_name} ENABLE ALWAYS TRIGGER "!ayb_realtime";'
     if state.trigger == "enabled":
@@ -151,7 +151,7 @@ async def _acts(connection: Connection, identity: Identity) -> Step:
 
 
 def privilege_steps(state: TableState, role: str) -> list[Step]:
-    """Say what the role may read, as far as row-level security lets it."""
+    """Say what the role has the privilege to read, apart from row-level security."""
     if lacking := state.lacking(role):
         return [Step(False, f"{role} may not {what}, so it is sent no rows.", grant) for what, grant in lacking]
     hidden = ", ".join(inspection.quoted(name) for name in state.hidden_columns)
@@ -175,9 +175,9 @@ async def _policies(connection: Connection, identity: Identity, state: TableStat
 
 
 def policy_steps(state: TableState, role: str, policies: Sequence[Policy] | None) -> list[Step]:
-    """Say what row-level security asks of a row. policies: those that apply; None where none binds the role."""
+    """Say what row-level security requires of a row. policies: those that apply; None if none binds the role."""
     if not state.row_security:
-        return [Step(None, f"Row-level security is off: every row is for whoever may SELECT from {state.full_name}.")]
+        return [Step(None, f"Row-level security is off: a role that may SELECT from {state.full_name} sees every row.")]
     if policies is None:
         found = f"Row-level security is on, but does not bind {role}: a superuser, one with BYPASSRLS, or an owner."
         return [Step(None, found, "manage.py check --database default")]

@@ -1,4 +1,4 @@
-"""Why a row is, or is not, for a subscriber: each policy by itself, and what the stream sends. Part of ``explain``."""
+"""Why a subscriber sees a row or does not: each policy by itself, and what the stream sends. Part of ``explain``."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ NOTHING = sql.SQL("null")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was found at one step.
+    """The finding of one step.
 
-    holds: whether an event gets past it; None for what only explains.
+    holds: whether an event gets past it; None for a step that only explains.
     found: a sentence.
-    hint: what to do where it does not hold.
+    hint: what to do if it does not hold.
     """
 
     holds: bool | None
@@ -39,11 +39,11 @@ class Step:
 async def row_steps(
     connection: Connection, identity: Identity, table: Table, policies: Sequence[Policy], key: Sequence[str]
 ) -> AsyncIterator[Step]:
-    """Yield what is so of one row: whether it is there, of which policies it is true, whether it is sent, and as what.
+    """Yield the steps for one row: whether it exists, which policies are true for it, whether and how it is sent.
 
-    connection: in a read-only transaction with one snapshot, which is prepared here, as the hub's are.
-    policies: those that apply. key: the text of each of the key's columns.
-    Raises CannotExplain where that is no key of this table.
+    connection: in a read-only transaction with a single snapshot. It is configured here as the hub's are.
+    policies: those that apply. key: the text of each key column.
+    Raises CannotExplain if the key does not fit the table.
     """
     await visibility.prepare(connection)
     written = await _written(connection, table)
@@ -58,7 +58,7 @@ async def row_steps(
             yield Step(False, f"It is not visible to the subscriber, or not there: {refusal}")
             return
     if row is None:
-        yield Step(False, f"{name} is not there. Nobody is sent anything but its delete.")
+        yield Step(False, f"{name} is not there. Only its delete can be sent.")
         return
     record, composite = row
     yield Step(True, f"{name} is there.")
@@ -71,9 +71,9 @@ async def row_steps(
 async def _read(
     connection: Connection, table: Table, key: Sequence[str], written: sql.Composable
 ) -> tuple[str, str] | None:
-    """Return the row as JSON and as a composite value. Raises InsufficientPrivilege where policies bind this user."""
+    """Return the row as JSON and as a composite value. Raises InsufficientPrivilege if policies bind this user."""
     async with connection.transaction(force_rollback=True):
-        # Rather an error than no row because of a policy.
+        # With "off", Postgres raises an error where a policy would hide the row.
         await connection.execute("select set_config('row_security', 'off', true)")
         try:
             return await _select(connection, table, key, written)
@@ -86,7 +86,7 @@ async def _read(
 async def _read_as(
     connection: Connection, identity: Identity, table: Table, key: Sequence[str], written: sql.Composable
 ) -> tuple[str, str] | None:
-    """Return the row as the subscriber may see it; None where it may not, or where Postgres raises an error."""
+    """Return the row as the subscriber sees it; None if it does not, or if Postgres raises an error."""
     try:
         async with visibility.acting_as(connection, identity):
             return await _select(connection, table, key, written)
@@ -95,7 +95,7 @@ async def _read_as(
 
 
 async def _written(connection: Connection, table: Table) -> sql.SQL:
-    """Return the columns as they are captured: without the casts to json that users have made."""
+    """Return the columns as capture writes them: without user-defined casts to json."""
     query = "select string_agg(expression, ', ' order by attnum) from ayb_realtime.written_v1(%s::oid, 't')"
     ((expressions,),) = await sessions.fetch(connection, query, [table.relation])
     return sql.SQL(expressions.replace("%", "%%"))
@@ -119,9 +119,10 @@ def _identifier(table: Table) -> sql.Identifier:
 
 
 async def _evaluate(connection: Connection, identity: Identity, table: Table, policy: Policy, composite: str) -> str:
-    """Say what a policy's expression is for a subscriber, of the row alone: to read it, it would have to be visible.
+    """Say what a policy's expression yields for a subscriber, computed on the row's value alone.
 
-    A function in the place of the table has its name and its columns, and the row as a whole has its type.
+    Reading the row from the table would need it to be visible. A function call takes the table's place in the query,
+    under the table's name and with its columns.
     """
     expression = sql.SQL(policy.using.replace("%", "%%"))
     query = sql.SQL("select ({}) from pg_catalog.unnest(array[%s::{}]) as {}")
@@ -132,7 +133,7 @@ async def _evaluate(connection: Connection, identity: Identity, table: Table, po
             )
             row: Any = await cursor.fetchone()
     except (psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:
-        # Such as ctid, which only a table has; and to write a policy, one needs the use of schemas that it does not.
+        # System columns such as ctid exist in tables only; and a policy may name schemas that its readers may not use.
         return f"cannot be evaluated by itself ({_message(error)})"
     except psycopg.Error as error:
         return f"fails ({_message(error)})"
@@ -140,7 +141,7 @@ async def _evaluate(connection: Connection, identity: Identity, table: Table, po
 
 
 async def _verdict(connection: Connection, identity: Identity, table: Table, key: Sequence[str], record: str) -> Step:
-    """Ask as the hub does, and say what Postgres answers."""
+    """Check as the hub does, and say what Postgres answers."""
     readers, _ = await visibility.may_select(connection, table, [identity])
     seen = await visibility.check(connection, table, {1: Row(record)}, readers, insist=True)
     if identity in seen.unanswered or identity in seen.postponed:
@@ -157,9 +158,9 @@ async def _verdict(connection: Connection, identity: Identity, table: Table, key
 async def _refusal(
     connection: Connection, identity: Identity, table: Table, key: Sequence[str], sqlstate: str | None = None
 ) -> str:
-    """Say what Postgres answers to the subscriber's own SELECT of a row that it was not shown.
+    """Say what Postgres answers to the subscriber's own SELECT of a row that the check did not show.
 
-    sqlstate: that of the error with which the check failed, if it did.
+    sqlstate: the error with which the check failed, if it did.
     """
     try:
         async with visibility.acting_as(connection, identity):

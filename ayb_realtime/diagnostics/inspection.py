@@ -1,7 +1,7 @@
-"""How streamed tables stand: triggers, keys, privileges, policies. For whoever runs the site, not for the hub.
+"""The state of the streamed tables: triggers, keys, privileges, policies. For operators, not for the hub.
 
-Called by the system checks, which ask through Django's connection, and by ``explain``, which asks through psycopg's. So
-what is here are queries, and what their rows are.
+The system checks run these queries through Django's connection, and ``explain`` through psycopg's. So this module holds
+only the queries, and types for their rows.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ayb_realtime.postgres.database import sql
 # Whether ayb_realtime's own migration has run. The other queries need it.
 IS_MIGRATED = "select to_regclass('ayb_realtime.batch') is not null"
 
-# Parameters: `role`, and `relations`, the oids of tables to tell of although they carry no trigger of ours.
+# Parameters: `role`, and `relations`, the oids of tables to include although they do not carry our trigger.
 TABLE_STATES = sql("table_states").decode()
 
 # Parameters: `role`, and `relations`, the oids of the tables.
@@ -20,14 +20,14 @@ POLICIES = sql("policies").decode()
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """How a table stands, for the subscribers of a role.
+    """The state of a table, for the subscribers of a role.
 
     kind: ``pg_class.relkind``: "r" and "p" are tables, "v" and "m" views.
     trigger, truncate_trigger: "enabled", or what is wrong.
-    watched_columns: what the trigger takes for the primary key, where that is something else.
-    hidden_columns: those that the role may not SELECT.
-    acts_as_owner: whether the role is the table's owner, or a member of it, whether it inherits its rights or not.
-    unnoticed: whose changes no trigger of ours tells of, although the table has them.
+    watched_columns: the trigger's key columns, if they are no longer the primary key.
+    hidden_columns: the columns that the role may not SELECT.
+    acts_as_owner: whether the role is the table's owner or a member of it, with or without inheriting its rights.
+    unnoticed: parts of the table, such as partitions, whose changes no trigger logs.
     """
 
     relation: int
@@ -53,11 +53,11 @@ class TableState:
 
     @property
     def hidden_keys(self) -> list[str]:
-        """The columns of the primary key that the role may not SELECT: it is sent nothing then."""
+        """The columns of the primary key that the role may not SELECT. If there are any, it is sent nothing."""
         return [name for name in self.hidden_columns if name in self.key_columns]
 
     def lacking(self, role: str) -> list[tuple[str, str]]:
-        """Return what the role lacks to be sent rows, each with the statement that gives it."""
+        """Return the privileges that the role lacks, each with the statement that grants it."""
         missing = []
         if not self.may_use_schema:
             schema = quoted(self.schema)
@@ -70,12 +70,12 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy that decides, with others, which rows of a table are read.
+    """A policy that takes part in deciding which rows of a table are read.
 
-    roles: the names of those that it is for; "public" is everybody.
+    roles: the names of the roles that it is for; "public" means all.
     using: its expression, as Postgres writes it.
-    applies: whether it is for the role in question.
-    definer_views: views that it reads which read tables with policies of their own, as "view reads table".
+    applies: whether it applies to the role in question.
+    definer_views: views in it that read, as their owner, tables with policies of their own: "view reads table".
     """
 
     relation: int
@@ -93,7 +93,7 @@ class Policy:
 
 
 def quoted(name: str) -> str:
-    """Write a name as SQL does: in quotes where it needs them."""
+    """Write a name as SQL does, in quotes if it needs them."""
     if name.isascii() and name.isidentifier() and name == name.lower():
         return name
     return '"' + name.replace('"', '""') + '"'

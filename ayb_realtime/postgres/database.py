@@ -14,8 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
 
-# A connection whose other end is gone without a word is noticed within about ten seconds, also where it waits for an
-# answer; one that is being made, within five.
+# A dead peer is noticed within about ten seconds, also while we wait for an answer; while connecting, within five.
 NOTICE_LOSS = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -24,10 +23,10 @@ NOTICE_LOSS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# How long the pool may keep whoever asks it, and tries to connect, before the next who asks makes it try anew: its own
-# pauses between attempts double, and would outlast an outage by as much again.
+# How long a request waits for the pool, and how long the pool goes on trying to connect. After that, the next request
+# makes it start again: the pauses between its own attempts double, and would outlast an outage by as much again.
 POOL_SECONDS = 2.0
-# How long a connection that was taken is held to be alive, while nothing comes from the other end, such as its end.
+# How long after its last use a connection counts as alive without a check, unless the server has sent something.
 FRESH_SECONDS = 1.0
 
 
@@ -51,7 +50,7 @@ async def connect(database: str) -> psycopg.AsyncConnection[Any]:
 
 
 async def read_one_snapshot(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Let a connection's transactions be read-only, and see one snapshot."""
+    """Make a connection's transactions read-only, each with a single snapshot."""
     await connection.set_read_only(True)
     await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
 
@@ -61,7 +60,7 @@ _taken_at: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDicti
 
 
 async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Ask whether a connection is still there, unless it was a moment ago, and the other end has sent nothing since."""
+    """Check a connection, unless it was used a moment ago and the server has sent nothing since."""
     with selectors.DefaultSelector() as selector:
         selector.register(connection, selectors.EVENT_READ)
         has_news = bool(selector.select(timeout=0))
@@ -72,12 +71,11 @@ async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-    """Return a pool, not yet open, whose transactions are read-only and see one snapshot."""
-
+    """Return a pool, not yet open, whose transactions are read-only, each with a single snapshot."""
     return AsyncConnectionPool(
         kwargs=connection_parameters(conf.database),
         configure=read_one_snapshot,
-        # After a restart of Postgres its old connections are replaced here, not found broken by whoever takes one.
+        # After a restart of Postgres the old connections are replaced here, before a caller would find them broken.
         check=_check,
         timeout=POOL_SECONDS,
         reconnect_timeout=POOL_SECONDS,

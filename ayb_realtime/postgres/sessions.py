@@ -1,8 +1,8 @@
-"""What our sessions in Postgres have set: nothing depends on what a role, a database or postgresql.conf says.
+"""The settings of our Postgres sessions. Nothing depends on what a role, a database or postgresql.conf sets.
 
-A relay sets what we rely on once for each of its connections, by ``settle``. A web process may share its server's
-sessions with others, through a pooler in transaction mode, so there each transaction sets it: that of one statement by
-``fetch``, a check's by ``visibility.transactions``.
+The relay sets everything once per connection, with ``settle``. A web process may share its sessions with others,
+through a pooler in transaction mode, so it sets everything in each transaction: ``fetch`` does so for a single
+statement, ``visibility.transactions`` for a check.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ from psycopg.pq import TransactionStatus
 
 Connection = psycopg.AsyncConnection[Any]
 
-# What each transaction of ours relies on, in Postgres' own units.
+# What each of our transactions relies on, in Postgres' own units.
 RELIED_ON = {
     "client_encoding": "UTF8",
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
-    # A position that is told has to be on disk.
+    # A position must be on disk before anyone is told of it.
     "synchronous_commit": "on",
     "statement_timeout": "0",
     "lock_timeout": "0",
@@ -32,13 +32,13 @@ RELIED_ON = {
     "idle_session_timeout": "0",
     "exit_on_error": "off",
     "row_security": "on",
-    # By its name in text a table is found to be renamed, and by a digest of its text the function that checks it.
+    # A renamed table is noticed by its name in text, and a check function is named by a digest of its text.
     "quote_all_identifiers": "off",
     "jit": "off",
-    # Before version 18, to do without sequential scans is so dear that small queries would start workers.
+    # Without sequential scans, PostgreSQL before 18 rates plans so costly that small queries would start workers.
     "max_parallel_workers_per_gather": "0",
 }
-# What the text of our own statements means. Policies, which run in the transactions of checks, have the site's.
+# How the text of our own statements is read. Policies, which run in check transactions, keep the site's settings.
 OWN_TEXT = {
     "search_path": "pg_catalog, pg_temp",
     "array_nulls": "on",
@@ -46,7 +46,7 @@ OWN_TEXT = {
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",
 }
-# Beside these, whatever the planner goes by has to be Postgres' default. Nothing is set yet, so that all is qualified.
+# All planner settings have to be Postgres' defaults, too. Nothing is set yet when this runs: every name is qualified.
 PRESENT = """
 select s.name, coalesce(w.value, s.boot_val), s.setting
   from pg_catalog.pg_settings s
@@ -62,12 +62,12 @@ WRITE = "begin isolation level read committed, read write"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What was found set in a new session.
+    """What a new session had set.
 
-    wanted: all that we rely on and this server knows.
-    differing: of RELIED_ON and the planner's settings, what has to be set.
-    own_text: of OWN_TEXT, what has to be set.
-    search_path: the site's, under which policies run.
+    wanted: every setting that we rely on and that this server knows.
+    differing: the part of RELIED_ON and of the planner's settings that has to be set.
+    own_text: the part of OWN_TEXT that has to be set.
+    search_path: the site's search path, under which policies run.
     """
 
     wanted: Mapping[str, str]
@@ -99,12 +99,12 @@ async def _look(connection: Connection) -> Session:
 
 
 async def settle(connection: Connection) -> None:
-    """Set all that we rely on for as long as the session lasts, which has to be ours alone: a relay's."""
+    """Set everything that we rely on for the whole session. It must be ours alone: a relay's."""
     await connection.execute(setting((await of(connection)).wanted, lasts=True))
 
 
 async def rely(connection: Connection) -> None:
-    """Set, in the current transaction, all that our own statements rely on."""
+    """Set everything that our own statements rely on, until the current transaction ends."""
     await connection.execute(await _setting_for_ours(connection))
 
 
@@ -115,9 +115,9 @@ async def fetch(
     *,
     begin: LiteralString = READ,
 ) -> list[Any]:
-    """Run one statement of ours and return its rows: in a transaction of its own, in one message, unless one is open.
+    """Run one statement and return its rows. Unless a transaction is open, it gets its own, in a single message.
 
-    begin: how that transaction begins. Raises psycopg.Error.
+    begin: the statement that begins the transaction. Raises psycopg.Error.
     """
     settings = (await _setting_for_ours(connection)).as_string(connection)
     if connection.info.transaction_status != TransactionStatus.IDLE:
@@ -127,7 +127,7 @@ async def fetch(
     try:
         await cursor.execute(f"{begin}; {settings}; {statement}; commit".encode())
     except psycopg.Error:
-        with suppress(psycopg.Error):  # What has happened is told by the first error.
+        with suppress(psycopg.Error):  # The first error says what happened.
             await connection.rollback()
         raise
     cursor.nextset()
@@ -136,7 +136,7 @@ async def fetch(
 
 
 def setting(settings: Mapping[str, str], *, lasts: bool = False) -> sql.Composed:
-    """Return a statement that sets these until the transaction ends, or for as long as the session lasts."""
+    """Return a statement that sets these until the transaction ends, or until the session does."""
     is_local = sql.Literal(not lasts)
     calls = [sql.SQL("pg_catalog.set_config({}, {}, {})").format(*each, is_local) for each in settings.items()]
     return sql.SQL("select {}").format(sql.SQL(", ").join(calls))

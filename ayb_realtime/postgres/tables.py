@@ -1,4 +1,4 @@
-"""The streamed tables, as Postgres' catalog knows them. Those that carry our trigger are the allow-list."""
+"""The streamed tables, read from the catalog. Our trigger is the allow-list: a table that carries it is streamed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Table:
     key_columns: of the primary key, in its order.
     utc_columns: those of type timestamp with time zone, arrays of it, or domains over either.
     row_security: whether row-level security is on.
-    trigger: the oid of the trigger, another one each time that the table is enabled.
+    trigger: the oid of our trigger; it changes each time the table is enabled.
     """
 
     relation: int
@@ -32,7 +32,7 @@ class Table:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> "Table":
-        """Make one of a row of ``tables_v1``."""
+        """Make a table from a row of ``tables_v1``."""
         relation, schema, name, keys, utc, row_security, trigger = row
         return cls(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
 
@@ -43,7 +43,7 @@ async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
 
 
 def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
-    """Return the table of each name; of several with one name the first. Raises UnknownTable."""
+    """Return the table with each name; if several share a name, the first. Raises UnknownTable."""
     by_name = {table.name: table for table in reversed(tables)}
     try:
         return [by_name[name] for name in names]

@@ -1,6 +1,7 @@
-"""Threads for calls of Django's ORM, which share their database connections while calls come one after the other.
+"""Threads for calls of Django's ORM. Calls in quick succession share a thread's database connections.
 
-The view authenticates in them. What must always hold: no more connections than threads, and none where nothing is done.
+The view authenticates in them. What must always hold: there are no more connections than threads, and no connection
+stays open while there is nothing to do.
 """
 
 from collections import deque
@@ -12,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import connections
 
-# How long a thread waits for one more call. Requests that come "at once" are milliseconds apart.
+# How long an idle thread waits for another call. Requests that arrive "at once" are milliseconds apart.
 LINGER_SECONDS = 0.1
 
 P = ParamSpec("P")
@@ -20,10 +21,10 @@ Result = TypeVar("Result")
 
 
 class ConnectionThreads(ThreadPoolExecutor):
-    """An executor whose threads close their connections when there is no more to do.
+    """An executor whose threads close their connections when no more calls come.
 
-    A new connection costs more than most calls: thousands of calls that come at once make a few, and one that comes by
-    itself makes its own. After a call that fails its thread's connections are closed, whatever state they are in.
+    A new connection costs more than most calls. Thousands of simultaneous calls open only a few; a single call opens
+    its own. After a call that raises, its thread's connections are closed, whatever state they are in.
     """
 
     def __init__(self, count: int) -> None:
@@ -68,6 +69,6 @@ class ConnectionThreads(ThreadPoolExecutor):
             self._lingering -= 1
             if self._calls:
                 return self._calls.popleft()
-            # Whoever comes from here on starts another turn, which may have to wait for this thread.
+            # A call that comes from here on starts a new turn, which may have to wait for this thread.
             self._unused += 1
             return None

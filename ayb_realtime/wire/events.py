@@ -1,4 +1,4 @@
-"""What a change looks like to a client. Pure. Source: the wire protocol, docs/protocol.md."""
+"""Events as a client reads them. Pure. Source: the wire protocol, docs/protocol.md."""
 
 import json
 
@@ -11,7 +11,7 @@ from ayb_realtime.wire.records import Row
 def change_event(change: Change, table: Table, row: Row) -> bytes:
     """Encode the event of a change.
 
-    row: as the subscriber may see it; of a delete only the primary key is sent.
+    row: the row as the subscriber may see it. A delete sends the primary key only.
     """
     sent = table.key_columns if change.action == "delete" else row.columns
     columns = {name: row.columns[name] for name in sent}
@@ -24,12 +24,12 @@ def change_event(change: Change, table: Table, row: Row) -> bytes:
 
 
 def connected_event(client_id: str, position: int) -> bytes:
-    """Encode the first event of a stream: whatever commits after it arrives is delivered."""
+    """Encode the first event of a stream. Everything that commits after its arrival is delivered."""
     return sse.encode(_compact({"clientId": client_id}), event="connected", id=str(position))
 
 
 def reset_event(reason: str, tables: list[str], position: int) -> bytes:
-    """Encode the event that tells a client to fetch these tables again, and then to go on after ``position``."""
+    """Encode the event that tells a client to fetch these tables again. The stream then goes on after ``position``."""
     return sse.encode(_compact({"reason": reason, "tables": tables}), event="reset", id=str(position))
 
 

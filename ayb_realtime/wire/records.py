@@ -1,7 +1,7 @@
-"""Rows as JSON text, taken apart without being parsed. Pure.
+"""Rows as JSON text, split into columns without parsing the values. Pure.
 
-Postgres writes a row as one JSON object. Its values travel to the client as Postgres wrote them, to the letter: parsing
-them would round a numeric, and a column of type json may be nested deeper than a parser can go.
+Postgres writes a row as one JSON object. Its values travel to the client exactly as Postgres wrote them: a parser would
+round numerics, and a json column may be nested deeper than a parser can go.
 """
 
 import json
@@ -14,7 +14,7 @@ _token = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+')
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its JSON text, and that of each column's value.
+    """A row: its JSON text, and the JSON text of each column's value.
 
     text: a JSON object, as Postgres' ``row_to_json`` writes it.
     """

@@ -5,7 +5,7 @@ import re
 from ayb_realtime.exceptions import InvalidField
 
 _line_end = re.compile(r"\r\n|\r|\n")
-# At the beginning of a line, which data never is.
+# Only at the start of a line: lines of data start with "data:".
 _id = re.compile(rb"^id: .*\n", re.MULTILINE)
 _forbidden = re.compile(r"[\r\n\0]")
 
@@ -28,12 +28,12 @@ def encode(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002 
 
 
 def heartbeat(position: int | None) -> bytes:
-    """Encode a comment, and the position without an event: a client that resumes need not begin further back."""
+    """Encode a comment and the position, without an event, so that a client that resumes starts from here."""
     return b": heartbeat\n\n" if position is None else f": heartbeat\nid: {position}\n\n".encode()
 
 
 def without_ids(events: bytes) -> bytes:
-    """Return the same events, after which the client still has the id that it had before."""
+    """Return the same events without their ids. After them the client still has the id that it had before."""
     return _id.sub(b"", events)
 
 

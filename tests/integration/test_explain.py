@@ -167,7 +167,7 @@ async def test_policy_is_evaluated_as_postgres_does(
 async def test_row_that_is_not_there_is_said_so(make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", policy="true")
     (step,) = await obstacles("notes", "42")
-    assert step.found == "Row (42) is not there. Nobody is sent anything but its delete."
+    assert step.found == "Row (42) is not there. Only its delete can be sent."
 
 
 async def test_composite_key_takes_a_value_for_each_column_in_its_order(owner: Owner, make_table: MakeTable) -> None:
@@ -196,7 +196,7 @@ async def test_no_row_security_is_said_so(owner: Owner, make_table: MakeTable) -
     make_table("notes", "id int primary key")
     owner.execute("insert into notes values (42)")
     said = await told("notes", "42")
-    assert said[0] == "Row-level security is off: every row is for whoever may SELECT from public.notes."
+    assert said[0] == "Row-level security is off: a role that may SELECT from public.notes sees every row."
     assert said[-1].startswith("It is visible")
 
 
@@ -393,7 +393,7 @@ class TestCommand:
         with pytest.raises(SystemExit, match="1"):
             explain_command("--user", "somebody@example.com", "--table", "notes", "--pk", "42")
         *_, row, verdict = capsys.readouterr().out.splitlines()
-        assert row == "NO  Row (42) is not there. Nobody is sent anything but its delete."
+        assert row == "NO  Row (42) is not there. Only its delete can be sent."
         assert verdict.startswith(
             "No event of row (42) of notes would reach somebody@example.com. No relay leads. The log's newest position"
         )

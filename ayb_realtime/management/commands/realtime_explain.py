@@ -1,4 +1,4 @@
-"""``manage.py realtime_explain``: why events of a table, or of a row, do or do not reach somebody."""
+"""``manage.py realtime_explain``: why events of a table, or of a row, do or do not reach a subscriber."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ from ayb_realtime.identity import Identity, identify
 
 
 class Command(BaseCommand):
-    """Say at each step between a write and the subscriber what holds. Exits with 1 where no event would arrive."""
+    """Say what holds at each step from a write to the subscriber. Exits with 1 if no event would arrive."""
 
     help = "Say why events of a table, or of one of its rows, do or do not reach a user. Shows the row to you."
 

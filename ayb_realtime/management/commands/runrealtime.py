@@ -20,7 +20,7 @@ from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership
 from ayb_realtime.relay.relay import Relay
 
-NO_LAYER = """There is no Channels layer {alias!r}, so the relay has no way to the web processes. Add to the settings:
+NO_LAYER = """There is no Channels layer {alias!r}, so the relay cannot reach the web processes. Add to the settings:
 
     CHANNEL_LAYERS = {{
         "{alias}": {{
@@ -104,7 +104,7 @@ class Command(BaseCommand):
 
 
 def _log_to_console() -> None:
-    """Say what happens also where the project has not configured logging: Django shows no more than warnings."""
+    """Log to the console if the project has not configured logging; Django shows only warnings by default."""
     logger = logging.getLogger("ayb_realtime")
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
