@@ -1,4 +1,4 @@
-"""What can go wrong, and what to tell whoever can mend it. Pure."""
+"""The package's own errors. Pure."""
 
 
 class RealtimeError(Exception):
@@ -48,5 +48,31 @@ class NotificationsUnheard(RealtimeError):
     """The relay's NOTIFY to itself did not come back."""
 
 
+class CatalogChanged(RealtimeError):
+    """Something that decides who sees a row has changed since the transaction's snapshot. Check again in a new one."""
+
+
+class KeyChanged(RealtimeError):
+    """The type of the primary key has changed since a row was logged, so that the row cannot be found."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"the primary key of the table {table} has another type now")
+
+
+class UncancellablePolicy(RealtimeError):
+    """A policy caught its timeout and went on, so its connection was closed. Check each part on its own connection.
+
+    relation: the oid of the policy's table.
+    """
+
+    def __init__(self, relation: int) -> None:
+        super().__init__(f"a policy of the table {relation} goes on after its timeout")
+        self.relation = relation
+
+
+class CheckerNotMade(RealtimeError):
+    """Postgres refused to create the function that checks a table for a role. ``message`` is Postgres' own."""
+
+
 class CannotExplain(RealtimeError):
-    """Whoever asked why an event does not arrive has named no table, or no key of it."""
+    """The command was given no streamed table, or no key of it, whose events it could explain."""

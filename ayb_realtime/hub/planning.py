@@ -7,6 +7,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePolicy
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS, Delivery
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Change
@@ -32,8 +33,8 @@ async def prepare(
     if not by_relation:
         return Delivery()
     roles = {identity.role for relation in by_relation for identity in audience[relation]}
-    insist = False
-    careful: set[int] = set()
+    undefined_is_failure = False
+    uncancellable: set[int] = set()
     while True:
         delivery = Delivery()
         try:
@@ -45,14 +46,14 @@ async def prepare(
                         table,
                         by_relation[table.relation],
                         audience[table.relation],
-                        insist=insist,
-                        careful=table.relation in careful,
+                        undefined_is_failure=undefined_is_failure,
+                        isolate=table.relation in uncancellable,
                     )
             return delivery
-        except visibility.CatalogChanged:
-            insist = True
-        except visibility.Stuck as stuck:
-            careful.add(stuck.relation)
+        except CatalogChanged:
+            undefined_is_failure = True
+        except UncancellablePolicy as error:
+            uncancellable.add(error.relation)
 
 
 async def _add(
@@ -62,8 +63,8 @@ async def _add(
     changes: Sequence[Change],
     identities: Collection[Identity],
     *,
-    insist: bool,
-    careful: bool,
+    undefined_is_failure: bool,
+    isolate: bool,
 ) -> None:
     """Add the changes of one table, as ``visibility.check`` has it. connection: in a prepared transaction."""
     delivery.add_enabled(table, [change for change in changes if change.action == "enable"])
@@ -91,8 +92,10 @@ async def _add(
     if asked:
         now = {at: rows[at] for at in asked}
         try:
-            seen = await visibility.check(connection, table, now, readers, insist=insist, careful=careful)
-        except visibility.KeyChanged:
+            seen = await visibility.check(
+                connection, table, now, readers, undefined_is_failure=undefined_is_failure, isolate=isolate
+            )
+        except KeyChanged:
             return delivery.add_reset(table, "table definition changed", changes[-1].position)
         delivery.add_rows(table, asked, rows, seen)
         delivery.add_unanswered(table, seen.unanswered)
@@ -105,7 +108,9 @@ async def _add(
     gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
     if gone:
         before = {change.position: Row(change.before) if change.before else None for change in gone}
-        saw = await visibility.check_before(connection, table, before, readers, insist=insist, careful=careful)
+        saw = await visibility.check_before(
+            connection, table, before, readers, undefined_is_failure=undefined_is_failure, isolate=isolate
+        )
         delivery.add_gone(table, gone, rows, seen, saw)
         delivery.add_unanswered(table, saw.unanswered)
         delivery.ended |= saw.postponed

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
 
 from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import roles, routing, transactions
-from ayb_realtime.visibility.attempts import CatalogChanged, KeyChanged, Question, Seen, Stuck
+from ayb_realtime.visibility.attempts import Question, Seen
 from ayb_realtime.visibility.check_transaction import run
-from ayb_realtime.visibility.checkers import CheckerNotMade, checker
+from ayb_realtime.visibility.checkers import checker
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.visibility.roles import as_identity, check_role
@@ -23,11 +24,8 @@ from ayb_realtime.wire.records import Row
 
 __all__ = [
     "Answers",
-    "CatalogChanged",
     "Connection",
-    "KeyChanged",
     "Seen",
-    "Stuck",
     "acting_as",
     "as_identity",
     "check",
@@ -98,19 +96,19 @@ async def check(
     rows: Mapping[int, Row],
     identities: Iterable[Identity],
     *,
-    insist: bool = False,
-    careful: bool = False,
+    undefined_is_failure: bool = False,
+    isolate: bool = False,
 ) -> Answers:
     """Ask Postgres which of these rows each identity may see.
 
     connection: in a prepared, read-only transaction with one snapshot.
     rows: position of a create or update → the row as it was logged.
-    insist: whether a name that is gone is the policy's fault.
-    careful: whether a policy was found not to end, so that each part is asked on a connection of its own.
+    undefined_is_failure: whether a name that is not there is the policy's failure, rather than a new table or column.
+    isolate: whether to ask each part on a connection of its own, since a policy of this table could not be cancelled.
     Returns for each identity that sees something the positions, with the row where it has changed since it was logged:
     an older one was perhaps never for that identity to see.
-    Raises CatalogChanged, if it does not insist; KeyChanged; Stuck, if it is not careful; and psycopg.OperationalError
-    if the connection is lost.
+    Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless isolate; and
+    psycopg.OperationalError if the connection is lost.
     """
     answers = Answers()
     if _is_locked(connection, table):
@@ -126,7 +124,7 @@ async def check(
             continue
         if name is None:
             continue
-        question = RowsQuestion(None if careful else connection, table, insist, name)
+        question = RowsQuestion(None if isolate else connection, table, undefined_is_failure, name)
         if table.row_security:
             await question.ask(await routing.parts(connection, table, role, rows, alike))
             answers.take(question, alike)
@@ -144,12 +142,12 @@ async def check_before(
     rows: Mapping[int, Row | None],
     identities: Collection[Identity],
     *,
-    insist: bool = False,
-    careful: bool = False,
+    undefined_is_failure: bool = False,
+    isolate: bool = False,
 ) -> Answers:
     """Ask Postgres to whom the table's policies would show these rows, as they were before their changes.
 
-    connection, identities, insist, careful: as for ``check``.
+    connection, identities, undefined_is_failure, isolate: as for ``check``.
     rows: position of an update or delete → the row as it was; None where that was not kept.
     Returns for each identity the positions of the rows that it saw. One of which Postgres cannot say exactly to whom it
     was shown is nobody's, or everyone's, as INEXACT_DELETES has it.
@@ -159,7 +157,7 @@ async def check_before(
     if _is_locked(connection, table):
         answers.postponed.update(identities)
         return answers
-    question = OldRowsQuestion(None if careful else connection, table, insist)
+    question = OldRowsQuestion(None if isolate else connection, table, undefined_is_failure)
     kept = {position: row for position, row in rows.items() if row is not None}
     if len(kept) < len(rows):
         logger.warning(

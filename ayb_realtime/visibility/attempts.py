@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import psycopg
 
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RealtimeError
+from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePolicy
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
@@ -41,45 +41,23 @@ LOCKED = (
 )
 
 
-class CatalogChanged(RealtimeError):
-    """A table or column is another one since the transaction's snapshot. Ask again in another one."""
-
-
-class KeyChanged(RealtimeError):
-    """The key has another type since a row was logged, so that the row cannot be found any more."""
-
-    def __init__(self, table: str) -> None:
-        super().__init__(f"the key of the table {table} has another type now")
-
-
-class Stuck(RealtimeError):
-    """A policy has caught its timeout and gone on, so that the connection had to be ended. Ask again, with care.
-
-    relation: the table.
-    """
-
-    def __init__(self, relation: int) -> None:
-        super().__init__(f"a policy of the table {relation} goes on after its timeout")
-        self.relation = relation
-
-
 class Question(ABC):
     """One check, in parts where it fails as a whole, as a plan has it.
 
     connection: in a prepared transaction; None to ask with care, each part on a connection of its own.
-    insist: whether a name that is gone is the policy's fault.
+    undefined_is_failure: whether a name that is not there is the policy's failure, rather than a new table or column.
     seen: what each identity sees; one that is not in it sees nothing.
     unanswered: for each identity the positions of the rows about which there was no answer, and why.
     postponed: identities that are to be asked again later, since a table is locked, and why.
     """
 
-    def __init__(self, connection: Connection | None, table: Table, insist: bool) -> None:
+    def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool) -> None:
         self.seen: dict[Identity, Seen] = {}
         self.postponed: dict[Identity, str] = {}
         self.refused: dict[Identity, str] = {}
         self._connection = connection
         self._table = table
-        self._insist = insist
+        self._undefined_is_failure = undefined_is_failure
         self._rows: dict[int, Row] = {}
         self._plan = Plan[Identity](suspects.patience(table.relation))
         self.unanswered = self._plan.unanswered
@@ -87,8 +65,8 @@ class Question(ABC):
     async def ask(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> None:
         """Ask which of these rows these identities see, part by part. To be called once.
 
-        Raises CatalogChanged, if it does not insist; KeyChanged; Stuck, if it does not ask with care; and
-        psycopg.OperationalError if the connection is lost.
+        Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless each part has a
+        connection of its own; and psycopg.OperationalError if the connection is lost.
         """
         suspicion = Suspicion(self._table)
         for rows, identities in parts:
@@ -122,7 +100,7 @@ class Question(ABC):
             self._plan.split_rows(Part(part.rows, tuple(failed), part.share))
 
     def _look_at_connection(self, watch: Watch, error: psycopg.Error, culprit: Identity | None) -> None:
-        """Raise the error, or Stuck, if the transaction is lost with its connection.
+        """Raise the error, or UncancellablePolicy, if the transaction is lost with its connection.
 
         Once it may be the database's fault; a second time it is perhaps a policy that ends its session.
         """
@@ -132,12 +110,12 @@ class Question(ABC):
             raise error
         if culprit is not None:
             suspects.add(self._table.relation, [culprit])
-        raise Stuck(self._table.relation) from error
+        raise UncancellablePolicy(self._table.relation) from error
 
     async def _blame(self, error: psycopg.Error, part: Part[Identity], spent: float, culprit: Identity | None) -> None:
         """Find out for whom, and for which row, a check fails."""
         is_another = error.sqlstate in {MADE_ANEW, *UNDEFINED}
-        if is_another and not self._insist:
+        if is_another and not self._undefined_is_failure:
             raise CatalogChanged from error
         if (error.sqlstate or "")[:2] in UNREADABLE:
             raise KeyChanged(self._table.name) from error
@@ -175,7 +153,7 @@ class Question(ABC):
         answers = await self._answers(connection, rows, identities)
         for ordinal, found, error in answers:
             identity = identities[ordinal - 1]
-            if error in UNDEFINED and not self._insist:
+            if error in UNDEFINED and not self._undefined_is_failure:
                 raise CatalogChanged
             if error:
                 self.refused[identity] = error

@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import psycopg
 
+from ayb_realtime.exceptions import CatalogChanged
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import knowledge, transactions
-from ayb_realtime.visibility.attempts import CatalogChanged
 from ayb_realtime.visibility.knowledge import Knowledge
 from ayb_realtime.visibility.transactions import Connection
 

@@ -3,17 +3,13 @@
 import psycopg
 
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RealtimeError
+from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.transactions import Connection
 
 MAKE = "select ayb_realtime.make_checker_v1(%s::oid, %s)"
-
-
-class CheckerNotMade(RealtimeError):
-    """Postgres does not make the function that checks a table for a role, and says why."""
 
 
 async def checker(connection: Connection, table: Table, role: str) -> str | None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility.checkers import CheckerNotMade, make_checker
+from ayb_realtime.visibility.checkers import make_checker
 from ayb_realtime.visibility.transactions import Connection
 
 QUESTION = b"select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.run_v1(%s::bigint[], %s::text[]) r"

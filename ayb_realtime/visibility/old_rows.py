@@ -22,8 +22,8 @@ class OldRowsQuestion(Question):
     inexact: the positions of those that do not tell to whom they were shown.
     """
 
-    def __init__(self, connection: Connection | None, table: Table, insist: bool) -> None:
-        super().__init__(connection, table, insist)
+    def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool) -> None:
+        super().__init__(connection, table, undefined_is_failure)
         self.inexact: set[int] = set()
 
     async def _answers(

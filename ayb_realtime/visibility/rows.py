@@ -16,8 +16,8 @@ from ayb_realtime.wire.records import Row
 class RowsQuestion(Question):
     """A check of rows for identities of one role, by the function that ``checker`` names."""
 
-    def __init__(self, connection: Connection | None, table: Table, insist: bool, checker: str) -> None:
-        super().__init__(connection, table, insist)
+    def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, checker: str) -> None:
+        super().__init__(connection, table, undefined_is_failure)
         self._query = sql.SQL(
             "select identity, shown, records, error from ayb_realtime.{}(%s::json, %s::int, %s::text[], %s::text[])"
         ).format(sql.Identifier(checker))

@@ -30,7 +30,7 @@ async def would_see(
     async with checking(table) as (connection, target):
         await connection.execute("select set_config('search_path', %s, true)", [search_path])
         assert await why_inexact(connection, target) is None
-        see = await visibility.check(connection, target, rows, people, insist=True)
+        see = await visibility.check(connection, target, rows, people, undefined_is_failure=True)
         question = OldRowsQuestion(connection, target, True)
         await question.ask([(rows, people)])
         assert not question.unanswered

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from ayb_realtime import visibility
+from ayb_realtime.exceptions import CatalogChanged
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.visibility import routing
 from ayb_realtime.visibility.rows import RowsQuestion
@@ -313,5 +314,5 @@ async def test_table_that_is_rewritten_meanwhile_is_not_taken_for_empty(owner: O
     owner.execute("insert into notes values (1, '1')")
     async with checking("notes") as (connection, table):
         owner.execute("alter table notes alter id type bigint")
-        with pytest.raises(visibility.CatalogChanged):
+        with pytest.raises(CatalogChanged):
             await visibility.check(connection, table, {1: Row('{"id":1,"owner":"1"}')}, PEOPLE)

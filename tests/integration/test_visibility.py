@@ -12,12 +12,12 @@ from django.db import connections
 from psycopg import sql
 
 from ayb_realtime import visibility
-from ayb_realtime.exceptions import RoleRefused
+from ayb_realtime.exceptions import CatalogChanged, RoleRefused
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import Table, streamed
-from ayb_realtime.visibility import CatalogChanged, as_identity, narrowing
+from ayb_realtime.visibility import as_identity, narrowing
 from ayb_realtime.visibility.quarantine import suspects
 from ayb_realtime.visibility.watchdog import Watch
 from ayb_realtime.wire.records import Row
@@ -245,7 +245,7 @@ async def test_policy_that_does_not_let_go_for_one_of_many_is_found_in_time(
     owner.execute("insert into notes values (1)")
     people = [person(n) for n in range(64)]
     async with checking("notes") as (connection, table):
-        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people, careful=True)
+        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people, isolate=True)
     # On a slow machine it may be found no further than to its neighbours.
     assert all(answer.get(person(n)) == {1: None} for n in range(16, 64))
     assert person(0) not in answer
