@@ -1,11 +1,12 @@
 """Migration operations: ``EnableRealtime`` marks a table whose changes are streamed."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import ProgrammingError
+from django.db import ProgrammingError, router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
@@ -22,17 +23,23 @@ def _literal(text: str) -> str:
 
 
 class _DatabaseOperation(Operation):
-    """Runs SQL on the database of the streamed tables only."""
+    """Runs SQL on the database of the streamed tables only, if the site's database routers let it.
+
+    hints: what a router is told beside the app's label, such as the model.
+    """
 
     category = OperationCategory.SQL
+    hints: Mapping[str, str] = {}
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Leave Django's state of the models unchanged."""
 
+    def _runs(self, schema_editor: BaseDatabaseSchemaEditor, app_label: str) -> bool:
+        alias = schema_editor.connection.alias
+        return alias == conf.database and router.allow_migrate(alias, app_label, **self.hints)
+
     def _execute(self, schema_editor: BaseDatabaseSchemaEditor, statement: str) -> None:
         connection = schema_editor.connection
-        if connection.alias != conf.database:
-            return
         if connection.vendor != "postgresql":
             raise ImproperlyConfigured(
                 f"ayb_realtime streams tables of PostgreSQL, but the database {connection.alias!r} is "
@@ -52,13 +59,14 @@ class RunSQLFile(_DatabaseOperation):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
         """Run the file."""
-        self._execute(schema_editor, sql(self.name).decode())
+        if self._runs(schema_editor, app_label):
+            self._execute(schema_editor, sql(self.name).decode())
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
         """Run the reverse statement, if there is one."""
-        if self.reverse_sql:
+        if self.reverse_sql and self._runs(schema_editor, app_label):
             self._execute(schema_editor, self.reverse_sql)
 
     def describe(self) -> str:
@@ -82,6 +90,7 @@ class EnableRealtime(_DatabaseOperation):
         if bool(model_name) == bool(table):
             raise TypeError('EnableRealtime takes either a model, EnableRealtime("Post"), or table="legacy_orders"')
         self.model_name = model_name
+        self.hints = {"model_name": model_name.lower()} if model_name else {}
         self.table = table
         self.notify = notify
 
@@ -107,6 +116,8 @@ class EnableRealtime(_DatabaseOperation):
         return re.sub(r"[\W_]+", "_", f"realtime_{self.model_name or self.table}".lower()).strip("_")
 
     def _call(self, schema_editor: BaseDatabaseSchemaEditor, call: str, app_label: str, state: ProjectState) -> None:
+        if not self._runs(schema_editor, app_label):
+            return
         name = self.table
         if self.model_name:
             name = schema_editor.quote_name(state.apps.get_model(app_label, self.model_name)._meta.db_table)
