@@ -14,6 +14,15 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.failures import POSTPONED, REFUSED, UNANSWERED, failures
 from ayb_realtime.visibility.narrowing import LEAST_SHARE, Part, Plan
+from ayb_realtime.visibility.outcomes import (
+    LOCK_NOT_AVAILABLE,
+    UNDEFINED,
+    Attempt,
+    Failure,
+    Outcome,
+    classify,
+    plan_next,
+)
 from ayb_realtime.visibility.quarantine import suspects
 from ayb_realtime.visibility.suspicion import Suspicion
 from ayb_realtime.visibility.transactions import Connection
@@ -27,13 +36,7 @@ Answer = tuple[int, Seen, str | None]
 
 # A part has so long at least, unless a whole check has less: for whom it takes long is looked at by new connections.
 LEAST_SECONDS = 0.5
-# A name that the query uses is gone: a migration has renamed it since this snapshot, or a policy is broken.
-UNDEFINED = {"42P01", "42703", "42704", "42883"}
-# A logged key is no value of the key's type, or of its domain. What a policy raises is taken down for its identity.
-UNREADABLE = {"22", "23"}
-# The table is not the one that the snapshot knows.
-MADE_ANEW = "AYB01"
-# Somebody keeps everybody from reading some table, as migrations do.
+# Another session keeps everyone from reading some table, as migrations do.
 LOCKED = (
     "select exists (select from pg_catalog.pg_locks l"
     "                 join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database()"
@@ -78,58 +81,57 @@ class Question(ABC):
         suspicion.settle(self._plan, self._rows, self.postponed)
 
     async def _ask_part(self, part: Part[Identity]) -> None:
-        identities = part.identities
+        attempt = await self._attempt(part)
+        for postponed in plan_next(self._plan, part, attempt):
+            self.postponed |= dict.fromkeys(postponed.identities, "locked")
+
+    async def _attempt(self, part: Part[Identity]) -> Attempt[Identity]:
+        """Ask about a part once. Raises what ``ask`` raises."""
         seconds = max(conf.check_timeout_seconds * part.share, min(conf.check_timeout_seconds, LEAST_SECONDS))
-        began = asyncio.get_running_loop().time()
+        rows = {position: self._rows[position] for position in part.rows}
+        clock = asyncio.get_running_loop().time
+        began = clock()
         watch = None
         try:
             async with self._connected(seconds) as connection:
-                watch = Watch(connection, seconds, alone=len(identities) == 1)
+                watch = Watch(connection, seconds, alone=len(part.identities) == 1)
                 async with watch:
-                    failed = await self._ask(connection, {at: self._rows[at] for at in part.rows}, identities)
+                    refused = await self._ask(connection, rows, part.identities)
         except psycopg.Error as error:
             if watch is None:
-                raise  # It was not asked: with care, there was no connection to be had.
-            culprit = identities[watch.culprit - 1] if watch.culprit is not None else None
-            self._look_at_connection(watch, error, culprit)
-            spent = (asyncio.get_running_loop().time() - began) / conf.check_timeout_seconds
-            await self._blame(error, part, spent, culprit)
-            return
-        if failed and len(part.rows) > 1:
-            # A policy that fails on one row says nothing of the others.
-            self._plan.split_rows(Part(part.rows, tuple(failed), part.share))
+                raise  # It was not asked: to isolate it takes a connection of its own, and there was none.
+            share = (clock() - began) / conf.check_timeout_seconds
+            slow_identity = part.identities[watch.culprit - 1] if watch.culprit is not None else None
+            outcome = await self._outcome(error, watch, slow_identity)
+            return Attempt(outcome, type(error).__name__, share, slow_identity)
+        return Attempt(Outcome.ANSWERED, refused=refused)
 
-    def _look_at_connection(self, watch: Watch, error: psycopg.Error, culprit: Identity | None) -> None:
-        """Raise the error, or UncancellablePolicy, if the transaction is lost with its connection.
-
-        Once it may be the database's fault; a second time it is perhaps a policy that ends its session.
-        """
-        if self._connection is None or not self._connection.closed:
-            return
-        if not watch.has_fired and not suspects.has_lost(self._table.relation):
-            raise error
-        if culprit is not None:
-            suspects.add(self._table.relation, [culprit])
-        raise UncancellablePolicy(self._table.relation) from error
-
-    async def _blame(self, error: psycopg.Error, part: Part[Identity], spent: float, culprit: Identity | None) -> None:
-        """Find out for whom, and for which row, a check fails."""
-        is_another = error.sqlstate in {MADE_ANEW, *UNDEFINED}
-        if is_another and not self._undefined_is_failure:
-            raise CatalogChanged from error
-        if (error.sqlstate or "")[:2] in UNREADABLE:
-            raise KeyChanged(self._table.name) from error
-        if is_another:
-            self._plan.give_up(part, type(error).__name__)
-        elif isinstance(error, psycopg.errors.LockNotAvailable) and await self._is_locked():
-            # Whoever was to be asked yet would wait as long.
-            for some in (part, *self._plan.give_up_all()):
-                self.postponed |= dict.fromkeys(some.identities, "locked")
-        else:
-            self._plan.failed(part, type(error).__name__, spent, culprit)
+    async def _outcome(self, error: psycopg.Error, watch: Watch, slow_identity: Identity | None) -> Outcome:
+        """Return how an attempt ended that raised an error. Raises what ends the whole check."""
+        relation = self._table.relation
+        is_lost = self._connection is not None and self._connection.closed
+        failure = Failure(
+            error.sqlstate,
+            is_table_locked=not is_lost and error.sqlstate == LOCK_NOT_AVAILABLE and await self._is_locked(),
+            is_slow_identity_known=slow_identity is not None,
+            is_transaction_lost=is_lost,
+            is_policy_suspected=is_lost and (watch.has_fired or suspects.has_lost(relation)),
+        )
+        match outcome := classify(failure, undefined_is_failure=self._undefined_is_failure):
+            case Outcome.CONNECTION_LOST:
+                raise error
+            case Outcome.UNCANCELLABLE:
+                if slow_identity is not None:
+                    suspects.add(relation, [slow_identity])
+                raise UncancellablePolicy(relation) from error
+            case Outcome.CATALOG_CHANGED:
+                raise CatalogChanged from error
+            case Outcome.KEY_CHANGED:
+                raise KeyChanged(self._table.name) from error
+        return outcome
 
     async def _is_locked(self) -> bool:
-        """Tell whether somebody keeps everybody from reading a table."""
+        """Tell whether another session keeps everyone from reading a table."""
         async with self._connected(conf.check_timeout_seconds) as connection:
             return (await (await connection.execute(LOCKED)).fetchone()) == (True,)
 
