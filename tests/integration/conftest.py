@@ -125,12 +125,12 @@ async def the_hub(database_url: str) -> AsyncIterator[Hub]:
 
 
 @pytest.fixture
-def world(memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable) -> World:
-    """A hub on the in-memory layer, with all that a scenario needs."""
-    return World(the_hub, memory_layer, owner, make_table)
+def world_layer(request: pytest.FixtureRequest) -> Any:
+    """Each of the layers where the test uses ``layer``, and the in-memory layer elsewhere."""
+    return request.getfixturevalue("layer" if "layer" in request.fixturenames else "memory_layer")
 
 
 @pytest.fixture
-def world_of_each_layer(layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable) -> World:
-    """A hub on each of the layers in its turn, with all that a scenario needs."""
-    return World(the_hub, layer, owner, make_table)
+def world(world_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable) -> World:
+    """A hub with all that a scenario needs."""
+    return World(the_hub, world_layer, owner, make_table)

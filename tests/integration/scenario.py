@@ -94,12 +94,30 @@ def group_of(the_hub: Hub) -> str:
     return the_hub._receiver.group
 
 
+async def until(owner: Owner, condition: str, values: Any = None) -> None:
+    """Wait until a query answers true: only for what no part of ours signals, such as a wait for a lock."""
+    async with asyncio.timeout(30):
+        while (await asyncio.to_thread(owner.execute, condition.encode(), values)).fetchone() != (True,):
+            pass
+
+
+async def until_blocked(owner: Owner, pid: int) -> None:
+    """Wait until a backend waits for a lock."""
+    await until(owner, "select cardinality(pg_blocking_pids(%s)) > 0", [pid])
+
+
+async def until_table_is_waited_for(owner: Owner, table: str) -> None:
+    """Wait until a backend waits for a lock on a table."""
+    await until(owner, "select exists (select from pg_locks where not granted and relation = %s::regclass)", [table])
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """One database, one layer and one hub, with a connection that writes from outside Django.
 
-    ``world.table("notes", "id int primary key")`` makes a streamed table; ``async with world.relaying()`` runs a relay;
-    ``await world.stream(person(1), "notes")`` opens a stream; ``world.write("insert ...")`` runs a statement and commits.
+    ``world.table("notes", "id int primary key")`` makes a streamed table,
+    ``async with world.relaying():`` runs a relay, ``await world.stream(person(1), "notes")`` opens a
+    stream, ``world.write("insert ...")`` runs and commits.
     """
 
     hub: Hub
