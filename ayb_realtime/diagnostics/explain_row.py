@@ -12,7 +12,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics.inspection import Policy
 from ayb_realtime.exceptions import CannotExplain
 from ayb_realtime.identity import Identity
-from ayb_realtime.log.changes import Change
+from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import Connection
@@ -148,7 +148,7 @@ async def _verdict(connection: Connection, identity: Identity, table: Table, key
         found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: a reset is sent."
         return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
     if 1 in (shown := seen.get(identity, {})):
-        event = change_event(Change(0, table.relation, "update", record), table, Row(shown[1] or record))
+        event = change_event(Change(0, table.relation, Action.UPDATE, record), table, Row(shown[1] or record))
         data = event.decode().partition("data: ")[2].strip()
         return Step(True, f"It is visible, and an update of it is sent as: {data}")
     refusal = await _refusal(connection, identity, table, key, seen.refused.get(identity))

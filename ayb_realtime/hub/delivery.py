@@ -8,7 +8,7 @@ from ayb_realtime import visibility
 from ayb_realtime.hub.subscriber import UNCHECKED, Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
-from ayb_realtime.log.changes import Change
+from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.wire.events import change_event, reset_event
 from ayb_realtime.wire.records import Row
@@ -113,9 +113,8 @@ class Delivery:
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
         """Take down that a table was enabled: whoever has not come since is told to fetch it again."""
         for change in changes:
-            trigger = int(Row(change.record or "").columns["trigger"])
-            if trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
-                self._enabled.append((change.position, change.relation, trigger))
+            if change.trigger == table.trigger:  # Else it was enabled once more since, which is told in its turn.
+                self._enabled.append((change.position, change.relation, change.trigger))
 
     def allow(self, table: Table, readers: Collection[Identity]) -> None:
         """Take down whose role may read a table at all."""
@@ -181,7 +180,7 @@ class Delivery:
     ) -> None:
         """Tell those who saw a row before its change, and do not see it now, that it is deleted."""
         deletes = {
-            change.position: change_event(replace(change, action="delete"), table, rows[change.position])
+            change.position: change_event(replace(change, action=Action.DELETE), table, rows[change.position])
             for change in changes
         }
         for identity, positions in saw.items():

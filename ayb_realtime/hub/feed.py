@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch, Change, Slice
+from ayb_realtime.log.changes import Action, Batch, Change, Slice
 
 # The relay says where the head is twice a second. After a second without a word the log is asked.
 SILENCE_SECONDS = 1.0
@@ -186,7 +186,7 @@ async def read_slice(connection: queries.Connection, *, after: int, upto: int, u
             return Slice((), skipped, unread)
     changes = await queries.read(connection, after=after, upto=min(upto, _slice_end(after)), unread=unread)
     # An altered table may have the name that a stream of another one follows.
-    wanted = [change for change in changes if change.relation not in unread or change.action == "alter"]
+    wanted = [change for change in changes if change.relation not in unread or change.action is Action.ALTER]
     return Slice(wanted, changes[-1].position, unread)
 
 

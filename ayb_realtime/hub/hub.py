@@ -23,7 +23,7 @@ from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers, relink_recreated_tables
 from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
-from ayb_realtime.log.changes import Change, Slice
+from ayb_realtime.log.changes import Action, Change, Slice
 from ayb_realtime.postgres import tables
 from ayb_realtime.postgres.tables import Table
 
@@ -170,7 +170,7 @@ class Hub:
         async with self._turn:
             is_known = self._known_relations.issuperset(change.relation for change in run.changes)
             # An altered table may have the name of another one now.
-            if not is_known or any(change.action == "alter" for change in run.changes):
+            if not is_known or any(change.action is Action.ALTER for change in run.changes):
                 async with self._pool.connection() as connection:
                     self._follow(await tables.streamed(connection), run.changes)
             if not run.unread.isdisjoint(self.subscribers.identities):

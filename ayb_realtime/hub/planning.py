@@ -10,7 +10,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePolicy
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS, Delivery
 from ayb_realtime.identity import Identity
-from ayb_realtime.log.changes import Change
+from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.failures import UNANSWERED, failures
 from ayb_realtime.wire.records import Row
@@ -67,8 +67,8 @@ async def _add(
     isolate: bool,
 ) -> None:
     """Add the changes of one table, as ``visibility.check`` has it. connection: in a prepared transaction."""
-    delivery.add_enabled(table, [change for change in changes if change.action == "enable"])
-    changes = [change for change in changes if change.action != "enable"]
+    delivery.add_enabled(table, [change for change in changes if change.action is Action.ENABLE])
+    changes = [change for change in changes if change.action is not Action.ENABLE]
     if not changes:
         return None
     readers, refused = await visibility.may_select(connection, table, identities)
@@ -83,11 +83,11 @@ async def _add(
         # It has lost its key, or a key column was renamed since: the rows cannot be found any more.
         return delivery.add_reset(table, "table definition changed", changes[-1].position)
     if resets:
-        reason = "table altered" if resets[-1].action == "alter" else "table truncated"
+        reason = "table altered" if resets[-1].action is Action.ALTER else "table truncated"
         delivery.add_reset(table, reason, resets[-1].position)
 
     told = [change for change in changes if change.position in rows]
-    asked = {change.position: change for change in told if change.action != "delete"}
+    asked = {change.position: change for change in told if change.action is not Action.DELETE}
     seen = visibility.Answers()
     if asked:
         now = {at: rows[at] for at in asked}
@@ -100,12 +100,12 @@ async def _add(
         delivery.add_rows(table, asked, rows, seen)
         delivery.add_unanswered(table, seen.unanswered)
         delivery.ended |= seen.postponed
-    deletes = [change for change in told if change.action == "delete"]
+    deletes = [change for change in told if change.action is Action.DELETE]
     if conf.delete_visibility == "everyone" or not table.row_security:
         # By the protocol, deletes go to everyone: there is no row left to ask about.
         return delivery.add_deletes(table, deletes, rows)
     hidden = (position for reader in readers for position in seen.hidden(reader, asked.keys()))
-    gone = deletes + [asked[position] for position in set(hidden) if asked[position].action == "update"]
+    gone = deletes + [asked[position] for position in set(hidden) if asked[position].action is Action.UPDATE]
     if gone:
         before = {change.position: Row(change.before) if change.before else None for change in gone}
         saw = await visibility.check_before(

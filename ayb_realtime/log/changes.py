@@ -4,6 +4,8 @@ import json
 from collections import deque
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from ayb_realtime.exceptions import InvalidMessage
 
@@ -14,29 +16,57 @@ WAITING_CHARACTERS = 8 * 1024 * 1024
 WAITING_CHANGES = 10_000
 
 
+class Action(StrEnum):
+    """What a change did, as the log and the Channels layer spell it."""
+
+    # To a row; clients read these words.
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    # To a whole table, whose rows may all be others now.
+    TRUNCATE = "truncate"
+    ALTER = "alter"
+    # A table is streamed from here on.
+    ENABLE = "enable"
+    # To no table, so the relation is 0: an epoch ended here, and the next one begins after this position.
+    EPOCH = "epoch"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one transaction did to a row, create, update or delete, or to a whole table, truncate, alter or enable.
+    """What one transaction did to a row or to a whole table.
 
-    Or the next epoch, of relation 0, which is no change of any table: positions go on after its own.
-
-    position: dense, from 1.
+    position: dense within an epoch, from 1.
     relation: the table's oid.
-    record: the row as JSON text, as the transaction left it, or as it was at its delete; None for a truncate or an
-        alter, after which the rows may be others; for an enable the trigger.
-    before: the row as the transaction found it; None where that is not kept, and where there was none.
+    record: the row as JSON text, as the transaction left it, or as a delete found it; for an enable a JSON object
+        with the trigger's oid; None for the other actions.
+    before: the row as the transaction found it; None if that was not logged, or if there was no row.
     """
 
     position: int
     relation: int
-    action: str
+    action: Action
     record: str | None
     before: str | None = None
 
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> "Change":
+        """Make a change of its fields in their order: a row of the log's SQL, or what ``Batch.to_text`` wrote.
+
+        Raises ValueError or TypeError for anything else.
+        """
+        position, relation, action, record, before = row
+        return cls(position, relation, Action(action), record, before)
+
     @property
     def characters(self) -> int:
-        """How large it is."""
+        """How many characters its rows have."""
         return len(self.record or "") + len(self.before or "")
+
+    @property
+    def trigger(self) -> int:
+        """The oid of the trigger with which an ENABLE began to stream the table."""
+        return int(json.loads(self.record or "")["trigger"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +103,7 @@ class Batch:
         """Read what ``to_text`` wrote. Raises InvalidMessage for anything else."""
         try:
             head, rows = json.loads(text)
-            batch = cls(head, tuple([Change(*row) for row in rows]))
+            batch = cls(head, tuple([Change.from_row(row) for row in rows]))
             if batch.is_valid():
                 return batch
         except (ValueError, TypeError, RecursionError) as error:
@@ -94,7 +124,6 @@ class Batch:
 def _is_typed(change: Change) -> bool:
     return (
         type(change.position) is type(change.relation) is int
-        and type(change.action) is str
         and (change.record is None or type(change.record) is str)
         and (change.before is None or type(change.before) is str)
     )

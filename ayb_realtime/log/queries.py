@@ -104,7 +104,7 @@ async def next_batch(connection: Connection) -> Batch | None:
     """
     parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
     rows = await (await connection.execute(sql("next_batch"), parameters)).fetchall()
-    return Batch(rows[0][-1], tuple(Change(*row[:-1]) for row in rows if row[0])) if rows else None
+    return Batch(rows[0][-1], tuple(Change.from_row(row) for *row, _ in rows if row[0])) if rows else None
 
 
 async def skip(connection: Connection, *, after: int, upto: int, unread: Collection[int]) -> int:
@@ -121,14 +121,16 @@ async def read(connection: Connection, *, after: int, upto: int, unread: Collect
     """Return the changes at the positions after ``after``, at most up to ``upto`` and READ_BYTES, but at least one.
 
     unread: tables whose changes come without their rows.
-    Where an epoch ends at ``after`` and the log goes on in the next one, that is the change: it has the action "epoch",
-    the relation 0, and the position after which to go on, perhaps beyond ``upto``.
+    Where an epoch ends at ``after`` and the log goes on in the next one, that is the change: its action is EPOCH,
+    its relation 0, and its position after which to go on, perhaps beyond ``upto``.
     Raises PositionUnavailable if the log does not hold them.
     """
     parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "unread": list(unread)}
-    changes = [Change(*row) for row in await sessions.fetch(connection, sql("read"), parameters)]
+    changes = [Change.from_row(row) for row in await sessions.fetch(connection, sql("read"), parameters)]
     if not changes:
-        changes = [Change(*row) for row in await sessions.fetch(connection, sql("next_epoch"), {"after": after})]
+        changes = [
+            Change.from_row(row) for row in await sessions.fetch(connection, sql("next_epoch"), {"after": after})
+        ]
     elif [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
         changes = []
     if not changes:

@@ -2,7 +2,7 @@
 
 import json
 
-from ayb_realtime.log.changes import Change
+from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.wire import records, sse
 from ayb_realtime.wire.records import Row
@@ -13,7 +13,7 @@ def change_event(change: Change, table: Table, row: Row) -> bytes:
 
     row: the row as the subscriber may see it. A delete sends the primary key only.
     """
-    sent = table.key_columns if change.action == "delete" else row.columns
+    sent = table.key_columns if change.action is Action.DELETE else row.columns
     columns = {name: row.columns[name] for name in sent}
     for name in table.utc_columns:
         if name in columns:

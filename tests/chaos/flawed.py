@@ -23,11 +23,11 @@ with numbered as (
      where id > (select coalesce(max(id), 0) from chaos_naive)
     returning position, id
 )
-select position, relation::bigint, action, record::text
+select position, relation::bigint, action, record::text, null
   from numbered join ayb_realtime.change using (id) order by position
 """
 NAIVE_READ = """
-select position, relation::bigint, action, record::text
+select position, relation::bigint, action, record::text, null
   from chaos_naive join ayb_realtime.change using (id)
  where position > %s and position <= %s order by position
 """
@@ -69,11 +69,11 @@ def naive() -> None:
         connection.execute(NAIVE_TABLE)
 
     async def next_batch(connection: Any) -> Batch | None:
-        changes = [Change(*row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
+        changes = [Change.from_row(row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
         return Batch(changes[-1].position, tuple(changes)) if changes else None
 
     async def read(connection: Any, *, after: int, upto: int, unread: object) -> list[Change]:
-        return [Change(*row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]
+        return [Change.from_row(row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]
 
     async def bounds(connection: Any) -> tuple[int, int]:
         cursor = await connection.execute("select coalesce(max(position), 0) from chaos_naive")

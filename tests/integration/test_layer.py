@@ -18,7 +18,7 @@ from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import changes, queries
-from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log.changes import Action, Batch, Change
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import publisher
@@ -46,7 +46,7 @@ def forged(head: int, relation: int) -> list[dict[str, Any]]:
         *([head + 1, [change(relation=other)]] for other in ([1], "1", None, 1, 2**70)),
         *([head + 1, [change(record=record)]] for record in records),
         *([head + 1, [change(action=action)]] for action in ("delete", "update", "vanish", "enable", 7)),
-        *([head + 1, [change(action=action, record=None)]] for action in ("delete", "create", "truncate")),
+        *([head + 1, [change(action=action, record=None)]] for action in ("delete", Action.CREATE, "truncate")),
         *([position, [change(position)]] for position in positions),
         *([head + 2, [change(first), change(second)]] for first, second in orders),
         *([number] for number in heads),
@@ -153,7 +153,7 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
     head = the_hub.position
     # As a fault of ours could have it, for what is sealed is not looked at again.
     wrong: Any = [1]
-    changed = (Change(head + 1, wrong, "create", ROW),)
+    changed = (Change(head + 1, wrong, Action.CREATE, ROW),)
     async with relaying(InMemoryChannelLayer()):
         the_hub._feed.accept(Batch(head + 1, changed))
         owner.execute("insert into notes values (1)")

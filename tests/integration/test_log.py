@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log.changes import Action, Batch, Change
 from ayb_realtime.postgres import database, sessions
 from tests.integration.scenario import MakeTable, Owner
 
@@ -240,7 +240,7 @@ async def test_change_tells_its_table(owner: Owner, relay: Connection) -> None:
     owner.execute("insert into notes values (1, 0)")
     row = owner.execute("select 'notes'::regclass::oid::bigint").fetchone()
     assert row is not None
-    assert await numbered(relay) == [Change(start + 1, row[0], "create", '{"id":1,"version":0}')]
+    assert await numbered(relay) == [Change(start + 1, row[0], Action.CREATE, '{"id":1,"version":0}')]
 
 
 INSERT, UPDATE, DELETE = (

@@ -14,7 +14,7 @@ from ayb_realtime import visibility
 from ayb_realtime.hub import planning
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
-from ayb_realtime.log.changes import Change
+from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres import database, tables
 from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying, subscribed
 
@@ -307,8 +307,8 @@ async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
         async with pool.connection() as connection:
             relations = {table.name: table.relation for table in await tables.streamed(connection)}
         changes = [
-            Change(1, relations["notes"], "create", '{"id":1}'),
-            Change(2, relations["others"], "create", '{"id":1}'),
+            Change(1, relations["notes"], Action.CREATE, '{"id":1}'),
+            Change(2, relations["others"], Action.CREATE, '{"id":1}'),
         ]
         prepared = []
         for who in (person(1), person(2)):

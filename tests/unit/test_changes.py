@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from ayb_realtime.exceptions import InvalidMessage
 from ayb_realtime.log import changes
-from ayb_realtime.log.changes import Batch, Change, Outbox
+from ayb_realtime.log.changes import Action, Batch, Change, Outbox
 
 
-def change(position: int, action: str = "create", record: str | None = '{"id":1}') -> Change:
+def change(position: int, action: Action = Action.CREATE, record: str | None = '{"id":1}') -> Change:
     """Make a change of the table 7."""
     return Change(position, 7, action, record)
 
@@ -22,9 +22,9 @@ def change(position: int, action: str = "create", record: str | None = '{"id":1}
     [
         Batch(0),
         Batch(2**63 - 1),
-        Batch(2, (change(1), change(2, "truncate", None))),
+        Batch(2, (change(1), change(2, Action.TRUNCATE, None))),
         Batch(9, (change(1), change(2))),
-        Batch(5, (change(5, "update", '{"a":"quote \\" , 🦆 \\u0000 \x85","b":1.10}'),)),
+        Batch(5, (change(5, Action.UPDATE, '{"a":"quote \\" , 🦆 \\u0000 \x85","b":1.10}'),)),
     ],
 )
 def test_batch_that_went_through_text_is_the_same(batch: Batch) -> None:
@@ -43,7 +43,7 @@ ODD: list[object] = [7, [], {}]
         *([head, []] for head in (-1, True, 1.0, "1", None)),
         *([9, [[position, *ROW[1:]]]] for position in ("1", True, 1.0, 0, -1, 10, None)),
         *([9, [[1, relation, *ROW[2:]]]] for relation in ("7", [7], True, None)),
-        *([9, [[1, 7, action, *ROW[3:]]]] for action in (7, None, ["create"])),
+        *([9, [[1, 7, action, *ROW[3:]]]] for action in (7, None, ["create"], "vanish")),
         *([9, [[1, 7, "create", record, None]]] for record in ODD),
         *([9, [[1, 7, "create", "{}", before]]] for before in ODD),
         *([9, [ROW, [position, *ROW[1:]]]] for position in (0, 1, 3)),
@@ -97,7 +97,7 @@ def test_messages_hold_at_most_ten_characters(
 def test_truncate_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MESSAGE_CHARACTERS", 10)
     outbox = Outbox()
-    outbox.put(Batch(2, (change(1, record="x" * 10), change(2, "truncate", None))))
+    outbox.put(Batch(2, (change(1, record="x" * 10), change(2, Action.TRUNCATE, None))))
     assert taken(outbox) == [(2, [1, 2])]
 
 
@@ -157,3 +157,7 @@ def test_outbox_tells_each_position_at_most_once_in_order_and_the_head_at_last(s
     assert positions == sorted(set(positions))
     assert [batch.head for batch in told] == sorted(batch.head for batch in told)
     assert max((batch.head for batch in told), default=0) == head
+
+
+def test_enabled_table_names_its_trigger() -> None:
+    assert change(1, Action.ENABLE, '{"trigger" : 4294967295}').trigger == 2**32 - 1

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from httpx_sse import EventSource
 
-from ayb_realtime.log.changes import Change
+from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.wire.events import change_event, connected_event, expired_event, reset_event
 from ayb_realtime.wire.records import Row
@@ -14,7 +14,7 @@ from ayb_realtime.wire.records import Row
 POSTS = Table(7, "public", "posts", ("id",), ("created_at",), row_security=True, trigger=1)
 
 
-def event(record: str, table: Table = POSTS, action: str = "create") -> bytes:
+def event(record: str, table: Table = POSTS, action: Action = Action.CREATE) -> bytes:
     """Encode a change at position 1042."""
     return change_event(Change(1042, 7, action, record), table, Row(record))
 
@@ -29,14 +29,14 @@ def test_create_is_what_the_wire_protocol_prints() -> None:
 
 
 def test_update_holds_the_whole_row() -> None:
-    assert event('{"id":1,"title":"x"}', action="update") == (
+    assert event('{"id":1,"title":"x"}', action=Action.UPDATE) == (
         b'id: 1042\ndata: {"action":"update","table":"posts","record":{"id":1,"title":"x"}}\n\n'
     )
 
 
 def test_delete_holds_the_primary_key_alone() -> None:
     record = '{"title":"secret","id":42,"created_at":"2026-02-07T22:00:00+00:00"}'
-    assert event(record, action="delete") == (
+    assert event(record, action=Action.DELETE) == (
         b'id: 1042\ndata: {"action":"delete","table":"posts","record":{"id":42}}\n\n'
     )
 
@@ -44,7 +44,7 @@ def test_delete_holds_the_primary_key_alone() -> None:
 def test_delete_holds_every_column_of_the_key_in_its_order_and_types() -> None:
     table = Table(7, "public", "visits", ("day", "at", "visitor"), ("at",), row_security=False, trigger=1)
     record = '{"visitor":7,"note":"x","at":"2026-02-07T22:00:00.5+00:00","day":"2026-02-07"}'
-    assert event(record, table, "delete") == (
+    assert event(record, table, Action.DELETE) == (
         b'id: 1042\ndata: {"action":"delete","table":"visits","record":'
         b'{"day":"2026-02-07","at":"2026-02-07T22:00:00.5Z","visitor":7}}\n\n'
     )

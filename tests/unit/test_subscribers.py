@@ -4,7 +4,7 @@ from ayb_realtime.hub.delivery import Delivery
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
-from ayb_realtime.log.changes import Change
+from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.wire.records import Row
 
@@ -46,7 +46,7 @@ def test_identities_are_not_gathered_anew_while_nobody_comes_or_leaves() -> None
 
 def test_who_gets_nothing_of_a_run_is_at_its_position_all_the_same() -> None:
     ann, bob = stream(ANN, NOTES), stream(BOB, NOTES)
-    change = Change(2, 7, "create", '{"id":1}')
+    change = Change(2, 7, Action.CREATE, '{"id":1}')
     prepared = Delivery()
     prepared.allow(NOTES, [ANN, BOB])
     prepared.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, {ANN: {2: None}, BOB: {}})
