@@ -1,17 +1,19 @@
 """Checks that the tables which the migrations stream are streamed, and that no others are by mistake."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004 - Django's names
+from django.core.checks import CheckMessage, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
 from django.db.backends.utils import truncate_name
+from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
-from django.db.migrations.operations import RenameModel, SeparateDatabaseAndState
+from django.db.migrations.operations import RenameField, RenameModel, SeparateDatabaseAndState
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from ayb_realtime.checks.registration import register
 from ayb_realtime.checks.tables import Apps, Databases, is_checked, read_states
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics.inspection import TableState
@@ -38,28 +40,78 @@ def read_marked() -> list[Marked]:
     """Return the tables that the EnableRealtime operations of all applied migrations stream."""
     executor = MigrationExecutor(connections[conf.database])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)
-    applied = [each for each, _ in plan if (each.app_label, each.name) in executor.loader.applied_migrations]
-    state = ProjectState(real_apps=executor.loader.unmigrated_apps)
-    marked: list[Marked] = []
-    models: dict[tuple[str, str], str] = {}
-    for migration in applied:
+    marks = _Marks(ProjectState(real_apps=executor.loader.unmigrated_apps))
+    for migration, _ in plan:
+        if (migration.app_label, migration.name) in executor.loader.applied_migrations:
+            for operation in flat(migration.operations):
+                marks.apply(operation, migration)
+    return marks.marked()
+
+
+class _Marks:
+    """The tables that are streamed after the operations applied so far.
+
+    A model is known by its app and its name in lower case. An automatic many-to-many table has a model that is not in
+    Django's state: only rendering it tells its table.
+    """
+
+    def __init__(self, state: ProjectState) -> None:
+        self._state = state
+        self._tables: list[Marked] = []
+        self._models: dict[tuple[str, str], str] = {}
+        self._automatic: dict[tuple[str, str], Marked] = {}
+
+    def apply(self, operation: Operation, migration: Migration) -> None:
+        """Apply an operation of a migration."""
         app = migration.app_label
-        for operation in flat(migration.operations):
-            known = {model: quoted_table(state, *model) for model in models}
-            operation.state_forwards(app, state)
-            source = f'"{operation.describe()}" in the migration {app}.{migration.name}'
-            if isinstance(operation, EnableRealtime) and operation.table:
-                marked.append(Marked(operation.table, source))
-            elif isinstance(operation, EnableRealtime):
-                models[app, operation.model_name.lower()] = source
-            elif isinstance(operation, RenameModel) and (app, operation.old_name_lower) in models:
-                models[app, operation.new_name_lower] = models.pop((app, operation.old_name_lower))
-            gone = models.keys() - state.models.keys()
-            marked += [Marked(known[model], models.pop(model), model_gone=True) for model in gone]
-    marked += [Marked(quoted_table(state, *model), source) for model, source in models.items()]
-    # A model that has moved to another app is not gone.
-    tables = {quoted_table(state, *model) for model in state.models}
-    return [each for each in marked if not (each.model_gone and each.table in tables)]
+        known = {model: quoted_table(self._state, *model) for model in self._models}
+        operation.state_forwards(app, self._state)
+        if isinstance(operation, EnableRealtime):
+            self._enable(operation, app, f'"{operation.describe()}" in the migration {app}.{migration.name}')
+        elif isinstance(operation, RenameModel) and (app, operation.old_name_lower) in self._models:
+            self._models[app, operation.new_name_lower] = self._models.pop((app, operation.old_name_lower))
+        self._automatic = {
+            (label, renamed(name, operation) if label == app else name): mark
+            for (label, name), mark in self._automatic.items()
+        }
+        for model in self._models.keys() - self._state.models.keys():
+            self._tables.append(Marked(known[model], self._models.pop(model), model_gone=True))
+
+    def _enable(self, operation: EnableRealtime, app: str, source: str) -> None:
+        model = app, operation.model_name.lower()
+        if operation.table:
+            self._tables.append(Marked(operation.table, source))
+        elif model in self._state.models:
+            self._models[model] = source
+        else:
+            self._automatic[model] = Marked(self._rendered(*model) or operation.model_name, source)
+
+    def _rendered(self, app: str, name: str) -> str | None:
+        try:
+            model = self._state.clone().apps.get_model(app, name)
+        except LookupError:
+            return None
+        return connections[conf.database].ops.quote_name(model._meta.db_table)
+
+    def marked(self) -> list[Marked]:
+        """Return the tables."""
+        automatic = [
+            Marked(table, mark.source) if (table := self._rendered(*model)) else replace(mark, model_gone=True)
+            for model, mark in self._automatic.items()
+        ]
+        models = [Marked(quoted_table(self._state, *model), source) for model, source in self._models.items()]
+        # A model that has moved to another app is not gone.
+        tables = {quoted_table(self._state, *model) for model in self._state.models}
+        return [*(each for each in self._tables if not (each.model_gone and each.table in tables)), *models, *automatic]
+
+
+def renamed(name: str, operation: Operation) -> str:
+    """Return an automatic many-to-many model's name, model_field in lower case, after an operation of its app."""
+    if isinstance(operation, RenameModel) and name.startswith(f"{operation.old_name_lower}_"):
+        return f"{operation.new_name_lower}{name.removeprefix(operation.old_name_lower)}"
+    if isinstance(operation, RenameField) and name == f"{operation.model_name_lower}_{operation.old_name_lower}":
+        return f"{operation.model_name_lower}_{operation.new_name_lower}"
+    return name
 
 
 def flat(operations: Iterable[Operation]) -> Iterator[Operation]:

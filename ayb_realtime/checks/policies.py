@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.checks import CheckMessage, Info, Tags, Warning, register  # noqa: A004 - Django's names
+from django.core.checks import CheckMessage, Info, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
 
+from ayb_realtime.checks.registration import register
 from ayb_realtime.checks.tables import Apps, Databases, is_checked, read_states
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection

@@ -7,9 +7,10 @@ from channels.exceptions import InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's names
+from django.core.checks import CheckMessage, Error, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
 
+from ayb_realtime.checks.registration import register
 from ayb_realtime.conf import conf
 
 Apps = Sequence[AppConfig] | None

@@ -12,8 +12,16 @@ from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Tags, run_checks
 from django.core.management import call_command
 from django.db import Error, connections, transaction
-from django.db.migrations import DeleteModel, RenameModel, SeparateDatabaseAndState
+from django.db.migrations import (
+    AddField,
+    DeleteModel,
+    RemoveField,
+    RenameField,
+    RenameModel,
+    SeparateDatabaseAndState,
+)
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import ManyToManyField
 
 from ayb_realtime.operations import EnableRealtime
 from example_project.blog.models import Post
@@ -390,3 +398,35 @@ def test_policy_whose_function_says_that_it_is_immutable_is_warned_of(run: Run) 
     assert "The policies of public.posts may call public.mine(uuid), which is IMMUTABLE" in one("W019").msg
     run("alter function mine(uuid) stable")
     assert messages() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "table"),
+    [
+        ([], '"posts_tags"'),
+        ([RenameModel("Post", "Article")], '"posts_tags"'),
+        ([RenameField("Post", "tags", "labels")], '"posts_labels"'),
+        ([RemoveField("Post", "tags")], '"posts_tags"'),
+    ],
+)
+def test_automatic_many_to_many_table_is_followed(
+    run: Run, operations: list[Any], changes: list[Any], table: str
+) -> None:
+    run(f"create table {table} (id int primary key); alter table {table} enable row level security")
+    tags = AddField("Post", "tags", ManyToManyField("blog.Team", related_name="+"))
+    operations.append(SeparateDatabaseAndState(state_operations=[tags]))
+    operations.append(SeparateDatabaseAndState(database_operations=[EnableRealtime("Post_tags")]))
+    operations.append(SeparateDatabaseAndState(state_operations=changes))
+    is_gone = changes[:1] != [] and isinstance(changes[0], RemoveField)
+    assert [message.msg.partition(" ")[0] for message in messages()] == ([] if is_gone else [table])
+    run(f"select ayb_realtime.enable_v1('{table}')")
+    assert [message.id for message in messages()] == (["ayb_realtime.W018"] if is_gone else [])
+
+
+@pytest.mark.parametrize("broken", ["immutable_v1(oid)", "key_columns_v1(oid)"])
+def test_check_that_cannot_find_out_says_so(run: Run, broken: str) -> None:
+    run(f"alter function ayb_realtime.{broken} rename to away")
+    found = messages()
+    assert {message.id for message in found} == {"ayb_realtime.W021"}
+    # The others run in the same transaction, which has failed.
+    assert broken.partition("(")[0] in found[0].msg
