@@ -1,15 +1,19 @@
 -- What decides who sees a table's rows, and as what: the objects whose definitions, privileges and memberships Postgres reads
 -- as they are when a query runs, whatever the snapshot of its rows.
 create type ayb_realtime.deciders as (
-    -- The table, its partitions, and the tables and views that its policies read.
+    -- The table, its partitions, the tables and views that its policies read, and the index of its key.
     relations oid[],
+    -- Those of them that have rules, as views do.
+    rules oid[],
+    -- What the table's columns are made of, and the functions: none of Postgres' own.
+    types oid[],
     functions oid[],
     namespaces oid[],
     -- The subscribers' roles, the owners of all these, and the roles that those are members of.
     members oid[],
     -- The words in functions whose bodies are text: an object that is made later may have one of them as its name.
     words name[],
-    -- A function may run SQL that cannot be seen: then everything decides.
+    -- A function may run SQL that cannot be seen, or the table has no key yet: then everything decides.
     is_opaque boolean
 );
 
@@ -52,6 +56,9 @@ begin
         select i.oid from partition i
         union
         select r.oid from read r where r.classid = 'pg_class'::regclass
+    ), key (oid) as materialized (
+        -- Another key is another index.
+        select i.indexrelid from pg_index i where i.indrelid = deciders_v1.relation and i.indisprimary
     ), function as materialized (
         select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname, f.prosqlbody is null as is_text
           from pg_proc f
@@ -75,14 +82,52 @@ begin
         select m.roleid from member join pg_auth_members m on m.member = member.oid
     )
     select
-        array(select oid from relation order by oid <> deciders_v1.relation, oid),
+        array(select oid from relation order by oid <> deciders_v1.relation, oid) || array(select oid from key),
+        array(select oid from pg_class c join relation using (oid) where c.relhasrules),
+        array(select distinct p.type from ayb_realtime.parts_v1(deciders_v1.relation) p),
         array(select oid from function),
         array(select c.relnamespace from pg_class c join relation using (oid) union select f.pronamespace from function f),
         array(select oid from member),
         array(select name::name from word where octet_length(name) < 64),
-        exists (select from function f where ayb_realtime.is_opaque_v1(f.oid))
+        exists (select from function f where ayb_realtime.is_opaque_v1(f.oid)) or not exists (select from key)
       into found;
     return found;
+end
+$$;
+
+-- What fingerprint_v1() says where everything decides: of all catalogs, less what sessions have made for themselves alone, such
+-- as temporary tables, which no other session can read.
+-- It reads each catalog from its beginning to its end, so that rows come in the same order in every session.
+create function ayb_realtime.fingerprint_of_all_v1(relation oid) returns text
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = on
+    set enable_indexscan = off
+    set enable_indexonlyscan = off
+    set enable_bitmapscan = off
+    set synchronize_seqscans = off
+    set max_parallel_workers_per_gather = 0
+    set jit = off
+as $$
+declare
+    own_schemas constant oid[] := array(select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_');
+    own_tables constant oid[] := array(select oid from pg_class where relpersistence = 't');
+begin
+    return concat_ws(' ',
+        hash_array_extended(array(select xmin from pg_class where relpersistence <> 't'), 0),
+        hash_array_extended(array(select xmin from pg_attribute where attnum > 0 and attrelid <> all (own_tables)), 0),
+        hash_array_extended(array(select xmin from pg_policy where polrelid <> all (own_tables)), 0),
+        hash_array_extended(array(select xmin from pg_rewrite where ev_class <> all (own_tables)), 0),
+        hash_array_extended(array(select xmin from pg_proc where pronamespace <> all (own_schemas)), 0),
+        hash_array_extended(array(select xmin from pg_namespace where oid <> all (own_schemas)), 0),
+        hash_array_extended(array(select xmin from pg_operator where oprnamespace <> all (own_schemas)), 0),
+        hash_array_extended(array(select xmin from pg_type where typnamespace <> all (own_schemas)), 0),
+        hash_array_extended(array(select xmin from pg_cast), 0),
+        hash_array_extended(array(select xmin from pg_trigger where tgrelid = relation and tgname = '!ayb_realtime'), 0),
+        hash_array_extended(array(select xmin from pg_index where indrelid = relation), 0),
+        hash_array_extended(array(select xmin from pg_auth_members), 0),
+        array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles));
 end
 $$;
 
@@ -90,73 +135,51 @@ $$;
 -- nothing was changed between the two snapshots: each change gives a row another xmin. What ran in between has read the catalogs
 -- as they are in both. Only a row that came and went in between leaves no trace, such as that of a policy: against that the
 -- hub locks the relations before its first snapshot.
--- A sum, in which a row may occur twice. Roles have no xmin that everyone may read.
+-- It is asked after each run. What it takes is to start its scans, so there are none of what a table has not; a row's xmin is
+-- hashed as it is, in the order of the index that finds it. Roles have no xmin that everyone may read.
 create function ayb_realtime.fingerprint_v1(deciders ayb_realtime.deciders) returns text
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
-    -- It runs after the transaction whose settings would say so: a plan that is kept, and never a scan of a whole catalog.
+    -- It runs after the transaction whose settings would say so: a plan that is kept, and in it the index of each "any".
     set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
+    set enable_bitmapscan = off
     set max_parallel_workers_per_gather = 0
     set jit = off
 as $$
+declare
+    versions text;
 begin
     if deciders.is_opaque then
-        return (
-            select sum(hashtextextended(version, seed))
-              from (
-                select xmin::text, oid::bigint from pg_class
-                union all select xmin::text, oid::bigint from pg_policy
-                union all select xmin::text, oid::bigint from pg_rewrite
-                union all select xmin::text, oid::bigint from pg_proc
-                union all select xmin::text, oid::bigint from pg_namespace
-                union all select xmin::text, oid::bigint from pg_operator
-                union all select xmin::text, oid::bigint from pg_type
-                union all select xmin::text, oid::bigint from pg_cast
-                union all select xmin::text, oid::bigint from pg_trigger
-                union all select xmin::text, indexrelid::bigint from pg_index
-                union all select xmin::text, (attrelid::bigint << 16) + attnum from pg_attribute
-                union all select xmin::text, (member::bigint << 32) + roleid::bigint from pg_auth_members
-                union all select concat(rolsuper, rolinherit, rolbypassrls), oid::bigint from pg_roles
-              ) as versions (version, seed));
+        return ayb_realtime.fingerprint_of_all_v1(deciders.relations[1]);
     end if;
-    return (
-        select sum(hashtextextended(version, seed))
-          from (
-            select xmin::text, oid::bigint from pg_class where oid = any (deciders.relations)
-            union all
-            select xmin::text, (attrelid::bigint << 16) + attnum
-              from pg_attribute where attrelid = any (deciders.relations) and attnum > 0
-            union all
-            select xmin::text, oid::bigint from pg_policy where polrelid = any (deciders.relations)
-            union all
-            select xmin::text, oid::bigint from pg_rewrite where ev_class = any (deciders.relations)
-            union all
-            select xmin::text, indexrelid::bigint from pg_index where indrelid = deciders.relations[1]
-            union all
-            select xmin::text, oid::bigint from pg_trigger where tgrelid = deciders.relations[1] and tgname = '!ayb_realtime'
-            union all
-            select xmin::text, oid::bigint from pg_namespace where oid = any (deciders.namespaces)
-            union all
-            -- Those decide what of a row is written as text, and so do the owners of its types.
-            select xmin::text, oid::bigint from pg_cast where oid >= 16384
-            union all
-            select y.xmin::text, y.oid::bigint
-              from pg_attribute a
-              join pg_type y on y.oid = a.atttypid
-             where a.attrelid = deciders.relations[1] and a.attnum > 0 and a.atttypid >= 16384
-            union all
-            select xmin::text, (member::bigint << 32) + roleid::bigint from pg_auth_members where member = any (deciders.members)
-            union all
-            select concat(rolsuper, rolinherit, rolbypassrls), oid::bigint from pg_roles where oid = any (deciders.members)
-            union all
-            select xmin::text, oid::bigint from pg_proc where oid = any (deciders.functions)
-            union all
-            select xmin::text, oid::bigint from pg_proc where proname = any (deciders.words)
-            union all
-            select xmin::text, oid::bigint from pg_class where relname = any (deciders.words)
-          ) as versions (version, seed));
+    versions := concat_ws(' ',
+        hash_array_extended(array(select xmin from pg_class where oid = any (deciders.relations)), 0),
+        hash_array_extended(array(select xmin from pg_attribute where attrelid = any (deciders.relations) and attnum > 0), 0),
+        hash_array_extended(array(select xmin from pg_policy where polrelid = any (deciders.relations)), 0),
+        hash_array_extended(array(
+            select xmin from pg_trigger where tgrelid = deciders.relations[1] and tgname = '!ayb_realtime'), 0),
+        hash_array_extended(array(select xmin from pg_namespace where oid = any (deciders.namespaces)), 0),
+        hash_array_extended(array(select xmin from pg_auth_members where member = any (deciders.members)), 0),
+        array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles where oid = any (deciders.members)));
+    if cardinality(deciders.rules) > 0 then
+        versions := concat_ws(' ', versions,
+            hash_array_extended(array(select xmin from pg_rewrite where ev_class = any (deciders.rules)), 0));
+    end if;
+    if cardinality(deciders.types) > 0 or cardinality(deciders.functions) > 0 then
+        versions := concat_ws(' ', versions,
+            hash_array_extended(array(select xmin from pg_type where oid = any (deciders.types)), 0),
+            hash_array_extended(array(select xmin from pg_proc where oid = any (deciders.functions)), 0),
+            -- Of a type, those decide what of a row is written as text, as its owner does.
+            hash_array_extended(array(select xmin from pg_cast where oid >= 16384), 0));
+    end if;
+    if cardinality(deciders.words) > 0 then
+        versions := concat_ws(' ', versions,
+            hash_array_extended(array(select xmin from pg_proc where proname = any (deciders.words)), 0),
+            hash_array_extended(array(select xmin from pg_class where relname = any (deciders.words)), 0));
+    end if;
+    return versions;
 end
 $$;
 

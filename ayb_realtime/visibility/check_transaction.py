@@ -33,8 +33,8 @@ async def run(connection: Connection, relations: Collection[int], roles: Collect
             transaction.states = {each.table.relation: each.states for each in known.values()}
             yield [each.table for each in known.values()]
             deciders = [each.deciders for each in known.values()]
-            now = await transactions.commit(connection, knowledge.FINGERPRINTS, [deciders])
-            if [fingerprint for (fingerprint,) in now] != [each.fingerprint for each in known.values()]:
+            ((now,),) = await transactions.commit(connection, knowledge.fingerprints(len(known)), deciders)
+            if now != [each.fingerprint for each in known.values()]:
                 raise CatalogChanged
     except BaseException:
         knowledge.forget(subjects)

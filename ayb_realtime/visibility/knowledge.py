@@ -17,9 +17,6 @@ from ayb_realtime.visibility.checkers import make_checker
 from ayb_realtime.visibility.transactions import Connection
 
 QUESTION = b"select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.run_v1(%s::bigint[], %s::text[]) r"
-FINGERPRINTS = (
-    b"select ayb_realtime.fingerprint_v1(d::ayb_realtime.deciders) from pg_catalog.unnest(%s::pg_catalog.text[]) as d"
-)
 # So many columns of its rows are a table's; three more are its deciders, their fingerprint, and which to lock.
 TABLE_COLUMNS = 7
 # How many tables are kept, each with a set of roles.
@@ -112,6 +109,12 @@ def forget(subjects: Collection[Subject]) -> None:
     _plans.number += 1
     for subject in subjects:
         _kept.pop(subject, None)
+
+
+def fingerprints(tables: int) -> bytes:
+    """Return the question of the fingerprints of so many tables' deciders. Its answer is an array, in one row."""
+    # A call for each, with its argument as a constant: Postgres plans that in half the time of a query with a FROM.
+    return b"select array[" + b", ".join([b"ayb_realtime.fingerprint_v1(%s)"] * tables) + b"]::pg_catalog.text[]"
 
 
 async def discard_old_plans(connection: Connection) -> None:
