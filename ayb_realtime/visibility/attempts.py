@@ -13,7 +13,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.failures import POSTPONED, REFUSED, UNANSWERED, failures
-from ayb_realtime.visibility.narrowing import LEAST_SHARE, Part, Plan
+from ayb_realtime.visibility.narrowing import Plan
 from ayb_realtime.visibility.outcomes import (
     LOCK_NOT_AVAILABLE,
     UNDEFINED,
@@ -23,10 +23,11 @@ from ayb_realtime.visibility.outcomes import (
     classify,
     plan_next,
 )
-from ayb_realtime.visibility.quarantine import suspects
-from ayb_realtime.visibility.suspicion import Suspicion
+from ayb_realtime.visibility.parts import LEAST_SHARE, Part
+from ayb_realtime.visibility.quarantine import quarantine
 from ayb_realtime.visibility.transactions import Connection
-from ayb_realtime.visibility.watchdog import Watch
+from ayb_realtime.visibility.triage import Triage
+from ayb_realtime.visibility.watchdog import Watchdog
 from ayb_realtime.wire.records import Row
 
 # Position of a change that the identity may see → the row as it may see it, or None for the row as it was logged.
@@ -62,7 +63,7 @@ class Question(ABC):
         self._table = table
         self._undefined_is_failure = undefined_is_failure
         self._rows: dict[int, Row] = {}
-        self._plan = Plan[Identity](suspects.patience(table.relation))
+        self._plan = Plan[Identity](quarantine.patience(table.relation))
         self.unanswered = self._plan.unanswered
 
     async def ask(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> None:
@@ -71,14 +72,14 @@ class Question(ABC):
         Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless each part has a
         connection of its own; and psycopg.OperationalError if the connection is lost.
         """
-        suspicion = Suspicion(self._table)
+        triage = Triage(self._table)
         for rows, identities in parts:
             self._rows.update(rows)
             # With care, somebody is known not to let go: it is found sooner if each part is given less time.
-            suspicion.plan(self._plan, rows, identities, 1.0 if self._connection is not None else LEAST_SHARE)
+            triage.add(self._plan, rows, identities, 1.0 if self._connection is not None else LEAST_SHARE)
         for part in self._plan:
             await self._ask_part(part)
-        suspicion.settle(self._plan, self._rows, self.postponed)
+        triage.record(self._plan, self._rows, self.postponed)
 
     async def _ask_part(self, part: Part[Identity]) -> None:
         attempt = await self._attempt(part)
@@ -91,22 +92,23 @@ class Question(ABC):
         rows = {position: self._rows[position] for position in part.rows}
         clock = asyncio.get_running_loop().time
         began = clock()
-        watch = None
+        watchdog = None
         try:
             async with self._connected(seconds) as connection:
-                watch = Watch(connection, seconds, alone=len(part.identities) == 1)
-                async with watch:
+                watchdog = Watchdog(connection, seconds, alone=len(part.identities) == 1)
+                async with watchdog:
                     refused = await self._ask(connection, rows, part.identities)
         except psycopg.Error as error:
-            if watch is None:
+            if watchdog is None:
                 raise  # It was not asked: to isolate it takes a connection of its own, and there was none.
             share = (clock() - began) / conf.check_timeout_seconds
-            slow_identity = part.identities[watch.culprit - 1] if watch.culprit is not None else None
-            outcome = await self._outcome(error, watch, slow_identity)
+            ordinal = watchdog.slow_identity
+            slow_identity = part.identities[ordinal - 1] if ordinal is not None else None
+            outcome = await self._outcome(error, slow_identity, has_fired=watchdog.has_fired)
             return Attempt(outcome, type(error).__name__, share, slow_identity)
         return Attempt(Outcome.ANSWERED, refused=refused)
 
-    async def _outcome(self, error: psycopg.Error, watch: Watch, slow_identity: Identity | None) -> Outcome:
+    async def _outcome(self, error: psycopg.Error, slow_identity: Identity | None, *, has_fired: bool) -> Outcome:
         """Return how an attempt ended that raised an error. Raises what ends the whole check."""
         relation = self._table.relation
         is_lost = self._connection is not None and self._connection.closed
@@ -115,14 +117,14 @@ class Question(ABC):
             is_table_locked=not is_lost and error.sqlstate == LOCK_NOT_AVAILABLE and await self._is_locked(),
             is_slow_identity_known=slow_identity is not None,
             is_transaction_lost=is_lost,
-            is_policy_suspected=is_lost and (watch.has_fired or suspects.has_lost(relation)),
+            is_policy_suspected=is_lost and (has_fired or quarantine.add_lost_connection(relation)),
         )
         match outcome := classify(failure, undefined_is_failure=self._undefined_is_failure):
             case Outcome.CONNECTION_LOST:
                 raise error
             case Outcome.UNCANCELLABLE:
                 if slow_identity is not None:
-                    suspects.add(relation, [slow_identity])
+                    quarantine.add(relation, [slow_identity])
                 raise UncancellablePolicy(relation) from error
             case Outcome.CATALOG_CHANGED:
                 raise CatalogChanged from error

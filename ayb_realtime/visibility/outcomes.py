@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
-from ayb_realtime.visibility.narrowing import Part, Plan
+from ayb_realtime.visibility.narrowing import Plan
+from ayb_realtime.visibility.parts import Part
 
 IdentityT = TypeVar("IdentityT", bound=Hashable)
 
@@ -107,6 +108,8 @@ def plan_next(plan: Plan[IdentityT], part: Part[IdentityT], attempt: Attempt[Ide
             return [part, *plan.give_up_all()]
         case Outcome.POLICY_BROKEN:
             plan.give_up(part, attempt.reason)
-        case Outcome.FAILED | Outcome.TOO_SLOW_FOR_ONE:
-            plan.failed(part, attempt.reason, attempt.share, attempt.slow_identity)
+        case Outcome.TOO_SLOW_FOR_ONE if attempt.slow_identity is not None:
+            plan.held_up(part, attempt.slow_identity, attempt.share)
+        case _:
+            plan.failed(part, attempt.reason, attempt.share)
     return []

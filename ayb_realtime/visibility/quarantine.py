@@ -1,7 +1,7 @@
-"""What a table's policies did not answer about in time: the others are not to wait for it again. Pure.
+"""What got no answer lately is asked about apart, or not for a while: the others do not wait for it again. Pure.
 
-A suspect is an identity; or a ``Pair``, where it is for one row that there is no answer; or ``TABLE``, where so many
-fail that they could not be told from the others in the time that there is; or ``LOST``, a connection.
+The members of a table's quarantine are identities; a ``Pair`` where an identity gets no answer about one row; ``TABLE``
+where so many fail that they could not be told from the others in time; and ``LOST`` after a check lost its connection.
 """
 
 import time
@@ -9,13 +9,14 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-Who = TypeVar("Who", bound=Hashable)
+IdentityT = TypeVar("IdentityT", bound=Hashable)
+MemberT = TypeVar("MemberT", bound=Hashable)
 
-# What fails again is not asked about for a second, then for two, and so on up to this.
+# What fails a second time is barred for one second, then for two, and so on up to this.
 BARRED_SECONDS = 30.0
-# What has not failed for so long is as good as any other.
+# What has not failed for this long is trusted again.
 SUSPECTED_SECONDS = 600.0
-# The part of the usual time that a table is given where most of its policies fail.
+# The smallest part of the usual time that is spent on a table where most policies fail.
 LEAST_PATIENCE = 1 / 16
 
 TABLE: Final = None
@@ -24,11 +25,19 @@ LOST: Final = "lost"
 Key = tuple[str | None, ...]
 
 
-class Pair(NamedTuple, Generic[Who]):
+class Pair(NamedTuple, Generic[IdentityT]):
     """An identity, and a row by the values of its key."""
 
-    identity: Who
+    identity: IdentityT
     key: Key
+
+
+class Partition(NamedTuple, Generic[MemberT]):
+    """Members that are not to be asked about now, those to ask about apart from others, and the others."""
+
+    barred: list[MemberT]
+    suspected: list[MemberT]
+    trusted: list[MemberT]
 
 
 @dataclass
@@ -38,64 +47,69 @@ class _Record:
 
     @property
     def barred_seconds(self) -> float:
-        # Once may be anybody's fault: that of a database that is slow just now.
+        # The first failure may be the fault of a database that is slow for a moment.
         return 0.0 if self.failures == 1 else min(BARRED_SECONDS, 2.0 ** (self.failures - 2))
 
+    def has_expired(self, now: float) -> bool:
+        return now - self.at >= SUSPECTED_SECONDS
 
-class Suspects:
-    """What did not get an answer, of which table, how often and when."""
+
+class Quarantine:
+    """What got no answer, by table: how often, and when last."""
 
     def __init__(self) -> None:
         self._records: dict[int, dict[Hashable, _Record]] = {}
 
-    def add(self, relation: int, who: Iterable[Hashable]) -> None:
-        """Take down that nothing was found out for these."""
+    def add(self, relation: int, members: Iterable[Hashable]) -> None:
+        """Record that these got no answer."""
         now = time.monotonic()
         before = self._records.get(relation, {})
-        records = {each: record for each, record in before.items() if now - record.at < SUSPECTED_SECONDS}
-        for each in who:
+        records = {each: record for each, record in before.items() if not record.has_expired(now)}
+        for each in members:
             records[each] = _Record(records[each].failures + 1 if each in records else 1, now)
         if records:
             self._records[relation] = records
         else:
             self._records.pop(relation, None)
 
-    def has_lost(self, relation: int) -> bool:
-        """Take down that a connection was lost in a check of a table; tell whether that has happened lately."""
-        *_, others = self.sort(relation, [LOST])
+    def add_lost_connection(self, relation: int) -> bool:
+        """Record that a check of a table lost its connection; return whether another one did lately."""
+        has_lost_another = not self.partition(relation, [LOST]).trusted
         self.add(relation, [LOST])
-        return not others
+        return has_lost_another
 
-    def clear(self, relation: int, who: Iterable[Hashable]) -> None:
-        """Forget these, for which there was an answer."""
+    def release(self, relation: int, members: Iterable[Hashable]) -> None:
+        """Forget these, which got an answer."""
         records = self._records.get(relation, {})
-        for each in who:
+        for each in members:
             records.pop(each, None)
 
     def pairs(self, relation: int) -> list[Pair[Any]]:
-        """Return the pairs that are under suspicion."""
+        """Return the pairs in quarantine."""
         return [each for each in self._records.get(relation, ()) if isinstance(each, Pair)]
 
     def patience(self, relation: int) -> float:
-        """Return what part of the usual time a table is given to find out whom its policies do not answer for."""
+        """Return what part of the usual time may be spent to find out for which identities a table's policies fail."""
         record = self._records.get(relation, {}).get(TABLE)
         return max(LEAST_PATIENCE, 0.5**record.failures) if record else 1.0
 
-    def sort(self, relation: int, whom: Iterable[Who]) -> tuple[list[Who], list[Who], list[Who]]:
-        """Return those that are not to be asked about now, those to ask about by themselves, and the others."""
-        barred: list[Who] = []
-        suspected: list[Who] = []
-        others: list[Who] = []
-        if not (records := self._records.get(relation)):
-            return barred, suspected, list(whom)
+    def partition(self, relation: int, members: Iterable[MemberT]) -> Partition[MemberT]:
+        """Divide these by how they have failed, each part in their order."""
+        partition = Partition[MemberT]([], [], [])
+        records = self._records.get(relation, {})
+        if not records:
+            partition.trusted.extend(members)
+            return partition
         now = time.monotonic()
-        for each in whom:
+        for each in members:
             record = records.get(each)
-            if record is None or now - record.at >= SUSPECTED_SECONDS:
-                others.append(each)
+            if record is None or record.has_expired(now):
+                partition.trusted.append(each)
+            elif now - record.at < record.barred_seconds:
+                partition.barred.append(each)
             else:
-                (barred if now - record.at < record.barred_seconds else suspected).append(each)
-        return barred, suspected, others
+                partition.suspected.append(each)
+        return partition
 
 
-suspects = Suspects()
+quarantine = Quarantine()

@@ -1,4 +1,4 @@
-"""What is asked next where a check fails: few attempts find who and which row is to blame."""
+"""What is asked next where a check fails: few attempts find the identity and the row to blame."""
 
 from collections.abc import Callable, Collection
 
@@ -6,7 +6,8 @@ import pytest
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.visibility import narrowing
-from ayb_realtime.visibility.narrowing import LEAST_SHARE, MOST_FAILURES, Part, Plan
+from ayb_realtime.visibility.narrowing import MOST_FAILURES, Plan
+from ayb_realtime.visibility.parts import LEAST_SHARE, Part
 
 PEOPLE = [Identity("reader", (("ayb.user_id", str(n)),)) for n in range(12)]
 ROWS = range(100)
@@ -24,12 +25,15 @@ def asked(
     answered: set[tuple[Identity, int]] = set()
     failed: list[Part[Identity]] = []
     for part in plan:
-        culprits = [who for who in part.identities if any(fails(who, row) for row in part.rows)]
-        if culprits:
+        failing = [who for who in part.identities if any(fails(who, row) for row in part.rows)]
+        if failing:
             failed.append(part)
             is_alone = len(part.identities) == 1
             share = part.share * (1.0 if is_alone else 0.45) if is_found else 0.01
-            plan.failed(part, "late", share, culprits[0] if is_found and not is_alone else None)
+            if is_found and not is_alone:
+                plan.held_up(part, failing[0], share)
+            else:
+                plan.failed(part, "late", share)
         else:
             answered |= {(who, row) for who in part.identities for row in part.rows}
     return answered, failed
@@ -80,7 +84,7 @@ def test_what_fails_keeps_nothing_else_from_its_answer(fails: Fails, is_found: b
     bad = {(who, row) for who, row in ALL if fails(who, row)}
     assert answered == ALL - bad
     assert unanswered(plan) == bad
-    assert not plan.has_run_out
+    assert not plan.ran_out
     assert len(failed) < (20 if is_found else 100)
 
 
@@ -89,17 +93,17 @@ def test_lone_pair_is_asked_twice() -> None:
     plan.add([1], PEOPLE[:1])
     _, failed = asked(plan, lambda who, row: True)
     assert [part.share for part in failed] == [1.0, 0.5]
-    assert plan.blamed == {(PEOPLE[0], 1)}
-    assert plan.culprits == {PEOPLE[0]}
+    assert plan.failed_pairs == {(PEOPLE[0], 1)}
+    assert plan.failed_identities == {PEOPLE[0]}
 
 
-def test_who_fails_on_many_rows_is_not_asked_about_the_rest() -> None:
+def test_identity_that_fails_on_many_rows_is_not_asked_about_the_rest() -> None:
     plan = Plan[Identity]()
     plan.add(ROWS, PEOPLE[:2])
     answered, failed = asked(plan, lambda who, row: who == PEOPLE[0] and row >= 20)
     assert answered == pairs(PEOPLE[:1], range(20)) | pairs(PEOPLE[1:2], ROWS)
     assert len(failed) == 1 + MOST_FAILURES
-    assert plan.culprits == set(PEOPLE[:1])
+    assert plan.failed_identities == set(PEOPLE[:1])
     assert unanswered(plan) == pairs(PEOPLE[:1], range(20, 100))
 
 
@@ -114,7 +118,7 @@ def test_suspects_are_asked_after_the_others_with_less_time() -> None:
     assert {who for part in parts[2:] for who in part.identities} == set(PEOPLE)
 
 
-def test_table_whose_policies_do_not_end_for_anybody_costs_a_bounded_time() -> None:
+def test_table_whose_policies_end_for_no_identity_costs_a_bounded_time() -> None:
     people = [Identity("reader", (("ayb.user_id", str(n)),)) for n in range(500)]
     for patience, most in ((1.0, 10.0), (1 / 16, 2.0)):
         plan = Plan[Identity](patience)
@@ -122,7 +126,7 @@ def test_table_whose_policies_do_not_end_for_anybody_costs_a_bounded_time() -> N
         answered, failed = asked(plan, lambda who, row: True)
         assert answered == set()
         assert unanswered(plan) == pairs(people, ROWS)
-        assert plan.has_run_out
+        assert plan.ran_out
         assert sum(part.share * 0.45 for part in failed) < most
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from ayb_realtime.identity import Identity
-from ayb_realtime.visibility.narrowing import Part, Plan
+from ayb_realtime.visibility.narrowing import Plan
 from ayb_realtime.visibility.outcomes import Attempt, Failure, Outcome, classify, plan_next
+from ayb_realtime.visibility.parts import Part
 
 ANN, BOB, CYD = (Identity("reader", (("ayb.user_id", name),)) for name in ("ann", "bob", "cyd"))
 PART = Part((1, 2, 3, 4), (ANN, BOB, CYD), 1.0)

@@ -1,4 +1,4 @@
-"""What the others do not wait for again."""
+"""What got no answer is set apart, so that the others do not wait for it again."""
 
 import time
 
@@ -11,7 +11,7 @@ from ayb_realtime.visibility.quarantine import (
     SUSPECTED_SECONDS,
     TABLE,
     Pair,
-    Suspects,
+    Quarantine,
 )
 
 
@@ -23,47 +23,47 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_who_fails_once_is_asked_by_itself_then_less_and_less_often_then_forgotten(clock: list[float]) -> None:
-    suspects = Suspects()
-    suspects.add(7, ["ann"])
-    assert suspects.sort(7, ["ann", "bob"]) == ([], ["ann"], ["bob"])
-    assert suspects.sort(8, ["ann", "bob"]) == ([], [], ["ann", "bob"])
+def test_identity_that_fails_is_asked_by_itself_then_less_and_less_often_then_trusted(clock: list[float]) -> None:
+    quarantine = Quarantine()
+    quarantine.add(7, ["ann"])
+    assert quarantine.partition(7, ["ann", "bob"]) == ([], ["ann"], ["bob"])
+    assert quarantine.partition(8, ["ann", "bob"]) == ([], [], ["ann", "bob"])
     for seconds in (1, 2, 4, 8, 16, BARRED_SECONDS, BARRED_SECONDS):
-        suspects.add(7, ["ann"])
+        quarantine.add(7, ["ann"])
         clock[0] += seconds - 0.1
-        assert suspects.sort(7, ["ann", "bob"]) == (["ann"], [], ["bob"])
+        assert quarantine.partition(7, ["ann", "bob"]) == (["ann"], [], ["bob"])
         clock[0] += 0.1
-        assert suspects.sort(7, ["ann", "bob"]) == ([], ["ann"], ["bob"])
+        assert quarantine.partition(7, ["ann", "bob"]) == ([], ["ann"], ["bob"])
     clock[0] += SUSPECTED_SECONDS - BARRED_SECONDS
-    assert suspects.sort(7, ["ann", "bob"]) == ([], [], ["ann", "bob"])
-    suspects.add(7, [])
-    assert suspects.pairs(7) == []
+    assert quarantine.partition(7, ["ann", "bob"]) == ([], [], ["ann", "bob"])
+    quarantine.add(7, [])
+    assert quarantine.pairs(7) == []
 
 
-def test_who_gets_an_answer_is_as_good_as_anybody(clock: list[float]) -> None:
-    suspects = Suspects()
-    suspects.add(7, ["ann"])
-    suspects.clear(7, ["ann", "bob"])
-    assert suspects.sort(7, ["ann", "bob"]) == ([], [], ["ann", "bob"])
+def test_identity_that_gets_an_answer_is_trusted(clock: list[float]) -> None:
+    quarantine = Quarantine()
+    quarantine.add(7, ["ann"])
+    quarantine.release(7, ["ann", "bob"])
+    assert quarantine.partition(7, ["ann", "bob"]) == ([], [], ["ann", "bob"])
 
 
 def test_pair_is_suspected_apart_from_its_identity(clock: list[float]) -> None:
-    suspects = Suspects()
+    quarantine = Quarantine()
     ann = Identity("reader", (("ayb.user_id", "1"),))
     pair = Pair(ann, ("1",))
-    suspects.add(7, [pair])
-    assert suspects.pairs(7) == [pair]
-    assert suspects.pairs(8) == []
-    assert suspects.sort(7, [ann]) == ([], [], [ann])
-    assert suspects.sort(7, [pair, Pair(ann, ("2",))]) == ([], [pair], [Pair(ann, ("2",))])
+    quarantine.add(7, [pair])
+    assert quarantine.pairs(7) == [pair]
+    assert quarantine.pairs(8) == []
+    assert quarantine.partition(7, [ann]) == ([], [], [ann])
+    assert quarantine.partition(7, [pair, Pair(ann, ("2",))]) == ([], [pair], [Pair(ann, ("2",))])
 
 
-def test_table_that_fails_is_given_less_and_less_time(clock: list[float]) -> None:
-    suspects = Suspects()
+def test_table_that_fails_gets_less_and_less_time(clock: list[float]) -> None:
+    quarantine = Quarantine()
     given = []
     for _ in range(6):
-        given.append(suspects.patience(7))
-        suspects.add(7, [TABLE])
+        given.append(quarantine.patience(7))
+        quarantine.add(7, [TABLE])
     assert given == [1, 1 / 2, 1 / 4, 1 / 8, LEAST_PATIENCE, LEAST_PATIENCE]
-    suspects.clear(7, [TABLE])
-    assert suspects.patience(7) == 1
+    quarantine.release(7, [TABLE])
+    assert quarantine.patience(7) == 1
