@@ -101,6 +101,14 @@ async def until(owner: Owner, condition: str, values: Any = None) -> None:
             pass
 
 
+async def until_head(connection: queries.Connection, at_least: int) -> int:
+    """Wait until the log has this position, and return its head."""
+    async with asyncio.timeout(60):
+        while (head := await queries.head(connection)) < at_least:
+            pass
+    return head
+
+
 async def until_blocked(owner: Owner, pid: int) -> None:
     """Wait until a backend waits for a lock."""
     await until(owner, "select cardinality(pg_blocking_pids(%s)) > 0", [pid])
@@ -157,9 +165,7 @@ class World:
     async def head(self, at_least: int) -> int:
         """Wait until the log has this position, and return its head."""
         async with self.hub._pool.connection() as connection:
-            while (head := await queries.head(connection)) < at_least:
-                await asyncio.to_thread(lambda: None)
-        return head
+            return await until_head(connection, at_least)
 
     @property
     def group(self) -> str:

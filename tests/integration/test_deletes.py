@@ -13,8 +13,8 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
+from tests.integration.log.conftest import assert_same_when_read, numbered
 from tests.integration.scenario import OWN, MakeTable, Owner, Stream, open_stream, person, relaying
-from tests.integration.test_log import assert_same_when_read, numbered
 
 Told = list[tuple[str, Any]]
 

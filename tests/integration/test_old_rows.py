@@ -11,7 +11,7 @@ from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import MakeTable, Owner, person
-from tests.integration.test_visibility import LOGGED, checking
+from tests.integration.visibility.conftest import LOGGED, checking
 
 USER = "current_setting('ayb.user_id')"
 OWN = f"author = {USER}"

@@ -11,7 +11,7 @@ from ayb_realtime.visibility import routing
 from ayb_realtime.visibility.rows import RowsQuestion
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import MakeTable, Owner, person
-from tests.integration.test_visibility import checking, seen
+from tests.integration.visibility.conftest import checking, seen
 
 ME = "current_setting('ayb.user_id')"
 PEOPLE = [person(n) for n in range(routing.FEW + 4)]

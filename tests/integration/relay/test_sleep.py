@@ -1,0 +1,116 @@
+"""A relay that sleeps: writers wake it, and no commit is missed."""
+
+import asyncio
+import random
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+
+from ayb_realtime.relay import relay as relay_module
+from tests.integration.relay.conftest import receiver
+from tests.integration.scenario import Owner, relaying, until
+
+
+async def test_commit_wakes_a_sleeping_relay(
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer):
+        for n in (1, 2, 3):
+            owner.execute("insert into notes values (%s, 'x')", [n])
+            assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
+async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_again(
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    hub = await receiver(memory_layer)
+    with psycopg.connect(database_url, autocommit=True) as other, psycopg.connect(database_url) as late:
+        other.execute("listen ayb_realtime")
+        async with relaying(memory_layer):
+            await until(other, ASLEEP)
+            await asyncio.to_thread(write_until, other, "is awake", f"select not ({ASLEEP})")
+            for _ in other.notifies(timeout=0):
+                pass
+            # This one is told not to notify, and commits only when the relay is about to sleep.
+            late.execute("insert into notes values (0, 'late')")
+            row = other.execute("select count(*) from notes").fetchone()
+            await until(other, ASLEEP)
+            late.commit()
+            assert not list(other.notifies(timeout=0))
+            records = await hub.records((row or (0,))[0] + 1)
+            assert records[-1] == '{"id":0,"body":"late"}'
+            # And from now on they notify again.
+            for n in (-1, -2, -3):
+                owner.execute("insert into notes values (%s, 'x')", [n])
+                assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
+async def test_relay_that_sleeps_for_long_is_still_notified(
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    hub = await receiver(memory_layer)
+    async with relaying(memory_layer):
+        await until(owner, ASLEEP)
+        for n in (1, 2):
+            # As if it had been seen asleep long ago, and not since; or the clock had gone.
+            owner.execute("select setval('ayb_realtime.asleep_at', 1)")
+            await until(owner, "select last_value > 1 from ayb_realtime.asleep_at")
+            owner.execute("insert into notes values (%s, 'x')", [n])
+            assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
+
+
+ASLEEP = "select last_value > 0 from ayb_realtime.asleep_at"
+BURSTS, WRITERS = 60, 3
+
+
+async def test_relay_that_falls_asleep_again_and_again_misses_no_commit(
+    owner: Owner, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No regular look would find what no notification told of; and it is asleep as soon as it may be.
+    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 3600.0)
+    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 0.003)
+    awake = 0
+    async with relaying(memory_layer):
+        for burst in range(BURSTS):
+            writers = [asyncio.to_thread(write_slowly, database_url, burst, number) for number in range(WRITERS)]
+            awake += sum(await asyncio.gather(*writers))
+            # The writers have ended, so a commit that the relay has missed stays where it is.
+            await until(owner, f"select {NUMBERED} = count(*) from notes")
+    # Some of them were told not to notify.
+    assert awake > 0
+
+
+NUMBERED = """
+(select sum(size) from ayb_realtime.batch b where exists (
+    select from ayb_realtime.change c
+     where c.id between b.first_id and b.last_id and c.relation = 'notes'::regclass and c.action = 'create'))
+"""
+
+
+def write_slowly(database_url: str, burst: int, number: int) -> int:
+    """Insert some rows, and commit each a moment later; return how many of them the relay wanted no word of."""
+    chance = random.Random(f"{burst} {number}")
+    awake = 0
+    with psycopg.connect(database_url) as connection:
+        for row in range(6):
+            connection.execute("insert into notes values (%s, 'x')", [(burst * WRITERS + number) * 6 + row])
+            cursor = connection.execute(
+                "select last_value = 0, pg_sleep(%s) from ayb_realtime.asleep_at",
+                [chance.choice((0, 0, 0.002, 0.01))],
+            )
+            awake += (cursor.fetchone() or (False,))[0]
+            connection.commit()
+    return awake
+
+
+def write_until(connection: Owner, body: str, condition: str) -> None:
+    """Insert rows, each in a transaction of its own, until a condition holds."""
+    n = 0
+    while connection.execute(condition.encode()).fetchone() != (True,):
+        n += 1
+        connection.execute("insert into notes values (%s, %s)", [n, body])
