@@ -126,7 +126,7 @@ async def check(
             continue
         question = RowsQuestion(None if isolate else connection, table, undefined_is_failure, name)
         if table.row_security:
-            await question.ask(await routing.parts(connection, table, role, rows, alike))
+            await question.ask(await routing.routes(connection, table, role, rows, alike))
             answers.take(question, alike)
         else:
             # Without policies the role alone decides, so one identity stands for all.

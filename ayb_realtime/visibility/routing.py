@@ -1,8 +1,8 @@
-"""Whom to ask about a row: where a policy says that a column has to be what an identity's settings say, only those for
-whom it is so. Called by ``visibility`` alone.
+"""Finds out which identities to ask about which rows. Called by ``visibility`` alone.
 
-Whoever is asked is asked as ever, so that a route that is wrong shows nothing to anybody. What is not understood, or
-cannot be looked at, is no route: then all are asked.
+Where each policy requires a column to equal an expression of the identity's settings, only the identities for which it
+does are asked. Postgres decides what they see, so that a wrong route never shows a row to an identity that may not see
+it. Where a policy is not understood, or a row cannot be looked up, all identities are asked.
 """
 
 import logging
@@ -14,101 +14,101 @@ import psycopg
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.attempts import settings_of
-from ayb_realtime.visibility.policy_predicates import Match, derive
+from ayb_realtime.visibility.policy_predicates import Equality, derive_equality
 from ayb_realtime.visibility.transactions import Connection
 from ayb_realtime.wire.records import Row
 
 logger = logging.getLogger(__package__)
 
-Part = tuple[Mapping[int, Row], Sequence[Identity]]
+# Some rows, and the identities to ask about each of them.
+Route = tuple[Mapping[int, Row], Sequence[Identity]]
 
-# So few are asked in the time that it takes to find out whom to ask.
+# To ask so few identities takes less time than to find out which to ask.
 FEW = 16
-# Of rows and identities that are asked about together, where most of the pairs have nothing to do with each other.
-PART_PAIRS = 1024
+# How many pairs of row and identity a route may have where its rows are for different identities.
+ROUTE_PAIRS = 1024
 # How many identities' settings are evaluated in one statement.
 EVALUATED_TOGETHER = 1000
-# How much is remembered: of expressions, and of identities that are not there any more.
+# How many expressions are remembered, and how many identities beside those that are asked.
 INDEXES = 100
 REMEMBERED = 50_000
 
 
 @dataclass(slots=True)
 class _Index:
-    """What an expression is to identities of one role. It reads nothing but their settings, so it stays the same.
+    """The values of an expression for identities of one role. They depend on the settings alone, and never change.
 
-    anyones: those for whom it cannot be told.
-    complete_for: some whom it has, the same from run to run, so that they need not be gone through.
+    undetermined: the identities for which the value cannot be told.
+    complete_for: a mapping of identities that are all in the index. The hub passes the same one again and again.
     """
 
     values: dict[Identity, str | None] = field(default_factory=dict)
-    holders: dict[str, list[Identity]] = field(default_factory=dict)
-    anyones: list[Identity] = field(default_factory=list)
+    by_value: dict[str, list[Identity]] = field(default_factory=dict)
+    undetermined: list[Identity] = field(default_factory=list)
     complete_for: Mapping[Identity, None] | None = None
 
-    def add(self, identity: Identity, value: str | None, *, failed: bool) -> None:
-        """Take down what it is to an identity; null equals nothing."""
+    def add(self, identity: Identity, value: str | None, *, is_undetermined: bool) -> None:
+        """Add an identity. value: None for null, which equals nothing."""
         if identity in self.values:
             return
         self.values[identity] = value
-        if failed:
-            self.anyones.append(identity)
+        if is_undetermined:
+            self.undetermined.append(identity)
         elif value is not None:
-            self.holders.setdefault(value, []).append(identity)
+            self.by_value.setdefault(value, []).append(identity)
 
 
+# By role and expression.
 _indexes: dict[tuple[str, str], _Index] = {}
 
 
-async def parts(
+async def routes(
     connection: Connection, table: Table, role: str, rows: Mapping[int, Row], identities: Mapping[Identity, None]
-) -> list[Part]:
-    """Return which of these identities, the keys, who all have this role, are to be asked about which rows.
+) -> list[Route]:
+    """Return which of these identities, the keys, to ask about which rows. The others do not see those rows.
 
-    connection: as for ``visibility.check``. The others do not see the rows.
+    connection: as for ``visibility.check``.
+    identities: all have this role.
     Raises psycopg.Error if the connection is lost.
     """
+    everyone: list[Route] = [(rows, list(identities))]
     if len(identities) < FEW or not rows:
-        return [(rows, list(identities))]
-    matches = await derived(connection, table, role)
-    if matches is None:
-        return [(rows, list(identities))]
+        return everyone
+    equalities = await derive_equalities(connection, table, role)
+    if equalities is None:
+        return everyone
     try:
         async with connection.transaction(force_rollback=True):
-            held = await _held(connection, table, [match.column for match in matches], rows) if matches else {}
-            indexes = [await _index(connection, role, match, identities) for match in matches]
+            columns = [equality.column for equality in equalities]
+            current = await _current_values(connection, table, columns, rows) if equalities else {}
+            indexes = [await _index(connection, role, equality, identities) for equality in equalities]
     except psycopg.Error as error:
         if connection.closed:
             raise
-        logger.debug("%s: everybody is asked about each row (SQLSTATE %s)", table.name, error.sqlstate)
-        return [(rows, list(identities))]
-    anyones = {identity for index in indexes for identity in index.anyones if identity in identities}
-    found = {
-        position: {
-            identity: None
-            for index, value in zip(indexes, values, strict=True)
-            for identity in index.holders.get(value or "", ())
-            if value is not None and identity in identities
-        }
-        for position, values in held.items()
-    }
-    return [*([(rows, list(anyones))] if anyones else []), *_cut(rows, found)]
+        logger.debug("%s: all identities are asked about each row (SQLSTATE %s)", table.name, error.sqlstate)
+        return everyone
+    undetermined = {identity for index in indexes for identity in index.undetermined if identity in identities}
+    candidates = {position: _candidates(indexes, values, identities) for position, values in current.items()}
+    return [*([(rows, list(undetermined))] if undetermined else []), *_group(rows, candidates)]
 
 
-async def derived(connection: Connection, table: Table, role: str) -> list[Match] | None:
-    """Return matches of which one holds for each row that is shown; None where the policies do not tell."""
+async def derive_equalities(connection: Connection, table: Table, role: str) -> list[Equality] | None:
+    """Return equalities of which at least one holds for each row that is shown; None if the policies imply none."""
     cursor = await connection.execute(
         "select conditions, columns from ayb_realtime.conditions_v1(%s::oid, %s)", [table.relation, role]
     )
     conditions, columns = await cursor.fetchone() or ([""], [])
-    matches = [derive(condition, frozenset(columns)) for condition in conditions]
-    return None if None in matches else [match for match in matches if match]
+    equalities = [derive_equality(condition, frozenset(columns)) for condition in conditions]
+    return None if None in equalities else [equality for equality in equalities if equality]
 
 
-async def _held(
+async def _current_values(
     connection: Connection, table: Table, columns: Sequence[str], rows: Mapping[int, Row]
 ) -> dict[int, list[str | None]]:
-    """Return what each row that is still there holds in these columns now: whatever was logged, that is shown."""
+    """Return what these columns of each row hold now, as text: subscribers are sent rows as they are, not as logged.
+
+    A row that is gone is not in the result.
+    """
     keys = []
     for n, row in enumerate(rows.values()):
         key = "".join(f',"k{place}":{row.columns[name]}' for place, name in enumerate(table.key_columns, 1))
@@ -118,43 +118,62 @@ async def _held(
         [table.relation, columns, f"[{','.join(keys)}]"],
     )
     positions = list(rows)
-    return {positions[n]: held for n, held in await cursor.fetchall()}
+    return {positions[n]: values for n, values in await cursor.fetchall()}
 
 
-async def _index(connection: Connection, role: str, match: Match, identities: Mapping[Identity, None]) -> _Index:
-    """Return what the match's expression is to all of these, and perhaps to others."""
-    index = _indexes.get((role, match.expression))
+async def _index(connection: Connection, role: str, equality: Equality, identities: Mapping[Identity, None]) -> _Index:
+    """Return an index of an equality's expression that has all of these identities, and perhaps others."""
+    index = _indexes.get((role, equality.expression))
     if index is None or len(index.values) > len(identities) + REMEMBERED:
         if len(_indexes) >= INDEXES:
             _indexes.clear()
-        index = _indexes[role, match.expression] = _Index()
+        index = _indexes[role, equality.expression] = _Index()
     if index.complete_for is identities:
         return index
     new = [identity for identity in identities if identity not in index.values]
     for n in range(0, len(new), EVALUATED_TOGETHER):
-        together = new[n : n + EVALUATED_TOGETHER]
-        cursor = await connection.execute(
-            "select value, failed from ayb_realtime.evaluate_v1(%s, %s, %s::int, %s::text[], %s::text[])",
-            [match.expression, role, len(together), *settings_of(together)],
-        )
-        for identity, (value, failed) in zip(together, await cursor.fetchall(), strict=True):
-            # One that it does not have is whatever the session, or its neighbours in a check, make of it.
-            has_all = match.names <= {name for name, _ in identity.settings}
-            index.add(identity, value, failed=failed or not has_all)
+        await _evaluate(connection, role, equality, new[n : n + EVALUATED_TOGETHER], index)
     index.complete_for = identities
     return index
 
 
-def _cut(rows: Mapping[int, Row], found: Mapping[int, Iterable[Identity]]) -> Iterator[Part]:
-    """Put rows together that are for the same identities, and others while they are few."""
+async def _evaluate(
+    connection: Connection, role: str, equality: Equality, identities: Sequence[Identity], index: _Index
+) -> None:
+    cursor = await connection.execute(
+        "select value, failed from ayb_realtime.evaluate_v1(%s, %s, %s::int, %s::text[], %s::text[])",
+        [equality.expression, role, len(identities), *settings_of(identities)],
+    )
+    for identity, (value, failed) in zip(identities, await cursor.fetchall(), strict=True):
+        # A setting that the identity lacks has the value of the session, or of another identity in the same check.
+        has_all = equality.settings <= {name for name, _ in identity.settings}
+        index.add(identity, value, is_undetermined=failed or not has_all)
+
+
+def _candidates(
+    indexes: Sequence[_Index], values: Sequence[str | None], identities: Mapping[Identity, None]
+) -> dict[Identity, None]:
+    """Return those of these identities for which at least one of the values equals its expression."""
+    return {
+        identity: None
+        for index, value in zip(indexes, values, strict=True)
+        if value is not None
+        for identity in index.by_value.get(value, ())
+        if identity in identities
+    }
+
+
+def _group(rows: Mapping[int, Row], candidates: Mapping[int, Iterable[Identity]]) -> Iterator[Route]:
+    """Put rows for the same identities into one route, and others as long as the route stays small."""
     taken: dict[int, Row] = {}
-    whom: dict[Identity, None] = {}
-    for position in sorted(filter(found.get, found), key=lambda each: [hash(identity) for identity in found[each]]):
-        more = {**whom, **dict.fromkeys(found[position])}
-        if taken and len(more) > len(whom) and (len(taken) + 1) * len(more) > PART_PAIRS:
-            yield taken, list(whom)
-            taken, more = {}, dict.fromkeys(found[position])
+    identities: dict[Identity, None] = {}
+    positions = [position for position, found in candidates.items() if found]
+    for position in sorted(positions, key=lambda each: [hash(identity) for identity in candidates[each]]):
+        more = {**identities, **dict.fromkeys(candidates[position])}
+        if taken and len(more) > len(identities) and (len(taken) + 1) * len(more) > ROUTE_PAIRS:
+            yield taken, list(identities)
+            taken, more = {}, dict.fromkeys(candidates[position])
         taken[position] = rows[position]
-        whom = more
+        identities = more
     if taken:
-        yield taken, list(whom)
+        yield taken, list(identities)

@@ -106,8 +106,8 @@ async def test_condition_is_a_route_where_it_requires_a_column_to_equal_settings
 ) -> None:
     make_table("notes", COLUMNS, policy=condition)
     async with checking("notes") as (connection, table):
-        matches = await routing.derived(connection, table, AUTHENTICATED_ROLE)
-    assert [match.column for match in matches or ()] == [column] * bool(column)
+        equalities = await routing.derive_equalities(connection, table, AUTHENTICATED_ROLE)
+    assert [equality.column for equality in equalities or ()] == [column] * bool(column)
 
 
 async def test_only_those_are_asked_for_whom_the_row_is(
@@ -187,8 +187,8 @@ async def test_each_permissive_policy_of_the_role_has_to_tell(
         owner.execute(f"create policy p{number} on notes {policy}".encode())
     owner.execute("insert into notes values (1, '1', 2, true), (2, '2', 2, false), (3, null, null, true)")
     async with checking("notes") as (connection, table):
-        matches = await routing.derived(connection, table, AUTHENTICATED_ROLE)
-    assert (None if matches is None else [match.column for match in matches]) == columns
+        equalities = await routing.derive_equalities(connection, table, AUTHENTICATED_ROLE)
+    assert (None if equalities is None else [equality.column for equality in equalities]) == columns
     few = [await seen("notes", [who]) for who in PEOPLE]
     assert [[each] for each in await seen("notes", PEOPLE)] == few
 
@@ -237,7 +237,7 @@ async def test_what_only_looks_like_postgres_own_is_no_route(
     owner.execute("alter table notes enable row level security; select ayb_realtime.enable_v1('notes')")
     owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '2')")
     async with checking("notes") as (connection, table):
-        assert await routing.derived(connection, table, AUTHENTICATED_ROLE) is None
+        assert await routing.derive_equalities(connection, table, AUTHENTICATED_ROLE) is None
     few = [await seen("notes", [who]) for who in PEOPLE]
     assert [[each] for each in await seen("notes", PEOPLE)] == few
 
