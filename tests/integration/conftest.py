@@ -1,8 +1,10 @@
 """What the integration tests share: the test database, tables of their own, layers, a relay, streams."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -122,6 +124,14 @@ async def the_hub(database_url: str) -> AsyncIterator[Hub]:
     await close_hub()
     # Those of Django's asynchronous ORM.
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that a server's user may enter."""
+    with tempfile.TemporaryDirectory(prefix="ayb-lives-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

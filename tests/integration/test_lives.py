@@ -2,111 +2,22 @@
 
 import asyncio
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
-from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
-from ayb_realtime.migrations import __name__ as migrations
-from ayb_realtime.operations import RunSQLFile
-from ayb_realtime.postgres import database
 from embedded.account import account_for
 from embedded.ports import LOOPBACK
-from embedded.postgres import Postgres, bundled_binaries, postgres
-from tests.integration.scenario import Stream, group_of, open_stream, person, relaying
-
-TABLE = """
-create table notes (id int primary key);
-select ayb_realtime.enable_v1('notes');
-"""
-SETTINGS = {"fsync": "off"}
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that a server's user may enter."""
-    with tempfile.TemporaryDirectory(prefix="ayb-lives-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@contextmanager
-def server(folder: Path, port: int = 0) -> Iterator[Postgres]:
-    """Run a server on the data in this folder."""
-    with postgres(folder, preferred_port=port, settings=SETTINGS) as running:
-        yield running
-
-
-def install(url: str) -> None:
-    """Make the log, and a table that is streamed."""
-    migration = __import__(f"{migrations}.0001_initial", fromlist=["Migration"]).Migration
-    with psycopg.connect(url) as connection:
-        for operation in migration.operations:
-            assert isinstance(operation, RunSQLFile)
-            connection.execute(database.sql(operation.name))
-        connection.execute(TABLE.encode())
-
-
-def insert(url: str, *ids: int) -> None:
-    """Insert rows, each in a transaction of its own."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        for row_id in ids:
-            connection.execute("insert into notes values (%s)", [row_id])
-
-
-def delete_all(url: str) -> None:
-    """Delete every row, each in a transaction of its own."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        for (row_id,) in connection.execute("select id from notes order by id").fetchall():
-            connection.execute("delete from notes where id = %s", [row_id])
-
-
-@asynccontextmanager
-async def serving(layer: BaseChannelLayer, url: str) -> AsyncIterator[Hub]:
-    """Run a relay and a hub on a server's log."""
-
-    async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(url, autocommit=True)
-
-    async with relaying(layer, connect), hub_on(layer, url) as hub:
-        yield hub
-
-
-@asynccontextmanager
-async def hub_on(layer: BaseChannelLayer, url: str) -> AsyncIterator[Hub]:
-    """Run a hub on a server's log."""
-    with psycopg.connect(url) as connection:
-        # A hub makes it over the connection that Django's settings name.
-        connection.execute("select ayb_realtime.make_checker_v1('notes'::regclass, 'ayb_authenticated')")
-    pool = AsyncConnectionPool(
-        url,
-        kwargs={"autocommit": True, "row_factory": tuple_row},
-        configure=database.read_one_snapshot,
-        check=AsyncConnectionPool.check_connection,
-        timeout=2.0,
-        open=False,
-    )
-    hub = Hub(layer, pool)
-    await hub.start()
-    try:
-        yield hub
-    finally:
-        await hub.close()
-
-
-async def next_ids(stream: Stream, count: int) -> list[int]:
-    """Return the ids of the next changes, which are no resets."""
-    return [(await stream.next_change())["record"]["id"] for _ in range(count)]
+from embedded.postgres import Postgres, bundled_binaries
+from tests.integration.own_server import delete_all, insert, install, server, serving
+from tests.integration.scenario import Stream, group_of, open_stream, person
 
 
 async def caught_up(stream: Stream, url: str, row_id: int) -> int:
@@ -129,15 +40,15 @@ async def test_restart_of_the_server_resets_no_stream_and_loses_nothing(
             stream = await open_stream(hub, person(1), "notes")
             begin = await caught_up(stream, url, 0)
             insert(url, *range(1, 10))
-            assert await next_ids(stream, 9) == list(range(1, 10))
+            assert await stream.next_ids(9) == list(range(1, 10))
             before = group_of(hub)
         for start in (10, 20):
             with server(folder, port) as running:
                 assert running.url() == url
                 insert(url, *range(start, start + 10))
-                assert await next_ids(stream, 10) == list(range(start, start + 10))
+                assert await stream.next_ids(10) == list(range(start, start + 10))
                 resumed = await open_stream(hub, person(1), "notes", after=begin)
-                assert await next_ids(resumed, start + 9) == list(range(1, start + 10))
+                assert await resumed.next_ids(start + 9) == list(range(1, start + 10))
                 if start == 20:
                     await assert_heard(hub, url, stream, before, monkeypatch)
                     await stack.aclose()
@@ -154,7 +65,7 @@ async def assert_heard(hub: Hub, url: str, stream: Stream, before: str, monkeypa
     await caught_up(stream, url, 100)
     monkeypatch.setattr(queries, "read", None)  # the log is not read any more
     insert(url, *range(110, 120))
-    assert await next_ids(stream, 10) == list(range(110, 120))
+    assert await stream.next_ids(10) == list(range(110, 120))
 
 
 def copy_files(folder: Path, copy: Path) -> None:
@@ -171,7 +82,7 @@ async def test_copy_of_the_files_and_the_original_tell_nothing_of_each_other(
         async with serving(memory_layer, first.url()) as hub:
             stream = await open_stream(hub, person(1), "notes")
             insert(first.url(), *range(100))
-            assert await next_ids(stream, 100) == list(range(100))
+            assert await stream.next_ids(100) == list(range(100))
     await asyncio.to_thread(copy_files, original, copy)
     with server(original) as first, server(copy) as second:
         a, b = first.url(), second.url()
@@ -216,7 +127,7 @@ async def test_dump_restored_every_night_is_another_log_every_night(
         async with serving(memory_layer, running.url()) as hub:
             stream = await open_stream(hub, person(1), "notes")
             insert(running.url(), *range(20))
-            assert await next_ids(stream, 20) == list(range(20))
+            assert await stream.next_ids(20) == list(range(20))
         dump = run(running, "pg_dump", running.url())
         told: list[int] = []
         for _ in range(3):
@@ -265,7 +176,7 @@ async def test_failover_with_a_transaction_open_resets_and_tells_what_the_new_pr
             with psycopg.connect(primary.url()) as open_transaction:
                 open_transaction.execute("insert into notes values (99)")
                 insert(url, *range(1, 10))
-                assert await next_ids(stream, 9) == list(range(1, 10))
+                assert await stream.next_ids(9) == list(range(1, 10))
                 stop_following(primary, standby)
                 insert(url, *range(10, 20))
                 events = [await stream.next() for _ in range(10)]

@@ -1,0 +1,90 @@
+"""A log on a PostgreSQL server of the test's own, with a hub and a relay on it."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from channels.layers import BaseChannelLayer
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.migrations import __name__ as migrations
+from ayb_realtime.operations import RunSQLFile
+from ayb_realtime.postgres import database
+from embedded.postgres import Postgres, postgres
+from tests.integration.scenario import relaying
+
+TABLE = """
+create table notes (id int primary key);
+select ayb_realtime.enable_v1('notes');
+"""
+
+
+SETTINGS = {"fsync": "off"}
+
+
+@contextmanager
+def server(folder: Path, port: int = 0) -> Iterator[Postgres]:
+    """Run a server on the data in this folder."""
+    with postgres(folder, preferred_port=port, settings=SETTINGS) as running:
+        yield running
+
+
+def install(url: str) -> None:
+    """Make the log, and a table that is streamed."""
+    migration = __import__(f"{migrations}.0001_initial", fromlist=["Migration"]).Migration
+    with psycopg.connect(url) as connection:
+        for operation in migration.operations:
+            assert isinstance(operation, RunSQLFile)
+            connection.execute(database.sql(operation.name))
+        connection.execute(TABLE.encode())
+
+
+def insert(url: str, *ids: int) -> None:
+    """Insert rows, each in a transaction of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for row_id in ids:
+            connection.execute("insert into notes values (%s)", [row_id])
+
+
+def delete_all(url: str) -> None:
+    """Delete every row, each in a transaction of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for (row_id,) in connection.execute("select id from notes order by id").fetchall():
+            connection.execute("delete from notes where id = %s", [row_id])
+
+
+@asynccontextmanager
+async def serving(layer: BaseChannelLayer, url: str) -> AsyncIterator[Hub]:
+    """Run a relay and a hub on a server's log."""
+
+    async def connect() -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(url, autocommit=True)
+
+    async with relaying(layer, connect), hub_on(layer, url) as hub:
+        yield hub
+
+
+@asynccontextmanager
+async def hub_on(layer: BaseChannelLayer, url: str) -> AsyncIterator[Hub]:
+    """Run a hub on a server's log."""
+    with psycopg.connect(url) as connection:
+        # A hub makes it over the connection that Django's settings name.
+        connection.execute("select ayb_realtime.make_checker_v1('notes'::regclass, 'ayb_authenticated')")
+    pool = AsyncConnectionPool(
+        url,
+        kwargs={"autocommit": True, "row_factory": tuple_row},
+        configure=database.read_one_snapshot,
+        check=AsyncConnectionPool.check_connection,
+        timeout=2.0,
+        open=False,
+    )
+    hub = Hub(layer, pool)
+    await hub.start()
+    try:
+        yield hub
+    finally:
+        await hub.close()
