@@ -5,8 +5,10 @@
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from benchmarks.events import EventReader, Stamp
 
@@ -31,15 +33,44 @@ class Subscription:
     then: bytes = b""
 
 
+class Turns:
+    """Lets connections read one after the other, each what there is for it now.
+
+    Browsers have processors of their own. Here thousands of clients that read as fast as they can share one, and the
+    loop would do nothing else for seconds.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.ReadTransport] = deque()
+
+    def wait(self, transport: asyncio.ReadTransport) -> None:
+        """Let a connection that has been read from wait for its turn."""
+        transport.pause_reading()
+        self._waiting.append(transport)
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        self._waiting.popleft().resume_reading()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._next)
+
+
 class Client:
     """One subscriber. number: its place among them; arrived: told the stamps of each whole event.
+    turns: at reading; None: it reads at once.
 
     closed: how often its stream has ended. refused: what the server answered instead of a stream when the client came
     back; it gives up then, as browsers do.
     """
 
     def __init__(
-        self, number: int, subscription: Subscription, port: int, arrived: Callable[[int, Sequence[Stamp]], None]
+        self,
+        number: int,
+        subscription: Subscription,
+        port: int,
+        arrived: Callable[[int, Sequence[Stamp]], None],
+        turns: Turns | None = None,
     ) -> None:
         self.events = EventReader()
         self.closed = 0
@@ -48,6 +79,7 @@ class Client:
         self._subscription = subscription
         self._port = port
         self._arrived = arrived
+        self._turns = turns
 
     async def open(self) -> asyncio.Event:
         """Open the stream; return what is set once it has ended. Raises LoadError and OSError."""
@@ -84,7 +116,9 @@ class Client:
     ) -> tuple[bytes, asyncio.Event]:
         """Send a request; return what is awaited of its answer's body, and what is set once its connection has."""
         loop = asyncio.get_running_loop()
-        transport, answer = await loop.create_connection(lambda: _Answer(awaited, receive), "127.0.0.1", self._port)
+        transport, answer = await loop.create_connection(
+            lambda: _Answer(awaited, receive, self._turns), "127.0.0.1", self._port
+        )
         transport.write(request)
         return await answer.opened, answer.ended
 
@@ -96,12 +130,18 @@ class Client:
 class _Answer(asyncio.Protocol):
     """The answer to one request. opened: what is awaited of its body; receive: told the body, as it comes."""
 
-    def __init__(self, awaited: re.Pattern[bytes], receive: Callable[[bytes], None]) -> None:
+    _transport: asyncio.ReadTransport
+
+    def __init__(self, awaited: re.Pattern[bytes], receive: Callable[[bytes], None], turns: Turns | None) -> None:
         self.opened: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
         self._awaited = awaited
         self._receive = receive
+        self._turns = turns
         self._head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.ReadTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         if not self.opened.done():
@@ -115,6 +155,8 @@ class _Answer(asyncio.Protocol):
             self.opened.set_result(found[0])
             self._head = b""
             data = body
+        if self._turns is not None:
+            self._turns.wait(self._transport)
         self._receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -70,7 +70,7 @@ class EventReader:
         if found := RETRY.search(whole, 0, RETRY_WITHIN_BYTES):
             self.retry_seconds = int(found[1]) / 1000
         self.resets += whole.count(b"\nevent: reset\n")
-        return [(match[1], match[2]) for match in STAMP.finditer(whole)]
+        return STAMP.findall(whole)
 
     def forget_rest(self) -> None:
         """Forget the part of an event that a connection ended with."""

@@ -12,14 +12,13 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.client import Client, LoadError, Subscription
+from benchmarks.client import Client, LoadError, Subscription, Turns
 from benchmarks.events import Stamp
 from benchmarks.tally import Tally
 
-# How many connections are being opened at a time, and how long all may take.
+# How many connections are being opened at a time.
 OPENING = 50
-OPENING_SECONDS = 120.0
-# A round is over when all has arrived, or nothing more has for so long.
+# An answer has to come within this time. A round is over when all has arrived, or nothing more has for so long.
 SILENCE_SECONDS = 60.0
 
 
@@ -81,7 +80,9 @@ class _Generator:
         self.tally = Tally(first, count, len(subscriptions), shared=True)
         self.last = time.monotonic()
         self._complete = asyncio.Event()
-        self._clients = [Client(n, each, port, self._arrived) for n, each in enumerate(subscriptions)]
+        # Where much arrives while others open.
+        turns = Turns() if count else None
+        self._clients = [Client(n, each, port, self._arrived, turns) for n, each in enumerate(subscriptions)]
         self._staying: list[asyncio.Task[None]] = []
 
     def _arrived(self, number: int, stamps: Sequence[Stamp]) -> None:
@@ -92,13 +93,17 @@ class _Generator:
 
     async def open(self) -> None:
         places = asyncio.Semaphore(OPENING)
-        async with asyncio.timeout(OPENING_SECONDS), asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as tasks:
             for client in self._clients:
                 tasks.create_task(self._open_one(client, places))
 
     async def _open_one(self, client: Client, places: asyncio.Semaphore) -> None:
         async with places:
-            ended = await client.open()
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    ended = await client.open()
+            except TimeoutError:
+                raise LoadError(f"no answer within {SILENCE_SECONDS:.0f} s") from None
         self._staying.append(asyncio.create_task(client.stay(ended)))
 
     async def round(self, first: int, count: int, *, shared: bool, pipe: "Connection[Any, Any]") -> None:
@@ -139,10 +144,7 @@ async def _generate(
     try:
         await generator.open()
     except BaseExceptionGroup as error:
-        pipe.send(f"a stream was refused: {error.exceptions[0]}")
-        return
-    except TimeoutError:
-        pipe.send(f"{len(subscriptions)} streams were not open within {OPENING_SECONDS:.0f} s")
+        pipe.send(f"a stream was not opened: {error.exceptions[0]}")
         return
     pipe.send("")
     while True:

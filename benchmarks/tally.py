@@ -44,21 +44,23 @@ class Tally:
         if seen is None:
             seen = self._seen[subscriber] = bytearray(self.count)
         newest = self._newest.get(subscriber, -1)
+        first, count, latencies = self.first, self.count, self.latencies
         for number, written_ns in arrivals:
             n = int(number)
-            if not self.first <= n < self.first + self.count:
+            if not 0 <= n - first < count:
                 continue
             if not self.shared and n % self.subscribers != subscriber:
                 self.misdirected += 1
-            elif seen[n - self.first]:
+            elif seen[n - first]:
                 self.repeated += 1
             else:
-                seen[n - self.first] = 1
+                seen[n - first] = 1
                 self.received += 1
                 self.inverted += n < newest
                 took = (at_ns - int(written_ns)) // 10_000
-                self.latencies[took] = self.latencies.get(took, 0) + 1
-            newest = max(newest, n)
+                latencies[took] = latencies.get(took, 0) + 1
+            if n > newest:
+                newest = n
         self._newest[subscriber] = newest
 
     def missed(self) -> Iterator[tuple[int, str]]:

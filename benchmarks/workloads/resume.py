@@ -83,5 +83,7 @@ def _head(db: Database) -> int:
 
 
 def _fetched(db: Database) -> float:
+    # A session tells what it has read up to a second later; those that have ended have told it.
+    db.writer.execute("select pg_stat_force_next_flush()")
     row = db.writer.execute(FETCHED.encode()).fetchone()
     return float(row[0]) if row else 0.0

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from benchmarks.client import Client
+from benchmarks.client import Client, Turns
 from benchmarks.events import STAMP, Event, EventReader
 from benchmarks.parties import get
 from benchmarks.report import tables, target_table
@@ -168,3 +168,30 @@ async def test_a_client_that_is_refused_gives_up_and_says_why() -> None:
             await client.stay(await client.open())
 
     assert (client.closed, "401" in client.refused) == (1, True)
+
+
+async def test_connections_that_have_been_read_from_read_on_one_after_the_other() -> None:
+    class Connection(asyncio.ReadTransport):
+        """Is read from, or not."""
+
+        reads = True
+
+        def pause_reading(self) -> None:
+            self.reads = False
+
+        def resume_reading(self) -> None:
+            self.reads = True
+
+    turns, connections = Turns(), [Connection() for _ in range(3)]
+    seen = []
+    for connection in connections:
+        turns.wait(connection)
+    for _ in range(3):
+        seen.append([connection.reads for connection in connections])
+        await asyncio.sleep(0)  # a turn of the loop
+
+    assert seen == [[False, False, False], [True, False, False], [True, True, False]]
+    turns.wait(connections[0])
+    assert [connection.reads for connection in connections] == [False, True, True]
+    await asyncio.sleep(0)
+    assert connections[0].reads
