@@ -20,7 +20,7 @@ from ayb_realtime.asgi import Handover
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import InvalidIdentity, PositionUnavailable, RoleRefused, Unauthenticated, UnknownTable
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.registry import get_hub
+from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Authenticated, authenticate
 from ayb_realtime.postgres.tables import Table
@@ -87,7 +87,8 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     try:
-        return await _answer(request)
+        with opening():
+            return await _answer(request)
     except SuspiciousOperation:  # More parameters than Django takes.
         return _error(400, "malformed query")
     except Unauthenticated as error:

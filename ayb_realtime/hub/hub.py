@@ -37,6 +37,7 @@ class Hub:
     """Keeps the subscribers, from ``start`` to ``close``.
 
     position: everything up to it has been delivered.
+    opening: as ``Replay`` has it.
     """
 
     def __init__(self, layer: BaseChannelLayer | None, pool: AsyncConnectionPool[Any]) -> None:
@@ -46,6 +47,7 @@ class Hub:
         self._feed = Feed(pool)
         self._receiver = Receiver(layer, pool, self._feed) if layer is not None else None
         self._replay = Replay(pool)
+        self.opening = self._replay.opening
         self._known_relations: set[int] = set()
         self._catalog = Admission(pool)
         # Held while a run is delivered, and by whoever joins between two deliveries.
@@ -223,6 +225,7 @@ class Hub:
 
     async def _replay_round(self) -> bool:
         """Take those that are far behind one run further, and let in the others; return whether there were any."""
+        await self._replay.let_open()
         ready = self._replay.ready()
         far = [subscriber for subscriber in ready if subscriber.position < self.position - LAST_CHANGES]
         near = {s for s in ready if self.position - LAST_CHANGES <= s.position <= self.position}

@@ -1,7 +1,7 @@
 """One hub for each event loop, made on first use."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
@@ -35,6 +35,14 @@ async def get_hub() -> Hub:
     if _hubs.get(loop) is making:
         await close_hub()
     return await get_hub()
+
+
+def opening() -> AbstractContextManager[None]:
+    """Let replays wait for a stream that is opened in the block, on the hub of this event loop where it is made."""
+    making = _hubs.get(asyncio.get_running_loop())
+    if making is None or not making.done() or making.cancelled() or making.exception() is not None:
+        return nullcontext()
+    return making.result().opening()
 
 
 async def close_hub() -> None:

@@ -6,12 +6,16 @@ read the log. Who reads slowly is left behind, and taken along by a later round.
 Identities take turns, and so do the stretches of each identity, upwards and then from the oldest on. So a client that
 comes back again and again holds up no other, and neither do thousands of one identity.
 
+While streams are being opened, a round waits for a moment: so they are opened sooner, and those that come together
+share more of it.
+
 A stretch ends at a multiple of SLICE_CHANGES, so that all meet there, wherever they began. What was read is kept for a
 while, for those that come by later.
 """
 
 import asyncio
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
@@ -26,6 +30,8 @@ from ayb_realtime.log.changes import Slice
 
 # How many of the runs that were read are kept, each of at most SLICE_CHARACTERS, while anybody is on the way.
 KEPT_SLICES = 64
+# How long a round waits at the most for streams that are being opened: so often it goes on, however many come.
+OPENING_SECONDS = 0.5
 
 
 class Replay:
@@ -42,6 +48,28 @@ class Replay:
         self._kept: dict[int, Slice] = {}
         # Identity → the stretch of its last turn. The identity whose turn was longest ago comes first.
         self._turns: dict[Identity, int] = {}
+        self._opening = 0
+        self._all_opened = asyncio.Event()
+        self._all_opened.set()
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Let rounds wait for a stream that is opened in the block."""
+        self._opening += 1
+        self._all_opened.clear()
+        try:
+            yield
+        finally:
+            self._opening -= 1
+            if not self._opening:
+                self._all_opened.set()
+
+    async def let_open(self) -> None:
+        """Wait until no stream is being opened, for OPENING_SECONDS at the most."""
+        if self._opening:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OPENING_SECONDS):
+                    await self._all_opened.wait()
 
     def add(self, subscriber: Subscriber) -> None:
         """Take a subscriber along from its position."""

@@ -8,7 +8,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+# A column whose value is neither an array nor an object, without white space around it: almost every one.
+_plain = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+"):("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s\[\]{}:,"]++)[,}]')
 _token = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+')
 
 
@@ -32,9 +35,13 @@ def split(record: str) -> dict[str, str]:
     record: a JSON object, as Postgres' ``row_to_json`` writes it.
     """
     columns: dict[str, str] = {}
-    depth = 0
+    begin = 1
+    while plain := _plain.match(record, begin):
+        columns[_name(plain[1])] = plain[2]
+        begin = plain.end()
+    depth = 1
     name, start, end = "", 0, 0
-    for match in _token.finditer(record):
+    for match in _token.finditer(record, begin):
         token = match[0]
         if token in "{[":
             depth += 1
@@ -49,11 +56,22 @@ def split(record: str) -> dict[str, str]:
             else:
                 name = token
         if name and (depth == 0 or (depth == 1 and token == ",")):
-            columns[json.loads(name)] = record[start:end]
+            columns[_name(name)] = record[start:end]
             name = ""
     return columns
 
 
 def join(columns: Mapping[str, str]) -> str:
     """Write a row from the JSON text of each column's value: the inverse of ``split``."""
-    return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{value}" for name, value in columns.items()) + "}"
+    return "{" + ",".join([f"{_text(name)}:{value}" for name, value in columns.items()]) + "}"
+
+
+# Of a few tables there are millions of rows.
+@lru_cache(maxsize=4096)
+def _name(text: str) -> str:
+    return str(json.loads(text))
+
+
+@lru_cache(maxsize=4096)
+def _text(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)

@@ -1,5 +1,6 @@
 """Those that resume get on in fair turns, however many come behind them."""
 
+import asyncio
 from collections.abc import Callable, Set
 from typing import Any
 
@@ -109,3 +110,43 @@ async def test_each_stretch_gets_on_however_many_there_are(
     assert ids == list(range(410, 1001, 10))
     # Every other round is its own.
     assert needed < 2 * (RUNS + 2)
+
+
+async def test_streams_that_are_opened_together_wait_for_each_other_and_share_each_round(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay, "OPENING_SECONDS", 60.0)
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    async with relaying(memory_layer):
+        begin = await fill(the_hub, owner)
+        rounds = at_each_round(the_hub, monkeypatch, lambda _: asyncio.sleep(0))
+        with the_hub.opening():
+            with the_hub.opening():
+                streams = [await open_stream(the_hub, person(n), "notes", after=begin) for n in range(2, 7)]
+            streams.append(await open_stream(the_hub, person(7), "notes", after=begin))
+            assert not rounds
+        owner.execute("insert into notes select 1000 + n, n from generate_series(2, 7) n")
+        ids = [(await stream.next_change())["record"]["id"] for stream in streams]
+    assert ids == list(range(1002, 1008))
+    # A stretch may end before a run does, and new changes may come in two.
+    assert len(rounds) <= RUNS + 3
+
+
+async def test_streams_that_are_being_opened_hold_up_each_round_for_a_moment_only(
+    memory_layer: BaseChannelLayer,
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay, "OPENING_SECONDS", 0.01)
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    async with relaying(memory_layer):
+        begin = await fill(the_hub, owner)
+        with the_hub.opening():
+            stream = await open_stream(the_hub, person(1), "notes", after=begin)
+            assert [(await stream.next_change())["record"]["id"] for _ in range(100)] == list(range(10, 1001, 10))

@@ -23,6 +23,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from ayb_realtime import views
 from ayb_realtime.hub.hub import Hub
+from ayb_realtime.identity import Identity, default_identity
 from embedded import free_port
 from tests.integration.scenario import MakeTable, Owner, Stream, relaying
 
@@ -72,6 +73,22 @@ def stream_of(response: Any) -> Stream:
     assert response.status_code == 200, response.content
     assert isinstance(response, StreamingHttpResponse)
     return Stream(response.streaming_content)
+
+
+async def test_replays_wait_for_a_request_from_when_it_has_come_until_its_stream_is_open(
+    get: Callable[..., Any], the_hub: Hub, settings: Any, token: str
+) -> None:
+    opening: list[int] = []
+
+    def identity(user: Any, claims: Any) -> Identity:
+        opening.append(the_hub._replay._opening)
+        return default_identity(user, claims)
+
+    settings.AYB_REALTIME = {"IDENTITY": identity}
+    stream_of(await get(tables="posts", token=token))
+    assert (opening, the_hub._replay._opening) == ([1], 0)
+    await get(tables="posts", token="none")
+    assert the_hub._replay._opening == 0
 
 
 async def test_stream_has_its_headers_and_first_bytes(get: Callable[..., Any], the_hub: Hub, token: str) -> None:
