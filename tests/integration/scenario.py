@@ -21,7 +21,8 @@ from ayb_realtime.relay.relay import Relay
 Owner = psycopg.Connection[Any]
 MakeTable = Callable[..., None]
 
-OWN = "author = current_setting('ayb.user_id')"
+USER = "current_setting('ayb.user_id')"
+OWN = f"author = {USER}"
 
 
 def person(user_id: object) -> Identity:

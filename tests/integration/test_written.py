@@ -13,7 +13,7 @@ from channels.layers import BaseChannelLayer
 from ayb_realtime.hub.hub import Hub
 from tests.integration.conftest import number
 from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying
-from tests.integration.test_old_rows import would_see
+from tests.integration.visibility.conftest import would_see
 
 LOGGED = (
     "select action, record::text from ayb_realtime.change where relation = 'notes'::regclass and id > %s order by id"

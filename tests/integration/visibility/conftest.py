@@ -7,7 +7,9 @@ from ayb_realtime import visibility
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import Table, streamed
+from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.wire.records import Row
+from tests.integration.scenario import Owner, person
 
 LOGGED = """
 select record::text from ayb_realtime.change join pg_class on pg_class.oid = relation
@@ -31,3 +33,33 @@ async def checking(table: str) -> AsyncIterator[tuple[visibility.Connection, Tab
     async with database.pool() as pool, pool.connection() as connection, connection.transaction():
         await visibility.prepare(connection)
         yield connection, next(each for each in await streamed(connection) if each.name == table)
+
+
+PEOPLE = [person(n) for n in range(1, 5)]
+
+
+async def would_see(
+    owner: Owner, table: str, people: Sequence[Identity] = PEOPLE, search_path: str = "public"
+) -> tuple[list[set[int]], set[int]]:
+    """Check the rows of a table as if they were gone; return the ordinals that each would see, and those that do not
+    tell.
+
+    Who would see a row has to be who sees it while it is there.
+    """
+    rows = {n: Row(record) for n, (record,) in enumerate(owner.execute(LOGGED, [table]).fetchall(), 1)}
+    async with checking(table) as (connection, target):
+        await connection.execute("select set_config('search_path', %s, true)", [search_path])
+        assert await why_inexact(connection, target) is None
+        see = await visibility.check(connection, target, rows, people, undefined_is_failure=True)
+        question = OldRowsQuestion(connection, target, True)
+        await question.ask([(rows, people)])
+        assert not question.unanswered
+    told = [set(question.seen[each]) for each in people]
+    assert told == [set(see[each]) - question.inexact for each in people]
+    return told, question.inexact
+
+
+async def reasons(table: str) -> str | None:
+    """Return why the policies of a table cannot be evaluated exactly."""
+    async with checking(table) as (connection, target):
+        return await why_inexact(connection, target)

@@ -1,42 +1,15 @@
 """Policies on rows that are gone: the same answer as on the rows themselves, or none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ayb_realtime import visibility
-from ayb_realtime.checks.policies import check_old_rows
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
-from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.wire.records import Row
-from tests.integration.scenario import MakeTable, Owner, person
-from tests.integration.visibility.conftest import LOGGED, checking
-
-USER = "current_setting('ayb.user_id')"
-OWN = f"author = {USER}"
-PEOPLE = [person(n) for n in range(1, 5)]
-
-
-async def would_see(
-    owner: Owner, table: str, people: Sequence[Identity] = PEOPLE, search_path: str = "public"
-) -> tuple[list[set[int]], set[int]]:
-    """Check the rows of a table as if they were gone; return the ordinals that each would see, and those that do not
-    tell.
-
-    Who would see a row has to be who sees it while it is there.
-    """
-    rows = {n: Row(record) for n, (record,) in enumerate(owner.execute(LOGGED, [table]).fetchall(), 1)}
-    async with checking(table) as (connection, target):
-        await connection.execute("select set_config('search_path', %s, true)", [search_path])
-        assert await why_inexact(connection, target) is None
-        see = await visibility.check(connection, target, rows, people, undefined_is_failure=True)
-        question = OldRowsQuestion(connection, target, True)
-        await question.ask([(rows, people)])
-        assert not question.unanswered
-    told = [set(question.seen[each]) for each in people]
-    assert told == [set(see[each]) - question.inexact for each in people]
-    return told, question.inexact
+from tests.integration.scenario import OWN, USER, MakeTable, Owner, person
+from tests.integration.visibility.conftest import PEOPLE, checking, would_see
 
 
 @pytest.fixture
@@ -70,6 +43,8 @@ def team(owner: Owner) -> Iterator[None]:
 
 
 MEMBER = [[1], [2, 3], [2, 3], []]
+
+
 POLICIES: dict[str, tuple[str, list[list[int]]]] = {
     "own": (OWN, [[1, 3], [2], [], []]),
     "cast": (f"id = {USER}::bigint", [[1], [2], [3], []]),
@@ -100,6 +75,8 @@ POLICIES: dict[str, tuple[str, list[list[int]]]] = {
     ),
     "domain": ("team between 2 and 2 and kind = 'b'::kind", [[2, 3]] * 4),
 }
+
+
 COLUMNS = """
     id bigint primary key, author text, team int, is_public boolean, body text,
     n int, record text, k text, one text, m text, "a ""b" text, kind kind
@@ -272,203 +249,3 @@ async def test_plan_that_would_remember_an_identity_is_discarded(owner: Owner, m
         assert (await would_see(owner, "notes"))[0] == [{1}, {2}, {3}, set()]
     finally:
         owner.execute("drop table notes cascade; drop function mine(text); drop function me()")
-
-
-TYPES = {
-    "text": ["''", "'null'", "'a \"quoted\" \\ key\n, é 🙂'"],
-    "char(10)": ["'ten chars.'", "'x'"],
-    '"char"': ["'x'"],
-    "bytea": ["'\\x00ff'", "''"],
-    "boolean": ["false"],
-    "bigint": ["9007199254740993"],
-    "numeric": ["'NaN'", "1.10", "'Infinity'", "12345678901234567890.0123456789"],
-    "double precision": ["'NaN'", "0.1", "-0.0", "'-Infinity'", "1e-300"],
-    "real": ["0.1"],
-    "timestamptz": ["'2026-02-28 12:00:00.123456+02'", "'infinity'", "'0044-03-15 BC'"],
-    "timestamp": ["'294276-12-31 23:59:59.999999'"],
-    "date": ["'0044-03-15 BC'", "'-infinity'"],
-    "time with time zone": ["'12:00:00.5+02'"],
-    "interval": ["'-1 year +2 days -03:04:05.000006'"],
-    "uuid": ["'9e107d9d-372b-4bb8-9a2b-1d3d2f1b0c5a'"],
-    "inet": ["'10.0.0.1/8'"],
-    "bit(3)": ["b'101'"],
-    "int4range": ["'[1,5)'", "'empty'"],
-    "tstzrange": ["'[2026-02-07 23:00:00+01,)'"],
-    "int4multirange": ["'{[1,2),[5,8)}'"],
-    "int[]": ["'{}'", "'{{1,2},{3,null}}'"],
-    "text[]": ["""'{"a b",NULL,"NULL"}'"""],
-    "jsonb": ["""'{"a": [1, 2.50, null], "n": 1e400}'""", "'\"null\"'", "'[]'"],
-    "tsvector": ["'a b c'"],
-    "pair": ["row(1, 'x')", """row(2, 'a"b,(c')"""],
-    "pair[]": ["array[row(1, 'x')::pair]"],
-    "short_text": ["'abc'"],
-    "stamp": ["'2026-02-28 12:00:00+02'"],
-}
-
-
-@pytest.fixture
-def types(owner: Owner) -> Iterator[None]:
-    """A composite type and domains."""
-    owner.execute("create type pair as (a int, b text); create domain short_text text check (length(value) < 9)")
-    owner.execute("create domain stamp timestamptz")
-    yield
-    owner.execute("drop type pair cascade; drop domain short_text cascade; drop domain stamp cascade")
-
-
-@pytest.mark.usefixtures("types")
-@pytest.mark.parametrize("kind", list(TYPES))
-async def test_value_of_each_type_is_read_as_it_was(owner: Owner, make_table: MakeTable, kind: str) -> None:
-    values = [*TYPES[kind], "null"]
-    # The value's text has all of it, and its bytes.
-    policy = "value::text is not distinct from (select v::text from expected e where e.id = notes.id)"
-    make_table("expected", f"id int primary key, v {kind}", enable=False)
-    owner.execute("grant select on expected to ayb_authenticated")
-    make_table("notes", f"id int primary key, value {kind}", policy=policy)
-    for n, value in enumerate(values, 1):
-        owner.execute(f"insert into expected values ({n}, {value})".encode())
-        owner.execute(f"insert into notes values ({n}, {value})".encode())
-    told, inexact = await would_see(owner, "notes")
-    doubtful = {len(values)} if kind in {"jsonb", "pair", "pair[]"} else set()
-    assert inexact == doubtful
-    assert told == [set(range(1, len(values) + 1)) - doubtful] * 4
-
-
-@pytest.mark.usefixtures("types")
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
-        ("json", "'null'"),
-        ("jsonb", "'null'"),
-        ("json[]", "array['null'::json]"),
-        ("jsonb[]", "array[null, '1'::jsonb]"),
-        ("pair", "row(1, null)"),
-    ],
-)
-async def test_null_that_may_be_json_s_own_does_not_tell(
-    owner: Owner, make_table: MakeTable, kind: str, value: str
-) -> None:
-    make_table("notes", f"id int primary key, value {kind}, other json", policy="value is null or id = 2")
-    owner.execute(f"insert into notes values (1, {value}, 'null'), (2, null, '1')".encode())
-    assert (await would_see(owner, "notes"))[1] == {1, 2}
-    owner.execute("alter policy p on notes using (id < 3)")
-    assert await would_see(owner, "notes") == ([{1, 2}] * 4, set())
-    owner.execute("alter policy p on notes using (notes is distinct from null)")
-    assert (await would_see(owner, "notes"))[1] == {1, 2}
-
-
-@pytest.mark.parametrize(
-    "alteration",
-    [
-        "alter table notes add column later int default 5",
-        "alter table notes drop column body",
-        "alter table notes rename column body to content",
-        "alter table notes alter column body type int using 1",
-        "alter table notes alter column size type text",
-    ],
-)
-async def test_row_of_another_definition_does_not_tell(owner: Owner, make_table: MakeTable, alteration: str) -> None:
-    make_table("notes", "id int primary key, author text, size int, body text", policy=OWN)
-    owner.execute("insert into notes values (1, '1', 5, 'x')")
-    before = owner.execute(LOGGED, ["notes"]).fetchone() or [""]
-    owner.execute(alteration.encode())
-    async with checking("notes") as (connection, table):
-        answer = await visibility.check_before(connection, table, {1: Row(before[0])}, PEOPLE)
-    assert (dict(answer), answer.unanswered) == ({each: {} for each in PEOPLE}, {})
-
-
-async def test_row_of_a_partition_with_another_order_of_columns_tells(owner: Owner, make_table: MakeTable) -> None:
-    make_table("notes", "id int, author text, primary key (id)", policy=OWN, suffix="partition by list (id)")
-    owner.execute("create table notes_1 (author text, extra int, id int not null)")
-    owner.execute("alter table notes_1 drop column extra")
-    owner.execute("alter table notes attach partition notes_1 for values in (1)")
-    owner.execute("insert into notes values (1, '1')")
-    assert owner.execute(LOGGED, ["notes"]).fetchall() == [('{"author":"1","id":1}',)]
-    assert await would_see(owner, "notes") == ([{1}, set(), set(), set()], set())
-
-
-async def reasons(table: str) -> str | None:
-    """Return why the policies of a table cannot be evaluated exactly."""
-    async with checking(table) as (connection, target):
-        return await why_inexact(connection, target)
-
-
-INEXACT = {
-    "ctid is not null": "the policy p reads a system column",
-    "tableoid = 'notes'::regclass": "the policy p reads a system column",
-    "exists (select from seen where seen.id = notes.id)": "the policy p reads the table itself",
-    "exists (select from seen_again s where s.id = notes.id)": "the policy p reads the table itself",
-    "reads_again(id)": "the policy p reads the table itself",
-    "reads_by_name(id)": "the policy p reads the table itself",
-    "calls_another(id)": "the policy p reads the table itself",
-    "of_row(notes)": "the policy p reads the table itself",
-    "id operator(pg_catalog.=) any (array(select id from parent))": "the policy p reads the table itself",
-    "guarded()": "the policy p reads the table itself",
-    "query_to_xml('select 1 from notes', true, false, '') is not null": "the policy p runs SQL that is not to be seen",
-    "dynamic(id)": "the policy p calls the function dynamic, which may run any SQL",
-}
-
-
-@pytest.fixture
-def readers(owner: Owner, make_table: MakeTable) -> Iterator[None]:
-    """A table, and what reads it: a parent, views, functions of each kind, another table's policy."""
-    make_table("parent", "id int", enable=False)
-    make_table("notes", "primary key (id), author text", policy="true", suffix="inherits (parent)")
-    owner.execute("create view seen as select * from notes; create view seen_again as select id from seen")
-    make_table("guards", "id int", policy="exists (select from seen)", enable=False)
-    make_table("noted", "notes_id int", enable=False)
-    functions = {
-        "reads_again(n int)": "sql stable begin atomic select exists (select from notes where notes.id = n); end",
-        "reads_by_name(n int)": 'plpgsql as $$ begin return exists (select from Public."notes" where id = n); end $$',
-        "calls_another(n int)": "sql as $$ select reads_by_name(n) $$",
-        "of_row(n notes)": "sql as $$ select exists (select from seen s where s.id = n.id) $$",
-        "guarded()": "sql as $$ select exists (select from guards) $$",
-        "dynamic(n int)": "plpgsql as $$ begin execute 'select 1'; return true; end $$",
-        "harmless(n int)": "sql as $$ select exists (select from noted where notes_id = n) -- not of notes_seen $$",
-    }
-    for function, body in functions.items():
-        owner.execute(f"create function {function} returns boolean language {body}".encode())
-    yield
-    owner.execute(f"drop function if exists {', '.join(functions)} cascade".encode())
-
-
-@pytest.mark.usefixtures("readers")
-async def test_policy_that_reads_more_than_the_row_is_known_for_it(owner: Owner) -> None:
-    for policy, reason in INEXACT.items():
-        owner.execute(f"alter policy p on notes using ({policy})".encode())
-        assert await reasons("notes") == reason, policy
-    for policy in ("harmless(id)", OWN, "notes is not null"):
-        owner.execute(f"alter policy p on notes using ({policy})".encode())
-        assert await reasons("notes") is None, policy
-    owner.execute("create policy w on notes for insert with check (dynamic(id))")
-    assert await reasons("notes") is None
-
-
-@pytest.mark.usefixtures("readers")
-def test_check_names_the_tables_and_what_becomes_of_their_deletes(owner: Owner, settings: Any) -> None:
-    assert warnings() == []
-    settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy"}
-    assert warnings() == []
-    owner.execute("alter policy p on notes using (calls_another(id))")
-    told = 'Whose a deleted row of "notes" was cannot be told: the policy p reads the table itself. Its deletes are '
-    assert warnings() == [("ayb_realtime.W050", f"{told}withheld from everyone.")]
-    settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "INEXACT_DELETES": "everyone"}
-    assert warnings() == [("ayb_realtime.W050", f"{told}told to everyone.")]
-    settings.AYB_REALTIME = {}
-    assert warnings() == []
-
-
-def warnings() -> list[tuple[str | None, str]]:
-    """Return what the check says."""
-    return [(each.id, each.msg) for each in check_old_rows(None, databases=["default"])]
-
-
-async def test_virtual_column_cannot_be_told_and_a_stored_one_can(owner: Owner, make_table: MakeTable) -> None:
-    generated = "int generated always as (a + 1)"
-    make_table("notes", f"id int primary key, a int, b {generated} stored", policy="b = 2")
-    owner.execute("insert into notes values (1, 1)")
-    assert await would_see(owner, "notes") == ([{1}] * 4, set())
-    if owner.info.server_version >= 180000:
-        owner.execute(
-            f"alter table notes add column c {generated} virtual; alter policy p on notes using (c = 2)".encode()
-        )
-        assert await reasons("notes") == "the policy p reads the virtual column c"

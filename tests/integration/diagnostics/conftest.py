@@ -1,0 +1,28 @@
+"""What the tests of explain share: the steps of an explanation, and which of them are obstacles."""
+
+from ayb_realtime.diagnostics.explain import Step, explain
+from ayb_realtime.identity import Identity
+from tests.integration.scenario import person
+
+OWN = "author = current_setting('ayb.user_id')::int"
+
+
+NO_RELAY = "No relay leads. "
+
+
+async def steps(name: str, *key: str, identity: Identity = person(1)) -> list[Step]:  # noqa: B008 - it is frozen
+    """Return the steps of a table, or of a row with this key."""
+    return [step async for step in explain(identity, name, key or None)]
+
+
+async def obstacles(name: str, *key: str, identity: Identity = person(1)) -> list[Step]:  # noqa: B008 - likewise
+    """Return those steps that an event does not get past, but that there is no relay: most tests have none."""
+    found = [step for step in await steps(name, *key, identity=identity) if step.holds is False]
+    return [step for step in found if not step.found.startswith(NO_RELAY)]
+
+
+async def told(name: str, *key: str, identity: Identity = person(1)) -> list[str]:  # noqa: B008 - likewise
+    """Return what is said of the policies, and of the row: the steps from row-level security on."""
+    found = [step.found for step in await steps(name, *key, identity=identity)]
+    first = next(place for place, sentence in enumerate(found) if sentence.startswith("Row-level security"))
+    return found[first:]

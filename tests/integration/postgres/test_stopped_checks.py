@@ -1,0 +1,88 @@
+"""A process that stops in the middle of a check, or is busy elsewhere."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ayb_realtime import visibility
+from ayb_realtime.postgres import database
+from ayb_realtime.visibility import transactions
+from tests.integration.postgres.conftest import COLUMNS
+from tests.integration.scenario import OWN, MakeTable, Owner, World, person
+
+FREEZE = """
+import asyncio, sys
+import django
+django.setup()
+from django.conf import settings
+settings.DATABASES["default"]["NAME"] = sys.argv[1]
+from ayb_realtime.postgres import database
+from ayb_realtime.visibility import transactions
+transactions.FROZEN_SECONDS = 1
+
+async def main():
+    async with database.pool() as pool, pool.connection() as connection, transactions.prepared(connection):
+        await connection.execute("select from notes, members")
+        print("reading", flush=True)
+        if sys.argv[2] == "sending":
+            await connection.execute("select repeat('x', 1000000) from generate_series(1, 1000)")
+        await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("state", ["waiting", "sending"])
+def test_process_that_is_stopped_in_a_check_lets_go_of_the_tables(
+    owner: Owner, make_table: MakeTable, state: str
+) -> None:
+    make_table("members", COLUMNS, enable=False)
+    make_table("notes", COLUMNS, policy="exists (select from members)")
+    command = [sys.executable, "-c", FREEZE, owner.info.dbname, state]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"reading\n"
+            process.send_signal(signal.SIGSTOP)
+            owner.execute("set lock_timeout = '20s'")
+            owner.execute("alter table members add column name text; alter table notes add column name text")
+        finally:
+            process.kill()
+
+
+async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres_has_ended_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.table("notes", COLUMNS, policy=OWN)
+    stream = await world.stream(person(1), "notes")
+    monkeypatch.setattr(transactions, "FROZEN_SECONDS", 0.2)
+    check = visibility.check
+    ended: list[int] = []
+
+    async def check_late(connection: visibility.Connection, *arguments: Any, **options: Any) -> visibility.Answers:
+        if not ended:
+            pid = transactions.known(connection).backend_pid
+            while world.write("select 1 from pg_stat_activity where pid = %s", [pid]).fetchone():
+                world.write("select pg_sleep(0.01)")  # as in a process that is stopped, nothing runs meanwhile
+            ended.append(pid)
+        return await check(connection, *arguments, **options)
+
+    monkeypatch.setattr(visibility, "check", check_late)
+    async with world.relaying():
+        world.write("insert into notes values (1, '1'), (2, '2'), (3, '1')")
+        assert [(await stream.next_change())["record"]["id"] for _ in range(2)] == [1, 3]
+    assert ended
+
+
+async def test_check_of_a_process_that_is_busy_elsewhere_goes_on(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "FROZEN_SECONDS", 0.4)
+    async with database.pool() as pool, pool.connection() as connection, transactions.prepared(connection):
+        # As where each part of a check is asked on a connection of its own.
+        await asyncio.to_thread(owner.execute, "select pg_sleep(1)")
+        assert await (await connection.execute("select 1")).fetchone() == (1,)
