@@ -9,14 +9,14 @@ from tests.integration.altered.conftest import FILLED, PARTITIONED, altered, is_
 from tests.integration.scenario import MakeTable, Owner, World, person, until_blocked
 
 
-async def test_what_happened_while_no_relay_ran_is_told_when_one_starts(world: World, visits: None) -> None:
+async def test_what_happened_while_no_relay_ran_is_told_when_one_starts(visits: None, world: World) -> None:
     live = await world.stream(person(1), "visits")
     script(world.owner, FILLED + "alter table visits attach partition visits_3 for values in (3)")
     async with world.relaying():
         await is_reset(live)
 
 
-async def test_two_leaders_tell_it_once(world: World, visits: None, database_url: str) -> None:
+async def test_two_leaders_tell_it_once(visits: None, world: World, database_url: str) -> None:
     before = altered(world.owner)
     script(world.owner, FILLED + "alter table visits attach partition visits_3 for values in (3)")
     with psycopg.connect(database_url) as first, psycopg.connect(database_url, autocommit=True) as second:

@@ -33,7 +33,7 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("case", CHANGED)
-async def test_table_whose_rows_are_others_is_told_by_a_reset(world: World, notes: None, case: str) -> None:
+async def test_table_whose_rows_are_others_is_told_by_a_reset(notes: None, world: World, case: str) -> None:
     try:
         await told(world, lambda: script(world.owner, CHANGED[case]))
     finally:

@@ -37,7 +37,7 @@ ROWS_COME_AND_GO = {
 
 
 @pytest.mark.parametrize("case", ROWS_COME_AND_GO)
-async def test_rows_that_come_and_go_with_partitions_are_told_by_a_reset(world: World, visits: None, case: str) -> None:
+async def test_rows_that_come_and_go_with_partitions_are_told_by_a_reset(visits: None, world: World, case: str) -> None:
     try:
         await told(world, lambda: script(world.owner, ROWS_COME_AND_GO[case]))
     finally:
@@ -105,7 +105,7 @@ async def test_row_that_is_moved_and_there_is_not_told_as_deleted(
     await told(world, move)
 
 
-async def test_deletes_are_not_told_of_a_table_that_has_rows_without_our_trigger(world: World, visits: None) -> None:
+async def test_deletes_are_not_told_of_a_table_that_has_rows_without_our_trigger(visits: None, world: World) -> None:
     world.write("alter table visits_1 disable trigger all")
     settle(world.owner)
     world.write("create table visits_7 partition of visits for values in (7)")
@@ -116,7 +116,7 @@ async def test_deletes_are_not_told_of_a_table_that_has_rows_without_our_trigger
     await told(world, lambda: script(world.owner, "update visits set id = 1 where id = 7"))
 
 
-async def test_delete_before_a_move_is_told(world: World, visits: None) -> None:
+async def test_delete_before_a_move_is_told(visits: None, world: World) -> None:
     async with world.relaying():
         live = await world.stream(person(1), "visits")
         world.write("delete from visits where id = 1")
