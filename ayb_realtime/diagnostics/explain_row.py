@@ -45,7 +45,7 @@ async def row_steps(
     policies: those that apply. key: the text of each key column.
     Raises CannotExplain if the key does not fit the table.
     """
-    await visibility.prepare(connection)
+    await visibility.configure(connection)
     written = await _written(connection, table)
     name = f"Row ({', '.join(key)})"
     try:

@@ -38,7 +38,10 @@ async def prepare(
     while True:
         delivery = Delivery()
         try:
-            async with pool.connection() as connection, visibility.run(connection, by_relation, roles) as streamed:
+            async with (
+                pool.connection() as connection,
+                visibility.check_transaction(connection, by_relation, roles) as streamed,
+            ):
                 for table in streamed:
                     await _add(
                         delivery,
@@ -66,7 +69,7 @@ async def _add(
     undefined_is_failure: bool,
     isolate: bool,
 ) -> None:
-    """Add the changes of one table, as ``visibility.check`` has it. connection: in a prepared transaction."""
+    """Add the changes of one table, as ``visibility.check`` has it. connection: in a configured transaction."""
     delivery.add_enabled(table, [change for change in changes if change.action is Action.ENABLE])
     changes = [change for change in changes if change.action is not Action.ENABLE]
     if not changes:

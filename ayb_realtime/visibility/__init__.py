@@ -13,13 +13,13 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import roles, routing, transactions
 from ayb_realtime.visibility.attempts import Question, Seen
-from ayb_realtime.visibility.check_transaction import run
+from ayb_realtime.visibility.catalog_guard import check_transaction
 from ayb_realtime.visibility.checkers import checker
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
 from ayb_realtime.visibility.roles import as_identity, check_role
 from ayb_realtime.visibility.rows import RowsQuestion
-from ayb_realtime.visibility.transactions import Connection, prepare, set_local
+from ayb_realtime.visibility.transactions import Connection, configure, set_local
 from ayb_realtime.wire.records import Row
 
 __all__ = [
@@ -31,9 +31,9 @@ __all__ = [
     "check",
     "check_before",
     "check_role",
+    "check_transaction",
+    "configure",
     "may_select",
-    "prepare",
-    "run",
 ]
 
 logger = logging.getLogger(__package__)
@@ -101,7 +101,7 @@ async def check(
 ) -> Answers:
     """Ask Postgres which of these rows each identity may see.
 
-    connection: in a prepared, read-only transaction with one snapshot.
+    connection: in a configured, read-only transaction with one snapshot.
     rows: position of a create or update → the row as it was logged.
     undefined_is_failure: whether a name that is not there is the policy's failure, rather than a new table or column.
     isolate: whether to ask each part on a connection of its own, since a policy of this table could not be cancelled.
@@ -181,7 +181,7 @@ async def check_before(
 
 
 def _is_locked(connection: Connection, table: Table) -> bool:
-    if table.relation not in transactions.known(connection).locked:
+    if table.relation not in transactions.state(connection).locked:
         return False
     logger.warning(
         "%s: another session has locked it, or a table that its policies read; its streams resume", table.name

@@ -140,10 +140,10 @@ class Question(ABC):
     @asynccontextmanager
     async def _connected(self, seconds: float) -> AsyncIterator[Connection]:
         if self._connection is None:
-            async with transactions.a_prepared_one() as connection, transactions.within(connection, seconds):
+            async with transactions.new_snapshot() as connection, transactions.time_limit(connection, seconds):
                 yield connection
         else:
-            async with transactions.within(self._connection, seconds):
+            async with transactions.time_limit(self._connection, seconds):
                 yield self._connection
 
     async def _ask(
@@ -173,7 +173,7 @@ class Question(ABC):
     async def _answers(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> list[Answer]:
-        """Put the question, by ``transactions.ask``."""
+        """Put the question, by ``transactions.query``."""
 
     def report(self) -> None:
         """Take down who saw nothing of something for a failure, and who got no answer."""

@@ -1,4 +1,4 @@
-"""The functions that check a table for a role: which one it is, and making it. Called by ``visibility`` alone."""
+"""Finds, and makes if need be, the database function that checks a table for a role. Called by ``visibility`` alone."""
 
 import psycopg
 
@@ -15,18 +15,22 @@ MAKE = "select ayb_realtime.make_checker_v1(%s::oid, %s)"
 async def checker(connection: Connection, table: Table, role: str) -> str | None:
     """Return the name of the function that checks a table for a role, and make it if need be.
 
-    connection: in a prepared transaction. None: the role may not read the table's key.
-    Raises CheckerNotMade, and psycopg.Error, also where there is no such role.
+    connection: in a configured transaction.
+    Returns None if the role may not read the table's key. Raises CheckerNotMade, and psycopg.Error if there is no such
+    role.
     """
-    state = transactions.known(connection).states.get(table.relation, {}).get(role)
+    known = transactions.state(connection).roles.get(table.relation, {}).get(role)
     name: str | None
-    name, exists = state[-2:] if state else await _look(connection, table.relation, role)
-    if name is None or exists:
+    if known:
+        name, is_made = known.checker, known.is_checker_made
+    else:
+        name, is_made = await _look_up(connection, table.relation, role)
+    if name is None or is_made:
         return name
-    # Not in this transaction, which is read-only; but a function is found as it is now, whatever the snapshot.
+    # This transaction is read-only, so that another one makes it. A snapshot does not hide new functions.
     async with await database.connect(conf.database) as maker:
         name = await make_checker(maker, table.relation, role)
-    # A session hears of what others have made when it takes a lock that it does not hold.
+    # A session learns of objects that others have made when it takes a lock that it does not hold yet.
     async with connection.transaction(force_rollback=True):
         await connection.execute("lock table ayb_realtime.epoch in access share mode")
     return name
@@ -35,8 +39,9 @@ async def checker(connection: Connection, table: Table, role: str) -> str | None
 async def make_checker(connection: Connection, relation: int, role: str) -> str | None:
     """Make the function that checks a table for a role, unless there is one, and return its name.
 
-    connection: in no transaction. Raises CheckerNotMade; psycopg.OperationalError where Postgres is away, or another
-    session in the way.
+    connection: in no transaction.
+    Returns None if the role may not read the table's key. Raises CheckerNotMade; psycopg.OperationalError if Postgres
+    is away, or another session holds the lock.
     """
     try:
         ((name,),) = await sessions.fetch(connection, MAKE, [relation, role], begin=sessions.WRITE)
@@ -47,7 +52,7 @@ async def make_checker(connection: Connection, relation: int, role: str) -> str 
     return str(name) if name is not None else None
 
 
-async def _look(connection: Connection, relation: int, role: str) -> tuple[str | None, bool]:
+async def _look_up(connection: Connection, relation: int, role: str) -> tuple[str | None, bool]:
     cursor = await connection.execute(
         "select c.name, pg_catalog.to_regproc('ayb_realtime.' || c.name) is not null"
         "  from ayb_realtime.checker_v1(%s::oid, %s) as c",

@@ -7,7 +7,7 @@ from psycopg import sql
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.attempts import Answer, Question, settings_of
-from ayb_realtime.visibility.transactions import Connection, ask
+from ayb_realtime.visibility.transactions import Connection, query
 from ayb_realtime.wire.records import Row
 
 VISIBLE_BEFORE = sql.SQL(
@@ -33,7 +33,7 @@ class OldRowsQuestion(Question):
         parameters = [self._table.relation, [row.text for row in rows.values()], roles, *settings_of(identities)]
         positions = list(rows)
         answers: list[Answer] = []
-        for identity, shown, inexact, error in await ask(connection, VISIBLE_BEFORE, parameters):
+        for identity, shown, inexact, error in await query(connection, VISIBLE_BEFORE, parameters):
             self.inexact.update(positions[n - 1] for n in inexact or ())
             answers.append((identity, {n - 1: None for n in shown or ()}, error))
         return answers

@@ -9,7 +9,7 @@ from psycopg import sql
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.attempts import Answer, Question, Seen, settings_of
-from ayb_realtime.visibility.transactions import Connection, ask
+from ayb_realtime.visibility.transactions import Connection, query
 from ayb_realtime.wire.records import Row
 
 
@@ -26,7 +26,7 @@ class RowsQuestion(Question):
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> list[Answer]:
         parameters = [_keys(self._table, rows), len(identities), *settings_of(identities)]
-        answers = await ask(connection, self._query, parameters)
+        answers = await query(connection, self._query, parameters)
         # The last is not an identity's: it has the rows that anybody sees.
         _, ordinals, records, _ = answers.pop()
         contents = dict(zip(ordinals, records, strict=True))

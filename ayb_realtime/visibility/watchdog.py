@@ -47,7 +47,7 @@ class Watchdog:
         self._alone = alone
 
     async def __aenter__(self) -> "Watchdog":
-        self._watching = asyncio.create_task(self._watch(transactions.known(self._connection).backend_pid))
+        self._watching = asyncio.create_task(self._watch(transactions.state(self._connection).backend_pid))
         return self
 
     async def __aexit__(

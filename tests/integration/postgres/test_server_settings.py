@@ -1,7 +1,7 @@
 """Each setting that a server has is one that we set, or one that cannot matter."""
 
 from ayb_realtime.postgres import database, sessions
-from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility import check_settings
 
 # Kinds of settings that cannot change what a statement of ours answers, nor whether it is let finish.
 HARMLESS_KINDS = {
@@ -62,7 +62,7 @@ async def test_each_setting_of_this_server_is_set_by_us_or_cannot_matter(databas
         rows = await (await connection.execute(KNOBS)).fetchall()
         wanted = (await sessions.of(connection)).wanted
     left = {name for names in LEFT_TO_THE_SITE.values() for name in names}
-    by_us = wanted.keys() | {name for name, _ in rows if name.lower() in transactions.JSON_SETTINGS}
+    by_us = wanted.keys() | {name for name, _ in rows if name.lower() in check_settings.JSON_SETTINGS}
     unknown = {
         (name, category)
         for name, category in rows

@@ -60,7 +60,7 @@ async def test_check_runs_under_what_we_rely_on_but_in_the_sites_search_path_and
         set_default(name, value)
     async with database.pool() as pool, pool.connection() as connection:
         before = await settings_of(connection)
-        async with transactions.prepared(connection):
+        async with transactions.snapshot(connection):
             within = await settings_of(connection)
         assert await settings_of(connection) == before
     assert within["search_path"] == before["search_path"]

@@ -11,7 +11,7 @@ import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.postgres import database
-from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility import check_settings, transactions
 from tests.integration.postgres.conftest import COLUMNS
 from tests.integration.scenario import OWN, MakeTable, Owner, World, person
 
@@ -22,11 +22,11 @@ django.setup()
 from django.conf import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
 from ayb_realtime.postgres import database
-from ayb_realtime.visibility import transactions
-transactions.FROZEN_SECONDS = 1
+from ayb_realtime.visibility import check_settings, transactions
+check_settings.FROZEN_SECONDS = 1
 
 async def main():
-    async with database.pool() as pool, pool.connection() as connection, transactions.prepared(connection):
+    async with database.pool() as pool, pool.connection() as connection, transactions.snapshot(connection):
         await connection.execute("select from notes, members")
         print("reading", flush=True)
         if sys.argv[2] == "sending":
@@ -61,13 +61,13 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
 ) -> None:
     world.table("notes", COLUMNS, policy=OWN)
     stream = await world.stream(person(1), "notes")
-    monkeypatch.setattr(transactions, "FROZEN_SECONDS", 0.2)
+    monkeypatch.setattr(check_settings, "FROZEN_SECONDS", 0.2)
     check = visibility.check
     ended: list[int] = []
 
     async def check_late(connection: visibility.Connection, *arguments: Any, **options: Any) -> visibility.Answers:
         if not ended:
-            pid = transactions.known(connection).backend_pid
+            pid = transactions.state(connection).backend_pid
             while world.write("select 1 from pg_stat_activity where pid = %s", [pid]).fetchone():
                 world.write("select pg_sleep(0.01)")  # as in a process that is stopped, nothing runs meanwhile
             ended.append(pid)
@@ -81,8 +81,8 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
 
 
 async def test_check_of_a_process_that_is_busy_elsewhere_goes_on(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transactions, "FROZEN_SECONDS", 0.4)
-    async with database.pool() as pool, pool.connection() as connection, transactions.prepared(connection):
+    monkeypatch.setattr(check_settings, "FROZEN_SECONDS", 0.4)
+    async with database.pool() as pool, pool.connection() as connection, transactions.snapshot(connection):
         # As where each part of a check is asked on a connection of its own.
         await asyncio.to_thread(owner.execute, "select pg_sleep(1)")
         assert await (await connection.execute("select 1")).fetchone() == (1,)

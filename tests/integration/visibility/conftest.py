@@ -31,7 +31,7 @@ async def seen(table: str, identities: Sequence[Identity]) -> list[dict[int, str
 async def checking(table: str) -> AsyncIterator[tuple[visibility.Connection, Table]]:
     """Prepare a transaction to check a table in."""
     async with database.pool() as pool, pool.connection() as connection, connection.transaction():
-        await visibility.prepare(connection)
+        await visibility.configure(connection)
         yield connection, next(each for each in await streamed(connection) if each.name == table)
 
 

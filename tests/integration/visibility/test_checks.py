@@ -139,7 +139,7 @@ async def test_nothing_outlasts_the_check(owner: Owner, make_table: MakeTable) -
     async with database.pool() as pool, pool.connection() as connection:
         before = await (await connection.execute("select current_user")).fetchone()
         async with connection.transaction():
-            await visibility.prepare(connection)
+            await visibility.configure(connection)
             table = next(each for each in await streamed(connection) if each.name == "notes")
             await visibility.check(connection, table, {1: Row('{"id":1,"author":"1"}')}, [person(1)])
             assert await (await connection.execute("select current_user")).fetchone() == before

@@ -60,12 +60,12 @@ async def test_hub_whose_user_has_only_the_subscribers_role_checks_a_table_in_th
         visitor = psycopg.conninfo.make_conninfo(database_url, user="visitor", password="visitor")
         async with await psycopg.AsyncConnection.connect(visitor) as connection:
             await database.read_one_snapshot(connection)
-            await visibility.prepare(connection)
+            await visibility.configure(connection)
             (table,) = [each for each in await streamed(connection) if each.name == "notes"]
             owner.execute("insert into sales.notes values (1, '1')")
         async with await psycopg.AsyncConnection.connect(visitor) as connection:
             await database.read_one_snapshot(connection)
-            await visibility.prepare(connection)
+            await visibility.configure(connection)
             row = {1: Row('{"id":1,"author":"1"}')}
             answer = await visibility.check(connection, table, row, [person(1), person(2)])
         assert [answer[who] for who in (person(1), person(2))] == [{1: None}, {}]

@@ -133,7 +133,7 @@ async def test_check_is_ended_behind_a_proxy_and_at_the_second_attempt(
         return await connect(name)
 
     async with database.pool() as pool, pool.connection() as connection:
-        await visibility.prepare(connection)
+        await visibility.configure(connection)
         monkeypatch.setattr(database, "connect", fail_once)
         with pytest.raises(psycopg.OperationalError):
             async with asyncio.timeout(30), Watchdog(connection, 0.1, alone=True):

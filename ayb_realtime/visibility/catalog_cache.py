@@ -1,0 +1,141 @@
+"""Keeps what Postgres' catalogs say of streamed tables until their fingerprint changes. Called by ``catalog_guard``.
+
+The cached facts are used without asking whether they still hold. After the check a fingerprint of the catalogs is
+compared. If it has changed, the answers are thrown away, the facts are forgotten, and the check is repeated.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ayb_realtime.exceptions import CheckerNotMade
+from ayb_realtime.postgres import sessions
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility.checkers import make_checker
+from ayb_realtime.visibility.role_states import RoleState, TableRole
+from ayb_realtime.visibility.transactions import Connection
+
+FACTS = b"select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.run_v1(%s::bigint[], %s::text[]) r"
+# How many tables are kept, each with a set of roles.
+MOST_SUBJECTS = 5000
+
+# A table's oid, and the roles to know of.
+Subject = tuple[int, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What the catalogs say of a table.
+
+    deciders: the objects in the catalogs that decide who sees the table's rows, as a Postgres composite literal.
+    fingerprint: of the versions of the deciders when this was read.
+    lockable: the quoted names of those deciders that are tables which the hub's user may lock.
+    roles: by name.
+    """
+
+    table: Table
+    deciders: str
+    fingerprint: str
+    lockable: tuple[str, ...]
+    roles: dict[str, TableRole]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of FACTS: of one table and one role."""
+
+    memberships: str
+    facts: TableFacts
+    role: TableRole
+
+    @classmethod
+    def of(cls, columns: Sequence[Any]) -> "_Row":
+        memberships, relation, schema, name, keys, utc, row_security, trigger, *others = columns
+        deciders, fingerprint, lockable, *state, checker, is_made = others
+        table = Table.from_row((relation, schema, name, keys, utc, row_security, trigger))
+        facts = TableFacts(table, deciders, fingerprint, tuple(lockable), {})
+        return cls(memberships, facts, TableRole(RoleState(*state), checker, is_made))
+
+
+class _Plans:
+    """Tells which connections may hold plans that are out of date.
+
+    Postgres keeps a plan when a membership changes, with the policies that applied before.
+
+    generation: increases with each change that may concern a plan.
+    memberships: a digest of all memberships when facts were last read.
+    """
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.memberships = ""
+        self.planned: WeakKeyDictionary[Connection, int] = WeakKeyDictionary()
+
+
+_cache: dict[Subject, TableFacts] = {}
+_plans = _Plans()
+
+
+def fingerprints(tables: int) -> bytes:
+    """Return a query for the fingerprints of so many tables, whose parameters are their deciders.
+
+    It returns one row with an array.
+    """
+    # A call for each, with its argument as a constant: Postgres plans that in half the time of a query with a FROM.
+    return b"select array[" + b", ".join([b"ayb_realtime.fingerprint_v1(%s)"] * tables) + b"]::pg_catalog.text[]"
+
+
+async def facts(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, TableFacts]:
+    """Return what the catalogs say of these, without those that are not streamed, and make missing checkers.
+
+    connection: in no transaction. subjects: all with the same roles. Raises psycopg.Error.
+    """
+    known = {subject: _cache[subject] for subject in subjects if subject in _cache}
+    if unknown := [subject for subject in subjects if subject not in known]:
+        read = await _read(connection, unknown)
+        for each in read.values():
+            await _make_checkers(connection, each)
+        if len(_cache) + len(read) > MOST_SUBJECTS:
+            _cache.clear()
+        _cache.update(read)
+        known |= read
+    return known
+
+
+async def _read(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, TableFacts]:
+    ((_, roles), *_) = subjects
+    read: dict[Subject, TableFacts] = {}
+    parameters = [[relation for relation, _ in subjects], sorted(roles)]
+    for columns in await sessions.fetch(connection, FACTS, parameters):
+        row = _Row.of(columns)
+        if row.memberships != _plans.memberships:
+            _plans.memberships = row.memberships
+            _plans.generation += 1
+        table = read.setdefault((row.facts.table.relation, roles), row.facts)
+        table.roles[row.role.state.role] = row.role
+    return read
+
+
+async def _make_checkers(connection: Connection, facts: TableFacts) -> None:
+    for name, role in facts.roles.items():
+        if role.checker is not None and not role.is_checker_made:
+            # If that fails, the check tries again and tells the subscribers that it concerns.
+            with suppress(CheckerNotMade):
+                checker = await make_checker(connection, facts.table.relation, name)
+                facts.roles[name] = replace(role, checker=checker, is_checker_made=True)
+
+
+def forget(subjects: Collection[Subject]) -> None:
+    """Read the catalogs again the next time, since something has changed."""
+    _plans.generation += 1
+    for subject in subjects:
+        _cache.pop(subject, None)
+
+
+async def discard_old_plans(connection: Connection) -> None:
+    """Make a connection plan again what it may have planned before a change."""
+    if _plans.planned.get(connection) != _plans.generation:
+        await connection.execute("discard plans")
+        _plans.planned[connection] = _plans.generation
