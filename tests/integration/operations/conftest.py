@@ -1,0 +1,71 @@
+"""What the tests of the migration operations share: to run one there and back, and what it has made."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from django.apps import apps
+from django.db import ProgrammingError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from ayb_realtime.operations import EnableRealtime
+from tests.integration.scenario import Owner
+
+
+def forwards(operation: Operation, connection: BaseDatabaseWrapper | None = None) -> None:
+    """Run an operation as ``migrate`` does."""
+    state = ProjectState.from_apps(apps)
+    with (connection or connections["default"]).schema_editor() as editor:
+        operation.database_forwards("blog", editor, state, state)
+
+
+def backwards(operation: Operation) -> None:
+    """Run an operation's reverse as ``migrate`` does."""
+    state = ProjectState.from_apps(apps)
+    with connections["default"].schema_editor() as editor:
+        operation.database_backwards("blog", editor, state, state)
+
+
+def triggers(owner: Owner, table: str) -> list[str]:
+    """Return the names of a table's triggers, but for those of foreign keys."""
+    query = "select tgname from pg_trigger where tgrelid = %s::regclass and not tgisinternal order by 1"
+    return [name for (name,) in owner.execute(query, [table])]
+
+
+def may_select(owner: Owner, table: str) -> bool:
+    """Tell whether subscribers may read a table, as far as row-level security lets them."""
+    row = owner.execute("select has_table_privilege('ayb_authenticated', %s::regclass, 'select')", [table]).fetchone()
+    return row == (True,)
+
+
+OURS = ["!ayb_realtime", "!ayb_realtime_truncate"]
+
+
+def refusal(table: str) -> str:
+    """Return the message of a refusal, with its hint."""
+    with pytest.raises(ProgrammingError) as error:
+        forwards(EnableRealtime(table=table))
+    return str(error.value)
+
+
+@pytest.fixture
+def plain_role(owner: Owner) -> Iterator[str]:
+    """A role without CREATEROLE that may call the package's functions; all that the test does is rolled back."""
+    name = f"plain_{uuid4().hex}"
+    with owner.transaction(force_rollback=True):
+        owner.execute(f"create role {name}".encode())
+        owner.execute(f"grant {name} to current_user".encode())
+        owner.execute(f"grant usage on schema ayb_realtime to {name}".encode())
+        owner.execute(f"grant execute on function ayb_realtime.capture_v1() to {name}".encode())
+        yield name
+
+
+@contextmanager
+def acting_as(owner: Owner, role: str) -> Iterator[None]:
+    """Run a block as a role."""
+    owner.execute(f"set local role {role}".encode())
+    yield
+    owner.execute("reset role")

@@ -1,0 +1,104 @@
+"""The subscribers' roles: made, granted, or said to be missing."""
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.integration.operations.conftest import OURS, acting_as, may_select, triggers
+from tests.integration.scenario import MakeTable, Owner
+
+ROLES = ("ayb_authenticated", "ayb_anonymous")
+
+
+def without_roles(owner: Owner) -> None:
+    """Make it look as if nobody had made the subscribers' roles, until the transaction is rolled back."""
+    for role in ROLES:
+        owner.execute(f"alter role {role} rename to hidden_{uuid4().hex}".encode())
+
+
+def may_act_as(owner: Owner, role: str) -> bool:
+    """Tell whether the current user may act as a role."""
+    kind = "set" if owner.info.server_version >= 160000 else "member"
+    return owner.execute("select pg_has_role(current_user, %s, %s)", [role, kind]).fetchone() == (True,)
+
+
+def test_missing_roles_are_made_and_can_be_acted_as(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key", enable=False)
+    with owner.transaction(force_rollback=True):
+        without_roles(owner)
+        owner.execute("select ayb_realtime.enable_v1('notes')")
+        made = owner.execute(
+            "select rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole from pg_roles"
+            " where rolname = any(%s) order by 1 desc",
+            [list(ROLES)],
+        ).fetchall()
+        assert made == [(role, False, False, False, False) for role in ROLES]
+        assert all(may_act_as(owner, role) for role in ROLES)
+        assert may_select(owner, "notes")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_user_who_may_not_make_the_roles_is_told_what_to_run(owner: Owner, plain_role: str, missing: bool) -> None:
+    if missing:
+        without_roles(owner)
+    make_roles = "select ayb_realtime.create_roles_v1()"
+    refusing = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with acting_as(owner, plain_role), refusing as refused, owner.transaction():
+        owner.execute(make_roles)
+    assert refused.value.diag.message_primary == (
+        f'ayb_realtime needs the roles "ayb_authenticated" and "ayb_anonymous", and "{plain_role}" may not make them '
+        "or act as them."
+    )
+    hint = refused.value.diag.message_hint or ""
+    advice, _, statements = hint.partition(": ")
+    assert advice == "Run this once as a superuser, then migrate again"
+    assert statements.count("CREATE ROLE") == (2 if missing else 0)
+    # Just that, and it works.
+    owner.execute(statements.encode())
+    with acting_as(owner, plain_role):
+        owner.execute(make_roles)
+        assert all(may_act_as(owner, role) for role in ROLES)
+        # Where Postgres can tell the two apart, it may not do by itself what subscribers may.
+        inherits = owner.execute("select pg_has_role(current_user, 'ayb_authenticated', 'usage')").fetchone()
+        assert inherits == (owner.info.server_version < 160000,)
+
+
+@pytest.mark.parametrize(("role", "power"), [("ayb_authenticated", "superuser"), ("ayb_anonymous", "bypassrls")])
+def test_role_made_beforehand_that_policies_do_not_hold_is_refused(
+    owner: Owner, make_table: MakeTable, role: str, power: str
+) -> None:
+    make_table("notes", "id int primary key", enable=False)
+    make_powerful = f"alter role {role} {power}".encode()
+    with owner.transaction(force_rollback=True):
+        if owner.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() != (True,):
+            # Then nobody can have done so but a superuser, and there the other run of these tests is one.
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute(make_powerful)
+            return
+        owner.execute(make_powerful)
+        refusing = pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=f'hold .* role "{role}"')
+        with refusing as refused, owner.transaction():
+            owner.execute("select ayb_realtime.enable_v1('notes')")
+        advice, _, statement = (refused.value.diag.message_hint or "").partition(": ")
+        assert advice == "Run this as a superuser, then migrate again"
+        # Just that, and it works.
+        owner.execute(statement.encode())
+        owner.execute("select ayb_realtime.enable_v1('notes')")
+
+
+def test_schema_that_subscribers_cannot_be_let_into_is_said_to_be_so(owner: Owner, plain_role: str) -> None:
+    owner.execute("create schema sales")
+    owner.execute(f"grant usage, create on schema sales to {plain_role}".encode())
+    owner.execute(f"grant ayb_authenticated, ayb_anonymous to {plain_role}".encode())
+    with acting_as(owner, plain_role):
+        owner.execute("create table sales.orders (id int primary key)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused, owner.transaction():
+            owner.execute("select ayb_realtime.enable_v1('sales.orders')")
+    assert refused.value.diag.message_primary == "subscribers may not use the schema sales, and you may not let them"
+    hint = refused.value.diag.message_hint or ""
+    assert hint == "Run this as its owner, then migrate again: GRANT USAGE ON SCHEMA sales TO ayb_authenticated;"
+    owner.execute(hint.partition(": ")[2].encode())
+    with acting_as(owner, plain_role):
+        owner.execute("select ayb_realtime.enable_v1('sales.orders')")
+        assert triggers(owner, "sales.orders") == OURS
