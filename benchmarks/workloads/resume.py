@@ -61,7 +61,7 @@ def measured(clients: int, changes: int) -> Figures:
                 for line in load.missed:
                     say(line)
                 after = processes.usage([load.pid])
-        more_bytes = sum(after.peak_bytes.values()) - sum(before.peak_bytes.values())
+        more_bytes = after.peak_bytes - before.peak_bytes
         spent = after.seconds_since(before)["all"]
         return {
             **{name: number for name, number in figures.items() if not name.endswith(" ms")},

@@ -1,9 +1,10 @@
 """A client that does not read costs its buffer and no more, and nobody else anything."""
 
 import asyncio
-import os
 import socket
 from pathlib import Path
+
+import psutil
 
 from embedded import Child
 from tests.example import AUTHOR, Example, answers
@@ -20,18 +21,9 @@ INSERT = """insert into posts (author_id, title, body, published, created_at, up
 
 
 def resident_bytes(child: Child) -> int:
-    """Return how much memory a process holds, together with its workers: they are in its session."""
-    statuses = [folder / "status" for folder in Path("/proc").glob("[0-9]*") if session(folder) == child.process.pid]
-    lines = [line for status in statuses for line in status.read_text().splitlines()]
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
-
-
-def session(folder: Path) -> int | None:
-    """Return which session the process with this folder in /proc is in; None where it has gone."""
-    try:
-        return os.getsid(int(folder.name))
-    except ProcessLookupError:
-        return None
+    """Return how much memory a process holds, together with its workers."""
+    process = psutil.Process(child.process.pid)
+    return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
 
 def request(token: str) -> bytes:
