@@ -4,7 +4,7 @@
 # make test    every test, in every environment that this machine can run   (ONLY="py313-django61 lint": these alone)
 # make chaos   the proof that nothing is lost: a load, one fault after another, a table   (MINUTES=30: for so long)
 # make bench   ours beside what else one could use: docs/benchmarks.md, with plots; a quarter of an hour or more
-# make lint    ruff, mypy, the import order, and how long modules and functions are
+# make lint    ruff, mypy, the import order, the SQL's names, and how long modules and functions are
 # make fmt     format the Python, and mend what ruff can
 # make clean   remove everything that these made, the demo's data included
 

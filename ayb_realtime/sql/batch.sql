@@ -19,7 +19,7 @@ create table ayb_realtime.batch (
     -- The tables of those that are told; 0 for an alter, which every hub has to read. Null: not known.
     relations bigint[],
     -- The transaction that wrote this row. In one that was restored it is another.
-    xid xid8 not null default pg_current_xact_id()
+    xid xid8 not null default pg_catalog.pg_current_xact_id()
 );
 
 create index batch_first_position on ayb_realtime.batch (first_position);
@@ -33,5 +33,5 @@ create table ayb_realtime.epoch (
     -- may have seen what is no longer there.
     place text not null,
     server_start timestamptz not null,
-    xid xid8 not null default pg_current_xact_id()
+    xid xid8 not null default pg_catalog.pg_current_xact_id()
 );

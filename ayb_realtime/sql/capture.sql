@@ -10,7 +10,7 @@ $$;
 do $$
 begin
     for place in 0 .. 7 loop
-        execute format('create sequence ayb_realtime.shape_%s', place);
+        execute pg_catalog.format('create sequence ayb_realtime.shape_%s', place);
     end loop;
 end
 $$;

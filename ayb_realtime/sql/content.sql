@@ -20,7 +20,7 @@ create table ayb_realtime.content (
 
 -- Empty after a crash, as every unlogged table is; the next look gives it another row.
 create unlogged table ayb_realtime.crash_marker (
-    id uuid not null default gen_random_uuid(),
+    id uuid not null default pg_catalog.gen_random_uuid(),
     is_only_row boolean primary key default true
 );
 insert into ayb_realtime.crash_marker default values;

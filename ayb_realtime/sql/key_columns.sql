@@ -25,9 +25,9 @@ create function ayb_realtime.member_v1(record json, name text) returns text
     language sql
     stable
 as $$
-    select case when pg_catalog.strpos(record::text, E'\\u') = 0 then record operator(pg_catalog.->>) name
+    select case when pg_catalog.strpos(record::pg_catalog.text, E'\\u') = 0 then record operator(pg_catalog.->>) name
                 else pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
-                         record::text, E'\\\\', E'\x01'), E'\\u', E'\\\\u'), E'\x01', E'\\\\')::json
+                         record::pg_catalog.text, E'\\\\', E'\x01'), E'\\u', E'\\\\u'), E'\x01', E'\\\\')::json
                      operator(pg_catalog.->>) name
            end
 $$;

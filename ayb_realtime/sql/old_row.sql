@@ -82,7 +82,7 @@ declare
     is_nothing json;
     -- What writes a row of the table as JSON, as the change log has it.
     row_as_json constant text := (
-        select case when bool_or(w.is_text)
+        select case when pg_catalog.bool_or(w.is_text)
                     then pg_catalog.format('(select pg_catalog.row_to_json(w) from (select %s) as w)',
                                            pg_catalog.string_agg(w.expression, ', ' order by w.attnum))
                     else pg_catalog.format('pg_catalog.row_to_json(%I.*)', t.relname) end
@@ -134,14 +134,13 @@ begin
             end;
             if written_for is distinct from pg_catalog.concat(roles[i], pg_catalog.current_schemas(true)) then
                 -- The policies are in a query of their own, in which a name means a column of the row before all else.
-                -- The alias k is another than the table's.
+                -- The alias k is another than the table's. A partition may have its columns in another order.
                 select pg_catalog.format(
                            'select pg_catalog.array_agg(one.n order by one.n) filter (where one.holds), '
                            '       pg_catalog.array_agg(one.n order by one.n) filter (where one.holds is null) '
                            '  from pg_catalog.unnest($1) with ordinality as %3$I (record, n) '
                            ' cross join lateral ('
                            '    select %3$I.n::int, case when '
-                           -- A partition may have its columns in another order.
                            '               (%5$s::pg_catalog.text operator(pg_catalog.=) %3$I.record '
                            '                or (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text '
                            '                      from pg_catalog.json_each(%3$I.record::pg_catalog.json) as m) '
