@@ -15,18 +15,16 @@ LONG_MODULES = {
     "hub/hub.py",
     "hub/subscriber.py",
     "relay/relay.py",
-    "visibility/attempts.py",
-    "visibility/narrowing.py",
-    "visibility/transactions.py",
 }
-LONG_FUNCTIONS = {"_add", "check", "check_before"}
+LONG_FUNCTIONS = {"_add"}
 
 
 def long_functions(source: str) -> Iterator[str]:
-    """Yield the names of functions that are too long, from ``def`` to the last line."""
+    """Yield the names of functions that are too long, from ``def`` to the last line less the docstring."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            docstring = ast.get_docstring(node, clean=False) or ""
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1 - len(docstring.splitlines())
             if lines > FUNCTION_LINES_MAX:
                 yield node.name
 
