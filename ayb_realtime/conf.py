@@ -15,6 +15,10 @@ class Conf:
         "DATABASE": "default",
         "CHANNEL_LAYER": "default",
         "ANONYMOUS": False,
+        "AUTHENTICATION_CLASSES": (
+            "rest_framework_simplejwt.authentication.JWTAuthentication",
+            "rest_framework.authentication.SessionAuthentication",
+        ),
         "IDENTITY": "ayb_realtime.identity.default_identity",
         "HEARTBEAT_SECONDS": 15.0,
         "RETRY_MILLISECONDS": 2000,
@@ -57,17 +61,25 @@ class Conf:
         return bool(self._read("ANONYMOUS"))
 
     @property
+    def authentication_classes(self) -> list[Callable[[], Any]]:
+        """Django REST framework's classes that authenticate a request, in this order, as classes or dotted paths."""
+        return [self._import("AUTHENTICATION_CLASSES", given) for given in self._read("AUTHENTICATION_CLASSES")]
+
+    @property
     def identity(self) -> Callable[..., Any]:
         """Maps a user to an identity: ``(user, claims) -> Identity``, given as a callable or by its dotted path."""
-        given = self._read("IDENTITY")
+        return self._import("IDENTITY", self._read("IDENTITY"))
+
+    @staticmethod
+    def _import(name: str, given: Any) -> Callable[..., Any]:
         try:
             found = import_string(given) if isinstance(given, str) else given
         except ImportError as error:
             raise ImproperlyConfigured(
-                f"AYB_REALTIME['IDENTITY'] is {given!r}, and cannot be imported: {error}."
+                f"AYB_REALTIME[{name!r}] is {given!r}, and cannot be imported: {error}."
             ) from error
         if not callable(found):
-            raise ImproperlyConfigured(f"AYB_REALTIME['IDENTITY'] is {given!r}, and cannot be called.")
+            raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}, and cannot be called.")
         return found  # type: ignore[no-any-return]
 
     @property

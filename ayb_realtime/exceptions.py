@@ -17,6 +17,14 @@ class Unauthenticated(RealtimeError):
         self.message = message
 
 
+class AuthenticationUnavailable(RealtimeError):
+    """The request's credentials cannot be checked now: a database or a key server does not answer."""
+
+
+class CrossSiteRequest(RealtimeError):
+    """A browser has sent a user's cookies for a page of another site, which CSRF_TRUSTED_ORIGINS does not name."""
+
+
 class InvalidIdentity(RealtimeError):
     """An identity's role or one of its settings is none that Postgres takes. ``IDENTITY`` has to be mended."""
 

@@ -17,12 +17,20 @@ from django.http.response import HttpResponseBase
 
 from ayb_realtime import asgi
 from ayb_realtime.asgi import Handover
+from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import InvalidIdentity, PositionUnavailable, RoleRefused, Unauthenticated, UnknownTable
+from ayb_realtime.exceptions import (
+    AuthenticationUnavailable,
+    CrossSiteRequest,
+    InvalidIdentity,
+    PositionUnavailable,
+    RoleRefused,
+    Unauthenticated,
+    UnknownTable,
+)
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.identity import Authenticated, authenticate
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.wire import sse
@@ -78,7 +86,7 @@ class EventStream:
 _authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=ConnectionThreads(AUTHENTICATING))
 
 # What it looks like when the database, or Django's way to it, does not answer as it should.
-UNAVAILABLE = (Error, psycopg.Error, OSError, PositionUnavailable, RoleRefused)
+UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, PositionUnavailable, RoleRefused)
 
 
 @_never_atomic
@@ -93,6 +101,8 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
         return _error(400, "malformed query")
     except Unauthenticated as error:
         return _error(401, error.message)
+    except CrossSiteRequest:
+        return _error(403, "cross-site request")
     except UnknownTable as error:
         return _error(400, str(error))
     except InvalidIdentity as error:

@@ -16,8 +16,8 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from ayb_realtime.authentication import INVALID_CREDENTIALS as INVALID_TOKEN
 from ayb_realtime.exceptions import Unauthenticated
-from ayb_realtime.identity import INVALID_TOKEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from django.utils import timezone
 from psycopg.errors import InsufficientPrivilege
 
 from ayb_realtime.accounts.json_api import Refusal, endpoint, json_object
+from ayb_realtime.authentication import authenticate
 from ayb_realtime.exceptions import Unauthenticated
-from ayb_realtime.identity import Identity, authenticate
+from ayb_realtime.identity import Identity
 from ayb_realtime.visibility import as_identity
 from example_project.blog import fields
 from example_project.blog.models import Comment, Post

@@ -1,0 +1,165 @@
+"""Authenticates requests with the site's REST framework classes. Called by the views.
+
+What must always hold: credentials that a class rejects are Unauthenticated, never an anonymous request; and credentials
+that it cannot check just now, because a database or a key server is away, are AuthenticationUnavailable.
+"""
+
+import errno
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, DataError, InterfaceError
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from jwt.exceptions import PyJWKClientConnectionError, PyJWKSetError, PyJWTError
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import AUTH_HEADER_TYPES, JWTAuthentication
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.state import token_backend
+
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import AuthenticationUnavailable, CrossSiteRequest, Unauthenticated
+from ayb_realtime.identity import Identity, identify
+
+# What classes raise for invalid credentials: simplejwt, PyJWT, a user model's key field and its database column. The
+# last two are for an `exp` beyond Python's calendar, or the C library's.
+INVALID_CREDENTIALS = (
+    TokenError,
+    PyJWTError,
+    APIException,
+    ValueError,
+    TypeError,
+    ValidationError,
+    DataError,
+    LookupError,
+    OverflowError,
+    OSError,
+)
+CALENDAR_ERRORS = {errno.EOVERFLOW, errno.EINVAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The result of authenticating a request.
+
+    user: None for an anonymous request; otherwise what the class returned, such as a model's instance.
+    expires_at: when the credentials expire, in seconds since the epoch; None: never.
+    """
+
+    identity: Identity
+    user: Any
+    expires_at: float | None
+
+
+def authenticate(request: HttpRequest) -> Authenticated:
+    """Authenticate a request with the first of AUTHENTICATION_CLASSES that recognises its credentials.
+
+    Each class is given the ``token`` parameter as its header, if the request has no Authorization header.
+    Raises Unauthenticated, AuthenticationUnavailable, CrossSiteRequest, and what ``identify`` raises.
+    """
+    for authenticator in [each() for each in conf.authentication_classes]:
+        given, uses_header = _with_header(request, authenticator)
+        if found := _ask(authenticator, given):
+            user, proof = found
+            if not uses_header:
+                _refuse_other_sites(request)
+            identity = identify(user, _claims(proof))
+            if isinstance(authenticator, SessionAuthentication):
+                return Authenticated(identity, user, request.session.get_expiry_date().timestamp())
+            return Authenticated(identity, user, _expires_at(proof))
+    if not conf.anonymous:
+        raise Unauthenticated("authentication required")
+    return Authenticated(identify(None), None, None)
+
+
+def _with_header(request: HttpRequest, authenticator: BaseAuthentication) -> tuple[HttpRequest, bool]:
+    """Return the request as this class is to see it, and whether its credentials are in the class's own header.
+
+    A browser sends cookies by itself, but never that header. Its scheme is matched whatever its case, as HTTP has it.
+    """
+    schemes = _schemes(authenticator, request)
+    name = api_settings.AUTH_HEADER_NAME if isinstance(authenticator, JWTAuthentication) else "HTTP_AUTHORIZATION"
+    scheme, space, rest = request.META.get(name, "").strip().partition(" ")
+    token = request.GET.get("token", "")
+    if not scheme and token:
+        scheme, space, rest = (schemes or ["Bearer"])[0], " ", token
+    known = {each.lower(): each for each in schemes}
+    given = copy(request)
+    given.__dict__.pop("headers", None)  # It is cached.
+    given.META = {**request.META, name: known.get(scheme.lower(), scheme) + space + rest}
+    return given, scheme.lower() in known
+
+
+def _schemes(authenticator: BaseAuthentication, request: HttpRequest) -> list[str]:
+    if isinstance(authenticator, JWTAuthentication):
+        return list(AUTH_HEADER_TYPES)
+    return (authenticator.authenticate_header(Request(request)) or "").split()[:1]
+
+
+def _ask(authenticator: BaseAuthentication, request: HttpRequest) -> tuple[Any, Any] | None:
+    try:
+        found: tuple[Any, Any] | None = authenticator.authenticate(Request(request))
+    except (*INVALID_CREDENTIALS, DatabaseError, InterfaceError) as error:
+        if any(map(_is_outage, _causes(error))) or _is_key_server_away(authenticator, request):
+            raise AuthenticationUnavailable(str(error)) from error
+        raise Unauthenticated("invalid or expired token") from error
+    return found
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_outage(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno not in CALENDAR_ERRORS
+    if isinstance(error, APIException):
+        return bool(error.status_code >= 500)
+    return isinstance(error, (DatabaseError, InterfaceError)) and not isinstance(error, DataError)
+
+
+def _is_key_server_away(authenticator: BaseAuthentication, request: HttpRequest) -> bool:
+    """Ask for the token's key again: simplejwt says "invalid" also if the server of its keys does not answer."""
+    if not isinstance(authenticator, JWTAuthentication) or token_backend.jwks_client is None:
+        return False
+    try:
+        raw = authenticator.get_raw_token(authenticator.get_header(Request(request)) or b"")
+        token_backend.jwks_client.get_signing_key_from_jwt(raw or b"")
+    except (PyJWKClientConnectionError, PyJWKSetError, ValueError):
+        return True  # It did not answer, or not with keys.
+    except (PyJWTError, APIException):
+        return False
+    return False
+
+
+def _refuse_other_sites(request: HttpRequest) -> None:
+    """Refuse a request that a browser sends with its cookies for a page of another site. Raises CrossSiteRequest."""
+    if "HTTP_ORIGIN" in request.META:
+        # Django keeps its comparison with CSRF_TRUSTED_ORIGINS to itself.
+        middleware: Any = CsrfViewMiddleware(lambda _: HttpResponse())
+        is_own = middleware._origin_verified(request)  # noqa: SLF001
+    else:
+        is_own = request.META.get("HTTP_SEC_FETCH_SITE", "none") in {"same-origin", "same-site", "none"}
+    if not is_own:
+        raise CrossSiteRequest
+
+
+def _claims(proof: Any) -> Mapping[str, Any]:
+    claims = getattr(proof, "payload", proof)
+    return claims if isinstance(claims, Mapping) else {}
+
+
+def _expires_at(proof: Any) -> float | None:
+    """Return when a token expires, in seconds since the epoch: simplejwt's by its claim, knox' by its expiry."""
+    if "exp" in (claims := _claims(proof)):
+        return float(claims["exp"]) + token_backend.get_leeway().total_seconds()
+    expiry = getattr(proof, "expiry", None)
+    return expiry.timestamp() if expiry else None

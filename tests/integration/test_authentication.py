@@ -1,0 +1,333 @@
+"""Who may stream: the site's REST framework classes decide, by tokens, sessions or whatever they read."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.db import OperationalError
+from django.test import AsyncClient
+from jwt import PyJWKClient
+from rest_framework.authentication import BaseAuthentication, TokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.state import token_backend
+from rest_framework_simplejwt.tokens import AccessToken
+
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.identity import default_identity
+from embedded import free_port
+
+User = get_user_model()
+
+SESSION = {
+    "MIDDLEWARE": [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ],
+    "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
+}
+
+
+@pytest.fixture
+def user(transactional_db: None) -> Any:
+    return User.objects.create(email="somebody@example.com")
+
+
+@pytest.fixture
+def sessions(settings: Any) -> None:
+    """The middleware of a site with sessions."""
+    for name, value in SESSION.items():
+        setattr(settings, name, value)
+
+
+@pytest_asyncio.fixture
+async def get(the_hub: Hub, async_client: AsyncClient) -> AsyncIterator[Callable[..., Any]]:
+    """Ask for a stream of the posts: return the status, and the open stream as the hub has it, or None."""
+    responses: list[Any] = []
+
+    async def request(headers: dict[str, str] | None = None, **parameters: str) -> tuple[int, Subscriber | None]:
+        before = set(the_hub.subscribers)
+        path = "/api/realtime"
+        responses.append(await async_client.get(path, {"tables": "posts", **parameters}, headers=headers or {}))
+        opened = set(the_hub.subscribers) - before
+        return responses[-1].status_code, (opened.pop() if opened else None)
+
+    yield request
+    for response in responses:
+        await sync_to_async(response.close)()
+
+
+def user_id(stream: Subscriber | None) -> str:
+    assert stream is not None
+    return dict(stream.identity.settings)["ayb.user_id"]
+
+
+async def test_user_of_a_session_streams_without_a_token(
+    sessions: None, get: Callable[..., Any], async_client: AsyncClient, user: Any
+) -> None:
+    assert await get() == (401, None)
+    await async_client.aforce_login(user)
+    status, stream = await get()
+    assert (status, user_id(stream)) == (200, str(user.pk))
+    await async_client.alogout()
+    assert await get() == (401, None)
+
+
+async def test_stream_of_a_session_ends_when_the_session_expires(
+    sessions: None, get: Callable[..., Any], async_client: AsyncClient, user: Any, settings: Any
+) -> None:
+    settings.SESSION_COOKIE_AGE = 3600
+    await async_client.aforce_login(user)
+    before = datetime.now(UTC).timestamp()
+    _, stream = await get()
+    assert before + 3600 <= stream._expires_at <= datetime.now(UTC).timestamp() + 3600
+
+
+async def test_inactive_user_of_a_session_is_refused(
+    sessions: None, get: Callable[..., Any], async_client: AsyncClient, user: Any
+) -> None:
+    await async_client.aforce_login(user)
+    await User.objects.aupdate(is_active=False)
+    assert await get() == (401, None)
+
+
+async def test_token_wins_over_a_session(
+    sessions: None, get: Callable[..., Any], async_client: AsyncClient, user: Any
+) -> None:
+    await async_client.aforce_login(user)
+    other = await User.objects.acreate(email="other@example.com")
+    _, stream = await get(token=str(AccessToken.for_user(other)))
+    assert user_id(stream) == str(other.pk)
+    assert await get(token="none") == (401, None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://testserver"}, 200),
+        ({"Origin": "http://testserver:81"}, 403),
+        ({"Origin": "https://app.example.com"}, 200),
+        ({"Origin": "https://app.example.com", "Sec-Fetch-Site": "cross-site"}, 200),
+        ({"Origin": "https://deep.example.org"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+    ],
+)
+@pytest.mark.parametrize("token", ["", "of another kind"])
+async def test_session_is_no_use_to_pages_of_other_sites(
+    sessions: None,
+    get: Callable[..., Any],
+    async_client: AsyncClient,
+    user: Any,
+    settings: Any,
+    headers: dict[str, str],
+    status: int,
+    token: str,
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"]}
+    settings.CSRF_TRUSTED_ORIGINS = ["https://app.example.com", "https://*.example.org"]
+    await async_client.aforce_login(user)
+    assert (await get(headers, token=token))[0] == status
+
+
+async def test_page_of_another_site_may_stream_by_a_token(get: Callable[..., Any], user: Any) -> None:
+    headers = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+    assert (await get(headers, token=str(AccessToken.for_user(user))))[0] == 200
+
+
+class Keyed(TokenAuthentication):  # type: ignore[misc]  # REST framework has no types
+    """Tokens of one's own, of which each has an expiry, as knox' do."""
+
+    keyword = "Key"
+
+    def authenticate_credentials(self, key: str) -> tuple[Any, Any]:
+        """Return the user whose id the token is."""
+        try:
+            found = User.objects.get(pk=key)
+        except (User.DoesNotExist, ValueError) as error:
+            raise AuthenticationFailed from error
+        return found, SimpleNamespace(expiry=datetime(2100, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("way", ["Key {}", "key {}", "parameter"])
+async def test_class_of_ones_own_is_given_header_and_parameter(
+    get: Callable[..., Any], user: Any, settings: Any, way: str
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Keyed]}
+    given = {"token": str(user.pk)} if way == "parameter" else {"headers": {"Authorization": way.format(user.pk)}}
+    _, stream = await get(**given)
+    assert user_id(stream) == str(user.pk)
+    assert stream._expires_at == datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+    assert await get(token="nobody") == (401, None)
+
+
+class Cookie(BaseAuthentication):  # type: ignore[misc]  # REST framework has no types
+    """A cookie of one's own, as dj-rest-auth has one."""
+
+    def authenticate(self, request: Any) -> tuple[Any, None] | None:
+        """Return the user whose id the cookie is."""
+        return (User.objects.get(pk=request.COOKIES["who"]), None) if "who" in request.COOKIES else None
+
+
+async def test_cookie_of_ones_own_is_no_use_to_pages_of_other_sites(
+    get: Callable[..., Any], async_client: AsyncClient, user: Any, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Cookie]}
+    async_client.cookies["who"] = str(user.pk)
+    assert user_id((await get())[1]) == str(user.pk)
+    evil = {"Origin": "https://evil.example"}
+    assert await get(evil) == (403, None)
+    assert await get(evil, token="x") == (403, None)
+    assert await get({**evil, "Authorization": "Bearer x"}) == (403, None)
+
+
+class TestSimpleJWT:
+    """Its settings hold here as they do in its own views."""
+
+    async def test_stream_lasts_as_long_as_the_token_with_its_leeway(
+        self, get: Callable[..., Any], user: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(token_backend, "leeway", timedelta(minutes=5))
+        token = AccessToken.for_user(user)
+        token.set_exp(lifetime=timedelta(minutes=-1))
+        status, stream = await get(token=str(token))
+        assert (status, stream._expires_at) == (200, token["exp"] + 300)
+
+    @pytest.mark.parametrize("scheme", ["JWT", "Bearer", "jwt", "BEARER"])
+    async def test_each_type_of_header_is_taken(
+        self, get: Callable[..., Any], user: Any, monkeypatch: pytest.MonkeyPatch, scheme: str
+    ) -> None:
+        for module in ("rest_framework_simplejwt.authentication", "ayb_realtime.authentication"):
+            monkeypatch.setattr(f"{module}.AUTH_HEADER_TYPES", ("JWT", "Bearer"))
+        types = {b"JWT", b"Bearer"}
+        monkeypatch.setattr("rest_framework_simplejwt.authentication.AUTH_HEADER_TYPE_BYTES", types)
+        token = str(AccessToken.for_user(user))
+        assert (await get({"Authorization": f"{scheme} {token}"}))[0] == 200
+        assert (await get(token=token))[0] == 200
+
+    async def test_header_of_another_name_is_taken(
+        self, get: Callable[..., Any], user: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(api_settings, "AUTH_HEADER_NAME", "HTTP_X_TOKEN")
+        token = str(AccessToken.for_user(user))
+        assert (await get({"X-Token": f"Bearer {token}"}))[0] == 200
+        assert (await get(token=token))[0] == 200
+        assert await get({"Authorization": f"Bearer {token}"}) == (401, None)
+
+    async def test_user_without_a_row_is_known_by_the_token(self, get: Callable[..., Any], settings: Any) -> None:
+        settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [JWTStatelessUserAuthentication]}
+        token = AccessToken()
+        token.payload.update({"user_id": "7", "email": "seven@example.com"})
+        _, stream = await get(token=str(token))
+        assert dict(stream.identity.settings) == {"ayb.user_id": "7", "ayb.user_email": "seven@example.com"}
+
+
+class Away(BaseAuthentication):  # type: ignore[misc]  # REST framework has no types
+    """A class whose database does not answer."""
+
+    def authenticate(self, request: Any) -> Any:
+        """Fail, as a class does that hides why."""
+        try:
+            raise OperationalError("no answer")
+        except OperationalError as error:
+            raise AuthenticationFailed from error
+
+
+async def test_credentials_that_cannot_be_checked_now_are_no_refusal(
+    get: Callable[..., Any], settings: Any, transactional_db: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Away]}
+    assert await get(token="x") == (503, None)
+    assert await get({"Accept": "text/event-stream"}, token="x") == (200, None)
+    lines = [record.message for record in caplog.records if record.name == "ayb_realtime.views"]
+    assert len(lines) == 2
+    assert all(line.startswith("no stream can be opened: ") for line in lines)
+
+
+class KeyServer:
+    """A server that answers with these bytes."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(server.answer)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/"
+
+
+@pytest.fixture
+def key_server() -> Iterator[KeyServer]:
+    keys = KeyServer()
+    serving = threading.Thread(target=keys.server.serve_forever)
+    serving.start()
+    yield keys
+    keys.server.shutdown()
+    keys.server.server_close()
+    serving.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (None, 503),
+        (b"<html>Bad Gateway</html>", 503),
+        (b'{"keys": []}', 503),
+        (b'{"keys": [{"kty": "oct", "kid": "another", "k": "c2VjcmV0"}]}', 401),
+    ],
+)
+async def test_key_server_that_is_away_is_no_refusal(
+    get: Callable[..., Any],
+    user: Any,
+    key_server: KeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes | None,
+    status: int,
+) -> None:
+    key_server.answer = answer or b""
+    address = key_server.address if answer else f"http://127.0.0.1:{free_port()}/"
+    token = str(AccessToken.for_user(user))
+    monkeypatch.setattr(token_backend, "algorithm", "RS256")
+    monkeypatch.setattr(token_backend, "jwks_client", PyJWKClient(address))
+    assert await get(token=token) == (status, None)
+
+
+async def test_anonymous_user_of_a_session_is_an_anonymous_stream(
+    sessions: None, get: Callable[..., Any], settings: Any, transactional_db: None
+) -> None:
+    seen: list[Any] = []
+
+    def identity(user: Any, claims: Any) -> Any:
+        assert not isinstance(user, AnonymousUser)
+        seen.append(user)
+        return default_identity(user, claims)
+
+    settings.AYB_REALTIME = {"ANONYMOUS": True, "IDENTITY": identity}
+    assert (await get())[0] == 200
+    assert seen == [None]
