@@ -13,6 +13,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.failures import POSTPONED, REFUSED, UNANSWERED, failures
+from ayb_realtime.visibility.locking import is_a_table_locked
 from ayb_realtime.visibility.narrowing import Plan
 from ayb_realtime.visibility.outcomes import (
     LOCK_NOT_AVAILABLE,
@@ -35,14 +36,8 @@ Seen = Mapping[int, str | None]
 # For an identity by its ordinal, from 1: what it sees by the row's ordinal, from 0; and the SQLSTATE of a failure.
 Answer = tuple[int, Seen, str | None]
 
-# A part has so long at least, unless a whole check has less: for whom it takes long is looked at by new connections.
+# A part gets at least this long, unless a whole check gets less: the watchdog has to connect within a fraction of it.
 LEAST_SECONDS = 0.5
-# Another session keeps everyone from reading some table, as migrations do.
-LOCKED = (
-    "select exists (select from pg_catalog.pg_locks l"
-    "                 join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database()"
-    "                where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted)"
-)
 
 
 class Question(ABC):
@@ -133,9 +128,8 @@ class Question(ABC):
         return outcome
 
     async def _is_locked(self) -> bool:
-        """Tell whether another session keeps everyone from reading a table."""
         async with self._connected(conf.check_timeout_seconds) as connection:
-            return (await (await connection.execute(LOCKED)).fetchone()) == (True,)
+            return await is_a_table_locked(connection)
 
     @asynccontextmanager
     async def _connected(self, seconds: float) -> AsyncIterator[Connection]:

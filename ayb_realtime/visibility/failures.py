@@ -1,4 +1,7 @@
-"""What goes wrong in checks, counted, and logged once in a while: a policy can fail with every change of its table."""
+"""Counts the failures of checks, and logs them now and then: a policy can fail with every change of its table.
+
+Called by ``attempts``, and by the hub for rows that it does not ask about.
+"""
 
 import logging
 import time
@@ -8,9 +11,10 @@ from ayb_realtime.identity import Identity
 
 logger = logging.getLogger(__package__)
 
-# Of one table and one kind of failure there is at most one line in so long.
+# How long to log nothing more of one kind of failure of one table.
 QUIET_SECONDS = 10.0
 
+# Kinds of failure: what to log, for the table, the number of identities, and the first reason.
 REFUSED = "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s"
 UNANSWERED = (
     "%s: Postgres did not say what %d identities may see of some rows (%s);"
@@ -20,14 +24,18 @@ POSTPONED = "%s: Postgres did not say what %d identities may see (%s); their str
 
 
 class Failures:
-    """How often each kind of failure has happened to each table since it was last logged."""
+    """The number of failures of each table and kind since they were last logged."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, str], int] = {}
         self._logged_at: dict[tuple[int, str], float] = {}
 
     def add(self, kind: str, relation: int, table: str, reasons: Mapping[Identity, str]) -> None:
-        """Count these. kind: the line to log, for the table, how many there were, and the first reason."""
+        """Count failures, and log them if the last line is long enough ago.
+
+        kind: REFUSED, UNANSWERED or POSTPONED.
+        reasons: for each identity for which a check failed, why.
+        """
         if not reasons:
             return
         key = (relation, kind)

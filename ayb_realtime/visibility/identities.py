@@ -1,4 +1,7 @@
-"""Identities by role. The audience keeps thousands of them; ``visibility`` asks for few."""
+"""Identities by role: Postgres is asked for one role at a time.
+
+The hub keeps thousands of identities; ``visibility`` groups the few that its callers pass otherwise.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 
@@ -8,7 +11,7 @@ from ayb_realtime.identity import Identity
 class IdentitiesByRole(Collection[Identity]):
     """Distinct identities, in an order.
 
-    by_role: as keys those who have a role.
+    by_role: for each role, as keys, the identities that have it.
     """
 
     def __init__(self, by_role: Mapping[str, Mapping[Identity, None]]) -> None:
@@ -16,7 +19,7 @@ class IdentitiesByRole(Collection[Identity]):
 
     @classmethod
     def of(cls, identities: Iterable[Identity]) -> "IdentitiesByRole":
-        """Return these identities; a crowd is one already."""
+        """Return these identities by role: the argument itself if it is that already."""
         if isinstance(identities, IdentitiesByRole):
             return identities
         by_role: dict[str, dict[Identity, None]] = {}
@@ -25,7 +28,7 @@ class IdentitiesByRole(Collection[Identity]):
         return cls(by_role)
 
     def only(self, roles: Set[str]) -> "IdentitiesByRole":
-        """Return those who have one of these roles."""
+        """Return the identities that have one of these roles."""
         return IdentitiesByRole({role: alike for role, alike in self.by_role.items() if role in roles})
 
     def __contains__(self, identity: object) -> bool:

@@ -1,8 +1,19 @@
-"""Locks tables so that their definitions stay as they are while rows are checked. Called by ``transactions``."""
+"""Locks tables, so that their definitions stay as they are while rows are checked, and finds the locks of others.
+
+Called by ``transactions`` and ``attempts``.
+"""
 
 from collections.abc import Collection
 
 from ayb_realtime.conf import conf
+from ayb_realtime.postgres.sessions import Connection
+
+# Another session keeps all others from reading some table of this database, as migrations do.
+LOCKED = (
+    "select exists (select from pg_catalog.pg_locks l"
+    "                 join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database()"
+    "                where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted)"
+)
 
 # How much of the time for a check to wait for the locks of its tables. It has to be less than the deadlock_timeout of
 # Postgres, which might otherwise end a migration as the victim of a deadlock.
@@ -19,3 +30,9 @@ def lock_statements(tables: Collection[str]) -> bytes:
     names = ", ".join(f"only {name}" for name in tables)
     timeout = f"set local lock_timeout = {conf.check_timeout_seconds * LOCK_PART * 1000:.0f}"
     return f"{timeout}; lock table {names} in access share mode; ".encode()
+
+
+async def is_a_table_locked(connection: Connection) -> bool:
+    """Tell whether another session keeps all others from reading some table."""
+    cursor = await connection.execute(LOCKED)
+    return await cursor.fetchone() == (True,)
