@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from asgiref.sync import sync_to_async
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.db import Error, connections, transaction
@@ -89,6 +90,7 @@ _authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=Con
 UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, PositionUnavailable, RoleRefused)
 
 
+@login_not_required
 @_never_atomic
 async def realtime(request: HttpRequest) -> HttpResponseBase:
     """Stream the changes of the tables that the request names, as far as its user may see the rows."""

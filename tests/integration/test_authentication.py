@@ -85,6 +85,17 @@ async def test_user_of_a_session_streams_without_a_token(
     assert await get() == (401, None)
 
 
+async def test_site_that_wants_a_login_everywhere_leaves_the_stream_to_its_own_rules(
+    sessions: None, get: Callable[..., Any], async_client: AsyncClient, user: Any, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    token = str(AccessToken.for_user(user))
+    assert (await get(token=token))[0] == 200
+    assert await get() == (401, None)
+    response = await async_client.post("/api/auth/login", {}, content_type="application/json")
+    assert response.status_code == 401
+
+
 async def test_stream_of_a_session_ends_when_the_session_expires(
     sessions: None, get: Callable[..., Any], async_client: AsyncClient, user: Any, settings: Any
 ) -> None:
