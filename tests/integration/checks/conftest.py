@@ -1,0 +1,61 @@
+"""What the tests of the checks share: the tables as they should be, and what the checks say once one thing is wrong."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, Tags, run_checks
+from django.db import connections
+
+realtime = import_module("example_project.blog.migrations.0002_realtime")
+
+
+# The example's own policies are as the specification writes them.
+BARE = "ayb_realtime.I015"
+
+
+Run = Callable[[str], None]
+
+
+@pytest.fixture
+def run(db: None) -> Run:
+    """Run statements as the tables' owner."""
+
+    def execute(statements: str) -> None:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(statements)
+
+    return execute
+
+
+def messages() -> list[CheckMessage]:
+    """Return what the checks of the database find, less what the example knows of. Each comes with a hint."""
+    found = [
+        message
+        for message in run_checks(tags=[Tags.database], databases=["default"])
+        if str(message.id).startswith("ayb_realtime.") and message.id != BARE
+    ]
+    assert all(message.hint for message in found)
+    return found
+
+
+def one(number: str) -> CheckMessage:
+    """Return the one message that the checks have, which has this id."""
+    (message,) = messages()
+    assert message.id == f"ayb_realtime.{number}"
+    return message
+
+
+def follow(run: Run, hint: str) -> None:
+    """Do as a hint says, as far as it is SQL."""
+    run(hint.partition(" (where")[0].removeprefix("As its owner: ").removeprefix("As a superuser: "))
+    assert messages() == []
+
+
+@pytest.fixture
+def operations(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The operations of the example's migration, to which a test may add."""
+    changed = list(realtime.Migration.operations)
+    monkeypatch.setattr(realtime.Migration, "operations", changed)
+    return changed

@@ -1,0 +1,146 @@
+"""A stream as the view answers it: its headers, first bytes, resumes and end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.layers import BaseChannelLayer
+from rest_framework_simplejwt.tokens import AccessToken
+
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.identity import Identity, default_identity
+from tests.integration.scenario import MakeTable, Owner, relaying
+from tests.integration.views.conftest import INVALID, answer, stream_of
+
+
+async def test_replays_wait_for_a_request_from_when_it_has_come_until_its_stream_is_open(
+    get: Callable[..., Any], the_hub: Hub, settings: Any, token: str
+) -> None:
+    opening: list[int] = []
+
+    def identity(user: Any, claims: Any) -> Identity:
+        opening.append(the_hub._replay._opening)
+        return default_identity(user, claims)
+
+    settings.AYB_REALTIME = {"IDENTITY": identity}
+    stream_of(await get(tables="posts", token=token))
+    assert (opening, the_hub._replay._opening) == ([1], 0)
+    await get(tables="posts", token="none")
+    assert the_hub._replay._opening == 0
+
+
+async def test_stream_has_its_headers_and_first_bytes(get: Callable[..., Any], the_hub: Hub, token: str) -> None:
+    response = await get(tables="posts", token=token)
+    assert response.headers["Content-Type"] == "text/event-stream"
+    assert response.headers["Cache-Control"] == "no-cache, no-transform"
+    assert response.headers["X-Accel-Buffering"] == "no"
+    first = (await anext(aiter(response.streaming_content))).decode()
+    client_id = next(iter(the_hub.subscribers)).client_id
+    position = the_hub.position
+    assert first == f'retry: 2000\nid: {position}\nevent: connected\ndata: {{"clientId":"{client_id}"}}\n\n'
+
+
+async def test_change_after_connected_arrives(
+    memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
+) -> None:
+    make_table("notes", "id int primary key, at timestamptz, body text")
+    async with relaying(memory_layer):
+        stream = stream_of(await get(tables=" notes ,,notes,", token=token))
+        assert (await stream.next()).event == "connected"
+        owner.execute("insert into notes values (42, '2026-02-07 23:00+01', 'at 2026-02-07T22:00:00+00:00')")
+        event = await stream.next()
+    record = '{"id":42,"at":"2026-02-07T22:00:00Z","body":"at 2026-02-07T22:00:00+00:00"}'
+    assert event.data == f'{{"action":"create","table":"notes","record":{record}}}'
+
+
+async def test_last_event_id_resumes(
+    memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        first = stream_of(await get(tables="notes", token=token))
+        await first.next()
+        for row_id in (1, 2, 3):
+            owner.execute("insert into notes values (%s)", [row_id])
+        events = [await first.next() for _ in range(3)]
+        by_header = stream_of(await get({"Last-Event-ID": events[0].id}, tables="notes", token=token))
+        by_parameter = stream_of(await get(tables="notes", token=token, last_event_id=events[1].id))
+        connected = await by_header.next()
+        assert (connected.event, connected.id) == ("connected", events[0].id)
+        assert [(await by_header.next()).id for _ in range(2)] == [events[1].id, events[2].id]
+        assert (await by_parameter.next()).event == "connected"
+        assert (await by_parameter.next()).id == events[2].id
+
+
+@pytest.mark.parametrize(
+    "last_event_id", ["x", "-1", "1.5", "\u0663", "9" * 18, "9" * 19, "9" * 1000, " ", "0x10", "é"]
+)
+async def test_impossible_last_event_id_resets_and_the_stream_goes_on(
+    memory_layer: BaseChannelLayer,
+    get: Callable[..., Any],
+    owner: Owner,
+    make_table: MakeTable,
+    token: str,
+    last_event_id: str,
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        stream = stream_of(await get(tables="notes", token=token, last_event_id=last_event_id))
+        connected, reset = await stream.next(), await stream.next()
+        assert (connected.event, reset.event, reset.id) == ("connected", "reset", connected.id)
+        assert reset.json()["tables"] == ["notes"]
+        assert reset.json()["reason"]
+        owner.execute("insert into notes values (1)")
+        assert (await stream.next_change())["record"] == {"id": 1}
+
+
+async def test_anonymous_stream_where_it_is_allowed_sees_what_its_role_may(
+    memory_layer: BaseChannelLayer,
+    get: Callable[..., Any],
+    owner: Owner,
+    make_table: MakeTable,
+    settings: Any,
+) -> None:
+    settings.AYB_REALTIME = {"ANONYMOUS": True}
+    make_table("notes", "id int primary key, public boolean", policy="public or current_user <> 'ayb_anonymous'")
+    owner.execute("grant select on notes to ayb_anonymous")
+    async with relaying(memory_layer):
+        stream = stream_of(await get(tables="notes"))
+        await stream.next()
+        owner.execute("insert into notes values (1, false), (2, true)")
+        assert (await stream.next_change())["record"]["id"] == 2
+    assert answer(await get(tables="notes", token="x")) == INVALID
+
+
+async def test_stream_ends_when_its_token_expires(
+    get: Callable[..., Any], user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = AccessToken.for_user(user)
+    stream = stream_of(await get(tables="posts", token=str(token)))
+    assert (await stream.next()).event == "connected"
+    monkeypatch.setattr("ayb_realtime.hub.subscriber.time.time", lambda: token["exp"] + 1)
+    expired = await stream.next()
+    assert (expired.event, expired.data) == ("expired", "{}")
+    with pytest.raises(StopAsyncIteration):
+        await stream.next()
+
+
+async def test_closed_response_leaves_the_hub(get: Callable[..., Any], the_hub: Hub, token: str) -> None:
+    response = await get(tables="posts", token=token)
+    assert len(the_hub.subscribers) == 1
+    subscriber = next(iter(the_hub.subscribers))
+    await sync_to_async(response.close)()
+    async with asyncio.timeout(30):
+        assert [chunk async for chunk in subscriber] == []  # it holds not even the greeting
+    assert not the_hub.subscribers
+
+
+async def test_gzip_leaves_the_stream_alone(
+    get: Callable[..., Any], token: str, settings: Any, memory_layer: BaseChannelLayer
+) -> None:
+    settings.MIDDLEWARE = ["django.middleware.gzip.GZipMiddleware"]
+    response = await get({"Accept-Encoding": "gzip"}, tables="posts", token=token)
+    first = await anext(aiter(response.streaming_content))
+    assert first.startswith(b"retry: 2000\n")
