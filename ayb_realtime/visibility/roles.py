@@ -5,8 +5,8 @@ security does not apply.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, NoReturn
 
 import psycopg
 from django.db import connections, transaction
@@ -53,13 +53,13 @@ def as_identity(identity: Identity) -> Iterator[None]:
     The block runs on the database of the streamed tables, in a transaction or, if one is open, in a savepoint. Evaluate
     querysets in the block: after it they find all rows. What the block writes, it writes under the identity's
     privileges and policies. In asynchronous code, call a function with such a block by ``sync_to_async``.
-    Raises RoleRefused if subscribers may not have the identity's role, and at the end, with everything rolled back, if
-    something in the block has changed the role.
+    Raises RoleRefused if subscribers may not have the identity's role, for a query on another database, such as a
+    replica that a router chooses, and at the end, with everything rolled back, if something has changed the role.
     """
     # With row_security off, Postgres raises an error instead of applying policies.
     names = ["role", "row_security", *(name for name, _ in identity.settings)]
     connection = connections[conf.database]
-    with transaction.atomic(conf.database), connection.cursor() as cursor:
+    with _alone(conf.database), transaction.atomic(conf.database), connection.cursor() as cursor:
         before = _current(cursor, names)
         _check_role(cursor, identity.role)
         _set_local(cursor, names, [identity.role, "on", *(value for _, value in identity.settings)])
@@ -70,6 +70,22 @@ def as_identity(identity: Identity) -> Iterator[None]:
             raise RoleRefused(f"A policy, or the block itself, has changed the role, which was {identity.role}.")
         # The end of a transaction restores them, too, but the end of a savepoint does not.
         _set_local(cursor, names, before)
+
+
+@contextmanager
+def _alone(alias: str) -> Iterator[None]:
+    """Refuse queries on every other database: they would not run as the subscriber."""
+
+    def refuse(execute: object, statement: str, parameters: object, many: bool, context: dict[str, Any]) -> NoReturn:
+        raise RoleRefused(
+            f"as_identity() reads as a subscriber on the database {alias!r} alone, and this query is for"
+            f" {context['connection'].alias!r}. Use .using({alias!r}), or run it outside the block."
+        )
+
+    with ExitStack() as stack:
+        for other in set(connections) - {alias}:
+            stack.enter_context(connections[other].execute_wrapper(refuse))
+        yield
 
 
 def _check_role(cursor: CursorWrapper, role: str) -> None:

@@ -1,5 +1,6 @@
 """Reading as a subscriber: a block's queries find what the stream would show, and nothing of it outlasts the block."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -189,3 +190,19 @@ def test_role_is_named_as_it_is_written() -> None:
     no_role = Identity("AYB_AUTHENTICATED", ())
     with pytest.raises(RoleRefused, match='no role "AYB_AUTHENTICATED"'), as_identity(no_role):
         pytest.fail("the block was entered")
+
+
+@pytest.fixture
+def replica(notes: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The alias of a second database, which shares the first one's connection."""
+    monkeypatch.setitem(connections.settings, "replica", dict(connections.settings["default"]))
+    connection.ensure_connection()
+    connections["replica"].connection = connection.connection
+    yield "replica"
+    del connections["replica"]
+
+
+def test_query_on_another_database_is_refused_in_a_block(replica: str) -> None:
+    with pytest.raises(RoleRefused, match=r"on the database 'default' alone.* for 'replica'"), as_identity(person(1)):
+        list(User.objects.using(replica).all())
+    assert (list(User.objects.using(replica).all()), ids(), acting()) == ([], [1, 2], NOBODY)
