@@ -34,3 +34,10 @@ def test_version_is_one_and_the_same() -> None:
     assert setup["metadata"]["version"] == "attr: ayb_realtime.__version__"
     if "TOX_ENV_NAME" in os.environ:
         assert metadata.version(setup["metadata"]["name"]) == ayb_realtime.__version__
+
+
+def test_description_links_to_no_file_of_the_checkout() -> None:
+    if "TOX_ENV_NAME" in os.environ:
+        description = metadata.metadata("django-ayb-realtime")["Description"]
+        assert "](https://" in description
+        assert not re.search(r"\]\((?!https?:)", description)
