@@ -143,15 +143,15 @@ async def _evaluate(connection: Connection, identity: Identity, table: Table, po
 async def _verdict(connection: Connection, identity: Identity, table: Table, key: Sequence[str], record: str) -> Step:
     """Check as the hub does, and say what Postgres answers."""
     readers, _ = await visibility.may_select(connection, table, [identity])
-    seen = await visibility.check(connection, table, {1: Row(record)}, readers, undefined_is_failure=True)
-    if identity in seen.unanswered or identity in seen.postponed:
+    answers = await visibility.check(connection, table, {1: Row(record)}, readers, undefined_is_failure=True)
+    if identity in answers.unanswered or identity in answers.postponed:
         found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: a reset is sent."
         return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
-    if 1 in (shown := seen.get(identity, {})):
-        event = change_event(Change(0, table.relation, Action.UPDATE, record), table, Row(shown[1] or record))
+    if 1 in (visible := answers.visible_to(identity)):
+        event = change_event(Change(0, table.relation, Action.UPDATE, record), table, Row(visible[1] or record))
         data = event.decode().partition("data: ")[2].strip()
         return Step(True, f"It is visible, and an update of it is sent as: {data}")
-    refusal = await _refusal(connection, identity, table, key, seen.refused.get(identity))
+    refusal = await _refusal(connection, identity, table, key, answers.refused.get(identity))
     return Step(False, f"It is not visible to the subscriber: {refusal}")
 
 

@@ -179,9 +179,9 @@ class Hub:
                 # A stream of such a table has joined, or has come to follow it, since it was read.
                 self._feed.go_back(self.position)
                 return
-            prepared = await planning.prepare(self._pool, run.changes, self.subscribers.identities)
+            delivery = await planning.plan_delivery(self._pool, run.changes, self.subscribers.identities)
             # Nobody has joined meanwhile: the turn is held.
-            prepared.give(self.subscribers, run.upto)
+            delivery.dispatch(self.subscribers, run.upto)
             self._moved_to(run.upto)
 
     def _follow(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:

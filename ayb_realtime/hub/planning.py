@@ -1,6 +1,7 @@
-"""Who gets what of a run of changes: Postgres is asked, and a delivery made of its answers. Called by the hub."""
+"""Who gets which changes of a slice: Postgres is asked, and a delivery made of its answers. Called by the hub."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
@@ -8,124 +9,144 @@ from psycopg_pool import AsyncConnectionPool
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePolicy
-from ayb_realtime.hub.delivery import LARGEST_CHARACTERS, Delivery
+from ayb_realtime.hub.delivery import Delivery
+from ayb_realtime.hub.table_changes import DEFINITION_CHANGED, TableChanges
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility import Answers, Connection
 from ayb_realtime.visibility.failures import UNANSWERED, failures
 from ayb_realtime.wire.records import Row
 
 
-async def prepare(
+async def plan_delivery(
     pool: AsyncConnectionPool[Any], changes: Sequence[Change], audience: Mapping[int, Collection[Identity]]
 ) -> Delivery:
-    """Find out who gets what of these changes.
+    """Find out who gets which of these changes.
 
     pool: of connections whose transactions are read-only and see one snapshot.
     changes: in position order.
     audience: table → the identities that subscribe to it.
-    Raises psycopg.Error or PoolTimeout where the database does not answer: then nobody has been told anything.
+    Raises psycopg.Error or PoolTimeout where the database does not answer: then nothing has been delivered.
     """
     by_relation: dict[int, list[Change]] = {}
     for change in changes:
         if change.relation in audience:
             by_relation.setdefault(change.relation, []).append(change)
-    if not by_relation:
-        return Delivery()
-    roles = {identity.role for relation in by_relation for identity in audience[relation]}
     undefined_is_failure = False
     uncancellable: set[int] = set()
-    while True:
-        delivery = Delivery()
+    while by_relation:
         try:
-            async with (
-                pool.connection() as connection,
-                visibility.check_transaction(connection, by_relation, roles) as streamed,
-            ):
-                for table in streamed:
-                    await _add(
-                        delivery,
-                        connection,
-                        table,
-                        by_relation[table.relation],
-                        audience[table.relation],
-                        undefined_is_failure=undefined_is_failure,
-                        isolate=table.relation in uncancellable,
-                    )
-            return delivery
+            return await _plan(pool, by_relation, audience, undefined_is_failure, uncancellable)
         except CatalogChanged:
             undefined_is_failure = True
         except UncancellablePolicy as error:
             uncancellable.add(error.relation)
+    return Delivery()
 
 
-async def _add(
-    delivery: Delivery,
-    connection: visibility.Connection,
-    table: Table,
-    changes: Sequence[Change],
-    identities: Collection[Identity],
-    *,
+async def _plan(
+    pool: AsyncConnectionPool[Any],
+    by_relation: Mapping[int, Sequence[Change]],
+    audience: Mapping[int, Collection[Identity]],
     undefined_is_failure: bool,
-    isolate: bool,
-) -> None:
-    """Add the changes of one table, as ``visibility.check`` has it. connection: in a configured transaction."""
-    delivery.add_enabled(table, [change for change in changes if change.action is Action.ENABLE])
-    changes = [change for change in changes if change.action is not Action.ENABLE]
-    if not changes:
-        return None
-    readers, refused = await visibility.may_select(connection, table, identities)
-    delivery.ended.update(refused)
-    delivery.allow(table, readers)
-    changes = _without_large(delivery, table, changes, readers)
-    if not changes:
-        return None
-    rows = {change.position: Row(change.record) for change in changes if change.record is not None}
-    resets = [change for change in changes if change.record is None]
-    if not table.key_columns or any(name not in row.columns for row in rows.values() for name in table.key_columns):
-        # It has lost its key, or a key column was renamed since: the rows cannot be found any more.
-        return delivery.add_reset(table, "table definition changed", changes[-1].position)
-    if resets:
-        reason = "table altered" if resets[-1].action is Action.ALTER else "table truncated"
-        delivery.add_reset(table, reason, resets[-1].position)
+    uncancellable: Set[int],
+) -> Delivery:
+    roles = {identity.role for relation in by_relation for identity in audience[relation]}
+    delivery = Delivery()
+    async with (
+        pool.connection() as connection,
+        visibility.check_transaction(connection, by_relation, roles) as streamed,
+    ):
+        for table in streamed:
+            planner = _Planner(delivery, connection, table, undefined_is_failure, table.relation in uncancellable)
+            changes = TableChanges.sort(table, by_relation[table.relation])
+            await planner.plan(changes, audience[table.relation])
+    return delivery
 
-    told = [change for change in changes if change.position in rows]
-    asked = {change.position: change for change in told if change.action is not Action.DELETE}
-    seen = visibility.Answers()
-    if asked:
-        now = {at: rows[at] for at in asked}
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Adds the changes of one table to a delivery. The fields are what ``visibility.check`` takes."""
+
+    delivery: Delivery
+    connection: Connection
+    table: Table
+    undefined_is_failure: bool
+    isolate: bool
+
+    async def plan(self, changes: TableChanges, identities: Collection[Identity]) -> None:
+        """Add these changes, for the identities that may see them. Raises what ``visibility.check`` raises."""
+        delivery, table = self.delivery, self.table
+        delivery.add_enabled(table, changes.enables)
+        if changes.has_only_enables:
+            return
+        readers, refused = await visibility.may_select(self.connection, table, identities)
+        delivery.ended.update(refused)
+        delivery.set_readers(table, readers)
+        self._reset_too_large(changes.too_large, readers)
+        if changes.reset:
+            delivery.add_reset(table, *changes.reset)
         try:
-            seen = await visibility.check(
-                connection, table, now, readers, undefined_is_failure=undefined_is_failure, isolate=isolate
-            )
+            now = await self._add_current(changes, readers)
         except KeyChanged:
-            return delivery.add_reset(table, "table definition changed", changes[-1].position)
-        delivery.add_rows(table, asked, rows, seen)
-        delivery.add_unanswered(table, seen.unanswered)
-        delivery.ended |= seen.postponed
-    deletes = [change for change in told if change.action is Action.DELETE]
-    if conf.delete_visibility == "everyone" or not table.row_security:
-        # By the protocol, deletes go to everyone: there is no row left to ask about.
-        return delivery.add_deletes(table, deletes, rows)
-    hidden = (position for reader in readers for position in seen.hidden(reader, asked.keys()))
-    gone = deletes + [asked[position] for position in set(hidden) if asked[position].action is Action.UPDATE]
-    if gone:
-        before = {change.position: Row(change.before) if change.before else None for change in gone}
-        saw = await visibility.check_before(
-            connection, table, before, readers, undefined_is_failure=undefined_is_failure, isolate=isolate
+            delivery.add_reset(table, DEFINITION_CHANGED, changes.last)
+            return
+        if conf.delete_visibility == "everyone" or not table.row_security:
+            # By the protocol, deletes go to everyone: there is no row left to ask about.
+            delivery.add_deletes(table, changes.deletes, changes.rows)
+        else:
+            await self._add_vanished(changes, now, readers)
+
+    def _reset_too_large(self, positions: Set[int], readers: Collection[Identity]) -> None:
+        """Tell all readers to fetch the table, in place of rows that are too large to check."""
+        if positions:
+            reasons = dict.fromkeys(readers, "they are too large to ask about")
+            failures.add(UNANSWERED, self.table.relation, self.table.name, reasons)
+            self.delivery.add_unanswered(self.table, dict.fromkeys(readers, positions))
+
+    async def _add_current(self, changes: TableChanges, readers: Collection[Identity]) -> Answers:
+        """Add the rows that are there now, for the identities that see them, and return who sees them."""
+        if not changes.current:
+            return Answers()
+        rows = {position: changes.rows[position] for position in changes.current}
+        answers = await visibility.check(
+            self.connection,
+            self.table,
+            rows,
+            readers,
+            undefined_is_failure=self.undefined_is_failure,
+            isolate=self.isolate,
         )
-        delivery.add_gone(table, gone, rows, seen, saw)
-        delivery.add_unanswered(table, saw.unanswered)
-        delivery.ended |= saw.postponed
-    return None
+        self.delivery.add_rows(self.table, changes.current, rows, answers)
+        self._take_unanswered(answers)
+        return answers
+
+    async def _add_vanished(self, changes: TableChanges, now: Answers, readers: Collection[Identity]) -> None:
+        """Add a delete of each row that is gone, for the identities that saw it, and no longer do."""
+        vanished = [*changes.deletes, *hidden_updates(changes.current, now, readers)]
+        if not vanished:
+            return
+        before = await visibility.check_before(
+            self.connection,
+            self.table,
+            {change.position: Row(change.before) if change.before else None for change in vanished},
+            readers,
+            undefined_is_failure=self.undefined_is_failure,
+            isolate=self.isolate,
+        )
+        self.delivery.add_vanished(self.table, vanished, changes.rows, now, before)
+        self._take_unanswered(before)
+
+    def _take_unanswered(self, answers: Answers) -> None:
+        self.delivery.add_unanswered(self.table, answers.unanswered)
+        self.delivery.ended |= answers.postponed
 
 
-def _without_large(
-    delivery: Delivery, table: Table, changes: Sequence[Change], readers: Collection[Identity]
-) -> Sequence[Change]:
-    """Tell all who may read a table to fetch it in place of rows that are too large, and return the other changes."""
-    large = {change.position for change in changes if change.characters > LARGEST_CHARACTERS}
-    if large:
-        failures.add(UNANSWERED, table.relation, table.name, dict.fromkeys(readers, "they are too large to ask about"))
-        delivery.add_unanswered(table, dict.fromkeys(readers, large))
-    return [change for change in changes if change.position not in large]
+def hidden_updates(current: Mapping[int, Change], now: Answers, readers: Collection[Identity]) -> list[Change]:
+    """Return the updates whose row at least one reader does not see now. It may have seen the row before."""
+    updates = {position for position, change in current.items() if change.action is Action.UPDATE}
+    if not updates:
+        return []
+    hidden = {position for reader in readers for position in now.hidden_from(reader, updates)}
+    return [current[position] for position in sorted(hidden)]

@@ -107,8 +107,8 @@ class Replay:
                     subscriber.reset(str(error), subscriber.relations)
             return
         along = Subscribers(subscriber for subscriber in subscribers if subscriber.position < run.upto)
-        prepared = await planning.prepare(self._pool, run.changes, along.identities)
-        prepared.give(along, run.upto)
+        delivery = await planning.plan_delivery(self._pool, run.changes, along.identities)
+        delivery.dispatch(along, run.upto)
 
     def _next_stretch(self, subscribers: Iterable[Subscriber]) -> int:
         """Give the identity whose last turn was longest ago its turn, and all who would choose the same stretch theirs.

@@ -12,6 +12,7 @@ from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePol
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility.answers import Answers, View, merged
 from ayb_realtime.visibility.failures import POSTPONED, REFUSED, UNANSWERED, failures
 from ayb_realtime.visibility.locking import is_a_table_locked
 from ayb_realtime.visibility.narrowing import Plan
@@ -31,38 +32,30 @@ from ayb_realtime.visibility.triage import Triage
 from ayb_realtime.visibility.watchdog import Watchdog
 from ayb_realtime.wire.records import Row
 
-# Position of a change that the identity may see → the row as it may see it, or None for the row as it was logged.
-Seen = Mapping[int, str | None]
-# For an identity by its ordinal, from 1: what it sees by the row's ordinal, from 0; and the SQLSTATE of a failure.
-Answer = tuple[int, Seen, str | None]
-
 # A part gets at least this long, unless a whole check gets less: the watchdog has to connect within a fraction of it.
 LEAST_SECONDS = 0.5
 
 
-class Question(ABC):
-    """One check, in parts where it fails as a whole, as a plan has it.
+class Check(ABC):
+    """One question about some rows of a table, put in parts where it fails as a whole. To be answered once.
 
-    connection: in a prepared transaction; None to ask with care, each part on a connection of its own.
+    connection: in a configured transaction; None to isolate each part, on a connection of its own.
     undefined_is_failure: whether a name that is not there is the policy's failure, rather than a new table or column.
-    seen: what each identity sees; one that is not in it sees nothing.
-    unanswered: for each identity the positions of the rows about which there was no answer, and why.
-    postponed: identities that are to be asked again later, since a table is locked, and why.
     """
 
     def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool) -> None:
-        self.seen: dict[Identity, Seen] = {}
-        self.postponed: dict[Identity, str] = {}
-        self.refused: dict[Identity, str] = {}
         self._connection = connection
         self._table = table
         self._undefined_is_failure = undefined_is_failure
         self._rows: dict[int, Row] = {}
         self._plan = Plan[Identity](quarantine.patience(table.relation))
-        self.unanswered = self._plan.unanswered
+        # What was answered until now, part by part; the identities that were postponed or refused, and why.
+        self._views: list[View] = []
+        self._postponed: dict[Identity, str] = {}
+        self._refused: dict[Identity, str] = {}
 
-    async def ask(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> None:
-        """Ask which of these rows these identities see, part by part. To be called once.
+    async def answer(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> Answers:
+        """Ask Postgres which of these rows these identities see. Each part is some rows, and whom to ask about them.
 
         Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless each part has a
         connection of its own; and psycopg.OperationalError if the connection is lost.
@@ -70,19 +63,18 @@ class Question(ABC):
         triage = Triage(self._table)
         for rows, identities in parts:
             self._rows.update(rows)
-            # With care, somebody is known not to let go: it is found sooner if each part is given less time.
+            # Some policy is known to go on after its timeout: with less time for each part, it is found sooner.
             triage.add(self._plan, rows, identities, 1.0 if self._connection is not None else LEAST_SHARE)
         for part in self._plan:
-            await self._ask_part(part)
-        triage.record(self._plan, self._rows, self.postponed)
-
-    async def _ask_part(self, part: Part[Identity]) -> None:
-        attempt = await self._attempt(part)
-        for postponed in plan_next(self._plan, part, attempt):
-            self.postponed |= dict.fromkeys(postponed.identities, "locked")
+            for postponed in plan_next(self._plan, part, await self._attempt(part)):
+                self._postponed |= dict.fromkeys(postponed.identities, "locked")
+        triage.record(self._plan, self._rows, self._postponed)
+        self._report()
+        unanswered = {identity: rows.keys() for identity, rows in self._plan.unanswered.items() if rows}
+        return Answers(merged(self._views), unanswered, self._postponed.keys(), self._refused)
 
     async def _attempt(self, part: Part[Identity]) -> Attempt[Identity]:
-        """Ask about a part once. Raises what ``ask`` raises."""
+        """Ask about a part once. Raises what ``answer`` raises."""
         seconds = max(conf.check_timeout_seconds * part.share, min(conf.check_timeout_seconds, LEAST_SECONDS))
         rows = {position: self._rows[position] for position in part.rows}
         clock = asyncio.get_running_loop().time
@@ -92,7 +84,7 @@ class Question(ABC):
             async with self._connected(seconds) as connection:
                 watchdog = Watchdog(connection, seconds, alone=len(part.identities) == 1)
                 async with watchdog:
-                    refused = await self._ask(connection, rows, part.identities)
+                    refused = await self._query_part(connection, rows, part.identities)
         except psycopg.Error as error:
             if watchdog is None:
                 raise  # It was not asked: to isolate it takes a connection of its own, and there was none.
@@ -140,43 +132,31 @@ class Question(ABC):
             async with transactions.time_limit(self._connection, seconds):
                 yield self._connection
 
-    async def _ask(
+    async def _query_part(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> list[Identity]:
-        """Ask, take down what is seen, and return the identities for which the policies failed."""
-        positions = list(rows)
-        failed = []
-        # Those who have one answer in common have one here, too: many see the same.
-        same: dict[int, Seen] = {}
-        answers = await self._answers(connection, rows, identities)
-        for ordinal, found, error in answers:
-            identity = identities[ordinal - 1]
-            if error in UNDEFINED and not self._undefined_is_failure:
-                raise CatalogChanged
-            if error:
-                self.refused[identity] = error
-                failed.append(identity)
-            seen = same.get(id(found))
-            if seen is None:
-                seen = same[id(found)] = {positions[n]: record for n, record in found.items()}
-            before = self.seen.get(identity)
-            self.seen[identity] = {**before, **seen} if before else seen
-        return failed
+        """Keep what is visible to each identity, and return those for which the policies failed."""
+        views, refused = await self._query(connection, rows, identities)
+        if not self._undefined_is_failure and not UNDEFINED.isdisjoint(refused.values()):
+            raise CatalogChanged
+        self._refused |= refused
+        self._views += views
+        return list(refused)
 
     @abstractmethod
-    async def _answers(
+    async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
-    ) -> list[Answer]:
-        """Put the question, by ``transactions.query``."""
+    ) -> tuple[list[View], dict[Identity, str]]:
+        """Send one query; return who sees which of the rows, and the SQLSTATE for whom the policies failed."""
 
-    def report(self) -> None:
-        """Take down who saw nothing of something for a failure, and who got no answer."""
+    def _report(self) -> None:
+        """Count and log the identities for which there was a failure, or no answer."""
         unanswered = {
-            identity: next(iter(reasons.values())) for identity, reasons in self.unanswered.items() if reasons
+            identity: next(iter(reasons.values())) for identity, reasons in self._plan.unanswered.items() if reasons
         }
-        failures.add(REFUSED, self._table.relation, self._table.name, self.refused)
+        failures.add(REFUSED, self._table.relation, self._table.name, self._refused)
         failures.add(UNANSWERED, self._table.relation, self._table.name, unanswered)
-        failures.add(POSTPONED, self._table.relation, self._table.name, self.postponed)
+        failures.add(POSTPONED, self._table.relation, self._table.name, self._postponed)
 
 
 def settings_of(identities: Sequence[Identity]) -> tuple[list[str], list[str]]:

@@ -4,8 +4,9 @@ Called by ``visibility`` for streams, and by a site's own code. No rows are read
 security does not apply.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, NoReturn
 
 import psycopg
@@ -18,7 +19,10 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
+from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.role_states import RoleState
+
+logger = logging.getLogger(__package__)
 
 ROLE_STATES = "select * from ayb_realtime.role_states_v1(%s::text[], %s::oid, %s::text[])"
 
@@ -108,3 +112,27 @@ def _set_local(cursor: CursorWrapper, names: Sequence[str], values: Sequence[str
 
 def _parameters(roles: Iterable[str], table: Table | None) -> tuple[list[str], int | None, list[str]]:
     return sorted(set(roles)), table.relation if table else None, list(table.key_columns) if table else []
+
+
+async def may_select(
+    connection: transactions.Connection, table: Table, identities: Iterable[Identity]
+) -> tuple[IdentitiesByRole, IdentitiesByRole]:
+    """Return the identities whose role may SELECT the key of a table, and those whose role no subscriber may have.
+
+    A role that was refused is no answer, so the streams of its identities have to end.
+    """
+    by_role = IdentitiesByRole.of(identities)
+    found = await states(connection, by_role.by_role, table)
+    if refusals := [state.refusal for state in found if state.refusal]:
+        logger.error("%s: streams end. %s", table.name, refusals[0])
+    refused = {state.role for state in found if state.refusal}
+    readers = {state.role for state in found if state.may_select} - refused
+    return by_role.only(readers), by_role.only(refused)
+
+
+@asynccontextmanager
+async def acting_as(connection: transactions.Connection, identity: Identity) -> AsyncIterator[None]:
+    """Run a block's queries as a subscriber, in a subtransaction that is rolled back. Raises psycopg.Error."""
+    async with connection.transaction(force_rollback=True):
+        await transactions.set_local(connection, {**dict(identity.settings), "role": identity.role})
+        yield

@@ -2,41 +2,50 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from typing import Any
 
 from psycopg import sql
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility.attempts import Answer, Question, Seen, settings_of
+from ayb_realtime.visibility.answers import View, grouped
+from ayb_realtime.visibility.attempts import Check, settings_of
 from ayb_realtime.visibility.transactions import Connection, query
 from ayb_realtime.wire.records import Row
 
 
-class RowsQuestion(Question):
+class RowsCheck(Check):
     """A check of rows for identities of one role, by the function that ``checker`` names."""
 
     def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, checker: str) -> None:
         super().__init__(connection, table, undefined_is_failure)
-        self._query = sql.SQL(
+        self._statement = sql.SQL(
             "select identity, shown, records, error from ayb_realtime.{}(%s::json, %s::int, %s::text[], %s::text[])"
         ).format(sql.Identifier(checker))
 
-    async def _answers(
+    async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
-    ) -> list[Answer]:
+    ) -> tuple[list[View], dict[Identity, str]]:
         parameters = [_keys(self._table, rows), len(identities), *settings_of(identities)]
-        answers = await query(connection, self._query, parameters)
-        # The last is not an identity's: it has the rows that anybody sees.
-        _, ordinals, records, _ = answers.pop()
-        contents = dict(zip(ordinals, records, strict=True))
+        return read_views(await query(connection, self._statement, parameters), list(rows), identities)
 
-        @cache
-        def seen(*shown: int) -> Seen:
-            # A policy that is volatile may have shown a row, and then not let it be read.
-            return {n: contents[n] for n in shown if n in contents}
 
-        return [(identity, seen(*(shown or ())), error) for identity, shown, _, error in answers]
+def read_views(
+    replies: Sequence[tuple[Any, ...]], positions: Sequence[int], identities: Sequence[Identity]
+) -> tuple[list[View], dict[Identity, str]]:
+    """Return who sees which rows, and the SQLSTATE for whom the policies failed.
+
+    replies: the rows of a checker: for each identity its ordinal, from 1, the ordinals of its rows, from 0, and the
+        SQLSTATE of a failure. The last is for all: the ordinals of the rows that any identity sees, and each as it is.
+    positions, identities: what the ordinals count.
+    """
+    *own, (_, ordinals, records, _) = replies
+    # A volatile policy may have shown a row, and then not let it be read.
+    rows = dict(zip(ordinals, records, strict=True))
+    groups = grouped((identities[identity - 1], shown) for identity, shown, _, _ in own)
+    refused = {identities[identity - 1]: error for identity, _, _, error in own if error}
+    views = [View({positions[n]: rows[n] for n in shown if n in rows}, those) for shown, those in groups.items()]
+    return views, refused
 
 
 def _keys(table: Table, rows: Mapping[int, Row]) -> str:

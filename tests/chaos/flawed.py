@@ -38,9 +38,7 @@ def unfiltered() -> None:
     from ayb_realtime import visibility
 
     async def check(_: Any, __: Any, rows: Mapping[int, Any], identities: Sequence[Any], **___: Any) -> Any:
-        answers = visibility.Answers()
-        answers.update((identity, dict.fromkeys(rows)) for identity in identities)
-        return answers
+        return visibility.Answers([visibility.View(dict.fromkeys(rows), identities)])
 
     patch.object(visibility, "check", check).start()
 

@@ -77,5 +77,5 @@ async def test_run_of_one_table_takes_three_messages(
         await pool.wait()  # else another is opened meanwhile
         for _ in range(2):  # The first makes the function that checks the table.
             messages.clear()
-            await planning.prepare(pool, batch.changes, {change.relation: [person(1), person(2)]})
+            await planning.plan_delivery(pool, batch.changes, {change.relation: [person(1), person(2)]})
         assert len(messages) == 3

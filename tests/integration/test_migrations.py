@@ -310,14 +310,14 @@ async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
             Change(1, relations["notes"], Action.CREATE, '{"id":1}'),
             Change(2, relations["others"], Action.CREATE, '{"id":1}'),
         ]
-        prepared = []
+        deliveries = []
         for who in (person(1), person(2)):
             # The first time it is learned what there is to know of the tables.
             whom = {relations["notes"]: [who], relations["others"]: [person(3)]}
             with psycopg.connect(database_url) as migration:
                 migration.execute(f"lock table {locked} in access exclusive mode".encode())
-                prepared.append(await asyncio.wait_for(planning.prepare(pool, changes, whom), 30))
+                deliveries.append(await asyncio.wait_for(planning.plan_delivery(pool, changes, whom), 30))
     # The streams of that table end, to resume.
-    assert [each.ended for each in prepared] == [{person(1)}, {person(2)}]
-    for each in prepared:
+    assert [each.ended for each in deliveries] == [{person(1)}, {person(2)}]
+    for each in deliveries:
         assert b'"table":"others"' in each.chunk(person(3), [relations["others"]], after=0)

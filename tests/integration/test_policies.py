@@ -129,9 +129,9 @@ async def deliver(
 ) -> dict[Identity, list[Event]]:
     """Return what the hub would send of a table's changes to each identity."""
     relations = {change.relation for change in changes}
-    prepared = await planning.prepare(pool, changes, dict.fromkeys(relations, identities))
-    assert not prepared.unanswered
-    return {identity: events(prepared.chunk(identity, relations, after=0)) for identity in identities}
+    delivery = await planning.plan_delivery(pool, changes, dict.fromkeys(relations, identities))
+    assert not delivery.unanswered
+    return {identity: events(delivery.chunk(identity, relations, after=0)) for identity in identities}
 
 
 def events(chunk: bytes) -> list[Event]:

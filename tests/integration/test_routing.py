@@ -7,8 +7,8 @@ import pytest
 from ayb_realtime import visibility
 from ayb_realtime.exceptions import CatalogChanged
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
-from ayb_realtime.visibility import routing
-from ayb_realtime.visibility.rows import RowsQuestion
+from ayb_realtime.visibility import Answers, routing
+from ayb_realtime.visibility.rows import RowsCheck
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import MakeTable, Owner, person
 from tests.integration.visibility.conftest import checking, seen
@@ -22,14 +22,14 @@ ANN, BOB = PEOPLE[1], PEOPLE[2]
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
     """Those who have been asked about rows, once for each time."""
     found: list[Identity] = []
-    ask = RowsQuestion.ask
+    answer = RowsCheck.answer
 
-    async def tell(self: RowsQuestion, parts: Sequence[tuple[Mapping[int, Row], Sequence[Identity]]]) -> None:
+    async def tell(self: RowsCheck, parts: Sequence[tuple[Mapping[int, Row], Sequence[Identity]]]) -> Answers:
         for _, identities in parts:
             found.extend(identities)
-        await ask(self, parts)
+        return await answer(self, parts)
 
-    monkeypatch.setattr(RowsQuestion, "ask", tell)
+    monkeypatch.setattr(RowsCheck, "answer", tell)
     return found
 
 

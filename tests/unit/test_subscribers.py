@@ -6,6 +6,7 @@ from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility import Answers, View
 from ayb_realtime.wire.records import Row
 
 NOTES = Table(7, "public", "notes", ("id",), (), row_security=True, trigger=1)
@@ -47,9 +48,9 @@ def test_identities_are_not_gathered_anew_while_nobody_comes_or_leaves() -> None
 def test_who_gets_nothing_of_a_run_is_at_its_position_all_the_same() -> None:
     ann, bob = stream(ANN, NOTES), stream(BOB, NOTES)
     change = Change(2, 7, Action.CREATE, '{"id":1}')
-    prepared = Delivery()
-    prepared.allow(NOTES, [ANN, BOB])
-    prepared.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, {ANN: {2: None}, BOB: {}})
-    prepared.give(Subscribers([ann, bob]), 3)
+    delivery = Delivery()
+    delivery.set_readers(NOTES, [ANN, BOB])
+    delivery.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, Answers([View({2: None}, [ANN])]))
+    delivery.dispatch(Subscribers([ann, bob]), 3)
     assert [each.is_drained for each in (ann, bob)] == [False, True]
     assert [each.position for each in (ann, bob)] == [3, 3]

@@ -7,7 +7,7 @@ from ayb_realtime import visibility
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import Table, streamed
-from ayb_realtime.visibility.old_rows import OldRowsQuestion, why_inexact
+from ayb_realtime.visibility.old_rows import OldRowsCheck, why_inexact
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import Owner, person
 
@@ -23,8 +23,8 @@ async def seen(table: str, identities: Sequence[Identity]) -> list[dict[int, str
         logged = await (await reader.execute(LOGGED, [table])).fetchall()
     rows = {place: Row(record) for place, (record,) in enumerate(logged, 1)}
     async with checking(table) as (connection, target):
-        answer = await visibility.check(connection, target, rows, identities)
-        return [dict(answer[identity]) for identity in identities]
+        answers = await visibility.check(connection, target, rows, identities)
+        return [dict(answers.visible_to(identity)) for identity in identities]
 
 
 @asynccontextmanager
@@ -50,13 +50,13 @@ async def would_see(
     async with checking(table) as (connection, target):
         await connection.execute("select set_config('search_path', %s, true)", [search_path])
         assert await why_inexact(connection, target) is None
-        see = await visibility.check(connection, target, rows, people, undefined_is_failure=True)
-        question = OldRowsQuestion(connection, target, True)
-        await question.ask([(rows, people)])
-        assert not question.unanswered
-    told = [set(question.seen[each]) for each in people]
-    assert told == [set(see[each]) - question.inexact for each in people]
-    return told, question.inexact
+        now = await visibility.check(connection, target, rows, people, undefined_is_failure=True)
+        check = OldRowsCheck(connection, target, True)
+        before = await check.answer([(rows, people)])
+        assert not before.unanswered
+    visible = [set(before.visible_to(each)) for each in people]
+    assert visible == [set(now.visible_to(each)) - check.inexact for each in people]
+    return visible, check.inexact
 
 
 async def reasons(table: str) -> str | None:

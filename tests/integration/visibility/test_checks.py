@@ -70,7 +70,8 @@ async def test_table_that_became_another_since_the_snapshot_is_asked_about_in_a_
     owner.execute("insert into notes values (1)")
     owner.execute("insert into others values (1)")
     async with checking("notes") as (connection, table):
-        assert await visibility.check(connection, table, {1: Row('{"id":1}')}, [person(1)]) == {person(1): {1: None}}
+        answers = await visibility.check(connection, table, {1: Row('{"id":1}')}, [person(1)])
+        assert answers.by_identity == {person(1): {1: None}}
     try:
         async with checking("notes") as (connection, table):
             owner.execute(statements.encode())
@@ -101,7 +102,8 @@ async def test_policy_that_fails_on_one_row_shows_the_others(owner: Owner, make_
     assert await seen("notes", [person(1), person(2)]) == [mine, {}]
     async with checking("notes") as (connection, table):
         lone = {7: Row('{"id":7,"author":"1"}')}
-        assert await visibility.check(connection, table, lone, [person(1)]) == {person(1): {7: None}}
+        answers = await visibility.check(connection, table, lone, [person(1)])
+        assert answers.by_identity == {person(1): {7: None}}
 
 
 async def test_membership_counts_from_the_next_event_on(world: World) -> None:

@@ -177,8 +177,8 @@ async def test_name_of_another_schema_on_the_path_does_not_stand_for_that_of_the
         async with checking("notes") as (connection, table):
             await connection.execute("set local search_path = other, pg_catalog")
             other = Row('{"id":1,"author":"1","body":"dropped since"}')
-            answer = await visibility.check_before(connection, table, {1: other}, [person(1)])
-            assert (dict(answer), answer.unanswered) == ({person(1): {}}, {})
+            answers = await visibility.check_before(connection, table, {1: other}, [person(1)])
+            assert (answers.by_identity, answers.unanswered, answers.postponed) == ({}, {}, set())
     finally:
         owner.execute("drop schema other cascade")
 
@@ -194,9 +194,9 @@ async def test_policy_that_names_what_the_role_may_not_name_says_no(owner: Owner
         async with checking("notes") as (connection, table):
             rows = {1: Row('{"id":1}')}
             # A policy that is run by Postgres has its names looked up already; one that is written anew has not.
-            assert await visibility.check(connection, table, rows, [person(1)]) == {person(1): {1: None}}
-            answer = await visibility.check_before(connection, table, rows, [person(1)])
-            assert (dict(answer), answer.unanswered) == ({person(1): {}}, {})
+            assert (await visibility.check(connection, table, rows, [person(1)])).by_identity == {person(1): {1: None}}
+            answers = await visibility.check_before(connection, table, rows, [person(1)])
+            assert (answers.by_identity, answers.unanswered, answers.postponed) == ({}, {}, set())
     finally:
         owner.execute("drop schema hidden cascade")
 
@@ -218,9 +218,9 @@ async def test_policy_that_sleeps_costs_only_its_own_identity(
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.2}
     make_table("notes", "id int primary key", policy=f"case when {USER} = '2' then pg_sleep(60) is null else true end")
     async with checking("notes") as (connection, table):
-        answer = await visibility.check_before(connection, table, {7: Row('{"id":1}')}, PEOPLE)
-    assert [set(answer[each]) for each in PEOPLE] == [{7}, set(), {7}, {7}]
-    assert [*answer.unanswered] == [person(2)]
+        answers = await visibility.check_before(connection, table, {7: Row('{"id":1}')}, PEOPLE)
+    assert [set(answers.visible_to(each)) for each in PEOPLE] == [{7}, set(), {7}, {7}]
+    assert [*answers.unanswered] == [person(2)]
 
 
 async def test_policy_that_leaves_a_role_or_a_setting_behind_reaches_nobody_else(

@@ -107,8 +107,8 @@ async def test_row_of_another_definition_does_not_tell(owner: Owner, make_table:
     before = owner.execute(LOGGED, ["notes"]).fetchone() or [""]
     owner.execute(alteration.encode())
     async with checking("notes") as (connection, table):
-        answer = await visibility.check_before(connection, table, {1: Row(before[0])}, PEOPLE)
-    assert (dict(answer), answer.unanswered) == ({each: {} for each in PEOPLE}, {})
+        answers = await visibility.check_before(connection, table, {1: Row(before[0])}, PEOPLE)
+    assert (answers.by_identity, answers.unanswered, answers.postponed) == ({}, {}, set())
 
 
 async def test_row_of_a_partition_with_another_order_of_columns_tells(owner: Owner, make_table: MakeTable) -> None:

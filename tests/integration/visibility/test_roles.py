@@ -67,9 +67,9 @@ async def test_hub_whose_user_has_only_the_subscribers_role_checks_a_table_in_th
             await database.read_one_snapshot(connection)
             await visibility.configure(connection)
             row = {1: Row('{"id":1,"author":"1"}')}
-            answer = await visibility.check(connection, table, row, [person(1), person(2)])
-        assert [answer[who] for who in (person(1), person(2))] == [{1: None}, {}]
-        assert not answer.unanswered
+            answers = await visibility.check(connection, table, row, [person(1), person(2)])
+        assert [answers.visible_to(who) for who in (person(1), person(2))] == [{1: None}, {}]
+        assert not answers.unanswered
     finally:
         owner.execute("alter default privileges grant execute on functions to public")
         owner.execute("drop schema sales cascade; revoke all on all tables in schema ayb_realtime from visitor")

@@ -24,8 +24,8 @@ async def test_sleeping_policy_costs_only_its_own_identities(
     owner.execute("insert into notes values (1)")
     people = [person(n) for n in range(8)]
     async with checking("notes") as (connection, table):
-        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
-    assert answer == {each: {1: None} for each in people if each != person(5)}
+        answers = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
+    assert answers.by_identity == {each: {1: None} for each in people if each != person(5)}
     assert "did not say what 1 identities may see" in caplog.text
 
 
@@ -39,8 +39,8 @@ async def test_check_that_takes_long_for_its_size_alone_answers_everybody(
     owner.execute("insert into notes values (1)")
     people = [person(n) for n in range(50)]
     async with checking("notes") as (connection, table):
-        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
-    assert answer == {each: {1: None} for each in people}
+        answers = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
+    assert answers.by_identity == {each: {1: None} for each in people}
 
 
 async def test_table_that_cannot_be_checked_holds_up_no_other(world: World) -> None:
@@ -76,8 +76,8 @@ async def test_each_of_several_that_sleep_is_found_without_halving(
     owner.execute("insert into notes values (1)")
     people = [person(n) for n in range(64)]
     async with checking("notes") as (connection, table):
-        answer = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
-    assert answer == {each: {1: None} for n, each in enumerate(people) if n % 11 != 5}
+        answers = await visibility.check(connection, table, {1: Row('{"id":1}')}, people)
+    assert answers.by_identity == {each: {1: None} for n, each in enumerate(people) if n % 11 != 5}
 
 
 async def test_stream_without_an_answer_is_told_to_fetch_again_and_others_go_on(world: World, settings: Any) -> None:

@@ -1,0 +1,104 @@
+"""What identities may see of some rows, as Postgres answered. Pure.
+
+Identities that see the same rows are in one view. It is made where the database's answer is read, and carried to the
+delivery, which encodes it once for all of them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+
+from ayb_realtime.identity import Identity
+
+# Position of a change → the row as an identity may see it; None: as it was logged.
+VisibleRows = Mapping[int, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Some rows, and all identities that see these and no others."""
+
+    rows: VisibleRows
+    identities: Collection[Identity]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What Postgres answered to the question which identities may see which rows.
+
+    views: each identity is in at most one. One that is in none sees none of the rows that were answered about.
+    unanswered: identity → the positions of the rows about which Postgres did not answer.
+    postponed: identities to ask again later; nothing was answered about them. Their streams end, and resume.
+    refused: identity → the SQLSTATE with which a policy failed. The rows on which it failed are not visible.
+    """
+
+    views: Sequence[View] = ()
+    unanswered: Mapping[Identity, Collection[int]] = field(default_factory=dict)
+    postponed: Set[Identity] = frozenset()
+    refused: Mapping[Identity, str] = field(default_factory=dict)
+
+    @cached_property
+    def by_identity(self) -> Mapping[Identity, VisibleRows]:
+        """What each identity sees that sees something."""
+        return {identity: view.rows for view in self.views for identity in view.identities}
+
+    def visible_to(self, identity: Identity) -> VisibleRows:
+        """Return the rows that an identity sees."""
+        return self.by_identity.get(identity, {})
+
+    def hidden_from(self, identity: Identity, positions: Set[int]) -> Set[int]:
+        """Return those of these positions whose rows an identity does not see: Postgres answered, and said so."""
+        if identity in self.postponed:
+            return frozenset()
+        return positions - self.visible_to(identity).keys() - set(self.unanswered.get(identity, ()))
+
+    def for_all(self, identities: Collection[Identity]) -> "Answers":
+        """Return the answers of these identities, of which one was asked in place of all."""
+        return Answers(
+            [View(view.rows, identities) for view in self.views],
+            {identity: positions for positions in self.unanswered.values() for identity in identities},
+            frozenset(identities if self.postponed else ()),
+            {identity: sqlstate for sqlstate in self.refused.values() for identity in identities},
+        )
+
+    def with_view(self, view: View) -> "Answers":
+        """Return these answers, and that the rows of a view are visible to its identities."""
+        return Answers(merged([*self.views, view]), self.unanswered, self.postponed, self.refused)
+
+
+def united(answers: Collection[Answers]) -> Answers:
+    """Return one for several that are about different identities."""
+    return Answers(
+        [view for each in answers for view in each.views],
+        {identity: positions for each in answers for identity, positions in each.unanswered.items()},
+        frozenset[Identity]().union(*(each.postponed for each in answers)),
+        {identity: sqlstate for each in answers for identity, sqlstate in each.refused.items()},
+    )
+
+
+def grouped(shown: Iterable[tuple[Identity, Sequence[int] | None]]) -> Mapping[tuple[int, ...], list[Identity]]:
+    """Return which identities are shown the same ordinals of rows."""
+    groups: dict[tuple[int, ...], list[Identity]] = {}
+    for identity, ordinals in shown:
+        groups.setdefault(tuple(ordinals or ()), []).append(identity)
+    return groups
+
+
+def merged(views: Sequence[View]) -> list[View]:
+    """Return views in which each identity is once, with the rows of all views that it is in.
+
+    No two have the same rows, and none has no rows.
+    """
+    indexes: dict[Identity, tuple[int, ...]] = {}
+    for index, view in enumerate(views):
+        for identity in view.identities if view.rows else ():
+            indexes[identity] = (*indexes.get(identity, ()), index)
+    groups: dict[tuple[int, ...], list[Identity]] = {}
+    for identity, own in indexes.items():
+        groups.setdefault(own, []).append(identity)
+    by_content: dict[frozenset[tuple[int, str | None]], list[Identity]] = {}
+    for own, identities in groups.items():
+        rows = dict(chain.from_iterable(views[index].rows.items() for index in own))
+        by_content.setdefault(frozenset(rows.items()), []).extend(identities)
+    return [View(dict(sorted(content)), identities) for content, identities in by_content.items()]

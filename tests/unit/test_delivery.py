@@ -1,0 +1,177 @@
+"""Which events go to which subscribers."""
+
+from collections.abc import Collection
+
+import pytest
+
+from ayb_realtime.hub import delivery as module
+from ayb_realtime.hub.delivery import Delivery
+from ayb_realtime.hub.resets import BURST
+from ayb_realtime.hub.subscriber import UNCHECKED, Subscriber
+from ayb_realtime.hub.subscribers import Subscribers
+from ayb_realtime.identity import Identity
+from ayb_realtime.log.changes import Action, Change
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility import Answers, View
+from ayb_realtime.wire.events import change_event, reset_event
+from ayb_realtime.wire.records import Row
+
+NOTES = Table(7, "public", "notes", ("id",), (), row_security=True, trigger=1)
+POSTS = Table(8, "public", "posts", ("id",), (), row_security=True, trigger=2)
+ANN, BOB, CYD = (Identity("reader", (("ayb.user_id", name),)) for name in ("ann", "bob", "cyd"))
+CROWD = [Identity("reader", (("ayb.user_id", str(n)),)) for n in range(500)]
+CREATE, UPDATE, DELETE = (
+    Change(position, 7, action, f'{{"id":{position}}}')
+    for position, action in enumerate((Action.CREATE, Action.UPDATE, Action.DELETE), start=2)
+)
+ROWS = {change.position: Row(change.record or "") for change in (CREATE, UPDATE, DELETE)}
+EVENTS = {change.position: change_event(change, NOTES, ROWS[change.position]) for change in (CREATE, UPDATE, DELETE)}
+VANISHED = change_event(Change(3, 7, Action.DELETE, '{"id":3}'), NOTES, ROWS[3])
+
+
+def stream(identity: Identity, *tables: Table, position: int = 1) -> Subscriber:
+    """Open a stream, at a position."""
+    subscriber = Subscriber(identity, tables or [NOTES], buffer_bytes=100_000, heartbeat_seconds=3600.0)
+    subscriber.begin(position)
+    return subscriber
+
+
+def visible(delivery: Delivery, views: Collection[View]) -> None:
+    """Add a create and an update that are visible as these views have it."""
+    delivery.add_rows(NOTES, {2: CREATE, 3: UPDATE}, ROWS, Answers(list(views)))
+
+
+def sent(delivery: Delivery, *subscribers: Subscriber) -> list[bytes]:
+    """Dispatch, and return what each subscriber has in its buffer."""
+    delivery.dispatch(Subscribers(subscribers), 9)
+    assert {subscriber.position for subscriber in subscribers if not subscriber.ended} <= {9}
+    return [b"".join(subscriber._chunks) for subscriber in subscribers]
+
+
+def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+
+    def count(change: Change, table: Table, row: Row) -> bytes:
+        encoded.append((change.position, row.text))
+        return change_event(change, table, row)
+
+    monkeypatch.setattr(module, "change_event", count)
+    delivery = Delivery()
+    visible(delivery, [View({2: None, 3: None}, CROWD[:300]), View({3: None}, CROWD[300:])])
+    subscribers = [stream(identity) for identity in CROWD for _ in range(2)]
+    delivery.dispatch(Subscribers(subscribers), 9)
+    assert encoded == [(2, '{"id":2}'), (3, '{"id":3}')]
+    assert {id(chunk) for each in subscribers[:600] for chunk in each._chunks} == {id(subscribers[0]._chunks[0])}
+    assert {id(chunk) for each in subscribers[600:] for chunk in each._chunks} == {id(subscribers[600]._chunks[0])}
+    assert sum(len(each._chunks) for each in subscribers) == 1000
+
+
+def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
+    delivery = Delivery()
+    visible(delivery, [View({2: None}, CROWD[:250])])
+    delivery.add_vanished(
+        NOTES, [UPDATE], ROWS, Answers([View({2: None}, CROWD[:250])]), Answers([View({3: None}, CROWD)])
+    )
+    subscribers = [stream(identity) for identity in CROWD]
+    delivery.dispatch(Subscribers(subscribers), 9)
+    assert len({id(chunk) for each in subscribers for chunk in each._chunks}) == 2
+    assert {b"".join(each._chunks) for each in subscribers} == {EVENTS[2] + VANISHED, VANISHED}
+
+
+def test_each_gets_what_its_view_holds_in_the_order_of_positions() -> None:
+    delivery = Delivery()
+    delivery.set_readers(NOTES, [ANN, BOB, CYD])
+    delivery.add_deletes(NOTES, [DELETE], ROWS)
+    visible(delivery, [View({3: None, 2: None}, [ANN]), View({3: '{"id":3,"other":true}'}, [BOB])])
+    changed = change_event(UPDATE, NOTES, Row('{"id":3,"other":true}'))
+    assert sent(delivery, stream(ANN), stream(BOB), stream(CYD), stream(ANN, POSTS)) == [
+        EVENTS[2] + EVENTS[3] + EVENTS[4],
+        changed + EVENTS[4],
+        EVENTS[4],
+        b"",
+    ]
+
+
+def test_what_is_at_or_before_the_position_of_a_stream_is_not_sent() -> None:
+    delivery = Delivery()
+    visible(delivery, [View({2: None, 3: None}, [ANN])])
+    assert sent(delivery, stream(ANN, position=2), stream(ANN)) == [EVENTS[3], EVENTS[2] + EVENTS[3]]
+    assert delivery.chunk(ANN, [7], after=2) == EVENTS[3]
+
+
+def test_reset_goes_to_all_readers_and_to_no_other() -> None:
+    delivery = Delivery()
+    delivery.set_readers(NOTES, [ANN])
+    delivery.add_reset(NOTES, "table truncated", 5)
+    assert sent(delivery, stream(ANN), stream(BOB)) == [reset_event("table truncated", ["notes"], 5), b""]
+
+
+def test_update_out_of_a_view_is_a_delete_to_those_that_saw_the_row() -> None:
+    now = Answers([View({3: None}, [ANN])], unanswered={CYD: [3]})
+    before = Answers([View({3: None, 4: None}, [ANN, BOB, CYD])])
+    delivery = Delivery()
+    visible(delivery, now.views)
+    delivery.add_vanished(NOTES, [UPDATE, DELETE], ROWS, now, before)
+    # A delete is told as one in any case; of the update, CYD does not know whether it sees the row.
+    assert sent(delivery, stream(ANN), stream(BOB), stream(CYD)) == [
+        EVENTS[3] + EVENTS[4],
+        VANISHED + EVENTS[4],
+        EVENTS[4],
+    ]
+
+
+def test_delete_goes_only_to_those_that_saw_the_row() -> None:
+    delivery = Delivery()
+    delivery.add_vanished(NOTES, [DELETE], ROWS, Answers(), Answers([View({4: None}, [BOB])]))
+    assert sent(delivery, stream(ANN), stream(BOB)) == [b"", EVENTS[4]]
+
+
+def test_row_that_has_become_too_large_is_fetched_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST_CHARACTERS", 20)
+    delivery = Delivery()
+    visible(delivery, [View({2: '{"id":2,"body":"larger"}', 3: None}, [ANN]), View({3: None}, [BOB])])
+    reset = reset_event(UNCHECKED, ["notes"], 2)
+    assert sent(delivery, stream(ANN), stream(BOB)) == [reset + EVENTS[3], EVENTS[3]]
+
+
+def test_rows_without_an_answer_are_one_reset_in_place_of_the_first() -> None:
+    delivery = Delivery()
+    visible(delivery, [View({2: None}, [ANN])])
+    delivery.add_unanswered(NOTES, {ANN: [4]})
+    delivery.add_unanswered(NOTES, {ANN: [3], BOB: [3]})
+    reset = reset_event(UNCHECKED, ["notes"], 3)
+    assert sent(delivery, stream(ANN), stream(BOB), stream(BOB, position=3)) == [EVENTS[2] + reset, reset, b""]
+
+
+def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
+    subscriber = stream(ANN)
+    for position in range(2, BURST + 4):
+        delivery = Delivery()
+        delivery.add_unanswered(NOTES, {ANN: [position]})
+        delivery.dispatch(Subscribers([subscriber]), position)
+    delivery = Delivery()
+    delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([View({9: None}, [ANN])]))
+    delivery.dispatch(Subscribers([subscriber]), 9)
+    *resets, event = subscriber._chunks
+    assert resets == [reset_event(UNCHECKED, ["notes"], position) for position in range(2, BURST + 2)]
+    # Until the stream is told, its client must come back to where it was.
+    assert event.startswith(b"data: ")
+
+
+def test_table_that_was_enabled_is_reset_for_those_that_came_before() -> None:
+    delivery = Delivery()
+    delivery.add_enabled(NOTES, [Change(at, 7, Action.ENABLE, f'{{"trigger":{oid}}}') for at, oid in ((5, 1), (4, 9))])
+    earlier, later = stream(ANN), stream(ANN)
+    earlier.triggers = frozenset()
+    assert sent(delivery, earlier, later, stream(BOB, POSTS)) == [
+        reset_event("table made anew", ["notes"], 9), b"", b"",
+    ]  # fmt: skip
+
+
+def test_stream_of_an_identity_that_is_to_be_asked_again_ends_without_events() -> None:
+    delivery = Delivery()
+    visible(delivery, [View({2: None}, [ANN, BOB])])
+    delivery.ended.add(ANN)
+    ended, other = stream(ANN), stream(BOB)
+    assert sent(delivery, ended, other) == [b"", EVENTS[2]]
+    assert (ended.ended, other.ended) == (True, False)
