@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 # Daphne's server installs Twisted's asyncio reactor, so it has to come before what imports the reactor.
@@ -53,6 +53,7 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
     In Daphne itself it returns at once, and everything for such a client piles up in memory.
     """
 
+    announce: Callable[[str], object]
     relay: "asyncio.Task[Any]"
     failure: BaseException | None = None
 
@@ -79,6 +80,12 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
             protocol.unregisterProducer()
         await super().handle_reply(protocol, message)
 
+    def listen_success(self, port: Any) -> None:
+        """Announce the address."""
+        super().listen_success(port)
+        host = port.getHost()
+        self.announce(f"http://{f'[{host.host}]' if ':' in host.host else host.host}:{host.port}/")
+
     def listen_error(self, failure: Any) -> None:
         """Remember why the server cannot listen, for ``serve`` to raise."""
         self.failure = OSError(failure.getErrorMessage())
@@ -101,13 +108,17 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
             await asyncio.wait(running, timeout=WIND_DOWN_SECONDS)
 
 
-def serve(application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any]) -> None:
+def serve(
+    application: Any, host: str, port: int, relay: Coroutine[Any, Any, Any], announce: Callable[[str], object]
+) -> None:
     """Serve the application and relay, until SIGTERM or SIGINT.
 
+    announce: called with the URL once the server listens.
     Raises OSError if the server cannot listen, and what ended the relay.
     """
     endpoints = build_endpoint_description_strings(host=host, port=port)
     server = BackpressureServer(application, endpoints=endpoints, server_name="", action_logger=log_action)
+    server.announce = announce
     reactor.callWhenRunning(server.start_relay, relay)
     server.run()
     _finish_tasks()

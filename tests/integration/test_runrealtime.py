@@ -153,6 +153,14 @@ def test_server_whose_database_cannot_be_reached_ends_and_says_so(example: Examp
     assert "Traceback" not in log
 
 
+def test_server_prints_its_address(example: Example) -> None:
+    child = example.run(str(MANAGE), "runrealtime", "--serve", f"{example.port}")
+    try:
+        child.wait_until(lambda: f"Serving on {example.address}/ (Ctrl-C stops it)\n" in example.log())
+    finally:
+        assert child.stop() == 0
+
+
 def test_start_is_logged_in_one_line(example: Example) -> None:
     example.environment["REDIS_URL"] = os.environ["REDIS_URL"]
     child = example.run(str(MANAGE), "runrealtime")

@@ -96,11 +96,15 @@ class Command(BaseCommand):
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             application = ASGIStaticFilesHandler(application)
         try:
-            serve(Realtime(application), host, port, relay.run())
+            serve(Realtime(application), host, port, relay.run(), self._announce)
         except OSError as error:
             raise CommandError(
                 f"Cannot serve on {host}:{port}: {error}. Choose another port: --serve {host}:PORT"
             ) from error
+
+    def _announce(self, url: str) -> None:
+        self.stdout.write(f"Serving on {url} (Ctrl-C stops it)")
+        self.stdout.flush()
 
 
 def _log_to_console() -> None:
