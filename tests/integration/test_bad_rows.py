@@ -5,16 +5,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from channels.layers import BaseChannelLayer
 from httpx_sse import ServerSentEvent
 
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.resets import BURST
 from ayb_realtime.identity import Identity
-from tests.integration.scenario import MakeTable, Owner, open_stream, person, relaying
+from tests.integration.scenario import USER, MakeTable, Owner, World, open_stream, person
 
-USER = "current_setting('ayb.user_id')"
 # A function of the author and the row's number that does what a test wants, for one user or for all.
 SLOW = (
     "create function slow(int) returns boolean language plpgsql security definer as"
@@ -94,12 +92,10 @@ async def slow_notes(owner: Owner, make_table: MakeTable, condition: str, action
         owner.execute("drop table notes; drop function slow")
 
 
-async def test_two_rows_whose_policy_does_not_end_keep_nobody_from_the_others(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
-) -> None:
+async def test_two_rows_whose_policy_does_not_end_keep_nobody_from_the_others(world: World, settings: Any) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
-    make_table("nodes", "id int primary key, parent int", enable=False)
-    owner.execute(
+    world.table("nodes", "id int primary key, parent int", enable=False)
+    world.write(
         "create function rooted(int) returns boolean language sql stable security definer as $$"
         " with recursive up as (select id, parent from nodes where id = $1"
         "   union all select n.id, n.parent from nodes n join up on n.id = up.parent)"
@@ -108,34 +104,32 @@ async def test_two_rows_whose_policy_does_not_end_keep_nobody_from_the_others(
         "select ayb_realtime.enable_v1('nodes')"
     )
     try:
-        async with relaying(memory_layer):
-            clients = [await opened(the_hub, user, "nodes") for user in range(12)]
-            owner.execute("insert into nodes values (1, 2), (2, 1)")
+        async with world.relaying():
+            clients = [await opened(world.hub, user, "nodes") for user in range(12)]
+            world.write("insert into nodes values (1, 2), (2, 1)")
             for row_id in range(11, 56):
-                owner.execute("insert into nodes values (%s, null)", [row_id])
+                world.write("insert into nodes values (%s, null)", [row_id])
             for client in clients:
                 told = await client.until("nodes", 55)
                 assert told.rows == [("nodes", row_id) for row_id in range(11, 56)]
                 assert set(told.resets) == {"nodes"}
             assert sum(client.resumes for client in clients) == 0
     finally:
-        owner.execute("drop table nodes; drop function rooted")
+        world.write("drop table nodes; drop function rooted")
 
 
-async def test_row_that_is_slow_for_one_keeps_them_from_no_other_table(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
-) -> None:
+async def test_row_that_is_slow_for_one_keeps_them_from_no_other_table(world: World, settings: Any) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
     condition = f"$1 = 1 and {USER} = '5'"
-    async with slow_notes(owner, make_table, condition, "perform pg_sleep(3)"), relaying(memory_layer):
-        slow, other = await opened(the_hub, 5, "notes", "marks"), await opened(the_hub, 6, "notes", "marks")
-        owner.execute("insert into notes values (0), (1), (2); insert into marks values (1)")
+    async with slow_notes(world.owner, world.table, condition, "perform pg_sleep(3)"), world.relaying():
+        slow, other = await opened(world.hub, 5, "notes", "marks"), await opened(world.hub, 6, "notes", "marks")
+        world.write("insert into notes values (0), (1), (2); insert into marks values (1)")
         told = await slow.until("marks", 1)
         assert told.resets == ["notes"]
         assert told.rows == [("notes", 0), ("notes", 2), ("marks", 1)]
         told = await other.until("marks", 1)
         assert (told.resets, told.rows) == ([], [("notes", 0), ("notes", 1), ("notes", 2), ("marks", 1)])
-        owner.execute("insert into notes values (3)")
+        world.write("insert into notes values (3)")
         assert (await slow.until("notes", 3)).resets == []
         assert slow.resumes == other.resumes == 0
 
@@ -152,22 +146,16 @@ async def test_row_that_is_slow_for_one_keeps_them_from_no_other_table(
     ],
 )
 async def test_policy_that_ends_for_no_row_of_one_costs_them_resets_now_and_then(
-    memory_layer: BaseChannelLayer,
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    settings: Any,
-    action: str,
-    caplog: pytest.LogCaptureFixture,
+    world: World, settings: Any, action: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
-    async with slow_notes(owner, make_table, f"{USER} = '5'", action):
-        owner.execute("select pg_advisory_lock(4712)")
-        async with relaying(memory_layer):
-            slow, other = await opened(the_hub, 5, "notes", "marks"), await opened(the_hub, 6, "notes", "marks")
+    async with slow_notes(world.owner, world.table, f"{USER} = '5'", action):
+        world.write("select pg_advisory_lock(4712)")
+        async with world.relaying():
+            slow, other = await opened(world.hub, 5, "notes", "marks"), await opened(world.hub, 6, "notes", "marks")
             for row_id in range(1, 31):
-                owner.execute("insert into notes values (%s)", [row_id])
-                owner.execute("insert into marks values (%s)", [row_id])
+                world.write("insert into notes values (%s)", [row_id])
+                world.write("insert into marks values (%s)", [row_id])
                 told = await other.until("marks", row_id)
                 assert told.rows == [("notes", row_id), ("marks", row_id)]
             told = await slow.until("marks", 30)
@@ -177,75 +165,67 @@ async def test_policy_that_ends_for_no_row_of_one_costs_them_resets_now_and_then
             assert 1 <= len(told.resets) <= BURST + 2
             assert slow.resumes == other.resumes == 0
         assert "did not say what 1 identities may see" in caplog.text
-        owner.execute("select pg_advisory_unlock_all()")
+        world.write("select pg_advisory_unlock_all()")
 
 
-async def test_resume_over_a_row_that_cannot_be_checked_goes_on_after_a_reset(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
-) -> None:
+async def test_resume_over_a_row_that_cannot_be_checked_goes_on_after_a_reset(world: World, settings: Any) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
-    async with slow_notes(owner, make_table, f"$1 = 1 and {USER} = '5'", "loop end loop"), relaying(memory_layer):
-        before = the_hub.position
-        other = await opened(the_hub, 6, "marks")
-        owner.execute("insert into notes values (0), (1), (2); insert into marks values (1)")
+    async with slow_notes(world.owner, world.table, f"$1 = 1 and {USER} = '5'", "loop end loop"), world.relaying():
+        before = world.hub.position
+        other = await opened(world.hub, 6, "marks")
+        world.write("insert into notes values (0), (1), (2); insert into marks values (1)")
         await other.until("marks", 1)
         for _ in range(2):
-            again = await opened(the_hub, 5, "notes", "marks", after=before)
+            again = await opened(world.hub, 5, "notes", "marks", after=before)
             told = await again.until("marks", 1)
             assert told.resets == ["notes"]
             assert ("notes", 2) in told.rows
             assert again.resumes == 0
 
 
-async def test_old_row_that_cannot_be_checked_is_told_by_a_reset(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
-) -> None:
+async def test_old_row_that_cannot_be_checked_is_told_by_a_reset(world: World, settings: Any) -> None:
     settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "CHECK_TIMEOUT_SECONDS": 1}
-    async with slow_notes(owner, make_table, f"$1 = 1 and {USER} = '5'", "loop end loop"), relaying(memory_layer):
-        earlier = await opened(the_hub, 6, "marks")
-        owner.execute("insert into notes values (0), (1), (2); insert into marks values (1)")
+    async with slow_notes(world.owner, world.table, f"$1 = 1 and {USER} = '5'", "loop end loop"), world.relaying():
+        earlier = await opened(world.hub, 6, "marks")
+        world.write("insert into notes values (0), (1), (2); insert into marks values (1)")
         await earlier.until("marks", 1)
-        slow, other = await opened(the_hub, 5, "notes", "marks"), await opened(the_hub, 6, "notes", "marks")
-        owner.execute("delete from notes; insert into marks values (2)")
+        slow, other = await opened(world.hub, 5, "notes", "marks"), await opened(world.hub, 6, "notes", "marks")
+        world.write("delete from notes; insert into marks values (2)")
         told = await slow.until("marks", 2)
         assert told.resets == ["notes"]
         assert sorted(told.rows) == [("marks", 2), ("notes", 0), ("notes", 2)]
         told = await other.until("marks", 2)
         assert (told.resets, len(told.rows)) == ([], 4)
         assert slow.resumes == other.resumes == 0
-    owner.execute("select setval('ayb_realtime.keeps_before', 0)")
+    world.write("select setval('ayb_realtime.keeps_before', 0)")
 
 
-async def test_row_that_is_too_large_to_send_is_told_by_a_reset(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("notes", "id int primary key, author text, body text", policy=f"author = {USER}")
-    async with relaying(memory_layer):
-        client = await opened(the_hub, 5, "notes")
+async def test_row_that_is_too_large_to_send_is_told_by_a_reset(world: World) -> None:
+    world.table("notes", "id int primary key, author text, body text", policy=f"author = {USER}")
+    async with world.relaying():
+        client = await opened(world.hub, 5, "notes")
         for size in (1000, LARGEST_CHARACTERS // 2):
-            owner.execute("insert into notes values (%s, '5', repeat('x', %s))", [size, size])
+            world.write("insert into notes values (%s, '5', repeat('x', %s))", [size, size])
             assert (await client.until("notes", size)).resets == []
-        owner.execute("insert into notes values (1, '5', repeat('x', %s))", [LARGEST_CHARACTERS])
-        owner.execute("insert into notes values (2, '5', '')")
+        world.write("insert into notes values (1, '5', repeat('x', %s))", [LARGEST_CHARACTERS])
+        world.write("insert into notes values (2, '5', '')")
         told = await client.until("notes", 2)
         assert told.rows == [("notes", 2)]
         assert told.resets == ["notes"]
         assert client.resumes == 0
 
 
-async def test_row_that_has_become_too_large_to_send_is_told_by_a_reset(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("notes", "id int primary key, body text", policy="true")
-    make_table("marks", "id int primary key", policy="true")
-    async with relaying(memory_layer):
-        after = the_hub.position
-        client = await opened(the_hub, 5, "marks")
-        owner.execute("insert into notes values (1, ''), (2, ''); insert into marks values (1)")
+async def test_row_that_has_become_too_large_to_send_is_told_by_a_reset(world: World) -> None:
+    world.table("notes", "id int primary key, body text", policy="true")
+    world.table("marks", "id int primary key", policy="true")
+    async with world.relaying():
+        after = world.hub.position
+        client = await opened(world.hub, 5, "marks")
+        world.write("insert into notes values (1, ''), (2, ''); insert into marks values (1)")
         await client.until("marks", 1)
     # Without a relay, the update gets no position: the row is only read at that of its create.
-    owner.execute("update notes set body = repeat('x', %s) where id = 1", [LARGEST_CHARACTERS])
-    again = await opened(the_hub, 5, "notes", after=after)
+    world.write("update notes set body = repeat('x', %s) where id = 1", [LARGEST_CHARACTERS])
+    again = await opened(world.hub, 5, "notes", after=after)
     told = await again.until("notes", 2)
     assert told.rows == [("notes", 2)]
     assert told.resets == ["notes"]

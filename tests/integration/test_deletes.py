@@ -9,12 +9,11 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
 from tests.integration.log.conftest import assert_same_when_read, numbered
-from tests.integration.scenario import OWN, MakeTable, Owner, Stream, open_stream, person, relaying
+from tests.integration.scenario import OWN, MakeTable, Owner, Stream, World, person, relaying
 
 Told = list[tuple[str, Any]]
 
@@ -24,25 +23,24 @@ GONE: Told = [("delete", {"id": 1})]
 class Stage:
     """Writes, and tells what each identity has been told of them."""
 
-    def __init__(self, hub: Hub, owner: Owner, watcher: Stream) -> None:
-        self._hub = hub
-        self._owner = owner
+    def __init__(self, world: World, watcher: Stream) -> None:
+        self._world = world
         self._watcher = watcher
 
     async def told(self, write: str, *identities: Identity, table: str = "notes") -> list[Told]:
         """Run SQL in one transaction; return what each identity has been told, live, and again in a replay."""
         after, _ = await self._mark()
-        live = [await open_stream(self._hub, identity, table, "marks") for identity in identities]
-        self._owner.execute(write.encode())
+        live = [await self._world.stream(identity, table, "marks") for identity in identities]
+        self._world.write(write)
         _, mark = await self._mark()
         told = [await read_upto(stream, mark) for stream in live]
-        again = [await open_stream(self._hub, identity, table, "marks", after=after) for identity in identities]
+        again = [await self._world.stream(identity, table, "marks", after=after) for identity in identities]
         assert [await read_upto(stream, mark) for stream in again] == told
         return told
 
     async def _mark(self) -> tuple[int, Any]:
         """Write a mark and wait until it is delivered; return its position, and itself."""
-        row = self._owner.execute("insert into marks default values returning id").fetchone()
+        row = self._world.write("insert into marks default values returning id").fetchone()
         mark = {"id": row[0]} if row else None
         while (event := await self._watcher.next()).json()["record"] != mark:
             pass
@@ -58,15 +56,13 @@ async def read_upto(stream: Stream, mark: object) -> Told:
 
 
 @pytest_asyncio.fixture
-async def stage(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
-) -> AsyncIterator[Stage]:
+async def stage(world: World, settings: Any) -> AsyncIterator[Stage]:
     """A relay and a hub whose deletes follow the policies."""
     settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy"}
-    make_table("marks", "id int generated always as identity primary key")
-    async with relaying(memory_layer):
-        yield Stage(the_hub, owner, await open_stream(the_hub, person("watcher"), "marks"))
-    owner.execute("select setval('ayb_realtime.keeps_before', 0)")
+    world.table("marks", "id int generated always as identity primary key")
+    async with world.relaying():
+        yield Stage(world, await world.stream(person("watcher"), "marks"))
+    world.write("select setval('ayb_realtime.keeps_before', 0)")
 
 
 async def test_delete_is_told_to_whom_the_policy_showed_the_row(
@@ -255,17 +251,17 @@ async def test_relay_that_starts_says_whether_rows_are_kept(
 
 
 async def test_slow_policy_on_an_old_row_costs_only_its_own_stream_a_reset(
-    stage: Stage, the_hub: Hub, owner: Owner, make_table: MakeTable, settings: Any
+    stage: Stage, world: World, settings: Any
 ) -> None:
     settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "CHECK_TIMEOUT_SECONDS": 0.2}
     slow = "case when current_setting('ayb.user_id') = '5' then pg_sleep(60) is null else true end"
-    make_table("notes", "id int primary key")
-    owner.execute("insert into notes values (1)")
-    owner.execute(f"create policy p on notes using ({slow})".encode())
-    owner.execute("alter table notes enable row level security")
+    world.table("notes", "id int primary key")
+    world.write("insert into notes values (1)")
+    world.write(f"create policy p on notes using ({slow})")
+    world.write("alter table notes enable row level security")
     # The insert is delivered before.
     await stage.told("select")
-    culprit = await open_stream(the_hub, person(5), "notes")
+    culprit = await world.stream(person(5), "notes")
     assert await stage.told("delete from notes", person(6)) == [GONE]
     assert (await culprit.next()).event == "reset"
 

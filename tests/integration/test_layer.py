@@ -24,7 +24,7 @@ from ayb_realtime.postgres import database
 from ayb_realtime.relay import publisher
 from embedded import valkey
 from tests.integration.conftest import LAYERS, configured_layer
-from tests.integration.scenario import MakeTable, Owner, Stream, group_of, open_stream, person, relaying
+from tests.integration.scenario import MakeTable, Owner, Stream, World, open_stream, person, relaying
 
 ROW = '{"id":666}'
 
@@ -82,40 +82,39 @@ async def heard(
         yield stream
 
 
-async def test_forged_messages_are_not_told_and_stop_nothing(
-    layer: BaseChannelLayer, the_hub: Hub, heard: Stream, owner: Owner
-) -> None:
-    relation = await relation_of(owner, "notes")
+@pytest.mark.usefixtures("layer")
+async def test_forged_messages_are_not_told_and_stop_nothing(world: World, heard: Stream) -> None:
+    relation = await relation_of(world.owner, "notes")
     for row_id in range(1, len(forged(0, 0)) + 1, 8):
-        head = the_hub.position
+        head = world.hub.position
         for message in forged(head, relation)[row_id - 1 : row_id + 7]:
             with suppress(TypeError, ValueError, OverflowError):  # of a layer that does not carry it
-                await layer.group_send(group_of(the_hub), message)
-        owner.execute("insert into notes values (%s)", [row_id])
+                await world.layer.group_send(world.group, message)
+        world.write("insert into notes values (%s)", [row_id])
         event = await heard.next()
         assert (event.event, event.json()["record"]) == ("message", {"id": row_id})
         assert int(event.id) == head + 1
 
 
 @pytest.mark.parametrize("layer", ["core", "pubsub"], indirect=True)
-async def test_bytes_that_the_layer_cannot_read_stop_nothing(
-    layer: BaseChannelLayer, the_hub: Hub, heard: Stream, owner: Owner
-) -> None:
-    group, receiver = group_of(the_hub), the_hub._receiver
+@pytest.mark.usefixtures("layer")
+async def test_bytes_that_the_layer_cannot_read_stop_nothing(world: World, heard: Stream) -> None:
+    group, receiver = world.group, world.hub._receiver
     layer_channel = receiver._layer_channel if receiver is not None else ""
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as attacker:
         for row_id, garbage in enumerate((b"", b"\xc1", b"\x80", b"\x07", b"\x90", b"\xff" * 1000, b"\x91" * 5000), 1):
             if layer_channel.startswith("specific."):
                 attacker.zadd(f"asgi{layer_channel.partition('!')[0]}!", {b"-" * 12 + garbage: 1.0})
             attacker.publish(f"asgi__group__{group}", garbage)
-            owner.execute("insert into notes values (%s)", [row_id])
+            world.write("insert into notes values (%s)", [row_id])
             assert (await heard.next_change())["record"] == {"id": row_id}
 
 
+@pytest.mark.usefixtures("layer")
 async def test_true_message_that_is_sent_again_and_again_is_told_once_and_costs_no_question(
-    layer: BaseChannelLayer, the_hub: Hub, heard: Stream, owner: Owner, monkeypatch: pytest.MonkeyPatch
+    world: World, heard: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group, looks = group_of(the_hub), []
+    group, looks = world.group, []
     look = queries.bounds
 
     async def noted(connection: Any) -> tuple[int, int]:
@@ -124,39 +123,38 @@ async def test_true_message_that_is_sent_again_and_again_is_told_once_and_costs_
 
     monkeypatch.setattr(queries, "bounds", noted)
     async with await database.connect("default") as connection:
-        head = the_hub.position
+        head = world.hub.position
         (change,) = await queries.read(connection, after=head - 1, upto=head)
     for row_id in range(1, 20):
         for old in (Batch(head, (change,)), Batch(head), Batch(head - 1)):
-            await layer.group_send(group, to_message(old, group))
-        owner.execute("insert into notes values (%s)", [row_id])
+            await world.layer.group_send(group, to_message(old, group))
+        world.write("insert into notes values (%s)", [row_id])
         assert (await heard.next_change())["record"] == {"id": row_id}
     assert looks == []
 
 
-async def test_head_that_is_not_there_makes_the_hub_ask_once_and_resets_nothing(
-    layer: BaseChannelLayer, the_hub: Hub, heard: Stream, owner: Owner
-) -> None:
-    group = group_of(the_hub)
+@pytest.mark.usefixtures("layer")
+async def test_head_that_is_not_there_makes_the_hub_ask_once_and_resets_nothing(world: World, heard: Stream) -> None:
+    group = world.group
     for row_id, false in enumerate((1, 2, 1000, 2**60), 1):
-        await layer.group_send(group, to_message(Batch(the_hub.position + false), group))
-        owner.execute("insert into notes values (%s)", [row_id])
+        await world.layer.group_send(group, to_message(Batch(world.hub.position + false), group))
+        world.write("insert into notes values (%s)", [row_id])
         event = await heard.next()
         assert (event.event, event.json()["record"]) == ("message", {"id": row_id})
 
 
 async def test_change_that_cannot_be_delivered_is_read_from_the_log(
-    the_hub: Hub, owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_table("notes", "id int primary key")
-    stream = await open_stream(the_hub, person(1), "notes")
-    head = the_hub.position
+    world.table("notes", "id int primary key")
+    stream = await world.stream(person(1), "notes")
+    head = world.hub.position
     # As a fault of ours could have it, for what is sealed is not looked at again.
     wrong: Any = [1]
     changed = (Change(head + 1, wrong, Action.CREATE, ROW),)
-    async with relaying(InMemoryChannelLayer()):
-        the_hub._feed.accept(Batch(head + 1, changed))
-        owner.execute("insert into notes values (1)")
+    async with world.relaying(InMemoryChannelLayer()):
+        world.hub._feed.accept(Batch(head + 1, changed))
+        world.write("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
 
 
@@ -186,23 +184,23 @@ async def test_relay_with_another_secret_costs_time_and_one_line_of_the_log(
 
 
 async def test_words_that_are_sent_again_do_not_keep_the_hub_from_the_log(
-    memory_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
     monkeypatch.setattr(feed, "DISTRUST_SECONDS", 0.2)
-    make_table("notes", "id int primary key")
-    stream = await open_stream(the_hub, person(1), "notes")
+    world.table("notes", "id int primary key")
+    stream = await world.stream(person(1), "notes")
     async with await database.connect("default") as connection:
-        old = to_message(Batch(await queries.head(connection)), group_of(the_hub))
+        old = to_message(Batch(await queries.head(connection)), world.group)
 
     async def attack() -> None:
         while True:
-            await memory_layer.group_send(group_of(the_hub), old)
+            await world.layer.group_send(world.group, old)
             await asyncio.sleep(0)
 
     attacking = asyncio.create_task(attack())
-    async with relaying(InMemoryChannelLayer()):
-        owner.execute("insert into notes values (1)")
+    async with world.relaying(InMemoryChannelLayer()):
+        world.write("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
     attacking.cancel()
 
@@ -248,15 +246,15 @@ async def test_numbering_does_not_wait_for_a_redis_that_hangs(
 
 
 async def test_redis_that_hangs_costs_a_stream_only_time(
-    own_layer: BaseChannelLayer, own_redis: tuple[str, int], the_hub: Hub, owner: Owner, make_table: MakeTable
+    own_layer: BaseChannelLayer, own_redis: tuple[str, int], world: World
 ) -> None:
-    make_table("notes", "id int primary key")
-    async with relaying(own_layer):
-        early = await open_stream(the_hub, person(1), "notes")
+    world.table("notes", "id int primary key")
+    async with world.relaying(own_layer):
+        early = await world.stream(person(1), "notes")
         os.kill(own_redis[1], signal.SIGSTOP)
-        late = await open_stream(the_hub, person(2), "notes")
+        late = await world.stream(person(2), "notes")
         for n in range(3):
-            owner.execute("insert into notes values (%s)", [n])
+            world.write("insert into notes values (%s)", [n])
             assert (await early.next_change())["record"] == (await late.next_change())["record"] == {"id": n}
         async with asyncio.timeout(30):
             await close_hub()
@@ -276,23 +274,18 @@ async def test_redis_that_hangs_from_the_start_keeps_no_stream_closed(
 
 
 async def test_redis_that_goes_on_is_used_again(
-    own_layer: BaseChannelLayer,
-    own_redis: tuple[str, int],
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    monkeypatch: pytest.MonkeyPatch,
+    own_layer: BaseChannelLayer, own_redis: tuple[str, int], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "PUBLISH_SECONDS", 0.2)
-    make_table("notes", "id int primary key")
-    async with relaying(own_layer):
-        stream = await open_stream(the_hub, person(1), "notes")
+    world.table("notes", "id int primary key")
+    async with world.relaying(own_layer):
+        stream = await world.stream(person(1), "notes")
         os.kill(own_redis[1], signal.SIGSTOP)
-        owner.execute("insert into notes values (1)")
+        world.write("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
         os.kill(own_redis[1], signal.SIGCONT)
         # From now on nothing but the layer tells of a change.
         monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
         for n in (2, 3, 4):
-            owner.execute("insert into notes values (%s)", [n])
+            world.write("insert into notes values (%s)", [n])
             assert (await stream.next_change())["record"] == {"id": n}

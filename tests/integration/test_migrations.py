@@ -8,15 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from channels.layers import BaseChannelLayer
 
 from ayb_realtime import visibility
 from ayb_realtime.hub import planning
-from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres import database, tables
-from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying, subscribed
+from tests.integration.scenario import MakeTable, Owner, Stream, World, person
 
 SECRET = "not for you"
 ALICE = "current_setting('ayb.user_id') = 'alice'"
@@ -213,14 +211,7 @@ def others(owner: Owner, make_table: MakeTable) -> Iterator[None]:
 
 @pytest.mark.parametrize("kind", MIGRATIONS)
 async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    others: None,
-    memory_layer: BaseChannelLayer,
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
+    world: World, others: None, database_url: str, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     migration = MIGRATIONS[kind]
     check = visibility.check
@@ -230,22 +221,22 @@ async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
         if is_due.is_set():
             is_due.clear()
             migrating.append(asyncio.create_task(asyncio.to_thread(migrate, migrator, migration)))
-            while not migrating[0].done() and not await asyncio.to_thread(waits, owner, migrator):
+            while not migrating[0].done() and not await asyncio.to_thread(waits, world.owner, migrator):
                 pass
         return await check(*args, **options)
 
     is_due = asyncio.Event()
     monkeypatch.setattr(visibility, "check", check_after_migration)
-    with prepared(migration, owner, make_table), psycopg.connect(database_url, autocommit=True) as migrator:
-        async with relaying(memory_layer):
-            stream = await open_stream(the_hub, person("alice"), "notes", "others")
+    with prepared(migration, world.owner, world.table), psycopg.connect(database_url, autocommit=True) as migrator:
+        async with world.relaying():
+            stream = await world.stream(person("alice"), "notes", "others")
             # What the hub needs to know of the table, it knows by then.
-            owner.execute("update notes set n = n + 1")
-            owner.execute("insert into aside_of_notes.others values (1)")
+            world.write("update notes set n = n + 1")
+            world.write("insert into aside_of_notes.others values (1)")
             while (await stream.next_change())["table"] != "others":
                 pass
             is_due.set()
-            owner.execute("update notes set n = n + 1")
+            world.write("update notes set n = n + 1")
             await opened(stream)
             await migrating[0]
 
@@ -257,31 +248,24 @@ def waits(owner: Owner, migrator: Owner) -> bool:
 
 
 @pytest.mark.parametrize("kind", RACED)
-async def test_secret_is_not_sent_while_migrations_race_with_checks(
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    memory_layer: BaseChannelLayer,
-    database_url: str,
-    kind: str,
-) -> None:
+async def test_secret_is_not_sent_while_migrations_race_with_checks(world: World, database_url: str, kind: str) -> None:
     """No event of so many migrations has the secret, while rows are written and checked all the time."""
     migration = MIGRATIONS[kind]
 
     def race(writer: Owner) -> None:
-        owner.execute(migration.close.encode())
+        world.write(migration.close)
         writer.execute("update notes set secret = %s", [SECRET])
         for _ in range(WRITES):
             writer.execute("update notes set n = n + 1")
-        # A check that has its snapshot by then waits for the migration, and goes on when that has committed.
-        migrate(owner, migration, "select pg_sleep(0.005)")
+        # It commits a little later: a check that has its snapshot by then waits for it, and goes on afterwards.
+        migrate(world.owner, migration, "select pg_sleep(0.005)")
 
-    with prepared(migration, owner, make_table), psycopg.connect(database_url, autocommit=True) as writer:
-        async with relaying(memory_layer):
-            stream = await open_stream(the_hub, person("alice"), "notes")
+    with prepared(migration, world.owner, world.table), psycopg.connect(database_url, autocommit=True) as writer:
+        async with world.relaying():
+            stream = await world.stream(person("alice"), "notes")
             # Each check asks for many, so that migrations commit while it is under way.
             for n in range(BYSTANDERS):
-                await subscribed(the_hub, person(n), "notes")
+                await world.subscriber(person(n), "notes")
             for _ in range(RACES):
                 # In a thread, so that the hub goes on meanwhile.
                 await asyncio.to_thread(race, writer)

@@ -9,7 +9,7 @@ import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime.hub.hub import Hub
-from tests.integration.scenario import MakeTable, Owner, Stream, open_stream, person, relaying
+from tests.integration.scenario import Stream, World, person, relaying
 
 
 @pytest_asyncio.fixture
@@ -47,27 +47,25 @@ VALUES = {
 
 
 @pytest.mark.parametrize("kind", list(VALUES))
-async def test_value_arrives_as_postgres_writes_it(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable, kind: str
-) -> None:
+async def test_value_arrives_as_postgres_writes_it(relay: None, world: World, kind: str) -> None:
     literal, expected = VALUES[kind]
-    make_table("notes", f"id int primary key, value {kind}")
-    stream = await open_stream(the_hub, person(1), "notes")
-    owner.execute(f"insert into notes values (1, {literal})".encode())
+    world.table("notes", f"id int primary key, value {kind}")
+    stream = await world.stream(person(1), "notes")
+    world.write(f"insert into notes values (1, {literal})")
     data = (await stream.next()).data
     assert data == f'{{"action":"create","table":"notes","record":{{"id":1,"value":{expected}}}}}'
 
 
 @pytest.mark.parametrize("value", [r'"\u0000"', r'{"\ud800": "\\u0000 \\\u0000"}'])
 async def test_json_that_is_no_text_stops_neither_the_write_nor_the_streams(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable, value: str
+    relay: None, world: World, value: str
 ) -> None:
-    make_table("notes", "id text primary key, value json")
-    stream = await open_stream(the_hub, person(1), "notes")
-    with owner.transaction():
-        owner.execute("insert into notes values ('a', %s), ('b', null)", [value])
-        owner.execute("update notes set id = 'c' where id = 'b'")
-    owner.execute("update notes set id = 'd' where id = 'a'")
+    world.table("notes", "id text primary key, value json")
+    stream = await world.stream(person(1), "notes")
+    with world.owner.transaction():
+        world.write("insert into notes values ('a', %s), ('b', null)", [value])
+        world.write("update notes set id = 'c' where id = 'b'")
+    world.write("update notes set id = 'd' where id = 'a'")
     arrived = [(await stream.next()).data for _ in range(3)]
     assert arrived[:2] == [
         '{"action":"create","table":"notes","record":{"id":"c","value":null}}',
@@ -76,122 +74,106 @@ async def test_json_that_is_no_text_stops_neither_the_write_nor_the_streams(
     assert arrived[2] == f'{{"action":"create","table":"notes","record":{{"id":"d","value":{value}}}}}'
 
 
-async def test_composite_and_quoted_key_is_told_of_a_delete(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table('"Line ""items"""', '"the order" bigint, note text, "№" text, primary key ("№", "the order")')
-    stream = await open_stream(the_hub, person(1), 'Line "items"')
-    owner.execute('insert into "Line ""items""" values (%s, %s, %s)', [2**53 + 1, "x", 'a"b'])
+async def test_composite_and_quoted_key_is_told_of_a_delete(relay: None, world: World) -> None:
+    world.table('"Line ""items"""', '"the order" bigint, note text, "№" text, primary key ("№", "the order")')
+    stream = await world.stream(person(1), 'Line "items"')
+    world.write('insert into "Line ""items""" values (%s, %s, %s)', [2**53 + 1, "x", 'a"b'])
     assert await told(stream) == ("create", {"the order": 2**53 + 1, "note": "x", "№": 'a"b'})
-    owner.execute('delete from "Line ""items"""')
+    world.write('delete from "Line ""items"""')
     assert await told(stream) == ("delete", {"№": 'a"b', "the order": 2**53 + 1})
 
 
-async def test_changed_key_is_a_row_gone_and_a_row_made(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("notes", "id int primary key, body text")
-    stream = await open_stream(the_hub, person(1), "notes")
-    owner.execute("insert into notes values (1, 'x')")
+async def test_changed_key_is_a_row_gone_and_a_row_made(relay: None, world: World) -> None:
+    world.table("notes", "id int primary key, body text")
+    stream = await world.stream(person(1), "notes")
+    world.write("insert into notes values (1, 'x')")
     assert await told(stream) == ("create", {"id": 1, "body": "x"})
-    owner.execute("update notes set id = 2")
+    world.write("update notes set id = 2")
     assert [await told(stream), await told(stream)] == [("delete", {"id": 1}), ("create", {"id": 2, "body": "x"})]
 
 
-async def test_partitioned_table_is_one_table_to_its_clients(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("visits", "id int, year int, primary key (id, year)", suffix="partition by list (year)", enable=False)
-    owner.execute("create table visits_25 partition of visits for values in (2025)")
-    owner.execute("create table visits_26 partition of visits for values in (2026)")
-    owner.execute("select ayb_realtime.enable_v1('visits')")
-    stream = await open_stream(the_hub, person(1), "visits")
-    owner.execute("insert into visits values (1, 2025)")
+async def test_partitioned_table_is_one_table_to_its_clients(relay: None, world: World) -> None:
+    world.table("visits", "id int, year int, primary key (id, year)", suffix="partition by list (year)", enable=False)
+    world.write("create table visits_25 partition of visits for values in (2025)")
+    world.write("create table visits_26 partition of visits for values in (2026)")
+    world.write("select ayb_realtime.enable_v1('visits')")
+    stream = await world.stream(person(1), "visits")
+    world.write("insert into visits values (1, 2025)")
     assert await told(stream) == ("create", {"id": 1, "year": 2025})
-    owner.execute("insert into visits_26 values (2, 2026)")
+    world.write("insert into visits_26 values (2, 2026)")
     assert await told(stream) == ("create", {"id": 2, "year": 2026})
-    owner.execute("update visits set year = 2026 where id = 1")
+    world.write("update visits set year = 2026 where id = 1")
     moved = [("delete", {"id": 1, "year": 2025}), ("create", {"id": 1, "year": 2026})]
     assert [await told(stream), await told(stream)] == moved
 
 
-async def test_row_that_moves_to_another_partition_under_the_same_key_is_an_update(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("visits", "id int primary key, body text", suffix="partition by range (id)", enable=False)
-    owner.execute("create table visits_low partition of visits for values from (0) to (10)")
-    owner.execute("create table visits_high partition of visits for values from (10) to (20)")
-    owner.execute("select ayb_realtime.enable_v1('visits')")
-    stream = await open_stream(the_hub, person(1), "visits")
-    owner.execute("insert into visits values (1, 'x')")
+async def test_row_that_moves_to_another_partition_under_the_same_key_is_an_update(relay: None, world: World) -> None:
+    world.table("visits", "id int primary key, body text", suffix="partition by range (id)", enable=False)
+    world.write("create table visits_low partition of visits for values from (0) to (10)")
+    world.write("create table visits_high partition of visits for values from (10) to (20)")
+    world.write("select ayb_realtime.enable_v1('visits')")
+    stream = await world.stream(person(1), "visits")
+    world.write("insert into visits values (1, 'x')")
     assert await told(stream) == ("create", {"id": 1, "body": "x"})
-    with owner.transaction():
-        owner.execute("update visits set id = 11")
-        owner.execute("update visits set id = 1, body = 'y'")
+    with world.owner.transaction():
+        world.write("update visits set id = 11")
+        world.write("update visits set id = 1, body = 'y'")
     assert await told(stream) == ("update", {"id": 1, "body": "y"})
 
 
-async def test_merge_and_upsert_and_copy_arrive_as_what_they_did(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("notes", "id int primary key, body text")
-    stream = await open_stream(the_hub, person(1), "notes")
-    with owner.cursor() as cursor, cursor.copy("copy notes from stdin") as copy:
+async def test_merge_and_upsert_and_copy_arrive_as_what_they_did(relay: None, world: World) -> None:
+    world.table("notes", "id int primary key, body text")
+    stream = await world.stream(person(1), "notes")
+    with world.owner.cursor() as cursor, cursor.copy("copy notes from stdin") as copy:
         copy.write_row((1, "copied"))
     assert await told(stream) == ("create", {"id": 1, "body": "copied"})
-    owner.execute("insert into notes values (1, 'again') on conflict (id) do update set body = excluded.body")
+    world.write("insert into notes values (1, 'again') on conflict (id) do update set body = excluded.body")
     assert await told(stream) == ("update", {"id": 1, "body": "again"})
-    owner.execute("insert into notes values (1, 'ignored') on conflict do nothing")
-    if owner.info.server_version >= 150000:
-        owner.execute(
+    world.write("insert into notes values (1, 'ignored') on conflict do nothing")
+    if world.owner.info.server_version >= 150000:
+        world.write(
             "merge into notes using (values (1), (2)) as n (id) on notes.id = n.id"
             " when matched then delete when not matched then insert values (n.id, 'merged')"
         )
     else:
-        owner.execute("with gone as (delete from notes) insert into notes values (2, 'merged')")
+        world.write("with gone as (delete from notes) insert into notes values (2, 'merged')")
     arrived = [await told(stream), await told(stream)]
     assert sorted(arrived, key=str) == [("create", {"id": 2, "body": "merged"}), ("delete", {"id": 1})]
 
 
-async def test_columns_and_table_renamed_while_a_stream_is_open_are_followed(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("notes", "id int primary key, body text")
-    stream = await open_stream(the_hub, person(1), "notes")
-    owner.execute("alter table notes rename body to text")
-    owner.execute("alter table notes rename id to number")
-    owner.execute("insert into notes values (1, 'x')")
+async def test_columns_and_table_renamed_while_a_stream_is_open_are_followed(relay: None, world: World) -> None:
+    world.table("notes", "id int primary key, body text")
+    stream = await world.stream(person(1), "notes")
+    world.write("alter table notes rename body to text")
+    world.write("alter table notes rename id to number")
+    world.write("insert into notes values (1, 'x')")
     assert await told(stream) == ("create", {"number": 1, "text": "x"})
-    owner.execute("alter table notes rename to remarks")
-    owner.execute("update remarks set text = 'y'")
+    world.write("alter table notes rename to remarks")
+    world.write("update remarks set text = 'y'")
     change = await stream.next_change()
     assert change == {"action": "update", "table": "remarks", "record": {"number": 1, "text": "y"}}
-    owner.execute("alter table remarks rename to notes")
+    world.write("alter table remarks rename to notes")
 
 
-async def test_table_that_loses_its_key_is_to_be_fetched_again(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("notes", "id int primary key")
-    stream = await open_stream(the_hub, person(1), "notes")
-    owner.execute("alter table notes drop constraint notes_pkey")
-    owner.execute("insert into notes values (1), (1)")
+async def test_table_that_loses_its_key_is_to_be_fetched_again(relay: None, world: World) -> None:
+    world.table("notes", "id int primary key")
+    stream = await world.stream(person(1), "notes")
+    world.write("alter table notes drop constraint notes_pkey")
+    world.write("insert into notes values (1), (1)")
     event = await stream.next()
     assert (event.event, event.json()) == ("reset", {"reason": "table definition changed", "tables": ["notes"]})
-    owner.execute("delete from notes")
+    world.write("delete from notes")
     assert (await stream.next()).event == "reset"
 
 
-async def test_row_that_is_changed_a_thousand_times_in_a_transaction_arrives_once(
-    relay: None, the_hub: Hub, owner: Owner, make_table: MakeTable
-) -> None:
-    make_table("notes", "id int primary key, version int")
-    stream = await open_stream(the_hub, person(1), "notes")
-    with owner.transaction():
-        owner.execute("insert into notes values (1, 0), (2, 0)")
+async def test_row_that_is_changed_a_thousand_times_in_a_transaction_arrives_once(relay: None, world: World) -> None:
+    world.table("notes", "id int primary key, version int")
+    stream = await world.stream(person(1), "notes")
+    with world.owner.transaction():
+        world.write("insert into notes values (1, 0), (2, 0)")
         for _ in range(1500):
-            owner.execute("update notes set version = version + 1 where id = 1")
-        owner.execute("delete from notes where id = 2")
+            world.write("update notes set version = version + 1 where id = 1")
+        world.write("delete from notes where id = 2")
     assert await told(stream) == ("create", {"id": 1, "version": 1500})
-    owner.execute("insert into notes values (3, 0)")
+    world.write("insert into notes values (3, 0)")
     assert await told(stream) == ("create", {"id": 3, "version": 0})

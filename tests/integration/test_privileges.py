@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import AUTHENTICATED_ROLE
-from tests.integration.scenario import MakeTable, Owner, open_stream, person, relaying
+from tests.integration.scenario import Owner, World, person
 
 
 @pytest.fixture
@@ -33,21 +31,19 @@ ARRAYS = {"array of enums": ("create type aside.mood as enum ('a', 'b')", "aside
 
 
 @pytest.mark.parametrize("kind", [*KEYS, *ARRAYS])
-async def test_row_that_select_finds_comes_whatever_the_schema_of_its_key(
-    the_hub: Hub, owner: Owner, make_table: MakeTable, memory_layer: BaseChannelLayer, aside: str, kind: str
-) -> None:
+async def test_row_that_select_finds_comes_whatever_the_schema_of_its_key(world: World, aside: str, kind: str) -> None:
     make, key, *values = ARRAYS[kind] if kind in ARRAYS else (KEYS[kind][0], "aside.key", *KEYS[kind][1:])
-    owner.execute(make.encode())
-    make_table(
+    world.write(make)
+    world.table(
         "notes", f"id {key} primary key, author text, body text", policy="author = current_setting('ayb.user_id')"
     )
-    async with relaying(memory_layer):
-        stream = await open_stream(the_hub, person("alice"), "notes")
+    async with world.relaying():
+        stream = await world.stream(person("alice"), "notes")
         for value in values:
-            owner.execute(f"insert into notes values ({value}, 'alice', 'hers')".encode())
-        owner.execute("update notes set author = 'bob', body = 'his'")
-        owner.execute("update notes set author = 'alice', body = 'hers again'")
-        found = owner.execute("select row_to_json(n) from notes n order by id").fetchall()
+            world.write(f"insert into notes values ({value}, 'alice', 'hers')")
+        world.write("update notes set author = 'bob', body = 'his'")
+        world.write("update notes set author = 'alice', body = 'hers again'")
+        found = world.write("select row_to_json(n) from notes n order by id").fetchall()
         seen: list[Any] = []
         while len(seen) < len(found):
             change = await stream.next_change()
@@ -57,22 +53,20 @@ async def test_row_that_select_finds_comes_whatever_the_schema_of_its_key(
         assert seen == [row for (row,) in found]
 
 
-async def test_schema_that_may_not_be_used_any_more_sends_nothing(
-    the_hub: Hub, owner: Owner, make_table: MakeTable, memory_layer: BaseChannelLayer, aside: str
-) -> None:
-    make_table("others", "id int primary key")
-    make_table("aside.notes", "id int primary key")
-    async with relaying(memory_layer):
-        stream = await open_stream(the_hub, person("alice"), "notes", "others")
-        owner.execute("insert into aside.notes values (1)")
+async def test_schema_that_may_not_be_used_any_more_sends_nothing(world: World, aside: str) -> None:
+    world.table("others", "id int primary key")
+    world.table("aside.notes", "id int primary key")
+    async with world.relaying():
+        stream = await world.stream(person("alice"), "notes", "others")
+        world.write("insert into aside.notes values (1)")
         assert (await stream.next_change())["table"] == "notes"
-        owner.execute(f"revoke usage on schema aside from {AUTHENTICATED_ROLE}".encode())
-        owner.execute("insert into aside.notes values (2)")
-        owner.execute("delete from aside.notes")
-        owner.execute("truncate aside.notes")
-        owner.execute("insert into others values (1)")
+        world.write(f"revoke usage on schema aside from {AUTHENTICATED_ROLE}")
+        world.write("insert into aside.notes values (2)")
+        world.write("delete from aside.notes")
+        world.write("truncate aside.notes")
+        world.write("insert into others values (1)")
         # Not even that rows are deleted, or a table is emptied.
         assert (await stream.next_change())["table"] == "others"
-        owner.execute(f"grant usage on schema aside to {AUTHENTICATED_ROLE}".encode())
-        owner.execute("insert into aside.notes values (3)")
+        world.write(f"grant usage on schema aside to {AUTHENTICATED_ROLE}")
+        world.write("insert into aside.notes values (3)")
         assert (await stream.next_change())["record"] == {"id": 3}

@@ -4,18 +4,17 @@ import asyncio
 import math
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psycopg
 import pytest
-from channels.layers import BaseChannelLayer
 from httpx_sse import ServerSentEvent
 
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from tests.integration.scenario import Owner, Stream, person, relaying, subscribed
+from tests.integration.scenario import Owner, Stream, World, person, subscribed
 
 ROWS = 40
 WRITERS = 4
@@ -116,31 +115,25 @@ def next_reader(owner: Owner) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("next_reader")
-async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(
-    memory_layer: BaseChannelLayer,
-    the_hub: Hub,
-    owner: Owner,
-    make_table: Callable[..., None],
-    database_url: str,
-) -> None:
-    make_table("readers", "letter int primary key, person text", enable=False)
-    make_table("notes", "id int primary key, reader text, content text", policy=OWN)
-    make_table("letters", "id int primary key, content text", policy=SHARED)
-    owner.execute("grant select on readers to ayb_authenticated")
+async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(world: World, database_url: str) -> None:
+    world.table("readers", "letter int primary key, person text", enable=False)
+    world.table("notes", "id int primary key, reader text, content text", policy=OWN)
+    world.table("letters", "id int primary key, content text", policy=SHARED)
+    world.write("grant select on readers to ayb_authenticated")
     rows = "generate_series(1, %s) n"
-    owner.execute(f"insert into readers select n, 'nobody' from {rows}".encode(), [ROWS])
-    owner.execute(f"insert into notes select n, 'nobody', 'for nobody' from {rows}".encode(), [ROWS])
-    owner.execute("insert into notes values (0, '3', 'for 3, from the beginning')")
-    owner.execute(f"insert into letters select n, 'for nobody' from {rows}".encode(), [ROWS])
+    world.write(f"insert into readers select n, 'nobody' from {rows}", [ROWS])
+    world.write(f"insert into notes select n, 'nobody', 'for nobody' from {rows}", [ROWS])
+    world.write("insert into notes values (0, '3', 'for 3, from the beginning')")
+    world.write(f"insert into letters select n, 'for nobody' from {rows}", [ROWS])
 
     async with await database.connect("default") as connection:
         begin = await queries.head(connection)
-    async with relaying(memory_layer):
-        live = [Reader(the_hub, name) for name in ("1", "2", "3")]
-        again = [Reader(the_hub, name) for name in ("1", "2")]
+    async with world.relaying():
+        live = [Reader(world.hub, name) for name in ("1", "2", "3")]
+        again = [Reader(world.hub, name) for name in ("1", "2")]
         # Each check asks for many who see nothing, too, so that rows flip while it is under way.
         for n in range(50):
-            await subscribed(the_hub, person(f"bystander {n}"), "notes", "letters")
+            await world.subscriber(person(f"bystander {n}"), "notes", "letters")
         resumes = threading.Semaphore(0)
         writing = asyncio.gather(*[asyncio.to_thread(write, database_url, resumes) for _ in range(WRITERS)])
         try:
@@ -150,18 +143,18 @@ async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(
                 await asyncio.gather(*[reader.resume_again_and_again(begin, resumes) for reader in again])
                 await writing
                 for name in ("1", "2", "3"):
-                    owner.execute("insert into notes values (-%s, %s, %s)", [int(name), name, f"for {name}, {END}"])
+                    world.write("insert into notes values (-%s, %s, %s)", [int(name), name, f"for {name}, {END}"])
         finally:
             resumes.release(2 * RESUMES * WRITERS)
             await writing
-        replayed = [Reader(the_hub, name) for name in ("1", "2", "3")]
+        replayed = [Reader(world.hub, name) for name in ("1", "2", "3")]
         for reader in replayed:
             await reader.read(begin)
 
     flips = (
         "select count(distinct xid) from ayb_realtime.change where relation in ('notes'::regclass, 'letters'::regclass)"
     )
-    assert (owner.execute(flips.encode()).fetchone() or [0])[0] >= 20_000
+    assert (world.write(flips).fetchone() or [0])[0] >= 20_000
     assert all(reader.seen > ROWS for reader in (*live[:2], *replayed[:2]))
     assert all(reader.seen > 2 * RESUMES for reader in (live[2], replayed[2]))
     assert all(reader.seen == RESUMES * READ for reader in again)

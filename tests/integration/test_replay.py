@@ -5,12 +5,11 @@ from collections.abc import Callable, Set
 from typing import Any
 
 import pytest
-from channels.layers import BaseChannelLayer
 
 from ayb_realtime.hub import feed, replay
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.subscriber import Subscriber
-from tests.integration.scenario import OWN, MakeTable, Owner, open_stream, person, relaying, subscribed
+from tests.integration.scenario import OWN, Owner, World, open_stream, person
 
 # Far more rounds than fair turns need.
 ROUNDS_MAX = 120
@@ -54,57 +53,45 @@ def at_each_round(the_hub: Hub, monkeypatch: pytest.MonkeyPatch, come: Callable[
 @pytest.mark.parametrize("user", [2, 1])
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_streams_that_come_at_the_oldest_position_again_and_again_do_not_hold_up_another(
-    memory_layer: BaseChannelLayer,
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    monkeypatch: pytest.MonkeyPatch,
-    user: int,
-    leaves: bool,
+    world: World, monkeypatch: pytest.MonkeyPatch, user: int, leaves: bool
 ) -> None:
-    make_table("notes", "id int primary key, author text", policy=OWN)
-    async with relaying(memory_layer):
-        begin = await fill(the_hub, owner)
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    async with world.relaying():
+        begin = await fill(world.hub, world.owner)
         come: list[Subscriber] = []
 
         async def another(_: int) -> None:
             if leaves and come:
-                the_hub.leave(come.pop())
-            come.append(await subscribed(the_hub, person(user), "notes", after=begin))
+                world.hub.leave(come.pop())
+            come.append(await world.subscriber(person(user), "notes", after=begin))
 
-        rounds = at_each_round(the_hub, monkeypatch, another)
+        rounds = at_each_round(world.hub, monkeypatch, another)
         await another(0)
-        stream = await open_stream(the_hub, person(1), "notes", after=begin + 700)
+        stream = await world.stream(person(1), "notes", after=begin + 700)
         ids = [(await stream.next_change())["record"]["id"] for _ in range(30)]
         needed = len(rounds)
     assert ids == list(range(710, 1001, 10))
     assert needed < ROUNDS_MAX
 
 
-async def test_each_stretch_gets_on_however_many_there_are(
-    memory_layer: BaseChannelLayer,
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    make_table("notes", "id int primary key, author text", policy=OWN)
-    async with relaying(memory_layer):
-        begin = await fill(the_hub, owner)
+async def test_each_stretch_gets_on_however_many_there_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    async with world.relaying():
+        begin = await fill(world.hub, world.owner)
         come: list[Subscriber] = []
 
         async def others(number: int) -> None:
             # Of one person who is on every stretch, all the time.
             for subscriber in come:
-                the_hub.leave(subscriber)
+                world.hub.leave(subscriber)
             come[:] = [
-                await subscribed(the_hub, person(2), "notes", after=begin + number % SLICE_CHANGES + first)
+                await world.subscriber(person(2), "notes", after=begin + number % SLICE_CHANGES + first)
                 for first in range(0, (RUNS - 1) * SLICE_CHANGES, SLICE_CHANGES)
             ]
 
-        rounds = at_each_round(the_hub, monkeypatch, others)
+        rounds = at_each_round(world.hub, monkeypatch, others)
         await others(0)
-        stream = await open_stream(the_hub, person(1), "notes", after=begin + 400)
+        stream = await world.stream(person(1), "notes", after=begin + 400)
         ids = [(await stream.next_change())["record"]["id"] for _ in range(60)]
         needed = len(rounds)
     assert ids == list(range(410, 1001, 10))
@@ -113,23 +100,19 @@ async def test_each_stretch_gets_on_however_many_there_are(
 
 
 async def test_streams_that_are_opened_together_wait_for_each_other_and_share_each_round(
-    memory_layer: BaseChannelLayer,
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    monkeypatch: pytest.MonkeyPatch,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "OPENING_SECONDS", 60.0)
-    make_table("notes", "id int primary key, author text", policy=OWN)
-    async with relaying(memory_layer):
-        begin = await fill(the_hub, owner)
-        rounds = at_each_round(the_hub, monkeypatch, lambda _: asyncio.sleep(0))
-        with the_hub.opening():
-            with the_hub.opening():
-                streams = [await open_stream(the_hub, person(n), "notes", after=begin) for n in range(2, 7)]
-            streams.append(await open_stream(the_hub, person(7), "notes", after=begin))
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    async with world.relaying():
+        begin = await fill(world.hub, world.owner)
+        rounds = at_each_round(world.hub, monkeypatch, lambda _: asyncio.sleep(0))
+        with world.hub.opening():
+            with world.hub.opening():
+                streams = [await world.stream(person(n), "notes", after=begin) for n in range(2, 7)]
+            streams.append(await world.stream(person(7), "notes", after=begin))
             assert not rounds
-        owner.execute("insert into notes select 1000 + n, n from generate_series(2, 7) n")
+        world.write("insert into notes select 1000 + n, n from generate_series(2, 7) n")
         ids = [(await stream.next_change())["record"]["id"] for stream in streams]
     assert ids == list(range(1002, 1008))
     # A stretch may end before a run does, and new changes may come in two.
@@ -137,16 +120,12 @@ async def test_streams_that_are_opened_together_wait_for_each_other_and_share_ea
 
 
 async def test_streams_that_are_being_opened_hold_up_each_round_for_a_moment_only(
-    memory_layer: BaseChannelLayer,
-    the_hub: Hub,
-    owner: Owner,
-    make_table: MakeTable,
-    monkeypatch: pytest.MonkeyPatch,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay, "OPENING_SECONDS", 0.01)
-    make_table("notes", "id int primary key, author text", policy=OWN)
-    async with relaying(memory_layer):
-        begin = await fill(the_hub, owner)
-        with the_hub.opening():
-            stream = await open_stream(the_hub, person(1), "notes", after=begin)
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    async with world.relaying():
+        begin = await fill(world.hub, world.owner)
+        with world.hub.opening():
+            stream = await world.stream(person(1), "notes", after=begin)
             assert [(await stream.next_change())["record"]["id"] for _ in range(100)] == list(range(10, 1001, 10))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from select import select
 from typing import Any
 
 import pytest
@@ -67,10 +68,9 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
 
     async def check_late(connection: visibility.Connection, *arguments: Any, **options: Any) -> visibility.Answers:
         if not ended:
-            pid = transactions.state(connection).backend_pid
-            while world.write("select 1 from pg_stat_activity where pid = %s", [pid]).fetchone():
-                world.write("select pg_sleep(0.01)")  # as in a process that is stopped, nothing runs meanwhile
-            ended.append(pid)
+            # As in a process that is stopped, nothing runs until Postgres has ended the session, and says so.
+            assert select([connection.fileno()], [], [], 30)[0]
+            ended.append(transactions.state(connection).backend_pid)
         return await check(connection, *arguments, **options)
 
     monkeypatch.setattr(visibility, "check", check_late)
