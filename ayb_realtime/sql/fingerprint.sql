@@ -110,24 +110,25 @@ create function ayb_realtime.fingerprint_of_all_v1(relation oid) returns text
     set max_parallel_workers_per_gather = 0
     set jit = off
 as $$
-declare
-    own_schemas constant oid[] := array(select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_');
-    own_tables constant oid[] := array(select oid from pg_class where relpersistence = 't');
 begin
-    return concat_ws(' ',
-        hash_array_extended(array(select xmin from pg_class where relpersistence <> 't'), 0),
-        hash_array_extended(array(select xmin from pg_attribute where attnum > 0 and attrelid <> all (own_tables)), 0),
-        hash_array_extended(array(select xmin from pg_policy where polrelid <> all (own_tables)), 0),
-        hash_array_extended(array(select xmin from pg_rewrite where ev_class <> all (own_tables)), 0),
-        hash_array_extended(array(select xmin from pg_proc where pronamespace <> all (own_schemas)), 0),
-        hash_array_extended(array(select xmin from pg_namespace where oid <> all (own_schemas)), 0),
-        hash_array_extended(array(select xmin from pg_operator where oprnamespace <> all (own_schemas)), 0),
-        hash_array_extended(array(select xmin from pg_type where typnamespace <> all (own_schemas)), 0),
-        hash_array_extended(array(select xmin from pg_cast), 0),
-        hash_array_extended(array(select xmin from pg_trigger where tgrelid = relation and tgname = '!ayb_realtime'), 0),
-        hash_array_extended(array(select xmin from pg_index where indrelid = relation), 0),
-        hash_array_extended(array(select xmin from pg_auth_members), 0),
-        array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles));
+    return (
+        with temporary_class as (select oid from pg_class where relpersistence = 't'),
+             temporary_namespace as (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_')
+        select concat_ws(' ',
+            hash_array_extended(array(select xmin from pg_class where relpersistence <> 't'), 0),
+            hash_array_extended(array(
+                select xmin from pg_attribute where attnum > 0 and attrelid not in (select oid from temporary_class)), 0),
+            hash_array_extended(array(select xmin from pg_policy where polrelid not in (select oid from temporary_class)), 0),
+            hash_array_extended(array(select xmin from pg_rewrite where ev_class not in (select oid from temporary_class)), 0),
+            hash_array_extended(array(select xmin from pg_proc where pronamespace not in (select oid from temporary_namespace)), 0),
+            hash_array_extended(array(select xmin from pg_namespace where oid not in (select oid from temporary_namespace)), 0),
+            hash_array_extended(array(select xmin from pg_operator), 0),
+            hash_array_extended(array(select xmin from pg_type where typnamespace not in (select oid from temporary_namespace)), 0),
+            hash_array_extended(array(select xmin from pg_cast), 0),
+            hash_array_extended(array(select xmin from pg_trigger where tgrelid = relation and tgname = '!ayb_realtime'), 0),
+            hash_array_extended(array(select xmin from pg_index where indrelid = relation), 0),
+            hash_array_extended(array(select xmin from pg_auth_members), 0),
+            array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles)));
 end
 $$;
 
