@@ -12,7 +12,7 @@ from ayb_realtime.identity import AUTHENTICATED_ROLE
 Owner = psycopg.Connection[Any]
 
 MAKE = f"""
-create role ayb_test_team;
+create role ayb_test_crew;
 create type mood as enum ('sad', 'glad');
 create table members (note int);
 grant select on members to {AUTHENTICATED_ROLE};
@@ -31,28 +31,28 @@ RULE = 'create or replace rule "_RETURN" as on select to open_notes do instead s
 DECIDES = {
     "name": (OWN, "alter table notes rename to others"),
     "switch": (OWN, "alter table notes disable row level security"),
-    "table granted": (OWN, "grant select on notes to ayb_test_team"),
-    "column granted": (OWN, "grant select (body) on notes to ayb_test_team"),
+    "table granted": (OWN, "grant select on notes to ayb_test_crew"),
+    "column granted": (OWN, "grant select (body) on notes to ayb_test_crew"),
     "column dropped": (OWN, "alter table notes drop column mood"),
     "policy": (OWN, "alter policy p on notes using (true)"),
     "another policy": (OWN, "create policy q on notes using (true)"),
     "trigger": (OWN, 'alter table notes disable trigger "!ayb_realtime"'),
-    "schema": (OWN, "grant usage on schema public to ayb_test_team"),
-    "membership": (OWN, f"grant ayb_test_team to {AUTHENTICATED_ROLE}"),
+    "schema": (OWN, "grant usage on schema public to ayb_test_crew"),
+    "membership": (OWN, f"grant ayb_test_crew to {AUTHENTICATED_ROLE}"),
     "role": (OWN, f"alter role {AUTHENTICATED_ROLE} noinherit"),
     "type": (OWN, "alter type mood rename to feeling"),
     "cast": (OWN, "create cast (mood as json) with inout"),
     "key": (OWN, "alter table notes drop constraint notes_pkey, add primary key (id)"),
-    "table that it reads": (MEMBER, "grant select on members to ayb_test_team"),
-    "column of a table that it reads": (MEMBER, "grant select (note) on members to ayb_test_team"),
+    "table that it reads": (MEMBER, "grant select on members to ayb_test_crew"),
+    "column of a table that it reads": (MEMBER, "grant select (note) on members to ayb_test_crew"),
     "policy of a table that it reads": (MEMBER, "create policy m on members using (false)"),
     "view that it reads": (VIEW, RULE),
     "function": ("is_mine(id)", "revoke execute on function is_mine(int) from public"),
-    "table of a function": ("is_member(id)", "grant select on members to ayb_test_team"),
+    "table of a function": ("is_member(id)", "grant select on members to ayb_test_crew"),
     "table with a word of a function": ("is_member(id)", "create schema aside; create table aside.members (note int)"),
     "function with a word of a function": ("is_member(id)", "create function members() returns int return 1"),
-    "any table": ("asks(id)", "grant select on members to ayb_test_team"),
-    "any column": ("asks(id)", "grant select (note) on members to ayb_test_team"),
+    "any table": ("asks(id)", "grant select on members to ayb_test_crew"),
+    "any column": ("asks(id)", "grant select (note) on members to ayb_test_crew"),
     "any policy": ("asks(id)", "create policy m on members using (false)"),
     "any view": ("asks(id)", RULE),
     "any function": ("asks(id)", "create or replace function is_mine(id int) returns boolean language sql return true"),
@@ -60,8 +60,8 @@ DECIDES = {
     "any type": ("asks(id)", "alter type mood rename to feeling"),
     "any cast": ("asks(id)", "create cast (mood as json) with inout"),
     "any operator": ("asks(id)", "create operator === (leftarg = int, rightarg = int, function = int4eq)"),
-    "any membership": ("asks(id)", f"grant ayb_test_team to {AUTHENTICATED_ROLE}"),
-    "any role": ("asks(id)", "alter role ayb_test_team noinherit"),
+    "any membership": ("asks(id)", f"grant ayb_test_crew to {AUTHENTICATED_ROLE}"),
+    "any role": ("asks(id)", "alter role ayb_test_crew noinherit"),
     "any table's trigger": ("asks(id)", 'alter table notes disable trigger "!ayb_realtime"'),
     "any table's key": ("asks(id)", "alter table notes drop constraint notes_pkey, add primary key (id)"),
 }
@@ -88,7 +88,7 @@ def made(owner: Owner, policy: str) -> Iterator[str]:
         owner.execute(MAKE.encode())
         owner.execute(f"create policy p on notes using ({policy})".encode())
         owner.execute("alter table notes enable row level security; select ayb_realtime.enable_v1('notes')")
-        roles = [AUTHENTICATED_ROLE, "ayb_test_team"]
+        roles = [AUTHENTICATED_ROLE, "ayb_test_crew"]
         yield one(owner, "select ayb_realtime.deciders_v1('notes'::regclass, %s)", roles)
 
 
