@@ -118,6 +118,15 @@ def test_suspects_are_asked_after_the_others_with_less_time() -> None:
     assert {who for part in parts[2:] for who in part.identities} == set(PEOPLE)
 
 
+def test_suspect_that_fails_again_gets_few_attempts() -> None:
+    plan = Plan[Identity]()
+    plan.suspect(PEOPLE[:1], [])
+    plan.add(ROWS, PEOPLE[:1])
+    _, failed = asked(plan, lambda who, row: True)
+    assert len(failed) == 3
+    assert unanswered(plan) == pairs(PEOPLE[:1], ROWS)
+
+
 def test_table_whose_policies_end_for_no_identity_costs_a_bounded_time() -> None:
     people = [Identity("reader", (("ayb.user_id", str(n)),)) for n in range(500)]
     for patience, most in ((1.0, 10.0), (1 / 16, 2.0)):
