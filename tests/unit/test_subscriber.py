@@ -1,4 +1,4 @@
-"""A stream's buffer: what goes in comes out, in order, and every end is told."""
+"""A stream's buffer: what goes in comes out, in order."""
 
 import asyncio
 import random
@@ -8,52 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub import subscriber
-from ayb_realtime.hub.subscriber import PIECE_BYTES, Subscriber
-from ayb_realtime.identity import Identity
-from ayb_realtime.postgres.tables import Table
+from ayb_realtime.hub.subscriber import PIECE_BYTES
 from ayb_realtime.wire import sse
-from ayb_realtime.wire.events import expired_event
-
-TABLE = Table(7, "public", "notes", ("id",), (), row_security=False, trigger=1)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The time as the stream knows it: ``clock.now`` in seconds since the epoch."""
-    stub = SimpleNamespace(now=1000.0)
-
-    def time() -> float:
-        return float(stub.now)
-
-    monkeypatch.setattr(subscriber, "time", SimpleNamespace(time=time, monotonic=time))
-    return stub
-
-
-def make(*, buffer_bytes: int = 1000, heartbeat_seconds: float = 3600.0, expires_at: float | None = None) -> Subscriber:
-    """Make a stream."""
-    return Subscriber(
-        Identity("ayb_authenticated", ()),
-        [TABLE],
-        buffer_bytes=buffer_bytes,
-        heartbeat_seconds=heartbeat_seconds,
-        expires_at=expires_at,
-    )
-
-
-async def read(stream: Subscriber) -> bytes:
-    """Read what comes when the stream has been looked at while the reader waits."""
-    reading = asyncio.create_task(anext(stream))
-    await asyncio.sleep(0)  # the reader waits now
-    stream.look()
-    async with asyncio.timeout(30):
-        return await reading
-
-
-async def rest(stream: Subscriber) -> list[bytes]:
-    """Read to the end, which must come."""
-    async with asyncio.timeout(30):
-        return [chunk async for chunk in stream]
+from tests.unit.conftest import TABLE, make, read, rest
 
 
 async def test_chunks_that_wait_come_out_together_in_order() -> None:
@@ -128,33 +85,6 @@ async def test_those_with_equal_tables_share_them() -> None:
     assert one.tables is other.tables
     assert one.relations is other.relations
     assert one.triggers is other.triggers
-
-
-async def test_end_comes_after_what_is_in_the_buffer() -> None:
-    stream = make()
-    stream.push(b"last")
-    stream.end()
-    stream.push(b"too late")
-    assert await rest(stream) == [b"last"]
-
-
-async def test_end_wakes_a_waiting_reader() -> None:
-    stream = make()
-    reading = asyncio.create_task(rest(stream))
-    await asyncio.sleep(0)
-    stream.end()
-    assert await reading == []
-
-
-async def test_full_buffer_ends_the_stream_after_what_fitted() -> None:
-    stream = make(buffer_bytes=10)
-    stream.push(b"123456")
-    stream.push(b"7890")
-    assert not stream.ended
-    stream.push(b"x")
-    assert stream.ended
-    stream.push(b"y")
-    assert await rest(stream) == [b"1234567890"]
 
 
 async def test_read_buffer_has_room_again() -> None:
@@ -252,45 +182,6 @@ async def test_reset_names_those_of_the_tables_and_the_position() -> None:
     assert stream.is_drained
 
 
-async def test_expired_token_ends_a_silent_stream(clock: SimpleNamespace) -> None:
-    stream = make(expires_at=clock.now)
-    assert await read(stream) == expired_event()
-    assert await rest(stream) == []
-
-
-async def test_wait_lasts_no_longer_than_the_token(clock: SimpleNamespace) -> None:
-    stream = make(expires_at=1002.0)
-    reading = asyncio.create_task(anext(stream))
-    await asyncio.sleep(0)
-    clock.now = 1001.9
-    stream.look()
-    await asyncio.sleep(0)
-    assert not reading.done()
-    clock.now = 1002.0
-    stream.look()
-    assert await reading == expired_event()
-    assert await rest(stream) == []
-
-
-async def test_expired_token_ends_a_stream_that_is_never_silent(clock: SimpleNamespace) -> None:
-    stream = make(expires_at=1002.0)
-    chunks = []
-    for now in (1000.0, 1001.0, 1002.0):
-        clock.now = now
-        stream.push(b"event\n\n")
-        chunks.append(await anext(stream))
-        stream.push(b"more\n\n")
-    assert chunks == [b"event\n\n", b"more\n\nevent\n\n", b"more\n\nevent\n\n" + expired_event()]
-    assert await rest(stream) == []
-
-
-async def test_stream_that_was_ended_says_nothing_of_its_token(clock: SimpleNamespace) -> None:
-    stream = make(expires_at=clock.now)
-    stream.push(b"last")
-    stream.end()
-    assert await rest(stream) == [b"last"]
-
-
 async def test_reading_is_noticed(clock: SimpleNamespace) -> None:
     stream = make(heartbeat_seconds=0.0)
     clock.now = 1234.0
@@ -301,11 +192,3 @@ async def test_reading_is_noticed(clock: SimpleNamespace) -> None:
 
 def test_every_stream_has_a_name_of_its_own() -> None:
     assert len({make().client_id for _ in range(100)}) == 100
-
-
-async def test_last_words_come_after_what_waits_even_where_the_buffer_is_full_and_only_once() -> None:
-    stream = make(buffer_bytes=5)
-    stream.push(b"event")
-    stream.end(b"last")
-    stream.end(b"too late")
-    assert await rest(stream) == [b"eventlast"]

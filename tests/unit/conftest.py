@@ -1,0 +1,51 @@
+"""A stream for the tests of subscribers, and the time as it knows it."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from ayb_realtime.hub import subscriber
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.identity import Identity
+from ayb_realtime.postgres.tables import Table
+
+TABLE = Table(7, "public", "notes", ("id",), (), row_security=False, trigger=1)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The time as the stream knows it: ``clock.now`` in seconds since the epoch."""
+    stub = SimpleNamespace(now=1000.0)
+
+    def time() -> float:
+        return float(stub.now)
+
+    monkeypatch.setattr(subscriber, "time", SimpleNamespace(time=time, monotonic=time))
+    return stub
+
+
+def make(*, buffer_bytes: int = 1000, heartbeat_seconds: float = 3600.0, expires_at: float | None = None) -> Subscriber:
+    """Make a stream."""
+    return Subscriber(
+        Identity("ayb_authenticated", ()),
+        [TABLE],
+        buffer_bytes=buffer_bytes,
+        heartbeat_seconds=heartbeat_seconds,
+        expires_at=expires_at,
+    )
+
+
+async def read(stream: Subscriber) -> bytes:
+    """Read what comes when the stream has been looked at while the reader waits."""
+    reading = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0)  # the reader waits now
+    stream.look()
+    async with asyncio.timeout(30):
+        return await reading
+
+
+async def rest(stream: Subscriber) -> list[bytes]:
+    """Read to the end, which must come."""
+    async with asyncio.timeout(30):
+        return [chunk async for chunk in stream]
