@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
+from functools import lru_cache
 from uuid import uuid4
 
 from ayb_realtime.hub.resets import Resets
@@ -72,7 +73,7 @@ class Subscriber:
         # How large they are, and how much of that takes no room.
         self._size = self._free = 0
         # Of a large chunk that was begun, what has not been handed out.
-        self._rest: memoryview | None = None
+        self._rest: Sequence[bytes] = ()
         # Of rows that could not be checked: most streams have none.
         self._resets: Resets | None = None
         # What the reader waits for, while it waits.
@@ -137,14 +138,14 @@ class Subscriber:
     def abandon(self) -> None:
         """End the stream of a client that has gone, and hold no more for it. May be called again."""
         self._chunks.clear()
-        self._rest = None
+        self._rest = ()
         self._size = self._free = 0
         self.end()
 
     @property
     def is_drained(self) -> bool:
         """Whether everything has been handed out, but for a greeting or last words."""
-        return self._size == self._free and self._rest is None
+        return self._size == self._free and not self._rest
 
     def __aiter__(self) -> "Subscriber":
         return self
@@ -152,11 +153,11 @@ class Subscriber:
     async def __anext__(self) -> bytes:
         """Wait for events, and return a piece of what is there; after a silence that ``look`` ends, a heartbeat."""
         self.read_at = time.monotonic()
-        if self._rest is None and not self._chunks and not self.ended:
+        if not self._rest and not self._chunks and not self.ended:
             await self._wait()
         if not self.ended and self._has_expired():
             self.end(expired_event())
-        if self._rest is not None or self._chunks:
+        if self._rest or self._chunks:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
@@ -189,12 +190,10 @@ class Subscriber:
 
     def _take(self) -> bytes:
         """Return as many chunks as fit into a piece, or the next piece of one that does not."""
-        if self._rest is None:
-            taken = self._take_chunks()
-            if len(taken) > PIECE_BYTES:
-                self._rest = memoryview(taken)
-        if self._rest is not None:
-            taken, self._rest = bytes(self._rest[:PIECE_BYTES]), self._rest[PIECE_BYTES:] or None
+        if not self._rest:
+            chunk = self._take_chunks()
+            self._rest = _pieces(chunk) if len(chunk) > PIECE_BYTES else (chunk,)
+        taken, self._rest = self._rest[0], self._rest[1:]
         if self.is_drained and self.on_drained is not None:
             self.on_drained()
         return taken
@@ -211,3 +210,9 @@ class Subscriber:
         # A greeting comes first and is short; behind last words comes nothing.
         self._free = 0
         return taken
+
+
+@lru_cache(maxsize=4)
+def _pieces(chunk: bytes) -> Sequence[bytes]:
+    """Cut a chunk, once for all who take it about now: of thousands each holds a piece until its client reads."""
+    return tuple([chunk[at : at + PIECE_BYTES] for at in range(0, len(chunk), PIECE_BYTES)])

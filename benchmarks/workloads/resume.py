@@ -6,6 +6,7 @@ named with what it missed: event n has the position ``n + 1`` after the one that
 """
 
 import time
+from collections.abc import Callable
 
 from ayb_realtime.postgres.database import sql
 from benchmarks import processes
@@ -32,6 +33,10 @@ FETCHED = """
 select sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0))
   from pg_stat_user_tables where schemaname = 'ayb_realtime' and relname like 'change%'"""
 
+OTHERS = """
+select count(*) from pg_stat_activity
+ where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"""
+
 
 def run(quick: bool) -> dict[str, Figures]:
     """Measure. quick: 20 clients and 200 changes."""
@@ -46,8 +51,8 @@ def measured(clients: int, changes: int) -> Figures:
             position = _head(db)
             for first in range(0, changes, BATCH):
                 db.write("bench_open", now(first, BATCH))
-            while _head(db) < position + changes:
-                time.sleep(LOOK_SECONDS)
+            _wait_until(lambda: _head(db) >= position + changes)
+        _wait_until(lambda: not _number(db, OTHERS))
         # As autovacuum does within a minute. Before that, each look of the relay goes through the whole log.
         db.writer.execute("analyze")
         fetched = _fetched(db)
@@ -83,7 +88,16 @@ def _head(db: Database) -> int:
 
 
 def _fetched(db: Database) -> float:
-    # A session tells what it has read up to a second later; those that have ended have told it.
+    # A session tells what it has read up to a second later, or when it ends.
     db.writer.execute("select pg_stat_force_next_flush()")
-    row = db.writer.execute(FETCHED.encode()).fetchone()
+    return _number(db, FETCHED)
+
+
+def _number(db: Database, query: str) -> float:
+    row = db.writer.execute(query.encode()).fetchone()
     return float(row[0]) if row else 0.0
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        time.sleep(LOOK_SECONDS)
