@@ -81,7 +81,7 @@ async def test_write_from_outside_arrives(example: Example, panes: tuple[Locator
     await expect(item(right, "by hand")).to_be_visible()
 
 
-async def test_comments_reach_whoever_is_in_the_team(example: Example, panes: tuple[Locator, Locator]) -> None:
+async def test_comments_reach_the_members_of_the_team(example: Example, panes: tuple[Locator, Locator]) -> None:
     left, right = panes
     await set_member(right, member=False)
     example.add_comment("behind closed doors")

@@ -86,7 +86,7 @@ def test_event_after_the_delete_is_inverted() -> None:
     assert "inverted" in kinds
 
 
-def test_record_for_somebody_else_is_leaked() -> None:
+def test_record_of_another_user_is_leaked() -> None:
     transactions = [committed(1, post(1, "create", ANN))]
     assert found(transactions, received(1.2, 1, 1, "create")) == ["leaked"]
     assert found(transactions, received(1.2, 1, 1, "create"), user=ANN) == []
@@ -194,7 +194,7 @@ def test_comment_reaches_a_member_only(at: float, arrival: float, kinds: list[st
     assert found(transactions, received(arrival, 1, 1, "create")) == kinds
 
 
-def test_comment_written_while_somebody_is_a_member_has_to_arrive() -> None:
+def test_comment_written_during_a_membership_has_to_arrive() -> None:
     assert found([MEMBER, committed(3, post(1, "create", "team 7"))]) == ["lost"]
     assert found([committed(1, post(1, "create", "team 7")), MEMBER]) == []
 

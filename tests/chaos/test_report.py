@@ -43,7 +43,7 @@ def test_histories_come_back_as_they_were(tmp_path: Path) -> None:
     assert list(read_events([*lines, '[3.5, 9, "chan'])) == events
 
 
-def test_text_without_a_version_is_nobodys() -> None:
+def test_text_without_a_version_has_version_zero() -> None:
     assert split_text("w1-2 17") == ("w1-2", 17)
     assert split_text("A draft by third") == ("A draft by third", 0)
 

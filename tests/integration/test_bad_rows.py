@@ -92,7 +92,7 @@ async def slow_notes(owner: Owner, make_table: MakeTable, condition: str, action
         owner.execute("drop table notes; drop function slow")
 
 
-async def test_two_rows_whose_policy_does_not_end_keep_nobody_from_the_others(world: World, settings: Any) -> None:
+async def test_two_rows_whose_policy_does_not_end_hide_no_others(world: World, settings: Any) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
     world.table("nodes", "id int primary key, parent int", enable=False)
     world.write(

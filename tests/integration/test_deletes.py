@@ -188,7 +188,7 @@ async def test_update_that_the_policy_fails_on_takes_the_row_away(
 
 
 @pytest.mark.parametrize(("inexact", "expected"), [("withhold", [[], []]), ("everyone", [GONE, GONE])])
-async def test_row_whose_viewers_cannot_be_told_is_nobodys_or_everyones(
+async def test_delete_whose_viewers_are_unknown_goes_to_none_or_all(
     stage: Stage, owner: Owner, make_table: MakeTable, settings: Any, inexact: str, expected: list[Told]
 ) -> None:
     settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "INEXACT_DELETES": inexact}

@@ -183,7 +183,7 @@ async def test_relay_with_another_secret_costs_time_and_one_line_of_the_log(
     assert sum("no word of new changes" in line for line in caplog.messages) == 1
 
 
-async def test_words_that_are_sent_again_do_not_keep_the_hub_from_the_log(
+async def test_repeated_messages_do_not_keep_the_hub_from_the_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)

@@ -38,7 +38,7 @@ def refusal(*arguments: str) -> str:
     return str(error.value)
 
 
-async def test_check_says_who_leads_and_fails_where_nobody_does(
+async def test_check_names_the_leader_and_fails_without_one(
     database_url: str, memory_layer: BaseChannelLayer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = await asyncio.to_thread(refusal, "--check")
@@ -108,7 +108,7 @@ def test_database_that_is_not_postgres_is_refused(redis_layer: None, another_dat
     assert refusal("--database", "another") == "The database 'another' is sqlite; the relay needs PostgreSQL."
 
 
-def test_database_that_cannot_be_reached_is_said_so(redis_layer: None, another_database: dict[str, Any]) -> None:
+def test_unreachable_database_is_reported(redis_layer: None, another_database: dict[str, Any]) -> None:
     another_database.update(HOST="127.0.0.1", PORT=free_port())
     message = refusal("--database", "another")
     assert f'connection to server at "127.0.0.1", port {another_database["PORT"]} failed: Connection refused' in message

@@ -48,7 +48,7 @@ def test_an_event_of_another_round_does_not_count() -> None:
     assert (tally.figures()["delivered"], tally.figures()["lost"]) == (1, 1)
 
 
-def test_an_event_for_somebody_else_is_misdirected() -> None:
+def test_event_for_another_user_is_misdirected() -> None:
     tally = Tally(0, 4, subscribers=2, shared=False)
 
     tally.add(0, arrivals(0, 1, 2), at_ns=1_000_000)
@@ -76,7 +76,7 @@ def test_a_target_says_whether_it_is_reached_and_what_was_not_measured() -> None
     assert [row[2:] for row in rows] == [["1.50", "yes"], ["1.50", "**no**"], ["not measured", "—"]]
 
 
-def test_what_is_zero_for_everybody_has_no_column() -> None:
+def test_figure_that_is_zero_for_all_has_no_column() -> None:
     figures = {"ours": {"paced: rate": 1.0, "paced: lost": 0.0}, "theirs": {"paced: rate": 2.0, "paced: lost": 0.0}}
     assert tables(figures) == [("paced", [["", "rate"], ["ours", "1"], ["theirs", "2"]])]
 
@@ -95,7 +95,7 @@ def test_subscribers_that_missed_events_are_named_with_the_ranges() -> None:
     assert list(owners.missed()) == [(0, "10-14"), (1, "13-15")]
 
 
-def test_nobody_missed_anything_where_all_has_arrived() -> None:
+def test_no_delivery_is_missed_where_all_have_arrived() -> None:
     tally = Tally(0, 2, subscribers=2, shared=False)
     tally.add(0, arrivals(0), at_ns=1_000_000)
     tally.add(1, arrivals(1), at_ns=1_000_000)

@@ -28,7 +28,7 @@ def test_default_identity_is_the_users_id_and_email() -> None:
 
 
 @pytest.mark.parametrize("nobody", [None, AnonymousUser()])
-def test_nobody_is_anonymous_also_in_a_session(nobody: AnonymousUser | None) -> None:
+def test_user_of_none_is_anonymous_in_a_session_too(nobody: AnonymousUser | None) -> None:
     assert identify(nobody) == Identity("ayb_anonymous", (("ayb.user_id", ""), ("ayb.user_email", "")))
 
 
@@ -50,12 +50,12 @@ def test_callable_or_its_path_is_asked(given: object) -> None:
         (42, "is 42, and cannot be called"),
     ],
 )
-def test_callable_that_is_none_is_said_so(given: object, told: str) -> None:
+def test_identity_that_is_not_callable_is_reported(given: object, told: str) -> None:
     with override_settings(AYB_REALTIME={"IDENTITY": given}), pytest.raises(ImproperlyConfigured, match=told):
         identify(SOMEBODY)
 
 
-def test_callable_that_returns_something_else_is_said_so() -> None:
+def test_callable_that_returns_no_identity_is_reported() -> None:
     with (
         override_settings(AYB_REALTIME={"IDENTITY": lambda user, claims: {"role": "ayb_authenticated"}}),
         pytest.raises(InvalidIdentity, match="returned dict and not an Identity"),

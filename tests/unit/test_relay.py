@@ -20,5 +20,5 @@ def test_chance_takes_away_up_to_a_half(failures: int) -> None:
     assert backoff_seconds(failures, chance=lambda: 1.0) == pytest.approx(longest / 2)
 
 
-def test_chance_is_taken_anew_each_time() -> None:
+def test_each_wait_is_drawn_again() -> None:
     assert len({backoff_seconds(3) for _ in range(10)}) > 1

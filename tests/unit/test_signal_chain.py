@@ -44,7 +44,7 @@ def test_server_handler_is_called_after_the_chain(number: signal.Signals) -> Non
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])
-def test_nothing_is_installed_where_nobody_handles_the_signal(handler: signal.Handlers) -> None:
+def test_nothing_is_installed_where_the_signal_has_no_handler(handler: signal.Handlers) -> None:
     signal.signal(signal.SIGTERM, handler)
     signal.signal(signal.SIGINT, handler)
     SignalChain(Calls().first).install()

@@ -39,7 +39,7 @@ async def test_all_who_wait_share_one_question_and_who_comes_later_has_the_next(
     assert question.count == 2
 
 
-async def test_failure_reaches_all_who_wait_and_nobody_after() -> None:
+async def test_failure_reaches_those_who_wait_and_none_after() -> None:
     question = Question()
     shared = SingleFlight(question)
     waiting = [asyncio.create_task(shared.get()) for _ in range(2)]

@@ -46,7 +46,7 @@ async def test_silence_makes_a_heartbeat(clock: SimpleNamespace) -> None:
     assert await anext(stream) == b"event"
 
 
-async def test_silence_begins_anew_with_each_chunk(clock: SimpleNamespace) -> None:
+async def test_each_chunk_restarts_the_silence(clock: SimpleNamespace) -> None:
     stream = make(heartbeat_seconds=15.0)
     clock.now += 10.0
     stream.push(b"event")

@@ -40,7 +40,7 @@ def test_identities_are_those_of_who_came_and_has_not_left() -> None:
     assert subscribed(audience) == {8: {ANN}}
 
 
-def test_identities_are_not_gathered_anew_while_nobody_comes_or_leaves() -> None:
+def test_identities_are_gathered_again_only_after_a_join_or_leave() -> None:
     audience = Subscribers([stream(ANN, NOTES)])
     assert audience.identities is audience.identities
 

@@ -23,7 +23,7 @@ async def test_row_that_is_visible_is_shown_as_it_is_sent(owner: Owner, make_tab
     ]
 
 
-async def test_row_of_somebody_else_names_each_policy_that_is_not_true(owner: Owner, make_table: MakeTable) -> None:
+async def test_row_of_another_user_names_each_policy_that_is_not_true(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key, author int, published bool", policy=OWN)
     owner.execute("create policy published on notes for select using (published)")
     owner.execute("create policy nothing on notes for delete using (true)")
@@ -133,7 +133,7 @@ async def test_policy_is_evaluated_as_postgres_does(
     assert is_visible == (answer != "is false")
 
 
-async def test_row_that_is_not_there_is_said_so(make_table: MakeTable) -> None:
+async def test_missing_row_is_reported(make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", policy="true")
     (step,) = await obstacles("notes", "42")
     assert step.found == "Row (42) is not there. Only its delete can be sent."

@@ -26,14 +26,14 @@ def another(another_database: dict[str, Any], settings: Any, database_url: str) 
     return another_database
 
 
-async def test_database_that_does_not_answer_is_said_so(another: dict[str, Any]) -> None:
+async def test_database_that_does_not_answer_is_reported(another: dict[str, Any]) -> None:
     another.update(HOST="127.0.0.1", PORT=free_port())
     (step,) = await steps("posts")
     assert (step.holds, step.hint) == (False, "Look at DATABASES.")
     assert step.found.startswith("The database 'another' does not answer: ")
 
 
-async def test_database_that_is_not_migrated_is_said_so(another: dict[str, Any]) -> None:
+async def test_database_that_is_not_migrated_is_reported(another: dict[str, Any]) -> None:
     another["NAME"] = urlsplit(os.environ["DATABASE_URL"]).path[1:]
     (step,) = await steps("posts")
     assert step == Step(False, "The schema ayb_realtime is not there.", "manage.py migrate")
@@ -47,7 +47,7 @@ async def test_no_relay_and_one_are_told_apart(memory_layer: BaseChannelLayer, d
         assert re.match(r"A relay leads, seen \d\.\d s ago\. The log's newest position is \d+; \d+ changes", step.found)
 
 
-async def test_relay_that_is_stopped_is_said_so(memory_layer: BaseChannelLayer, owner: Owner) -> None:
+async def test_stopped_relay_is_reported(memory_layer: BaseChannelLayer, owner: Owner) -> None:
     owner.execute("select pg_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))")
     owner.execute("select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1() - 60000)")
     (step,) = [step for step in await steps("posts") if step.found.startswith("The relay was last seen 6")]
@@ -99,7 +99,7 @@ class TestCommand:
         assert capsys.readouterr().out.startswith("NO  somebody@example.com is not active: ")
 
     @pytest.mark.parametrize("is_on", [False, True])
-    def test_nobody_is_let_in_where_anonymous_streams_are_on(
+    def test_anonymous_user_is_let_in_where_anonymous_streams_are_on(
         self, settings: Any, capsys: pytest.CaptureFixture[str], is_on: bool
     ) -> None:
         settings.AYB_REALTIME = {"ANONYMOUS": is_on}

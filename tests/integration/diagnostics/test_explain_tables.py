@@ -8,7 +8,7 @@ from tests.integration.diagnostics.conftest import obstacles, steps, told
 from tests.integration.scenario import MakeTable, Owner
 
 
-async def test_no_permissive_policy_is_said_so(owner: Owner, make_table: MakeTable) -> None:
+async def test_missing_permissive_policy_is_reported(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", policy="true")
     owner.execute("alter policy p on notes to ayb_anonymous")
     owner.execute("create policy narrower on notes as restrictive using (true)")
@@ -20,7 +20,7 @@ async def test_no_permissive_policy_is_said_so(owner: Owner, make_table: MakeTab
     assert await obstacles("notes") == []
 
 
-async def test_no_row_security_is_said_so(owner: Owner, make_table: MakeTable) -> None:
+async def test_missing_row_security_is_reported(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
     owner.execute("insert into notes values (42)")
     said = await told("notes", "42")
@@ -28,7 +28,7 @@ async def test_no_row_security_is_said_so(owner: Owner, make_table: MakeTable) -
     assert said[-1].startswith("It is visible")
 
 
-async def test_role_that_no_policy_binds_is_said_so(owner: Owner, make_table: MakeTable) -> None:
+async def test_role_that_no_policy_binds_is_reported(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", policy="false")
     owner.execute("insert into notes values (42)")
     owner.execute("grant create on schema public to ayb_authenticated")
@@ -41,7 +41,7 @@ async def test_role_that_no_policy_binds_is_said_so(owner: Owner, make_table: Ma
         owner.execute("revoke create on schema public from ayb_authenticated")
 
 
-async def test_forced_row_security_is_said_so(owner: Owner, make_table: MakeTable) -> None:
+async def test_forced_row_security_is_reported(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key, author int", policy="author = current_setting('ayb.user_id', true)::int")
     owner.execute("insert into notes values (42, 1), (43, 2)")
     owner.execute("alter table notes force row level security")
@@ -104,7 +104,7 @@ async def test_role_that_the_hub_may_not_act_as_is_named(owner: Owner, make_tabl
         ("select ayb_realtime.disable_v1('notes')", "missing"),
     ],
 )
-async def test_trigger_that_does_not_fire_is_said_so(
+async def test_trigger_that_does_not_fire_is_reported(
     owner: Owner, make_table: MakeTable, statement: str, state: str
 ) -> None:
     make_table("notes", "id int primary key", policy="true")
@@ -116,14 +116,14 @@ async def test_trigger_that_does_not_fire_is_said_so(
         assert await obstacles("notes") == []
 
 
-async def test_lost_key_is_said_so(owner: Owner, make_table: MakeTable) -> None:
+async def test_lost_key_is_reported(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key", policy="true")
     owner.execute("alter table notes drop constraint notes_pkey")
     (step,) = await obstacles("notes", "42")
     assert step.found == "It has no primary key."
 
 
-async def test_view_is_said_to_have_no_changes(owner: Owner, make_table: MakeTable) -> None:
+async def test_view_is_reported_to_have_no_changes(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create view overview as select 1 as id")
     try:
         (step,) = await obstacles("overview", "1")

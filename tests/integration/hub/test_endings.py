@@ -122,7 +122,7 @@ async def test_stream_that_was_on_its_way_in_ends_too(world: World) -> None:
     await ending
 
 
-async def test_close_ends_streams_with_their_last_words(world: World) -> None:
+async def test_close_ends_streams_with_a_retry_hint(world: World) -> None:
     world.table("notes", "id int primary key")
     streams = [await world.subscriber(person(number), "notes") for number in range(3)]
     await close_hub()

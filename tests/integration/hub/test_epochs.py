@@ -15,7 +15,7 @@ from tests.integration.scenario import (
 )
 
 
-async def test_log_that_begins_anew_tells_every_stream_to_fetch_again(world: World) -> None:
+async def test_new_epoch_resets_every_stream(world: World) -> None:
     world.table("notes", "id int primary key")
     async with world.relaying():
         begin = await world.caught_up()
@@ -34,7 +34,7 @@ async def test_log_that_begins_anew_tells_every_stream_to_fetch_again(world: Wor
             await world.stream(person(1), "notes", after=begin)
 
 
-async def test_log_whose_positions_go_back_tells_every_stream_to_fetch_again(world: World) -> None:
+async def test_positions_that_go_back_reset_every_stream(world: World) -> None:
     world.table("notes", "id int primary key")
     async with world.relaying():
         await world.caught_up()

@@ -66,7 +66,7 @@ async def test_key_of_another_type_has_to_be_fetched(world: World, monkeypatch: 
         assert (await resumed.next_change())["record"] == {"id": 2}
 
 
-async def test_table_that_is_made_again_is_followed_after_a_reset(world: World) -> None:
+async def test_recreated_table_is_followed_after_a_reset(world: World) -> None:
     world.table("notes", "id int primary key")
     async with world.relaying():
         stream = await world.stream(person(1), "notes")
@@ -93,9 +93,7 @@ UNLOGGED_MEANWHILE = (
 
 @pytest.mark.parametrize("statements", [MADE_ANEW, UNLOGGED_MEANWHILE])
 @pytest.mark.parametrize("away", [True, False])
-async def test_table_that_was_changed_behind_the_log_is_to_be_fetched_again(
-    world: World, statements: str, away: bool
-) -> None:
+async def test_table_that_changed_behind_the_log_is_reset(world: World, statements: str, away: bool) -> None:
     world.table("others", "id int primary key")
     world.table("notes", "id int primary key")
     async with world.relaying():
@@ -125,7 +123,7 @@ async def test_stream_that_opens_on_a_table_just_enabled_has_nothing_to_fetch_ag
             assert await stream.next_ids(1) == [row_id]
 
 
-async def test_stream_of_a_table_that_was_made_again_while_it_joined_is_followed_too(world: World) -> None:
+async def test_stream_that_joins_while_its_table_is_recreated_follows_it(world: World) -> None:
     world.table("notes", "id int primary key")
     async with world.relaying():
         await world.caught_up()

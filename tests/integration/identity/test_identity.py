@@ -59,7 +59,7 @@ async def test_claims_of_the_token_decide_by_a_setting_of_ones_own(
     assert ids == [[1, 5], [2, 6], [3, 7]]
 
 
-async def test_nobody_is_asked_about_who_has_no_token_unless_anonymous_streams_are_on(
+async def test_callable_is_not_called_without_a_token_unless_anonymous_streams_are_on(
     the_hub: Hub, async_client: AsyncClient, make_table: MakeTable, settings: Any
 ) -> None:
     asked: list[tuple[object, Mapping[str, Any]]] = []
@@ -127,7 +127,7 @@ async def test_invalid_identity_is_an_error_and_no_stream(
     assert not the_hub.subscribers
 
 
-async def test_callable_may_refuse_somebody(
+async def test_callable_may_refuse_a_user(
     the_hub: Hub, async_client: AsyncClient, token: Callable[..., str], settings: Any
 ) -> None:
     def identity(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identity:

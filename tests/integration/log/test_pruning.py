@@ -54,7 +54,7 @@ async def test_part_with_a_change_that_is_not_numbered_is_kept(owner: Owner, rel
     assert await queries.prune(relay, keep_hours=0)
 
 
-async def test_part_that_a_transaction_still_writes_to_is_kept_and_nobody_waits(
+async def test_part_that_a_transaction_still_writes_to_is_kept_without_waiting(
     owner: Owner, relay: Connection, database_url: str
 ) -> None:
     with psycopg.connect(database_url) as writing:

@@ -15,7 +15,7 @@ from tests.integration.log.conftest import Connection, assert_same_when_read, nu
 from tests.integration.scenario import Owner, until_blocked
 
 
-async def test_long_transaction_holds_nobody_up_and_is_numbered_when_it_commits(
+async def test_long_transaction_delays_no_other_and_is_numbered_when_it_commits(
     owner: Owner, other: Owner, relay: Connection
 ) -> None:
     start = await queries.head(relay)

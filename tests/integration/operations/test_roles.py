@@ -87,7 +87,7 @@ def test_role_made_beforehand_that_policies_do_not_hold_is_refused(
         owner.execute("select ayb_realtime.enable_v1('notes')")
 
 
-def test_schema_that_subscribers_cannot_be_let_into_is_said_to_be_so(owner: Owner, plain_role: str) -> None:
+def test_schema_that_subscribers_cannot_be_let_into_is_reported(owner: Owner, plain_role: str) -> None:
     owner.execute("create schema sales")
     owner.execute(f"grant usage, create on schema sales to {plain_role}".encode())
     owner.execute(f"grant ayb_authenticated, ayb_anonymous to {plain_role}".encode())

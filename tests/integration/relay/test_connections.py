@@ -17,7 +17,7 @@ from tests.integration.relay.conftest import Connection, Connector, LogWatch, re
 from tests.integration.scenario import Owner, relaying, until_blocked
 
 
-async def test_relay_that_does_not_hear_itself_says_why(
+async def test_relay_that_does_not_hear_itself_reports_why(
     database_url: str, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "ANSWER_SECONDS", 0.2)

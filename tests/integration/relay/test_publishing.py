@@ -19,7 +19,7 @@ async def test_what_committed_before_the_start_is_published(
         assert await hub.records(1) == ['{"id":1,"body":"before"}']
 
 
-async def test_change_of_which_no_word_came_is_found_at_the_next_look(
+async def test_change_without_a_notification_is_found_at_the_next_look(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer
 ) -> None:
     hub = await receiver(memory_layer)

@@ -41,7 +41,7 @@ MADE_AGAIN = ["delete from ayb_realtime.epoch", "select ayb_realtime.ensure_epoc
 
 
 @pytest.mark.parametrize("replaced", [RESTORED, MADE_AGAIN], ids=["restored", "made again"])
-async def test_log_that_is_replaced_under_the_relay_is_begun_with_again(
+async def test_relay_starts_again_when_its_log_is_replaced(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, replaced: list[str]
 ) -> None:
     owner.execute("insert into notes values (1, 'x')")

@@ -156,7 +156,7 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("gone", [gone_from_django, gone_from_the_hub, without_its_schema, gone_from_the_users])
-async def test_database_that_is_gone_is_said_so_and_a_browser_comes_back(
+async def test_lost_database_is_reported_and_a_browser_reconnects(
     get: Callable[..., Any], token: str, gone: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -81,7 +81,7 @@ async def test_table_that_became_another_since_the_snapshot_is_asked_about_in_a_
         owner.execute("drop table if exists former cascade")
 
 
-async def test_security_off_shows_all_rows_to_whoever_may_select(owner: Owner, make_table: MakeTable) -> None:
+async def test_without_row_security_all_rows_show_to_roles_that_may_select(owner: Owner, make_table: MakeTable) -> None:
     make_table("notes", "id int primary key")
     owner.execute("insert into notes values (1), (2)")
     assert await seen("notes", [person(1), person(2)]) == [{1: None, 2: None}] * 2

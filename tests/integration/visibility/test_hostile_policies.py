@@ -19,16 +19,14 @@ async def test_policy_that_leaves_another_role_behind_shows_nothing(owner: Owner
     assert await seen("notes", [person(1), person(2)]) == [{}, {1: None}]
 
 
-async def test_policy_that_changes_the_settings_changes_them_for_nobody_else(
-    owner: Owner, make_table: MakeTable
-) -> None:
+async def test_policy_that_changes_settings_affects_no_other_identity(owner: Owner, make_table: MakeTable) -> None:
     policy = f"set_config('ayb.user_id', current_setting('ayb.user_id'), false) is not null and {OWN}"
     make_table("notes", "id int primary key, author text", policy=policy)
     owner.execute("insert into notes values (1, '1'), (2, '2')")
     assert await seen("notes", [person(1), person(2), person(3)]) == [{1: None}, {2: None}, {}]
 
 
-async def test_operator_that_somebody_put_in_the_way_is_not_called(owner: Owner, make_table: MakeTable) -> None:
+async def test_operator_that_shadows_our_own_is_not_called(owner: Owner, make_table: MakeTable) -> None:
     owner.execute("create function no(varchar, varchar) returns boolean language plpgsql as 'begin return true; end'")
     owner.execute("create operator = (function = no, leftarg = varchar, rightarg = varchar)")
     try:
@@ -109,7 +107,7 @@ async def test_policy_that_does_not_let_go_for_one_of_many_is_found_in_time(
     owner.execute("drop table notes; drop function evil()")
 
 
-async def test_what_a_policy_caches_in_a_setting_reaches_nobody_else(owner: Owner, make_table: MakeTable) -> None:
+async def test_setting_that_a_policy_caches_reaches_no_other_identity(owner: Owner, make_table: MakeTable) -> None:
     for is_local in ("true", "false"):
         owner.execute(
             "create or replace function team() returns text language plpgsql stable as $$ begin"
@@ -138,7 +136,7 @@ async def test_policy_that_raises_what_the_check_raises_shows_nothing(owner: Own
     owner.execute("drop table notes; drop function fails()")
 
 
-async def test_policy_that_changes_its_mind_between_two_queries_holds_up_nobody(
+async def test_policy_that_differs_between_two_queries_delays_no_other_identity(
     owner: Owner, make_table: MakeTable
 ) -> None:
     make_table("notes", "id int primary key", policy="random() < 0.5")
@@ -147,7 +145,7 @@ async def test_policy_that_changes_its_mind_between_two_queries_holds_up_nobody(
         assert 0 < len(shown) < 50
 
 
-async def test_policy_that_changes_how_rows_are_written_changes_it_for_nobody_else(
+async def test_policy_that_changes_how_rows_are_written_affects_no_other_identity(
     owner: Owner, make_table: MakeTable
 ) -> None:
     zone = "case current_setting('ayb.user_id') when '1' then 'Asia/Tokyo' else 'UTC' end"

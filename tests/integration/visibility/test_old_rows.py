@@ -201,7 +201,7 @@ async def test_policy_that_names_what_the_role_may_not_name_says_no(owner: Owner
         owner.execute("drop schema hidden cascade")
 
 
-async def test_policy_that_fails_on_one_row_or_for_somebody_says_no_to_them_alone(
+async def test_policy_that_fails_for_one_row_or_identity_refuses_only_those(
     owner: Owner, make_table: MakeTable
 ) -> None:
     policy = (
@@ -223,7 +223,7 @@ async def test_policy_that_sleeps_costs_only_its_own_identity(
     assert [*answers.unanswered] == [person(2)]
 
 
-async def test_policy_that_leaves_a_role_or_a_setting_behind_reaches_nobody_else(
+async def test_policy_that_leaves_a_role_or_a_setting_behind_affects_no_other_identity(
     owner: Owner, make_table: MakeTable
 ) -> None:
     leaves = "set_config('role', 'none', true) = 'none'"

@@ -204,9 +204,7 @@ async def test_who_cannot_be_told_is_asked(owner: Owner, make_table: MakeTable, 
     assert set(asked) == {one, odd, neither}
 
 
-async def test_row_that_is_gone_is_asked_about_to_nobody(
-    owner: Owner, make_table: MakeTable, asked: list[Identity]
-) -> None:
+async def test_row_that_is_gone_asks_no_identity(owner: Owner, make_table: MakeTable, asked: list[Identity]) -> None:
     make_table("notes", "id int primary key, owner text", policy=f"owner = {USER}")
     owner.execute("insert into notes values (1, '1'); delete from notes")
     assert (await shown(), asked) == ({}, [])
@@ -229,7 +227,7 @@ def held_migrator(owner: Owner) -> Iterator[None]:
     owner.execute(f"revoke create, usage on schema ayb_realtime from {AUTHENTICATED_ROLE}".encode())
 
 
-async def test_everybody_is_asked_where_the_one_who_migrated_is_held_by_the_policies(
+async def test_migrator_bound_by_policies_makes_every_identity_be_asked(
     owner: Owner, make_table: MakeTable, asked: list[Identity], held_migrator: None
 ) -> None:
     make_table("notes", "id int primary key, owner text", policy=f"owner = {USER}")

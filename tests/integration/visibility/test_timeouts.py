@@ -29,7 +29,7 @@ async def test_sleeping_policy_costs_only_its_own_identities(
     assert "did not say what 1 identities may see" in caplog.text
 
 
-async def test_check_that_takes_long_for_its_size_alone_answers_everybody(
+async def test_check_that_takes_long_for_its_size_alone_answers_all_identities(
     owner: Owner, make_table: MakeTable, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # More than the patience with failures, and each part well within the time for it.
@@ -107,7 +107,7 @@ async def test_lock_on_the_table_delays_changes_and_loses_none(world: World, dat
         assert (await waiting)["record"] == {"id": 1}
 
 
-async def test_time_for_those_under_suspicion_is_nobody_elses(
+async def test_time_limit_of_suspects_is_not_left_to_other_statements(
     owner: Owner, make_table: MakeTable, settings: Any
 ) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.4}
@@ -150,7 +150,9 @@ async def test_run_that_is_too_slow_at_once_is_asked_in_parts(
     assert await seen("notes", [person(1)]) == [dict.fromkeys(range(1, 10))]
 
 
-async def test_function_is_made_while_somebody_holds_an_advisory_lock(owner: Owner, make_table: MakeTable) -> None:
+async def test_checker_is_made_while_another_session_holds_an_advisory_lock(
+    owner: Owner, make_table: MakeTable
+) -> None:
     make_table("notes", "id int primary key", policy="true")
     owner.execute("insert into notes values (1)")
     owner.execute("select pg_advisory_lock(hashtext('ayb_realtime'), hashtext('checker'))")
