@@ -96,7 +96,7 @@ async def test_draft_reaches_its_author_alone_and_a_new_author_from_then_on(exam
         await assert_next(("update", "posts", "handed over"), stranger)
         example.write("update posts set title = 'rewritten' where id = %s", draft)
         await assert_next(("update", "posts", "rewritten"), stranger)
-        # Everybody hears of the delete. The author hears of nothing before it.
+        # All hear of the delete. The author hears of nothing before it.
         example.write("delete from posts where id = %s", draft)
         await assert_next(("delete", "posts", {"id": draft}), author, stranger)
 
@@ -118,6 +118,6 @@ async def test_membership_counts_from_the_next_event_on_in_a_stream_that_is_open
         await assert_next(("create", "comments", "after"), colleague)
         example.write("update comments set body = 'edited again' where id = %s", early)
         await assert_next(("update", "comments", "edited again"), colleague)
-        # Everybody hears of the delete. The stranger hears of nothing before it.
+        # All hear of the delete. The stranger hears of nothing before it.
         example.write("delete from comments where id = %s", late)
         await assert_next(("delete", "comments", {"id": late}), colleague, stranger)

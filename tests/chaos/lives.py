@@ -36,7 +36,7 @@ end $$"""
 
 
 def crash_without_waiting(world: World) -> None:
-    """Let nobody's COMMIT wait for the disk, and crash: Postgres may forget what it has just confirmed."""
+    """Let no COMMIT wait for the disk, and crash: Postgres may forget what it has just confirmed."""
     with world.connect() as connection:
         connection.execute("alter database postgres set synchronous_commit = off")
         connection.execute(CLOSE)

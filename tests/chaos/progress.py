@@ -38,7 +38,7 @@ class Progress:
     def passed(self, change: Change, until: float) -> bool:
         """Tell whether the stream should have had the change by then; infinity: by its end.
 
-        What was committed before the stream began, or while a reset was on its way, nobody can say.
+        What was committed before the stream began, or while a reset was on its way, is unknown.
         """
         if change.started <= self._began:
             return False

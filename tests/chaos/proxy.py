@@ -2,7 +2,7 @@
 
 The target is on the loopback address; it listens on the addresses that are named.
 
-SIGUSR1  cut: nothing goes through any more, in either direction, and nobody is told
+SIGUSR1  cut: nothing goes through any more, in either direction, and neither side is told
 SIGUSR2  whole again: what was on its way arrives
 SIGHUP   whole again, but the connections of before are reset
 """

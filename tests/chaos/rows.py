@@ -31,7 +31,7 @@ DROP_BAD_POLICY = "drop policy if exists chaos_bad on posts"
 MIGRATIONS = 5
 SEALED = 10
 UPDATES = 3
-# Long enough for somebody to take a snapshot, and wait for the table.
+# Long enough for a check to take a snapshot, and wait for the table.
 MIGRATION_SECONDS = 0.2
 INSERT_SEALED = statements.INSERT_POSTS.replace("''", "'sealed'")
 UPDATE_SEALED = (
@@ -76,7 +76,7 @@ def _await_arrival(world: World, token: str) -> None:
 
 
 def migrate(world: World) -> None:
-    """Change secret rows; then overwrite what is secret and open them to everybody, in one transaction."""
+    """Change secret rows; then overwrite what is secret and open them to all, in one transaction."""
     with _session(world, "migration") as session:
         for _ in range(MIGRATIONS):
             session.writes += post_writes(

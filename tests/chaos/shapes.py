@@ -174,7 +174,7 @@ def bulk(session: "Session", rows: Rows, chance: random.Random, _: threading.Eve
 
 
 def membership(session: "Session", rows: Rows, chance: random.Random, _: threading.Event) -> int:
-    """Put somebody into the team whose members change, or take them out."""
+    """Add a user to the team whose members change, or remove one."""
     # One at a time: the order of the commits is then the order of the records.
     session.connection.execute("select from teams where id = %s for no key update", [rows.flipping_team])
     session.memberships.append(

@@ -1,6 +1,6 @@
 """The writers' statements. Each gives the row a new token, and counts the row's version in the row itself.
 
-So Postgres' row locks decide the order of the versions, and whoever reads a row knows which of them it is.
+So Postgres' row locks decide the order of the versions, and a reader of a row knows which of them it is.
 """
 
 import random

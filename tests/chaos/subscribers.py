@@ -148,7 +148,7 @@ class Client:
         if event.kind == "change" and event.token == self._config["marker"]:
             self._markers.add((event.table, event.action))
         if event.kind == "change" and event.action == "delete" and ("posts", "create") in self._markers:
-            # The last of all writes: the marker of the comments, which not everybody sees, is deleted.
+            # The last of all writes: the marker of the comments, which not every user sees, is deleted.
             self._markers.add((event.table, event.action))
 
     def _has_markers(self) -> bool:

@@ -1,7 +1,7 @@
 """A host of its own for a web process: a network namespace at the end of a cable that can be pulled.
 
 It takes Linux, root and iproute2. Nothing in there reaches further than this machine. A cable that is pulled loses what
-is sent, and tells nobody, unlike a proxy that stands still.
+is sent, and tells no peer, unlike a proxy that stands still.
 """
 
 import os

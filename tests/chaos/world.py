@@ -44,7 +44,7 @@ class World:
         self.forgotten: list[tuple[float, float]] = []
         # How often the log has begun another life: each time, every stream may be told to fetch again.
         self.lives = 0
-        # For whoever needs a name that has not been used.
+        # For names that have not been used.
         self.numbers = itertools.count(1)
 
     @property

@@ -53,7 +53,7 @@ class Session:
         self.memberships: list[Membership] = []
 
     def token(self) -> str:
-        """Return a token that nobody else uses."""
+        """Return a token that has not been used."""
         self._number += 1
         return f"{self._name}-{self._number}"
 

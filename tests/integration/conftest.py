@@ -80,7 +80,7 @@ def make_table(owner: Owner) -> Iterator[MakeTable]:
 
 
 def number(owner: Owner) -> None:
-    """Number what has committed, unless a relay does: that a table was enabled is then behind whoever comes."""
+    """Number what has committed, unless a relay does: streams that open later begin after it."""
     leader, *_ = owner.execute(database.sql("status")).fetchone() or (None,)
     if leader is None:
         owner.execute(database.sql("next_batch"), {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES})

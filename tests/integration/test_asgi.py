@@ -48,7 +48,7 @@ def with_middleware(settings: Any) -> Any:
 
 @pytest_asyncio.fixture
 async def scope(the_hub: Hub) -> dict[str, Any]:
-    """The scope of a request for a stream, by somebody with an account."""
+    """The scope of a request for a stream, by a user with an account."""
     user = await get_user_model().objects.acreate(email="somebody@example.com")
     query = f"tables=posts&token={AccessToken.for_user(user)}".encode()
     return {

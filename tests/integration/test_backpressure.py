@@ -1,4 +1,4 @@
-"""A client that does not read costs its buffer and no more, and nobody else anything."""
+"""A client that does not read costs its buffer and no more, and delays no other."""
 
 import asyncio
 import socket

@@ -64,7 +64,7 @@ class Comparison:
         self._reader = reader
 
     async def run(self, case: Case) -> None:
-        """Let a case happen; after each step, and in the end from its beginning, compare what everybody gets."""
+        """Let a case happen; after each step, and in the end from its beginning, compare what each identity gets."""
         world = World(self._owner, case.table)
         try:
             async with database.pool() as pool:
@@ -108,7 +108,7 @@ class Comparison:
         expected = []
         for action, key in told:
             if action == "delete":
-                # By the protocol, they go to everybody who may read the key.
+                # By the protocol, they go to all who may read the key.
                 if world.columns_of(identity.role):
                     expected.append((action, key))
             else:

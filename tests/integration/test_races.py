@@ -1,4 +1,4 @@
-"""What somebody could never see is never sent to them, while rows change hands at full speed: live and in replay."""
+"""A row that a user could never see is never sent to them, while rows change hands fast: live and in replay."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ RESUMES = 12
 READ = 20
 FLIPS = 250
 
-# A row goes from one reader to the other, to nobody, and back. Its content says whom it is for.
+# A row goes from one reader to the other, to none, and back. Its content says whom it is for.
 NEXT_READER = """
 create function next_reader(text) returns text language sql immutable
 as $$ select case $1 when '1' then '2' when '2' then 'nobody' else '1' end $$
@@ -67,7 +67,7 @@ def write(database_url: str, resumes: threading.Semaphore) -> None:
 
 @dataclass
 class Reader:
-    """Somebody who reads both tables. seen: how many events, so far."""
+    """A user who reads both tables. seen: how many events, so far."""
 
     the_hub: Hub
     name: str

@@ -44,9 +44,9 @@ def shown(connection: Connection, world: World, identity: Identity) -> Shown:
 def _row_by_row(connection: Connection, world: World, identity: Identity, query: str) -> Shown:
     """Select each row by its place, where no policy is asked about another row.
 
-    Whether ``shown or id = current_setting('ayb.user_id')::int`` fails for somebody without a number depends on whether
+    Whether ``shown or id = current_setting('ayb.user_id')::int`` fails for a user without a number depends on whether
     the plan was made for them: to estimate, Postgres evaluates the setting. So rows that are shown by a plan that was
-    made for somebody else may be sent, and may be withheld. So may those of a table with a numeric key: where that is
+    made for another user may be sent, and may be withheld. So may those of a table with a numeric key: where that is
     compared, the policy comes first, for every row.
     """
     is_exact = "numeric" not in [kind for name, kind in world.table.columns if name in world.table.keys]
@@ -60,7 +60,7 @@ def _row_by_row(connection: Connection, world: World, identity: Identity, query:
 
 
 def _is_plannable(connection: Connection, planner: Identity, query: str) -> bool:
-    """Prepare the query with a plan that is made for somebody; return whether it can be made."""
+    """Prepare the query with a plan that is made for one identity; return whether it can be made."""
     try:
         with acting(connection, planner):
             # Small tables would be searched.
@@ -89,7 +89,7 @@ def _rows(connection: Connection, query: str) -> list[Record]:
 
 @contextmanager
 def acting(connection: Connection, identity: Identity) -> Iterator[None]:
-    """Be somebody, for a transaction."""
+    """Act as an identity, for a transaction."""
     with connection.transaction(force_rollback=True):
         settings = (*SETTINGS, *identity.settings, ("role", identity.role))
         calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))

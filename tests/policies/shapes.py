@@ -1,4 +1,4 @@
-"""Shapes of policies, and the tables and functions that they use. Each is a way in which somebody writes a policy.
+"""Shapes of policies, and the tables and functions that they use. Each is a way in which a site writes a policy.
 
 A policy may use the columns in tables.py. In its text, ``{t}`` is the table.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 ME = "current_setting('ayb.user_id')"
 
 # In a schema of its own: who is in which team, in tables that all may read, that have a policy of their own, and that
-# nobody may read; and functions.
+# no subscriber may read; and functions.
 SETUP = f"""
 create schema "the proof";
 grant usage on schema "the proof" to public;
@@ -53,7 +53,7 @@ class Shape:
 
     policies: what follows ``create policy NAME on TABLE``, each.
     row_security: whether it is on.
-    shows, hides: whether it shows some rows to somebody, and whether it hides some from somebody.
+    shows, hides: whether it shows some rows to some identity, and whether it hides some from one.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Shape:
 
 
 def when(name: str, condition: str, *, shows: bool = True, hides: bool = True) -> Shape:
-    """Return the shape of one policy, for everything and everybody."""
+    """Return the shape of one policy, for all commands and roles."""
     return Shape(name, (f"using ({condition})",), shows=shows, hides=hides)
 
 

@@ -113,7 +113,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Put somebody into a team, or take them out."""
+    """Add a user to a team, or remove one."""
 
     team: int
     person: str

@@ -1,4 +1,4 @@
-"""A case as it happens: what the owner does to the database, and what has to be told of it to whoever may see it."""
+"""A case as it happens: what the owner does to the database, and what has to be told of it to those who may see it."""
 
 import json
 from collections.abc import Sequence

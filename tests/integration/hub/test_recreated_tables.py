@@ -80,7 +80,7 @@ async def test_recreated_table_is_followed_after_a_reset(world: World) -> None:
             pass
 
 
-MADE_ANEW = """
+RECREATED = """
 drop table notes; create table notes (id int primary key); grant select on notes to ayb_authenticated;
 select ayb_realtime.enable_v1('notes')
 """
@@ -91,7 +91,7 @@ UNLOGGED_MEANWHILE = (
 )
 
 
-@pytest.mark.parametrize("statements", [MADE_ANEW, UNLOGGED_MEANWHILE])
+@pytest.mark.parametrize("statements", [RECREATED, UNLOGGED_MEANWHILE])
 @pytest.mark.parametrize("away", [True, False])
 async def test_table_that_changed_behind_the_log_is_reset(world: World, statements: str, away: bool) -> None:
     world.table("others", "id int primary key")

@@ -20,7 +20,7 @@ MakeRole = Callable[..., str]
 
 
 def under(role: str) -> Callable[..., Identity]:
-    """Return what gives everybody this role."""
+    """Return an IDENTITY that gives every user this role."""
     return lambda user, claims: replace(default_identity(user, claims), role=role)
 
 

@@ -26,7 +26,7 @@ INVALID = (500, {"code": 500, "message": "invalid identity"})
 
 
 def member(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identity:
-    """Add the organisation that the token names, and one for everybody who has none."""
+    """Add the organisation that the token names, or "the public" without a token."""
     known = default_identity(user, claims)
     organisation = claims["org"] if user else "the public"
     return replace(known, settings=(*known.settings, ("ayb.claims", json.dumps({"org": organisation}))))
@@ -49,13 +49,13 @@ async def test_claims_of_the_token_decide_by_a_setting_of_ones_own(
         relaying(memory_layer),
         streaming(async_client, token=acme) as of_acme,
         streaming(async_client, token=other) as of_another,
-        streaming(async_client) as of_nobody,
+        streaming(async_client) as of_none,
     ):
         insert = "insert into notes values (1, %s), (2, 'acme'), (3, 'the public'), (4, null)"
         owner.execute(insert, ['o"ther \\ é 🙂'])
         owner.execute("insert into notes select 5 + n, org from notes, generate_series(0, 3) n where id = n + 1")
         ids = [[(await stream.next_change())["record"]["id"] for _ in range(2)] for stream in (
-            of_another, of_acme, of_nobody)]  # fmt: skip
+            of_another, of_acme, of_none)]  # fmt: skip
     assert ids == [[1, 5], [2, 6], [3, 7]]
 
 

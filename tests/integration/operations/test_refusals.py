@@ -83,7 +83,7 @@ def test_temporary_table_is_refused(database_url: str) -> None:
 def test_foreign_table_is_refused(owner: Owner) -> None:
     make_wrapper = "create foreign data wrapper ayb_test_wrapper"
     if owner.info.parameter_status("is_superuser") != "on":
-        # Whoever is no superuser cannot have a foreign table without one's help.
+        # Only a superuser can allow a foreign table.
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             owner.execute(make_wrapper)
         return

@@ -12,7 +12,7 @@ ROLES = ("ayb_authenticated", "ayb_anonymous")
 
 
 def without_roles(owner: Owner) -> None:
-    """Make it look as if nobody had made the subscribers' roles, until the transaction is rolled back."""
+    """Hide that the subscribers' roles exist, until the transaction is rolled back."""
     for role in ROLES:
         owner.execute(f"alter role {role} rename to hidden_{uuid4().hex}".encode())
 
@@ -72,7 +72,7 @@ def test_role_made_beforehand_that_policies_do_not_hold_is_refused(
     make_powerful = f"alter role {role} {power}".encode()
     with owner.transaction(force_rollback=True):
         if owner.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() != (True,):
-            # Then nobody can have done so but a superuser, and there the other run of these tests is one.
+            # Then only a superuser can have done so, as in the run of these tests as one.
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 owner.execute(make_powerful)
             return

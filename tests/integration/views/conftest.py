@@ -32,7 +32,7 @@ BLANK_TABLES = (400, {"code": 400, "message": "at least one valid table is requi
 
 @pytest.fixture
 def user(transactional_db: None) -> Any:
-    """Somebody with an account."""
+    """A user with an account."""
     return User.objects.create(email="somebody@example.com")
 
 

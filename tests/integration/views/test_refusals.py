@@ -127,7 +127,7 @@ def test_wsgi_is_refused(client: Client, token: str) -> None:
 
 
 def gone_from_django(patch: pytest.MonkeyPatch) -> None:
-    """Let nobody answer where Django's own connections lead."""
+    """Point Django's own connections at a port where nothing listens."""
     patch.setitem(connections.settings["default"], "PORT", free_port())
 
 
@@ -142,7 +142,7 @@ def without_its_schema(patch: pytest.MonkeyPatch) -> None:
 
 
 def gone_from_the_users(patch: pytest.MonkeyPatch) -> None:
-    """Let the users be looked up where nobody answers."""
+    """Let the look-up of users fail."""
     patch.setattr(JWTAuthentication, "get_user", failing(ConnectionResetError("the directory is gone")))
 
 
@@ -164,7 +164,7 @@ async def test_lost_database_is_reported_and_a_browser_reconnects(
         refusal = await get(tables="posts", token=token)
         response = await get({"Accept": "text/event-stream"}, tables="posts", token=token)
     assert answer(refusal) == (503, {"code": 503, "message": "database unavailable"})
-    # An EventSource gives up for ever on any other status. Source: WHATWG HTML, "Server-sent events", processing model.
+    # An EventSource gives up on any other status. Source: WHATWG HTML, "Server-sent events", processing model.
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
     field, milliseconds = response.content.decode().split(": ")
     assert field == "retry"

@@ -44,7 +44,7 @@ async def test_key_of_each_type_finds_its_row(owner: Owner, make_table: MakeTabl
 
 
 async def test_key_is_compared_as_its_index_does(owner: Owner, make_table: MakeTable) -> None:
-    # For a varchar somebody may have made a better match than the equality of text.
+    # An operator of the site may match a varchar better than the equality of text.
     owner.execute("create schema elsewhere; create type elsewhere.kind as enum ('a', 'b')")
     try:
         make_table("notes", "id varchar(10), kind elsewhere.kind, author text, primary key (id, kind)", policy=OWN)

@@ -193,7 +193,7 @@ async def test_policy_that_names_what_the_role_may_not_name_says_no(owner: Owner
     try:
         async with checking("notes") as (connection, table):
             rows = {1: Row('{"id":1}')}
-            # A policy that is run by Postgres has its names looked up already; one that is written anew has not.
+            # A policy that is run by Postgres has its names looked up already; one that is parsed again has not.
             assert (await visibility.check(connection, table, rows, [person(1)])).by_identity == {person(1): {1: None}}
             answers = await visibility.check_before(connection, table, rows, [person(1)])
             assert (answers.by_identity, answers.unanswered, answers.postponed) == ({}, {}, set())
