@@ -18,7 +18,7 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from tests.integration.scenario import MakeTable, Owner, World
+from tests.integration.scenario import MakeTable, Owner, World, relaying
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -136,8 +136,16 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def world_layer(request: pytest.FixtureRequest) -> Any:
-    """Each of the layers where the test uses ``layer``, and the in-memory layer elsewhere."""
-    return request.getfixturevalue("layer" if "layer" in request.fixturenames else "memory_layer")
+    """The layer that the test asks for, by ``layer`` (each in its turn) or by ``own_layer``; else the in-memory one."""
+    asked_for = {"layer", "own_layer"}.intersection(request.fixturenames)
+    return request.getfixturevalue(asked_for.pop() if asked_for else "memory_layer")
+
+
+@pytest_asyncio.fixture
+async def running_relay(world_layer: BaseChannelLayer, the_hub: Hub) -> AsyncIterator[None]:
+    """A relay, for the length of the test."""
+    async with relaying(world_layer):
+        yield
 
 
 @pytest.fixture

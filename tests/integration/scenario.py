@@ -68,6 +68,11 @@ class Stream:
         assert event.event == "message", event
         return event.json()
 
+    async def next_action(self) -> tuple[str, Any]:
+        """Wait for the next change; return its action and record."""
+        change = await self.next_change()
+        return change["action"], change["record"]
+
     async def next_ids(self, count: int) -> list[int]:
         """Wait for so many changes, and return the ids of their rows."""
         return [(await self.next_change())["record"]["id"] for _ in range(count)]

@@ -249,7 +249,7 @@ async def test_redis_that_hangs_costs_a_stream_only_time(
     own_layer: BaseChannelLayer, own_redis: tuple[str, int], world: World
 ) -> None:
     world.table("notes", "id int primary key")
-    async with world.relaying(own_layer):
+    async with world.relaying():
         early = await world.stream(person(1), "notes")
         os.kill(own_redis[1], signal.SIGSTOP)
         late = await world.stream(person(2), "notes")
@@ -278,7 +278,7 @@ async def test_redis_that_goes_on_is_used_again(
 ) -> None:
     monkeypatch.setattr(publisher, "PUBLISH_SECONDS", 0.2)
     world.table("notes", "id int primary key")
-    async with world.relaying(own_layer):
+    async with world.relaying():
         stream = await world.stream(person(1), "notes")
         os.kill(own_redis[1], signal.SIGSTOP)
         world.write("insert into notes values (1)")

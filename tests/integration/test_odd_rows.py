@@ -1,29 +1,10 @@
 """Large and odd rows, from the write to the bytes that a client reads."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub.hub import Hub
-from tests.integration.scenario import Stream, World, person, relaying
-
-
-@pytest_asyncio.fixture
-async def relay(memory_layer: BaseChannelLayer, the_hub: Hub) -> AsyncIterator[None]:
-    """A relay, for the length of the test."""
-    async with relaying(memory_layer):
-        yield
-
-
-async def told(stream: Stream) -> tuple[str, Any]:
-    """Return the next change's action and record."""
-    change = await stream.next_change()
-    return change["action"], change["record"]
-
+from tests.integration.scenario import World, person
 
 VALUES = {
     "text": ("repeat('é', 500000)", json.dumps("é" * 500_000, ensure_ascii=False)),
@@ -47,7 +28,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("kind", list(VALUES))
-async def test_value_arrives_as_postgres_writes_it(relay: None, world: World, kind: str) -> None:
+async def test_value_arrives_as_postgres_writes_it(running_relay: None, world: World, kind: str) -> None:
     literal, expected = VALUES[kind]
     world.table("notes", f"id int primary key, value {kind}")
     stream = await world.stream(person(1), "notes")
@@ -58,7 +39,7 @@ async def test_value_arrives_as_postgres_writes_it(relay: None, world: World, ki
 
 @pytest.mark.parametrize("value", [r'"\u0000"', r'{"\ud800": "\\u0000 \\\u0000"}'])
 async def test_json_that_is_no_text_stops_neither_the_write_nor_the_streams(
-    relay: None, world: World, value: str
+    running_relay: None, world: World, value: str
 ) -> None:
     world.table("notes", "id text primary key, value json")
     stream = await world.stream(person(1), "notes")
@@ -74,61 +55,66 @@ async def test_json_that_is_no_text_stops_neither_the_write_nor_the_streams(
     assert arrived[2] == f'{{"action":"create","table":"notes","record":{{"id":"d","value":{value}}}}}'
 
 
-async def test_composite_and_quoted_key_is_told_of_a_delete(relay: None, world: World) -> None:
+async def test_composite_and_quoted_key_is_told_of_a_delete(running_relay: None, world: World) -> None:
     world.table('"Line ""items"""', '"the order" bigint, note text, "№" text, primary key ("№", "the order")')
     stream = await world.stream(person(1), 'Line "items"')
     world.write('insert into "Line ""items""" values (%s, %s, %s)', [2**53 + 1, "x", 'a"b'])
-    assert await told(stream) == ("create", {"the order": 2**53 + 1, "note": "x", "№": 'a"b'})
+    assert await stream.next_action() == ("create", {"the order": 2**53 + 1, "note": "x", "№": 'a"b'})
     world.write('delete from "Line ""items"""')
-    assert await told(stream) == ("delete", {"№": 'a"b', "the order": 2**53 + 1})
+    assert await stream.next_action() == ("delete", {"№": 'a"b', "the order": 2**53 + 1})
 
 
-async def test_changed_key_is_a_row_gone_and_a_row_made(relay: None, world: World) -> None:
+async def test_changed_key_is_a_row_gone_and_a_row_made(running_relay: None, world: World) -> None:
     world.table("notes", "id int primary key, body text")
     stream = await world.stream(person(1), "notes")
     world.write("insert into notes values (1, 'x')")
-    assert await told(stream) == ("create", {"id": 1, "body": "x"})
+    assert await stream.next_action() == ("create", {"id": 1, "body": "x"})
     world.write("update notes set id = 2")
-    assert [await told(stream), await told(stream)] == [("delete", {"id": 1}), ("create", {"id": 2, "body": "x"})]
+    assert [await stream.next_action(), await stream.next_action()] == [
+        ("delete", {"id": 1}),
+        ("create", {"id": 2, "body": "x"}),
+    ]
 
 
-async def test_partitioned_table_is_one_table_to_its_clients(relay: None, world: World) -> None:
+async def test_partitioned_table_is_one_table_to_its_clients(running_relay: None, world: World) -> None:
     world.table("visits", "id int, year int, primary key (id, year)", suffix="partition by list (year)", enable=False)
     world.write("create table visits_25 partition of visits for values in (2025)")
     world.write("create table visits_26 partition of visits for values in (2026)")
     world.write("select ayb_realtime.enable_v1('visits')")
     stream = await world.stream(person(1), "visits")
     world.write("insert into visits values (1, 2025)")
-    assert await told(stream) == ("create", {"id": 1, "year": 2025})
+    assert await stream.next_action() == ("create", {"id": 1, "year": 2025})
     world.write("insert into visits_26 values (2, 2026)")
-    assert await told(stream) == ("create", {"id": 2, "year": 2026})
+    assert await stream.next_action() == ("create", {"id": 2, "year": 2026})
     world.write("update visits set year = 2026 where id = 1")
     moved = [("delete", {"id": 1, "year": 2025}), ("create", {"id": 1, "year": 2026})]
-    assert [await told(stream), await told(stream)] == moved
+    assert [await stream.next_action(), await stream.next_action()] == moved
 
 
-async def test_row_that_moves_to_another_partition_under_the_same_key_is_an_update(relay: None, world: World) -> None:
+async def test_row_that_moves_to_another_partition_under_the_same_key_is_an_update(
+    running_relay: None, world: World
+) -> None:
     world.table("visits", "id int primary key, body text", suffix="partition by range (id)", enable=False)
     world.write("create table visits_low partition of visits for values from (0) to (10)")
     world.write("create table visits_high partition of visits for values from (10) to (20)")
     world.write("select ayb_realtime.enable_v1('visits')")
     stream = await world.stream(person(1), "visits")
     world.write("insert into visits values (1, 'x')")
-    assert await told(stream) == ("create", {"id": 1, "body": "x"})
+    assert await stream.next_action() == ("create", {"id": 1, "body": "x"})
     with world.owner.transaction():
         world.write("update visits set id = 11")
         world.write("update visits set id = 1, body = 'y'")
-    assert await told(stream) == ("update", {"id": 1, "body": "y"})
+    assert await stream.next_action() == ("update", {"id": 1, "body": "y"})
 
 
-async def test_merge_and_upsert_and_copy_arrive_as_what_they_did(relay: None, world: World) -> None:
+async def test_merge_and_upsert_and_copy_arrive_as_what_they_did(running_relay: None, world: World) -> None:
     world.table("notes", "id int primary key, body text")
     stream = await world.stream(person(1), "notes")
     with world.owner.cursor() as cursor, cursor.copy("copy notes from stdin") as copy:
         copy.write_row((1, "copied"))
-    assert await told(stream) == ("create", {"id": 1, "body": "copied"})
+    assert await stream.next_action() == ("create", {"id": 1, "body": "copied"})
     world.write("insert into notes values (1, 'again') on conflict (id) do update set body = excluded.body")
-    assert await told(stream) == ("update", {"id": 1, "body": "again"})
+    assert await stream.next_action() == ("update", {"id": 1, "body": "again"})
     world.write("insert into notes values (1, 'ignored') on conflict do nothing")
     if world.owner.info.server_version >= 150000:
         world.write(
@@ -137,17 +123,17 @@ async def test_merge_and_upsert_and_copy_arrive_as_what_they_did(relay: None, wo
         )
     else:
         world.write("with gone as (delete from notes) insert into notes values (2, 'merged')")
-    arrived = [await told(stream), await told(stream)]
+    arrived = [await stream.next_action(), await stream.next_action()]
     assert sorted(arrived, key=str) == [("create", {"id": 2, "body": "merged"}), ("delete", {"id": 1})]
 
 
-async def test_columns_and_table_renamed_while_a_stream_is_open_are_followed(relay: None, world: World) -> None:
+async def test_columns_and_table_renamed_while_a_stream_is_open_are_followed(running_relay: None, world: World) -> None:
     world.table("notes", "id int primary key, body text")
     stream = await world.stream(person(1), "notes")
     world.write("alter table notes rename body to text")
     world.write("alter table notes rename id to number")
     world.write("insert into notes values (1, 'x')")
-    assert await told(stream) == ("create", {"number": 1, "text": "x"})
+    assert await stream.next_action() == ("create", {"number": 1, "text": "x"})
     world.write("alter table notes rename to remarks")
     world.write("update remarks set text = 'y'")
     change = await stream.next_change()
@@ -155,7 +141,7 @@ async def test_columns_and_table_renamed_while_a_stream_is_open_are_followed(rel
     world.write("alter table remarks rename to notes")
 
 
-async def test_table_that_loses_its_key_is_to_be_fetched_again(relay: None, world: World) -> None:
+async def test_table_that_loses_its_key_is_to_be_fetched_again(running_relay: None, world: World) -> None:
     world.table("notes", "id int primary key")
     stream = await world.stream(person(1), "notes")
     world.write("alter table notes drop constraint notes_pkey")
@@ -166,7 +152,9 @@ async def test_table_that_loses_its_key_is_to_be_fetched_again(relay: None, worl
     assert (await stream.next()).event == "reset"
 
 
-async def test_row_that_is_changed_a_thousand_times_in_a_transaction_arrives_once(relay: None, world: World) -> None:
+async def test_row_that_is_changed_a_thousand_times_in_a_transaction_arrives_once(
+    running_relay: None, world: World
+) -> None:
     world.table("notes", "id int primary key, version int")
     stream = await world.stream(person(1), "notes")
     with world.owner.transaction():
@@ -174,6 +162,6 @@ async def test_row_that_is_changed_a_thousand_times_in_a_transaction_arrives_onc
         for _ in range(1500):
             world.write("update notes set version = version + 1 where id = 1")
         world.write("delete from notes where id = 2")
-    assert await told(stream) == ("create", {"id": 1, "version": 1500})
+    assert await stream.next_action() == ("create", {"id": 1, "version": 1500})
     world.write("insert into notes values (3, 0)")
-    assert await told(stream) == ("create", {"id": 3, "version": 0})
+    assert await stream.next_action() == ("create", {"id": 3, "version": 0})

@@ -6,6 +6,7 @@ from psycopg import sql
 
 from example_project.blog.models import Post, User
 from tests.integration.capture.conftest import Logged, log_after, newest_id
+from tests.integration.conftest import number
 from tests.integration.scenario import MakeTable, Owner
 
 
@@ -165,3 +166,32 @@ def test_disabled_table_is_no_longer_logged(owner: Owner, make_table: MakeTable,
     owner.execute("insert into notes values (1)")
     owner.execute("truncate notes")
     assert logged() == []
+
+
+def test_row_that_is_nested_too_deeply_to_be_taken_apart_stops_neither_its_writer_nor_the_numbering(
+    owner: Owner, make_table: MakeTable
+) -> None:
+    make_table("notes", "id int primary key, a json")
+    nested = "(repeat('[', %s) || repeat(']', %s))::json"
+    depth, step = 0, 1 << 16
+    while step := step // 2:  # the deepest that this session's stack allows
+        try:
+            owner.execute(f"select {nested}".encode(), [depth + step] * 2)
+            depth += step
+        except psycopg.errors.StatementTooComplex:
+            pass
+    last = newest_id(owner)
+    for less in range(0, depth // 40, 10):
+        try:
+            owner.execute(f"insert into notes select 1, {nested}".encode(), [depth - less] * 2)
+        except psycopg.errors.StatementTooComplex:
+            continue
+        owner.execute("update notes set a = a; delete from notes")
+    actions = {action for _, action, _ in log_after(owner, last)}
+    assert actions == {"create", "update", "delete", "truncate"}
+    number(owner)
+    behind = (
+        "select count(*) from ayb_realtime.change where xid >="
+        " (select pg_snapshot_xmax(snapshot) from ayb_realtime.batch order by id desc limit 1)"
+    )
+    assert owner.execute(behind).fetchone() == (0,)
