@@ -156,7 +156,7 @@ async def _open(hub: Hub, authenticated: Authenticated, tables: list[Table], las
     else:
         subscriber = await hub.subscribe(identity, tables, expires_at=expires_at)
     connected = connected_event(subscriber.client_id, subscriber.position)
-    subscriber.greet(sse.retry(conf.retry_milliseconds) + connected + reset)
+    subscriber.prepend(sse.retry(conf.retry_milliseconds) + connected + reset)
     return subscriber
 
 

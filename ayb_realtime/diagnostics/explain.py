@@ -130,7 +130,7 @@ async def _relay(connection: Connection) -> Step:
     log = f"The log's newest position is {head}; {waiting} changes wait for theirs."
     if leader is None:
         return Step(False, f"No relay leads. {log}", "manage.py runrealtime")
-    if unseen_seconds > leadership.GONE_SECONDS:
+    if unseen_seconds > leadership.LEADER_GONE_SECONDS:
         hint = "Its process or host has stopped. A standby takes over: manage.py runrealtime"
         return Step(False, f"The relay was last seen {unseen_seconds:.1f} s ago. {log}", hint)
     return Step(True, f"A relay leads, seen {unseen_seconds:.1f} s ago. {log}")

@@ -46,7 +46,7 @@ class Feed:
         self._waiting: deque[Change] = deque()
         self._waiting_characters = 0
         self._next_position = 1
-        self._looked_at = 0.0
+        self._head_read_at = 0.0
         self._news = asyncio.Event()
         self._logger = QuietLogger(logging.getLogger(__package__))
 
@@ -74,11 +74,11 @@ class Feed:
                 if run := await self._repair(unread()):
                     return run
             elif not await self._hears():
-                await self._look()
+                await self._refresh_head()
                 if self.head >= self._next_position:
                     self._logger.warning(SILENT, SILENCE_SECONDS)
-            elif time.monotonic() - self._looked_at > DISTRUST_SECONDS:
-                await self._look()
+            elif time.monotonic() - self._head_read_at > DISTRUST_SECONDS:
+                await self._refresh_head()
         changes = first_slice(self._waiting)
         for change in changes:
             self._waiting.popleft()
@@ -87,7 +87,7 @@ class Feed:
 
     def doubt(self) -> None:
         """Ask the log at the next word: something may have been missed."""
-        self._looked_at = float("-inf")
+        self._head_read_at = float("-inf")
         self._news.set()
 
     def go_back(self, position: int) -> None:
@@ -119,15 +119,15 @@ class Feed:
         except TimeoutError:
             return False
 
-    async def _look(self) -> None:
+    async def _refresh_head(self) -> None:
         """Ask the log where it ends."""
         # What comes through the layer while it answers is further on.
         reached = self._next_position - 1
         async with self._pool.connection() as connection:
             head = await queries.head(connection)
-        self._looked_at = time.monotonic()
+        self._head_read_at = time.monotonic()
         if head < reached:
-            self._jump(head)
+            self._skip_to(head)
             raise PositionUnavailable("the log has begun anew")
         self.head = max(self.head, head)
 
@@ -145,7 +145,7 @@ class Feed:
             self.go_back(after)
             raise
         if run is None:
-            self._jump(after)
+            self._skip_to(after)
         elif run.upto != upto:
             # They are large, and it is only a part; or nothing is to be read for longer; or the next epoch begins.
             self.go_back(run.upto)
@@ -162,10 +162,10 @@ class Feed:
                 # It may have come to there only since.
                 return await read_slice(connection, after=after, upto=head, unread=unread)
             except PositionUnavailable:
-                self._jump(head)
+                self._skip_to(head)
                 raise
 
-    def _jump(self, head: int) -> None:
+    def _skip_to(self, head: int) -> None:
         self.go_back(head)
         self.head = head
 

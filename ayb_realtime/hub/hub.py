@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub import draining, planning
+from ayb_realtime.hub import draining, liveness, planning
 from ayb_realtime.hub.admission import Admission
 from ayb_realtime.hub.feed import Feed
 from ayb_realtime.hub.quiet_logger import QuietLogger
@@ -49,10 +49,10 @@ class Hub:
         self._replay = Replay(pool)
         self.opening = self._replay.opening
         self._known_relations: set[int] = set()
-        self._catalog = Admission(pool)
+        self._admission = Admission(pool)
         # Held while a run is delivered, and by whoever joins between two deliveries.
-        self._turn = asyncio.Lock()
-        self._background = Tasks(self._leave_all)
+        self._delivery_lock = asyncio.Lock()
+        self._tasks = Tasks(self._leave_all)
         self._logger = QuietLogger(logger)
 
     async def start(self) -> None:
@@ -68,23 +68,23 @@ class Hub:
         except BaseException:
             await self._pool.close()
             raise
-        self._background.run(self._deliver_all())
-        self._background.run(self._replay_all())
-        self._background.run(draining.sweep(self._open, self.leave))
+        self._tasks.spawn(self._deliver_all())
+        self._tasks.spawn(self._replay_all())
+        self._tasks.spawn(liveness.run(self._open, self.leave))
         if self._receiver is not None:
-            self._background.run(self._receiver.receive())
-            self._background.run(self._receiver.rejoin())
-            self._background.run(self._receiver.follow())
+            self._tasks.spawn(self._receiver.receive())
+            self._tasks.spawn(self._receiver.rejoin())
+            self._tasks.spawn(self._receiver.follow())
 
     @property
     def has_failed(self) -> bool:
         """Whether a part of it has failed, so that it has ended its streams and is of no more use."""
-        return self._background.has_failed
+        return self._tasks.has_failed
 
     async def close(self) -> None:
         """End every stream, as ``end_streams`` does, and stop."""
         await draining.end_all(self._open())
-        await self._background.stop()
+        await self._tasks.stop()
         self._leave_all()
         if self._receiver is not None:
             await self._receiver.close()
@@ -95,11 +95,11 @@ class Hub:
 
         If the server goes on all the same, so does the hub: streams that are opened later stay open.
         """
-        return self._background.run(draining.end_with_latecomers(self._open))
+        return self._tasks.spawn(draining.end_with_latecomers(self._open))
 
     async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
-        return await self._catalog.named(names)
+        return await self._admission.named(names)
 
     async def subscribe(
         self,
@@ -115,7 +115,7 @@ class Hub:
         Raises RoleRefused for a role that nobody may have, PositionUnavailable if the log does not reach there, or not
         back to there.
         """
-        await self._catalog.check_role(identity.role)
+        await self._admission.check_role(identity.role)
         subscriber = Subscriber(
             identity,
             streamed,
@@ -124,11 +124,11 @@ class Hub:
             expires_at=expires_at,
         )
         if after is None:
-            async with self._turn:
-                subscriber.begin(self.position)
+            async with self._delivery_lock:
+                subscriber.set_baseline(self.position)
                 self.subscribers.add(subscriber)
         else:
-            await self._catalog.check_resumable(after)
+            await self._admission.check_resumable(after)
             subscriber.position = after
             self._replay.add(subscriber)
         if not self._known_relations.issuperset(subscriber.relations):
@@ -169,12 +169,12 @@ class Hub:
         return self._known_relations - self.subscribers.identities.keys()
 
     async def _deliver(self, run: Slice) -> None:
-        async with self._turn:
+        async with self._delivery_lock:
             is_known = self._known_relations.issuperset(change.relation for change in run.changes)
             # An altered table may have the name of another one now.
             if not is_known or any(change.action is Action.ALTER for change in run.changes):
                 async with self._pool.connection() as connection:
-                    self._follow(await tables.streamed(connection), run.changes)
+                    self._relink_recreated_tables(await tables.streamed(connection), run.changes)
             if not run.unread.isdisjoint(self.subscribers.identities):
                 # A stream of such a table has joined, or has come to follow it, since it was read.
                 self._feed.go_back(self.position)
@@ -182,9 +182,9 @@ class Hub:
             delivery = await planning.plan_delivery(self._pool, run.changes, self.subscribers.identities)
             # Nobody has joined meanwhile: the turn is held.
             delivery.dispatch(self.subscribers, run.upto)
-            self._moved_to(run.upto)
+            self._advance_to(run.upto)
 
-    def _follow(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:
+    def _relink_recreated_tables(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:
         """Look whether a table that somebody subscribes to was dropped and made again: it has a new oid then."""
         self._known_relations = {table.relation for table in streamed} | {change.relation for change in run}
         relink_recreated_tables(self._open(), streamed)
@@ -193,16 +193,16 @@ class Hub:
     async def _reset(self, reason: str) -> None:
         """Go on where the feed does; what was in between is not to be had."""
         logger.warning("%s: every stream is told to fetch again", reason)
-        async with self._turn:
+        async with self._delivery_lock:
             # Its head may be further on by now.
             position = self._feed.position
             ahead = {subscriber for subscriber in self._replay.subscribers if subscriber.position > position}
             for subscriber in [*self.subscribers, *ahead]:
-                subscriber.begin(position)
+                subscriber.set_baseline(position)
                 subscriber.reset(reason, subscriber.relations)
-            self._moved_to(position)
+            self._advance_to(position)
 
-    def _moved_to(self, position: int) -> None:
+    def _advance_to(self, position: int) -> None:
         self.position = position
         self.subscribers -= {subscriber for subscriber in self.subscribers if subscriber.ended}
         self._replay.news.set()
@@ -232,7 +232,7 @@ class Hub:
         if far:
             await self._replay.advance(far, self.position, self._known_relations)
         if near:
-            async with self._turn:
+            async with self._delivery_lock:
                 # One run, however large its rows are; who has not arrived then has another round.
                 if behind := [s for s in self._replay.ready() if s.position < self.position and s in near]:
                     await self._replay.advance(behind, self.position, self._known_relations)

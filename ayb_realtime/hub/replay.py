@@ -103,7 +103,7 @@ class Replay:
             # Pruned, or a log that began anew, since they came.
             for subscriber in subscribers:
                 if subscriber.position == after:
-                    subscriber.begin(upto)
+                    subscriber.set_baseline(upto)
                     subscriber.reset(str(error), subscriber.relations)
             return
         along = Subscribers(subscriber for subscriber in subscribers if subscriber.position < run.upto)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from ayb_realtime.hub.resets import Resets
 from ayb_realtime.identity import Identity
-from ayb_realtime.postgres.tables import Table, shared
+from ayb_realtime.postgres.tables import Table, intern_tables
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import expired_event, reset_event
 
@@ -63,7 +63,7 @@ class Subscriber:
     ) -> None:
         self.client_id = uuid4().hex
         self.identity = identity
-        self.follow(tables)
+        self.set_tables(tables)
         self.triggers: frozenset[int] = frozenset()
         self.position = 0
         self._buffer_bytes = buffer_bytes
@@ -83,16 +83,16 @@ class Subscriber:
         self.ended = False
         self.read_at = time.monotonic()
 
-    def follow(self, tables: Iterable[Table]) -> None:
+    def set_tables(self, tables: Iterable[Table]) -> None:
         """Subscribe to these tables, and to no others."""
-        self.tables, self.relations, _ = shared(tuple(tables))
+        self.tables, self.relations, _ = intern_tables(tuple(tables))
 
-    def begin(self, position: int) -> None:
+    def set_baseline(self, position: int) -> None:
         """Take a client to know what its tables hold, or to fetch it now, up to this position."""
         self.position = position
-        _, _, self.triggers = shared(self.tables)
+        _, _, self.triggers = intern_tables(self.tables)
 
-    def greet(self, chunk: bytes) -> None:
+    def prepend(self, chunk: bytes) -> None:
         """Put this before everything else; it always has room."""
         self._chunks.insert(0, chunk)
         self._size += len(chunk)
@@ -122,7 +122,7 @@ class Subscriber:
             self.push(reset_event(reason, names, self.position))
 
     def may_reset(self, relation: int) -> bool:
-        """Tell whether to send a reset of a table now, since rows could not be checked; else ``look`` does, soon."""
+        """Tell whether to send a reset of a table now, since rows could not be checked; else ``tick`` does, soon."""
         self._resets = self._resets or Resets()
         return self._resets.may_send(relation)
 
@@ -151,7 +151,7 @@ class Subscriber:
         return self
 
     async def __anext__(self) -> bytes:
-        """Wait for events, and return a piece of what is there; after a silence that ``look`` ends, a heartbeat."""
+        """Wait for events, and return a piece of what is there; after a silence that ``tick`` ends, a heartbeat."""
         self.read_at = time.monotonic()
         if not self._rest and not self._chunks and not self.ended:
             await self._wait()
@@ -163,7 +163,7 @@ class Subscriber:
             raise StopAsyncIteration
         return sse.heartbeat(None if self._resets is not None and self._resets.owed else self.position)
 
-    def look(self) -> None:
+    def tick(self) -> None:
         """End a wait that has lasted for as long as a stream may be silent, or its token does; tell what is owed.
 
         To be called about once a second. A timer of its own would cost each stream more than all else it has.

@@ -72,6 +72,6 @@ def relink_recreated_tables(subscribers: Iterable[Subscriber], streamed: Iterabl
         followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]
         if subscriber.relations != {table.relation for table in followed}:
             gone = subscriber.relations
-            subscriber.follow(followed)
-            subscriber.begin(subscriber.position)
+            subscriber.set_tables(followed)
+            subscriber.set_baseline(subscriber.position)
             subscriber.reset("table made anew", subscriber.relations - gone)

@@ -25,7 +25,7 @@ class Tasks:
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Run this as a task, and return that."""
         task = asyncio.create_task(work)
         self._tasks.add(task)

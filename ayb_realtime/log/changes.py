@@ -1,19 +1,12 @@
 """Changes and batches of them, and what they look like on the way through the Channels layer. Pure."""
 
 import json
-from collections import deque
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ayb_realtime.exceptions import InvalidMessage
-
-# A message holds at most so many characters of records.
-MESSAGE_CHARACTERS = 256 * 1024
-# So much may wait for a layer that is slow.
-WAITING_CHARACTERS = 8 * 1024 * 1024
-WAITING_CHANGES = 10_000
 
 
 class Action(StrEnum):
@@ -127,50 +120,3 @@ def _is_typed(change: Change) -> bool:
         and (change.record is None or type(change.record) is str)
         and (change.before is None or type(change.before) is str)
     )
-
-
-class Outbox:
-    """What the layer has yet to be told. What does not fit is left to the log, and the head alone is told.
-
-    Changes are added and taken in position order; the messages are as few as can be.
-    """
-
-    def __init__(self) -> None:
-        self._changes: deque[Change] = deque()
-        self._characters = 0
-        self._head = 0
-        self._is_told = True
-
-    def put(self, batch: Batch) -> None:
-        """Add a batch."""
-        self._head, self._is_told = batch.head, False
-        self._changes.extend(batch.changes)
-        self._characters += sum(change.characters for change in batch.changes)
-        if self._characters > WAITING_CHARACTERS or len(self._changes) > WAITING_CHANGES:
-            self.leave_to_log()
-
-    def leave_to_log(self) -> None:
-        """Forget the changes, but not the head."""
-        self._changes.clear()
-        self._characters = 0
-
-    def take(self) -> Batch | None:
-        """Return the next message's batch, of at most MESSAGE_CHARACTERS; None where everything is told."""
-        if self._is_told:
-            return None
-        taken: list[Change] = []
-        size = 0
-        while self._changes:
-            change = self._changes[0]
-            size += change.characters
-            # Some may have been left to the log in between.
-            if taken and (size > MESSAGE_CHARACTERS or change.position != taken[-1].position + 1):
-                return Batch(taken[-1].position, tuple(taken))
-            self._changes.popleft()
-            self._characters -= change.characters
-            if size > MESSAGE_CHARACTERS:
-                # Too large for the layer by itself.
-                return Batch(change.position)
-            taken.append(change)
-        self._is_told = True
-        return Batch(self._head, tuple(taken))

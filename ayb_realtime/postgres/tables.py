@@ -52,6 +52,6 @@ def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
 
 
 @lru_cache(maxsize=1024)
-def shared(tables: tuple[Table, ...]) -> tuple[tuple[Table, ...], frozenset[int], frozenset[int]]:
+def intern_tables(tables: tuple[Table, ...]) -> tuple[tuple[Table, ...], frozenset[int], frozenset[int]]:
     """Return these tables, their relations and triggers: the same objects for all who subscribe to the same ones."""
     return tables, frozenset(table.relation for table in tables), frozenset(table.trigger for table in tables)

@@ -21,7 +21,7 @@ Connection = psycopg.AsyncConnection[Any]
 TRY_SECONDS = 0.5
 SEEN_SECONDS = 0.5
 # A leader that was not seen for so long is stopped.
-GONE_SECONDS = 3.0
+LEADER_GONE_SECONDS = 3.0
 
 LOCK = "select pg_try_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))"
 # Writers notify a relay that sleeps only for as long as that is seen, too.
@@ -46,7 +46,7 @@ async def acquire(connection: Connection) -> None:
             logger.info("another relay leads; this one stands by")
         stands_by = True
         leader, unseen_seconds, *_ = await status(connection)
-        if leader is not None and unseen_seconds > GONE_SECONDS:
+        if leader is not None and unseen_seconds > LEADER_GONE_SECONDS:
             logger.warning("the leader was not seen for %.1f s: its connection is ended", unseen_seconds)
             await connection.execute("select pg_terminate_backend(%s)", [leader])
         await asyncio.sleep(TRY_SECONDS)

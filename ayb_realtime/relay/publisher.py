@@ -9,8 +9,9 @@ from typing import NoReturn
 
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.log.changes import Batch, Outbox
+from ayb_realtime.log.changes import Batch
 from ayb_realtime.log.messages import to_message
+from ayb_realtime.relay.outbox import Outbox
 
 logger = logging.getLogger(__package__)
 

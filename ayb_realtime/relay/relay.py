@@ -29,13 +29,13 @@ Connection = psycopg.AsyncConnection[Any]
 
 NOTIFY_CHANNEL = "ayb_realtime"
 # How long the hubs may wait for a word on where the head is, and the log for its next look at what has committed.
-HEARTBEAT_SECONDS = 0.5
+ANNOUNCE_SECONDS = 0.5
 # How often the listening connection is tried, and how long an answer may take.
 PROBE_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 # While awake: how often the log is looked at, how long without a change until asleep, how often writers are told.
 # To look five times for nothing costs more than to be called once: a relay sleeps between changes that are that rare.
-LOOK_SECONDS = 0.005
+POLL_SECONDS = 0.005
 IDLE_SECONDS = 0.025
 AWAKE_SECONDS = 1.0
 # How long to look on for writers that may have been told not to notify.
@@ -186,7 +186,7 @@ class Relay:
             if is_news and self._wake.is_set() and await self._publish_next(writer):
                 await self._stay_awake(writer)
             try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                async with asyncio.timeout(ANNOUNCE_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
                 self._publisher.publish(Batch(self._head))
@@ -212,7 +212,7 @@ class Relay:
             if await self._publish_next(writer):
                 busy_at = clock()
             else:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
         await self._fall_asleep(writer)
 
     async def _fall_asleep(self, writer: Connection) -> None:
@@ -222,5 +222,5 @@ class Relay:
         # For one that goes on for long, the regular look is enough.
         while clock() - asleep_at < FENCE_SECONDS and not await queries.is_past(writer, fence):
             await self._publish_next(writer)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         await self._publish_next(writer)

@@ -17,11 +17,11 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
-from ayb_realtime.log import changes, queries
+from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Action, Batch, Change
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
-from ayb_realtime.relay import publisher
+from ayb_realtime.relay import outbox, publisher
 from embedded import valkey
 from tests.integration.conftest import LAYERS, configured_layer
 from tests.integration.scenario import MakeTable, Owner, Stream, World, open_stream, person, relaying
@@ -232,7 +232,7 @@ async def test_numbering_does_not_wait_for_a_redis_that_hangs(
     make_table: MakeTable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(changes, "MESSAGE_CHARACTERS", 1000)
+    monkeypatch.setattr(outbox, "MESSAGE_CHARACTERS", 1000)
     monkeypatch.setattr(publisher, "PUBLISH_SECONDS", 3600)
     make_table("notes", "id int primary key, body text")
     async with relaying(own_layer), await database.connect("default") as connection:

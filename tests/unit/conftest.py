@@ -40,7 +40,7 @@ async def read(stream: Subscriber) -> bytes:
     """Read what comes when the stream has been looked at while the reader waits."""
     reading = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)  # the reader waits now
-    stream.look()
+    stream.tick()
     async with asyncio.timeout(30):
         return await reading
 

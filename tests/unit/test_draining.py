@@ -1,4 +1,4 @@
-"""How streams end: few at once, many in groups, each with a word about when to come back."""
+"""Few streams end at once, many in groups; each says when its client may come back."""
 
 import asyncio
 import re
@@ -7,10 +7,9 @@ from random import Random
 import pytest
 
 from ayb_realtime.hub import draining
-from ayb_realtime.hub.draining import end_all, groups, last_words
+from ayb_realtime.hub.draining import end_all, groups, retry_hint
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Identity
-from ayb_realtime.wire import sse
 
 
 def make() -> Subscriber:
@@ -54,7 +53,7 @@ def test_clients_are_told_to_come_back_at_random_times_around_the_usual_one() ->
     random = Random(1)
     waits = []
     for _ in range(2000):
-        found = re.fullmatch(rb"retry: (\d+)\n\n", last_words(2000, random))
+        found = re.fullmatch(rb"retry: (\d+)\n\n", retry_hint(2000, random))
         assert found is not None
         waits.append(int(found[1]))
     assert 1000 <= min(waits) < 1100
@@ -63,7 +62,7 @@ def test_clients_are_told_to_come_back_at_random_times_around_the_usual_one() ->
     assert max(sum(low <= wait < low + 200 for wait in waits) for low in range(1000, 3000, 200)) < 2 * 200
 
 
-async def test_every_stream_gets_what_it_has_and_its_last_words_and_ends() -> None:
+async def test_every_stream_gets_what_it_has_and_its_retry_hint_and_ends() -> None:
     streams = [make() for _ in range(3)]
     for stream in streams:
         stream.push(b"data: waiting\n\n")
@@ -84,29 +83,3 @@ async def test_next_group_waits_until_the_pause_is_over(monkeypatch: pytest.Monk
     for task in (ending, *readings):
         task.cancel()
     await asyncio.gather(ending, *readings, return_exceptions=True)
-
-
-async def test_client_that_has_read_nothing_for_long_is_let_go_and_a_silent_one_is_not() -> None:
-    here, gone = make(), make()
-    reading = asyncio.create_task(anext(here))
-    await asyncio.sleep(0)
-    here.read_at -= draining.GONE_SECONDS - 1
-    gone.read_at -= draining.GONE_SECONDS + 1
-    left: list[Subscriber] = []
-    draining.look([here, gone], left.append)
-    assert left == [gone]
-    assert not reading.done()
-    here.end()
-    with pytest.raises(StopAsyncIteration):
-        await reading
-
-
-async def test_silent_stream_is_looked_at_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draining, "LOOK_SECONDS", 0.0)
-    stream = Subscriber(Identity("ayb_authenticated", ()), [], buffer_bytes=1000, heartbeat_seconds=0.0)
-    sweeping = asyncio.create_task(draining.sweep(lambda: [stream], lambda _: None))
-    async with asyncio.timeout(30):
-        assert [await anext(stream) for _ in range(3)] == [sse.heartbeat(0)] * 3
-    sweeping.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await sweeping

@@ -36,11 +36,11 @@ async def test_silence_makes_a_heartbeat(clock: SimpleNamespace) -> None:
     reading = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
     clock.now += 14.9
-    stream.look()
+    stream.tick()
     await asyncio.sleep(0)
     assert not reading.done()
     clock.now += 0.1
-    stream.look()
+    stream.tick()
     assert await reading == sse.heartbeat(0)
     stream.push(b"event")
     assert await anext(stream) == b"event"
@@ -54,7 +54,7 @@ async def test_each_chunk_restarts_the_silence(clock: SimpleNamespace) -> None:
     reading = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
     clock.now += 10.0
-    stream.look()
+    stream.tick()
     await asyncio.sleep(0)
     assert not reading.done()
     stream.end()
@@ -71,17 +71,17 @@ async def test_empty_chunk_is_no_end_of_the_silence() -> None:
 async def test_greeting_comes_first_and_takes_no_room() -> None:
     stream = make(buffer_bytes=5)
     stream.push(b"event")
-    stream.greet(b"welcome ")
+    stream.prepend(b"welcome ")
     assert await anext(stream) == b"welcome event"
-    stream.greet(b"again")
+    stream.prepend(b"again")
     assert stream.is_drained
 
 
 async def test_those_with_equal_tables_share_them() -> None:
     one, other = make(), make()
-    other.follow([replace(TABLE)])
+    other.set_tables([replace(TABLE)])
     for stream in (one, other):
-        stream.begin(1)
+        stream.set_baseline(1)
     assert one.tables is other.tables
     assert one.relations is other.relations
     assert one.triggers is other.triggers
@@ -111,7 +111,7 @@ async def test_large_chunk_goes_out_in_pieces_and_is_drained_after_the_last() ->
     drained: list[bool] = []
     stream.on_drained = lambda: drained.append(True)
     large = random.Random(1).randbytes(5 * PIECE_BYTES + 7)
-    stream.greet(b"welcome ")
+    stream.prepend(b"welcome ")
     stream.push(large)
     stream.push(b" and more")
     pieces = []
@@ -130,7 +130,7 @@ async def test_clients_that_do_not_read_share_a_large_chunk_and_its_pieces() -> 
     before, _ = tracemalloc.get_traced_memory()
     handed_out = []
     for stream in streams:
-        stream.greet(b"welcome ")
+        stream.prepend(b"welcome ")
         stream.push(large)
         handed_out += [await anext(stream), await anext(stream)]
     after, _ = tracemalloc.get_traced_memory()
@@ -154,7 +154,7 @@ async def test_what_waits_behind_a_large_chunk_is_what_the_buffer_holds() -> Non
 
 async def test_stream_whose_client_has_gone_holds_nothing() -> None:
     stream = make(buffer_bytes=10)
-    stream.greet(b"welcome")
+    stream.prepend(b"welcome")
     stream.push(b"x" * 3 * PIECE_BYTES)
     await anext(stream)
     await anext(stream)
@@ -177,7 +177,7 @@ async def test_buffer_says_when_it_is_drained() -> None:
 
 async def test_reset_names_those_of_the_tables_and_the_position() -> None:
     stream = make()
-    stream.begin(42)
+    stream.set_baseline(42)
     stream.reset("gone", {8})
     stream.reset("gone", {7, 8})
     assert await anext(stream) == b'id: 42\nevent: reset\ndata: {"reason":"gone","tables":["notes"]}\n\n'

@@ -45,11 +45,11 @@ async def test_wait_lasts_no_longer_than_the_token(clock: SimpleNamespace) -> No
     reading = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
     clock.now = 1001.9
-    stream.look()
+    stream.tick()
     await asyncio.sleep(0)
     assert not reading.done()
     clock.now = 1002.0
-    stream.look()
+    stream.tick()
     assert await reading == expired_event()
     assert await rest(stream) == []
 

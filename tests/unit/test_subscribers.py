@@ -17,7 +17,7 @@ ANN, BOB = (Identity("ayb_authenticated", (("ayb.user_id", name),)) for name in 
 def stream(identity: Identity, *tables: Table) -> Subscriber:
     """Open a stream, at position 1."""
     subscriber = Subscriber(identity, tables, buffer_bytes=1000, heartbeat_seconds=3600.0)
-    subscriber.begin(1)
+    subscriber.set_baseline(1)
     return subscriber
 
 
@@ -34,7 +34,7 @@ def test_identities_are_those_of_who_came_and_has_not_left() -> None:
     assert subscribed(audience) == {7: {ANN, BOB}, 8: {BOB}}
     audience -= {other}
     assert subscribed(audience) == {7: {ANN}}
-    first.follow([POSTS])
+    first.set_tables([POSTS])
     audience.tables_changed()
     audience.discard(second)
     assert subscribed(audience) == {8: {ANN}}

@@ -136,7 +136,7 @@ async def _check(alias: str) -> str:
     async with await database.connect(alias) as connection:
         leader, unseen_seconds, head, waiting = await leadership.status(connection)
     log = f"position {head}, {waiting} changes wait to be numbered"
-    if leader is None or unseen_seconds > leadership.GONE_SECONDS:
+    if leader is None or unseen_seconds > leadership.LEADER_GONE_SECONDS:
         raise CommandError(f"No relay leads: {log}. Start one: manage.py runrealtime")
     return f"A relay leads, seen {unseen_seconds:.1f} s ago by Postgres as process {leader}: {log}"
 

@@ -24,7 +24,7 @@ FILLED = "create table visits_3 (id int primary key, body text); insert into vis
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test would only sit through."""
     monkeypatch.setattr(relay_module, "ALTERED_SECONDS", 0.05)
-    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 0.05)
 
 
 @pytest.fixture

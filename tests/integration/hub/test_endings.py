@@ -71,7 +71,7 @@ async def test_hub_that_has_failed_ends_its_streams_and_is_replaced(world: World
     world.table("notes", "id int primary key")
     async with world.relaying():
         subscriber = await world.subscriber(person(1), "notes")
-        await asyncio.wait([world.hub._background.run(fail())])
+        await asyncio.wait([world.hub._tasks.spawn(fail())])
         assert await read_to_end(subscriber) == b""
         first, second = await asyncio.gather(get_hub(), get_hub())
         assert first is second is not world.hub

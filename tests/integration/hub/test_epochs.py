@@ -55,13 +55,13 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jumped = asyncio.Event()
-    jump = world.hub._feed._jump
+    jump = world.hub._feed._skip_to
 
     def noted(head: int) -> None:
         jump(head)
         jumped.set()
 
-    monkeypatch.setattr(world.hub._feed, "_jump", noted)
+    monkeypatch.setattr(world.hub._feed, "_skip_to", noted)
     world.table("notes", "id int primary key, body text")
     stream = Stream(await world.subscriber(person(1), "notes"))
     async with await database.connect("default") as connection:
@@ -70,7 +70,7 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
         world.write("truncate ayb_realtime.change")
         gone = await queries.head(connection)
         # As a joiner does: the feed finds out that the change is gone, but the hub has to wait for its turn.
-        async with world.hub._turn:
+        async with world.hub._delivery_lock:
             world.hub._feed.accept(Batch(gone))
             await jumped.wait()
             for row_id in (2, 3, 4):

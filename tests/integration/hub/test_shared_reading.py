@@ -62,7 +62,7 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
     async with world.relaying():
         begin = await world.caught_up()
     comes, has_read = asyncio.Event(), asyncio.Event()
-    check_role, repair = world.hub._catalog.check_role, world.hub._feed._repair
+    check_role, repair = world.hub._admission.check_role, world.hub._feed._repair
 
     async def checked(role: str) -> None:
         await check_role(role)
@@ -75,8 +75,8 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
         has_read.set()
         return run
 
-    monkeypatch.setattr(world.hub._catalog, "check_role", checked)
-    async with world.hub._turn:
+    monkeypatch.setattr(world.hub._admission, "check_role", checked)
+    async with world.hub._delivery_lock:
         joining = asyncio.create_task(world.stream(person(1), "letters"))
         await comes.wait()
         monkeypatch.setattr(world.hub._feed, "_repair", noted)

@@ -115,7 +115,7 @@ def logs() -> Iterator[LogWatch]:
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test would only sit through."""
     monkeypatch.setattr(leadership, "TRY_SECONDS", 0.02)
-    monkeypatch.setattr(relay_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 0.05)
     monkeypatch.setattr(publisher, "PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(relay_module, "backoff_seconds", lambda failures: 0.02)
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from ayb_realtime.log import changes, queries
+from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Batch
 from ayb_realtime.log.messages import from_message
 from ayb_realtime.postgres import database
+from ayb_realtime.relay import outbox
 from embedded import free_port
 from tests.integration.conftest import LAYERS
 from tests.integration.relay.conftest import LogWatch, receiver
@@ -73,7 +74,7 @@ async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
             self.told.put_nowait(self.tried[-1].head)
             await super().group_send(group, message)
 
-    monkeypatch.setattr(changes, "MESSAGE_CHARACTERS", 1000)
+    monkeypatch.setattr(outbox, "MESSAGE_CHARACTERS", 1000)
     layer = NotedLayer()
     layer.fails = False
     hub = await receiver(layer)

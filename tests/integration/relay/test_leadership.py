@@ -14,7 +14,7 @@ from tests.integration.scenario import Owner, relaying
 async def test_stopped_leader_is_replaced_and_fenced(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leadership, "GONE_SECONDS", 0.3)
+    monkeypatch.setattr(leadership, "LEADER_GONE_SECONDS", 0.3)
     hub = await receiver(memory_layer)
     connect = Connector()
     async with relaying(memory_layer, connect) as stopped:

@@ -3,9 +3,10 @@
 import pytest
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.log import changes, queries
+from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Batch
 from ayb_realtime.postgres import database
+from ayb_realtime.relay import outbox
 from tests.integration.relay.conftest import Connection, Connector, LogWatch, receiver
 from tests.integration.scenario import Owner, relaying
 
@@ -52,7 +53,7 @@ async def test_heartbeat_carries_the_head(owner: Owner, notes: None, memory_laye
 async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "MESSAGE_CHARACTERS", 100)
+    monkeypatch.setattr(outbox, "MESSAGE_CHARACTERS", 100)
     hub = await receiver(memory_layer)
     async with relaying(memory_layer), await database.connect("default") as connection:
         with owner.transaction():
