@@ -23,7 +23,8 @@ from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers, relink_recreated_tables
 from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
-from ayb_realtime.log.changes import Action, Change, Slice
+from ayb_realtime.log.changes import Action, Change
+from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import tables
 from ayb_realtime.postgres.tables import Table
 

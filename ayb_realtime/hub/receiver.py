@@ -80,7 +80,7 @@ class Receiver:
                     await self._leave()
                     await self._join()
                     # Nothing was heard from there until now.
-                    self._feed.doubt()
+                    self._feed.distrust_head()
             except (psycopg.Error, PoolTimeout):
                 continue  # Those who deliver say so.
             except Exception:

@@ -22,11 +22,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import planning
-from ayb_realtime.hub.feed import SLICE_CHANGES, SLICE_CHARACTERS, read_slice
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
-from ayb_realtime.log.changes import Slice
+from ayb_realtime.log import queries, slices
+from ayb_realtime.log.slices import Slice
 
 # How many of the runs that were read are kept, each of at most SLICE_CHARACTERS, while anybody is on the way.
 KEPT_SLICES = 64
@@ -135,8 +135,8 @@ class Replay:
         if run is None or run.upto > upto or not run.unread.isdisjoint(relations):
             async with self._pool.connection() as connection:
                 unread = known - _relations(self.subscribers) - relations
-                run = await read_slice(connection, after=after, upto=upto, unread=unread)
-            if sum(change.characters for change in run.changes) <= SLICE_CHARACTERS:
+                run = await queries.read_slice(connection, after=after, upto=upto, unread=unread)
+            if run.characters <= slices.SLICE_CHARACTERS:
                 self._kept[after] = run
             if len(self._kept) > KEPT_SLICES:
                 del self._kept[next(iter(self._kept))]  # kept longest
@@ -153,7 +153,7 @@ class Replay:
 
 def _stretch(subscriber: Subscriber) -> int:
     """Return which stretch of the log a subscriber is on."""
-    return subscriber.position // SLICE_CHANGES
+    return slices.slice_number(subscriber.position)
 
 
 def _relations(subscribers: Iterable[Subscriber]) -> Set[int]:

@@ -1,7 +1,7 @@
 """Changes and batches of them, and what they look like on the way through the Channels layer. Pure."""
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -60,18 +60,6 @@ class Change:
     def trigger(self) -> int:
         """The oid of the trigger with which an ENABLE began to stream the table."""
         return int(json.loads(self.record or "")["trigger"])
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A part of the log, to be delivered together.
-
-    changes: in position order, all that follow those delivered before, up to ``upto``, except for ``unread`` tables.
-    """
-
-    changes: Sequence[Change]
-    upto: int
-    unread: Set[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """The change log: number what has committed, read what was numbered. Only this module knows the log's SQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from typing import Any, LiteralString
 
 import psycopg
 
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log import slices
+from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.database import sql
 
@@ -136,6 +138,22 @@ async def read(connection: Connection, *, after: int, upto: int, unread: Collect
     if not changes:
         raise PositionUnavailable("the log no longer holds what came after that position")
     return changes
+
+
+async def read_slice(connection: Connection, *, after: int, upto: int, unread: Set[int]) -> Slice:
+    """Return the slice that begins after a position and ends at ``upto`` at the latest.
+
+    Where only ``unread`` tables have changed, it holds no change, and may go on beyond ``slices.slice_end``.
+    Raises PositionUnavailable if the log does not hold what comes after the position.
+    """
+    if unread and upto - after > slices.SLICE_CHANGES:
+        skipped = await skip(connection, after=after, upto=upto, unread=unread)
+        if skipped > after:
+            return Slice((), skipped, unread)
+    changes = await read(connection, after=after, upto=min(upto, slices.slice_end(after)), unread=unread)
+    # An altered table may have the name that a stream of another one follows.
+    wanted = [change for change in changes if change.relation not in unread or change.action is Action.ALTER]
+    return Slice(wanted, changes[-1].position, unread)
 
 
 async def bounds(connection: Connection) -> tuple[int, int]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ayb_realtime.hub import feed, replay
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.log import slices
 from tests.integration.scenario import OWN, Owner, World, open_stream, person
 
 # Far more rounds than fair turns need.
@@ -19,8 +19,7 @@ RUNS, SLICE_CHANGES = 20, 50
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a log of a thousand changes be long."""
-    monkeypatch.setattr(feed, "SLICE_CHANGES", SLICE_CHANGES)
-    monkeypatch.setattr(replay, "SLICE_CHANGES", SLICE_CHANGES)
+    monkeypatch.setattr(slices, "SLICE_CHANGES", SLICE_CHANGES)
 
 
 async def fill(the_hub: Hub, owner: Owner) -> int:

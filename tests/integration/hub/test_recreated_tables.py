@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from ayb_realtime.exceptions import UnknownTable
-from ayb_realtime.hub import feed
+from ayb_realtime.log import slices
 from ayb_realtime.relay import relay as relay_module
 from tests.integration.scenario import (
     Stream,
@@ -49,7 +49,7 @@ async def test_key_of_another_type_has_to_be_fetched(world: World, monkeypatch: 
         stream = await world.stream(person(1), "notes")
         world.write("insert into notes values ('0')")
         begin = int((await stream.next()).id)
-        while begin % feed.SLICE_CHANGES > feed.SLICE_CHANGES - 5:
+        while begin % slices.SLICE_CHANGES > slices.SLICE_CHANGES - 5:
             # All that follows is to be in one run.
             world.write("insert into notes values (%s)", [str(1000 + begin % 1000)])
             begin = int((await stream.next()).id)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from ayb_realtime.hub import feed, replay
-from ayb_realtime.log import queries
+from ayb_realtime.hub import replay
+from ayb_realtime.log import queries, slices
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import tables
 from tests.integration.scenario import (
@@ -62,27 +62,27 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
     async with world.relaying():
         begin = await world.caught_up()
     comes, has_read = asyncio.Event(), asyncio.Event()
-    check_role, repair = world.hub._admission.check_role, world.hub._feed._repair
+    check_role, fill_gap = world.hub._admission.check_role, world.hub._feed._fill_gap
 
     async def checked(role: str) -> None:
         await check_role(role)
         comes.set()
 
-    async def noted(unread: Any) -> Any:
-        run = await repair(unread)
-        assert run is not None
-        assert run.changes == ()
+    async def noted(gap: Any, unread: Any) -> Any:
+        read = await fill_gap(gap, unread)
+        assert read is not None
+        assert read.changes == ()
         has_read.set()
-        return run
+        return read
 
     monkeypatch.setattr(world.hub._admission, "check_role", checked)
     async with world.hub._delivery_lock:
         joining = asyncio.create_task(world.stream(person(1), "letters"))
         await comes.wait()
-        monkeypatch.setattr(world.hub._feed, "_repair", noted)
+        monkeypatch.setattr(world.hub._feed, "_fill_gap", noted)
         await write_at_length(world, begin)
         await has_read.wait()
-        monkeypatch.setattr(world.hub._feed, "_repair", repair)
+        monkeypatch.setattr(world.hub._feed, "_fill_gap", fill_gap)
     assert await (await joining).next_ids(5000) == list(range(1, 5001))
 
 
@@ -122,7 +122,7 @@ async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_
             assert await stream.next_ids(1500 - n) == list(range(n + 1, 1501))
     assert (len(reads) > len(set(reads))) == is_read_again
     # Each from where it began, and from there on the stretches of all.
-    assert len(set(reads)) <= 5 + 1500 / feed.SLICE_CHANGES + 1
+    assert len(set(reads)) <= 5 + 1500 / slices.SLICE_CHANGES + 1
 
 
 async def test_thousands_that_come_back_at_once_share_what_they_ask_and_read(
