@@ -30,15 +30,11 @@ from ayb_realtime.postgres.tables import Table
 
 logger = logging.getLogger(__package__)
 
-# Who is at most so far behind is let in between two deliveries.
-LAST_CHANGES = 50
-
 
 class Hub:
     """Keeps the subscribers, from ``start`` to ``close``.
 
     position: everything up to it has been delivered.
-    opening: as ``Replay`` has it.
     """
 
     def __init__(self, layer: BaseChannelLayer | None, pool: AsyncConnectionPool[Any]) -> None:
@@ -49,10 +45,10 @@ class Hub:
         self._receiver = Receiver(layer, pool, self._feed) if layer is not None else None
         self._replay = Replay(pool)
         self.opening = self._replay.opening
-        self._known_relations: set[int] = set()
+        self.known_relations: Set[int] = frozenset()
         self._admission = Admission(pool)
         # Held while a run is delivered, and by whoever joins between two deliveries.
-        self._delivery_lock = asyncio.Lock()
+        self.delivery_lock = asyncio.Lock()
         self._tasks = Tasks(self._leave_all)
         self._logger = QuietLogger(logger)
 
@@ -70,7 +66,7 @@ class Hub:
             await self._pool.close()
             raise
         self._tasks.spawn(self._deliver_all())
-        self._tasks.spawn(self._replay_all())
+        self._tasks.spawn(self._replay.run(self))
         self._tasks.spawn(liveness.run(self._open, self.leave))
         if self._receiver is not None:
             self._tasks.spawn(self._receiver.receive())
@@ -125,16 +121,16 @@ class Hub:
             expires_at=expires_at,
         )
         if after is None:
-            async with self._delivery_lock:
+            async with self.delivery_lock:
                 subscriber.set_baseline(self.position)
                 self.subscribers.add(subscriber)
         else:
             await self._admission.check_resumable(after)
             subscriber.position = after
             self._replay.add(subscriber)
-        if not self._known_relations.issuperset(subscriber.relations):
+        if not subscriber.relations <= self.known_relations:
             # Perhaps made anew since it was looked up: the next run looks again.
-            self._known_relations = set()
+            self.known_relations = frozenset()
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -167,11 +163,11 @@ class Hub:
 
     def _unread(self) -> Set[int]:
         """Return the tables of which nothing need be read: they are known, and no stream is of them."""
-        return self._known_relations - self.subscribers.identities.keys()
+        return self.known_relations - self.subscribers.identities.keys()
 
     async def _deliver(self, run: Slice) -> None:
-        async with self._delivery_lock:
-            is_known = self._known_relations.issuperset(change.relation for change in run.changes)
+        async with self.delivery_lock:
+            is_known = self.known_relations >= {change.relation for change in run.changes}
             # An altered table may have the name of another one now.
             if not is_known or any(change.action is Action.ALTER for change in run.changes):
                 async with self._pool.connection() as connection:
@@ -187,14 +183,14 @@ class Hub:
 
     def _relink_recreated_tables(self, streamed: Sequence[Table], run: Sequence[Change]) -> None:
         """Look whether a table that somebody subscribes to was dropped and made again: it has a new oid then."""
-        self._known_relations = {table.relation for table in streamed} | {change.relation for change in run}
+        self.known_relations = {table.relation for table in streamed} | {change.relation for change in run}
         relink_recreated_tables(self._open(), streamed)
         self.subscribers.tables_changed()
 
     async def _reset(self, reason: str) -> None:
         """Go on where the feed does; what was in between is not to be had."""
         logger.warning("%s: every stream is told to fetch again", reason)
-        async with self._delivery_lock:
+        async with self.delivery_lock:
             # Its head may be further on by now.
             position = self._feed.position
             ahead = {subscriber for subscriber in self._replay.subscribers if subscriber.position > position}
@@ -206,36 +202,4 @@ class Hub:
     def _advance_to(self, position: int) -> None:
         self.position = position
         self.subscribers -= {subscriber for subscriber in self.subscribers if subscriber.ended}
-        self._replay.news.set()
-
-    async def _replay_all(self) -> NoReturn:
-        """Bring those that resume to the position of the hub, and let them in there, for ever.
-
-        Who is far behind goes on without holding up the others. Only the last stretch is gone between two deliveries.
-        """
-        while True:
-            await self._replay.news.wait()
-            self._replay.news.clear()
-            try:
-                while await self._replay_round():
-                    pass
-            except Exception:
-                self._logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
-                await asyncio.sleep(RETRY_SECONDS)
-                self._replay.news.set()
-
-    async def _replay_round(self) -> bool:
-        """Take those that are far behind one run further, and let in the others; return whether there were any."""
-        await self._replay.let_open()
-        ready = self._replay.ready()
-        far = [subscriber for subscriber in ready if subscriber.position < self.position - LAST_CHANGES]
-        near = {s for s in ready if self.position - LAST_CHANGES <= s.position <= self.position}
-        if far:
-            await self._replay.advance(far, self.position, self._known_relations)
-        if near:
-            async with self._delivery_lock:
-                # One run, however large its rows are; who has not arrived then has another round.
-                if behind := [s for s in self._replay.ready() if s.position < self.position and s in near]:
-                    await self._replay.advance(behind, self.position, self._known_relations)
-                self.subscribers |= self._replay.take_arrived(self.position)
-        return bool(far or near)
+        self._replay.notify()

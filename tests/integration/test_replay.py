@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ayb_realtime.hub import replay
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.log import slices

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from ayb_realtime.hub import replay
+from ayb_realtime.hub import kept_slices
 from ayb_realtime.log import queries, slices
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import tables
@@ -76,7 +76,7 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
         return read
 
     monkeypatch.setattr(world.hub._admission, "check_role", checked)
-    async with world.hub._delivery_lock:
+    async with world.hub.delivery_lock:
         joining = asyncio.create_task(world.stream(person(1), "letters"))
         await comes.wait()
         monkeypatch.setattr(world.hub._feed, "_fill_gap", noted)
@@ -103,11 +103,11 @@ async def test_streams_that_resume_together_share_the_reading(world: World, monk
     assert len(reads) < 50
 
 
-@pytest.mark.parametrize(("kept_runs", "is_read_again"), [(replay.KEPT_SLICES, False), (2, True)])
+@pytest.mark.parametrize(("kept_runs", "is_read_again"), [(kept_slices.KEPT_SLICES, False), (2, True)])
 async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_as_it_is_kept(
     world: World, monkeypatch: pytest.MonkeyPatch, kept_runs: int, is_read_again: bool
 ) -> None:
-    monkeypatch.setattr(replay, "KEPT_SLICES", kept_runs)
+    monkeypatch.setattr(kept_slices, "KEPT_SLICES", kept_runs)
     world.table("notes", "id int primary key")
     async with world.relaying():
         begin = await world.caught_up()
