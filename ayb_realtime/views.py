@@ -18,13 +18,13 @@ from django.http.response import HttpResponseBase
 
 from ayb_realtime import asgi
 from ayb_realtime.asgi import Handover
-from ayb_realtime.authentication import Authenticated, authenticate
+from ayb_realtime.authentication import authenticate
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import (
     AuthenticationUnavailable,
     CrossSiteRequest,
     InvalidIdentity,
-    PositionUnavailable,
+    NotMigrated,
     RoleRefused,
     Unauthenticated,
     UnknownTable,
@@ -32,10 +32,8 @@ from ayb_realtime.exceptions import (
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.postgres.tables import Table
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.wire import sse
-from ayb_realtime.wire.events import connected_event, reset_event
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +85,7 @@ class EventStream:
 _authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=ConnectionThreads(AUTHENTICATING))
 
 # What it looks like when the database, or Django's way to it, does not answer as it should.
-UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, PositionUnavailable, RoleRefused)
+UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, NotMigrated, RoleRefused)
 
 
 @login_not_required
@@ -127,7 +125,9 @@ async def _answer(request: HttpRequest) -> HttpResponseBase:
         return _error(500, "streaming not supported")
     hub = await get_hub()
     tables = await hub.resolve(names)
-    subscriber = await _open(hub, authenticated, tables, _last_event_id(request))
+    subscriber = await hub.subscribe(
+        authenticated.identity, tables, resume=_last_event_id(request), expires_at=authenticated.expires_at
+    )
     return _response(request, EventStream(hub, subscriber), subscriber.client_id)
 
 
@@ -141,30 +141,6 @@ def _table_names(parameter: str) -> list[str] | None:
 
 def _last_event_id(request: HttpRequest) -> str:
     return request.headers.get("Last-Event-ID") or request.GET.get("last_event_id", "")
-
-
-async def _open(hub: Hub, authenticated: Authenticated, tables: list[Table], last_event_id: str) -> Subscriber:
-    """Subscribe, after the last event that the client has had, or else from now on."""
-    identity, expires_at = authenticated.identity, authenticated.expires_at
-    reset = b""
-    if last_event_id:
-        try:
-            subscriber = await hub.subscribe(identity, tables, after=_position(last_event_id), expires_at=expires_at)
-        except PositionUnavailable as error:
-            subscriber = await hub.subscribe(identity, tables, expires_at=expires_at)
-            reset = reset_event(str(error), [table.name for table in tables], subscriber.position)
-    else:
-        subscriber = await hub.subscribe(identity, tables, expires_at=expires_at)
-    connected = connected_event(subscriber.client_id, subscriber.position)
-    subscriber.prepend(sse.retry(conf.retry_milliseconds) + connected + reset)
-    return subscriber
-
-
-def _position(last_event_id: str) -> int:
-    """Read a position. Raises PositionUnavailable for what this server cannot have sent."""
-    if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 19):
-        raise PositionUnavailable("the last event id is not a position")
-    return int(last_event_id)
 
 
 def _response(request: ASGIRequest, stream: EventStream, name: str) -> StreamingHttpResponse:

@@ -26,7 +26,7 @@ class Admission:
         self._bounds = SingleFlight(self._read_bounds)
         self._roles: dict[str, SingleFlight[None]] = {}
 
-    async def named(self, names: Sequence[str]) -> list[Table]:
+    async def resolve(self, names: Sequence[str]) -> list[Table]:
         """Return the streamed tables with these names. Raises UnknownTable."""
         return tables.named(await self._streamed.get(), names)
 

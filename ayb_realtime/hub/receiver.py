@@ -30,7 +30,7 @@ DROPPED = "a message in the Channels layer is dropped: %s. Changes that come by 
 
 
 class Receiver:
-    """A member of the log's group in the layer; each of ``receive``, ``rejoin`` and ``follow`` is a task of the hub's.
+    """A member of the log's group in the layer. ``receive``, ``rejoin`` and ``follow_group`` are tasks of the hub.
 
     group: of the log as it was when last asked.
     """
@@ -70,7 +70,7 @@ class Receiver:
                 except Exception:
                     self._logger.warning(FAILS, exc_info=True)
 
-    async def follow(self) -> NoReturn:
+    async def follow_group(self) -> NoReturn:
         """Go over to the group that the log has by now, wherever that is another one, until cancelled."""
         while True:
             await asyncio.sleep(GROUP_SECONDS)

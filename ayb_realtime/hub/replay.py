@@ -1,4 +1,4 @@
-"""Brings the streams that resume from their positions to the hub's, and lets them in there. The hub runs it.
+"""Brings the streams that resume to the hub's position, and lets them into the live deliveries. The hub runs it.
 
 Streams at the same slice share its reading and its checking, so that thousands that come back at once do not each read
 the log. A stream whose client reads slowly is left behind, and taken along by a later round. While streams are being
@@ -30,7 +30,7 @@ OPENING_SECONDS = 0.5
 
 
 class Destination(Protocol):
-    """The hub, as the streams that resume see it."""
+    """Where the streams that resume go: the live deliveries."""
 
     position: int
     subscribers: Subscribers
@@ -39,7 +39,7 @@ class Destination(Protocol):
 
 
 class Replay:
-    """The subscribers that are behind the hub."""
+    """The subscribers that are behind the hub's position."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self.subscribers: set[Subscriber] = set()
@@ -75,35 +75,35 @@ class Replay:
         """Begin a round: a subscriber has come, or has room again, or the hub has moved."""
         self._news.set()
 
-    async def run(self, hub: Destination) -> NoReturn:
+    async def run(self, live: Destination) -> NoReturn:
         """Take rounds whenever there is something to do, until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
             try:
-                while await self._round(hub):
+                while await self._round(live):
                     pass
             except Exception:
                 self._logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
                 await asyncio.sleep(RETRY_SECONDS)
                 self.notify()
 
-    async def _round(self, hub: Destination) -> bool:
+    async def _round(self, live: Destination) -> bool:
         """Take streams that are far behind one slice further, and let in those that are near; return if there were any.
 
-        Only the last slice of a stream is delivered while the hub's own delivery waits.
+        Only the last slice of a stream is delivered while live deliveries wait.
         """
         await self._wait_for_openings()
-        far, near = far_and_near(self._ready(), hub.position)
+        far, near = far_and_near(self._ready(), live.position)
         if far:
-            await self.advance(far, hub.position, hub.known_relations)
+            await self.advance(far, live.position, live.known_relations)
         if near:
-            async with hub.delivery_lock:
+            async with live.delivery_lock:
                 # One slice, however large its rows are; a stream that has not arrived then has another round.
                 still_near = set(near)
-                if behind := [s for s in self._ready() if s in still_near and s.position < hub.position]:
-                    await self.advance(behind, hub.position, hub.known_relations)
-                hub.subscribers |= self._take_arrived(hub.position)
+                if behind := [s for s in self._ready() if s in still_near and s.position < live.position]:
+                    await self.advance(behind, live.position, live.known_relations)
+                live.subscribers |= self._take_arrived(live.position)
         return bool(far or near)
 
     async def _wait_for_openings(self) -> None:

@@ -1,45 +1,41 @@
-"""One open stream: a bounded buffer that the hub fills and the response empties."""
+"""One open stream: the hub fills its buffer, and the response empties it."""
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Container, Iterable
 from uuid import uuid4
 
+from ayb_realtime.hub.buffer import Buffer
 from ayb_realtime.hub.resets import Resets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import expired_event, reset_event
 
-# At most so much is handed to the server at once, which copies it for each client and holds it until that reads.
-PIECE_BYTES = 64 * 1024
 UNCHECKED = "row could not be checked"
 
 
 class Subscriber:
-    """A stream in pieces, as an async iterator. Chunks of whole events go in, which all who see the same share.
+    """One stream, as an async iterator of pieces.
 
-    It ends when it is told to, when its token expires, and when its client reads so slowly that the buffer is full: the
-    client then reconnects and resumes, so that no event is dropped without a word.
+    It ends when ``end`` is called, when its token expires, and when its client reads so slowly that the buffer is full:
+    the client then reconnects and resumes, so that no event is dropped silently.
 
-    identity: who it is to Postgres.
-    tables: the tables that it names.
-    triggers: those of its tables where the client has fetched, or will, what is in a table since that was enabled.
-    position: everything up to it has been put into the buffer.
+    identity: who the client is to Postgres.
+    tables: the tables of the stream.
+    relations: their oids.
+    triggers: the triggers of those tables that the client fetches, or has fetched, since they were enabled.
+    position: everything up to it is in the buffer, or has been read.
+    read_at: when the server last asked for a piece, in seconds of the monotonic clock.
     expires_at: when the token expires, in seconds since the epoch; None: never.
     """
 
     # Thousands wait at a time.
     __slots__ = (
-        "_buffer_bytes",
-        "_chunks",
+        "_buffer",
         "_expires_at",
-        "_free",
         "_heartbeat_seconds",
         "_resets",
-        "_rest",
-        "_size",
         "_waiting",
         "client_id",
         "ended",
@@ -66,19 +62,14 @@ class Subscriber:
         self.set_tables(tables)
         self.triggers: frozenset[int] = frozenset()
         self.position = 0
-        self._buffer_bytes = buffer_bytes
+        self._buffer = Buffer(buffer_bytes)
         self._heartbeat_seconds = heartbeat_seconds
         self._expires_at = expires_at
-        self._chunks: list[bytes] = []
-        # How large they are, and how much of that takes no room.
-        self._size = self._free = 0
-        # Of a large chunk that was begun, what has not been handed out.
-        self._rest: Sequence[bytes] = ()
-        # Of rows that could not be checked: most streams have none.
+        # Of tables with rows that could not be checked: most streams have none.
         self._resets: Resets | None = None
-        # What the reader waits for, while it waits.
+        # What the reader awaits, while it waits.
         self._waiting: asyncio.Future[None] | None = None
-        # Called when the buffer has become empty.
+        # Called each time that the buffer has become empty.
         self.on_drained: Callable[[], None] | None = None
         self.ended = False
         self.read_at = time.monotonic()
@@ -88,33 +79,25 @@ class Subscriber:
         self.tables, self.relations, _ = intern_tables(tuple(tables))
 
     def set_baseline(self, position: int) -> None:
-        """Take a client to know what its tables hold, or to fetch it now, up to this position."""
+        """Assume that the client knows what its tables hold up to this position, or fetches it now."""
         self.position = position
         _, _, self.triggers = intern_tables(self.tables)
 
     def prepend(self, chunk: bytes) -> None:
-        """Put this before everything else; it always has room."""
-        self._chunks.insert(0, chunk)
-        self._size += len(chunk)
-        self._free += len(chunk)
+        """Put a greeting before everything else."""
+        self._buffer.prepend(chunk)
 
     def push(self, chunk: bytes) -> None:
-        """Put whole events into the buffer; where it is full, end the stream.
-
-        One that is larger than the buffer is taken where nothing else waits: it is not copied.
-        """
+        """Put whole events into the buffer. If it is full, end the stream."""
         if self.ended or not chunk:
             return
         if self._resets is not None and self._resets.owed:
-            # If the client leaves before it is told, it comes back to where it was before.
+            # If the client leaves before it hears of the reset, it has to come back to the position before.
             chunk = sse.without_ids(chunk)
-        waiting = self._size - self._free
-        if waiting and waiting + len(chunk) > self._buffer_bytes:
+        if self._buffer.push(chunk):
+            self._wake()
+        else:
             self.end()
-            return
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        self._wake()
 
     def reset(self, reason: str, relations: Container[int]) -> None:
         """Tell the client to fetch its tables among these again, and then to go on after ``position``."""
@@ -122,51 +105,47 @@ class Subscriber:
             self.push(reset_event(reason, names, self.position))
 
     def may_reset(self, relation: int) -> bool:
-        """Tell whether to send a reset of a table now, since rows could not be checked; else ``tick`` does, soon."""
+        """Return whether to reset a table now whose rows could not be checked; otherwise ``tick`` does it soon."""
         self._resets = self._resets or Resets()
         return self._resets.may_send(relation)
 
     def end(self, last_words: bytes = b"") -> None:
-        """End the stream after what is in the buffer, and after these; they always have room. May be called again."""
+        """End the stream after what is in the buffer, and after these last words. May be called again."""
         if last_words and not self.ended:
-            self._chunks.append(last_words)
-            self._size += len(last_words)
-            self._free += len(last_words)
+            self._buffer.push_last(last_words)
         self.ended = True
         self._wake()
 
     def abandon(self) -> None:
-        """End the stream of a client that has gone, and hold no more for it. May be called again."""
-        self._chunks.clear()
-        self._rest = ()
-        self._size = self._free = 0
+        """End the stream of a client that has gone, and free its buffer. May be called again."""
+        self._buffer.clear()
         self.end()
 
     @property
     def is_drained(self) -> bool:
-        """Whether everything has been handed out, but for a greeting or last words."""
-        return self._size == self._free and not self._rest
+        """Whether everything has been handed out, except a greeting or last words."""
+        return self._buffer.is_drained
 
     def __aiter__(self) -> "Subscriber":
         return self
 
     async def __anext__(self) -> bytes:
-        """Wait for events, and return a piece of what is there; after a silence that ``tick`` ends, a heartbeat."""
+        """Wait for events, and return a piece of them; return a heartbeat if ``tick`` has ended the wait."""
         self.read_at = time.monotonic()
-        if not self._rest and not self._chunks and not self.ended:
+        if self._buffer.is_empty and not self.ended:
             await self._wait()
         if not self.ended and self._has_expired():
             self.end(expired_event())
-        if self._rest or self._chunks:
+        if not self._buffer.is_empty:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
         return sse.heartbeat(None if self._resets is not None and self._resets.owed else self.position)
 
     def tick(self) -> None:
-        """End a wait that has lasted for as long as a stream may be silent, or its token does; tell what is owed.
+        """End a wait if the stream has been silent for too long, or its token has expired; send resets that are due.
 
-        To be called about once a second. A timer of its own would cost each stream more than all else it has.
+        Called about once a second: a timer of its own would cost each stream more than everything else it has.
         """
         if self._resets is not None:
             self.reset(UNCHECKED, self._resets.take_due())
@@ -177,7 +156,7 @@ class Subscriber:
         return self._expires_at is not None and time.time() >= self._expires_at
 
     async def _wait(self) -> None:
-        # A future: an Event within a timeout costs more than twice as much, for every chunk of every stream.
+        # Not an Event with a timeout, which costs more than twice as much for every chunk of every stream.
         self._waiting = asyncio.get_running_loop().create_future()
         try:
             await self._waiting
@@ -189,30 +168,7 @@ class Subscriber:
             self._waiting.set_result(None)
 
     def _take(self) -> bytes:
-        """Return as many chunks as fit into a piece, or the next piece of one that does not."""
-        if not self._rest:
-            chunk = self._take_chunks()
-            self._rest = _pieces(chunk) if len(chunk) > PIECE_BYTES else (chunk,)
-        taken, self._rest = self._rest[0], self._rest[1:]
-        if self.is_drained and self.on_drained is not None:
+        piece = self._buffer.take()
+        if self.on_drained is not None and self._buffer.is_drained:
             self.on_drained()
-        return taken
-
-    def _take_chunks(self) -> bytes:
-        """Take the first chunk out of the buffer, with those behind it as far as they fit into a piece with it."""
-        count, size = 1, len(self._chunks[0])
-        while count < len(self._chunks) and size + len(self._chunks[count]) <= PIECE_BYTES:
-            size += len(self._chunks[count])
-            count += 1
-        taken = b"".join(self._chunks[:count])
-        del self._chunks[:count]
-        self._size -= size
-        # A greeting comes first and is short; behind last words comes nothing.
-        self._free = 0
-        return taken
-
-
-@lru_cache(maxsize=4)
-def _pieces(chunk: bytes) -> Sequence[bytes]:
-    """Cut a chunk, once for all who take it about now: of thousands each holds a piece until its client reads."""
-    return tuple([chunk[at : at + PIECE_BYTES] for at in range(0, len(chunk), PIECE_BYTES)])
+        return piece

@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from ayb_realtime.exceptions import PositionUnavailable
+from ayb_realtime.exceptions import NotMigrated, PositionUnavailable
 from ayb_realtime.log import slices
 from ayb_realtime.log.changes import Action, Batch, Change
 from ayb_realtime.log.slices import Slice
@@ -163,7 +163,7 @@ async def bounds(connection: Connection) -> tuple[int, int]:
     """
     ((oldest, newest),) = await sessions.fetch(connection, sql("bounds"))
     if oldest is None:
-        raise PositionUnavailable("the log has no epoch: run migrate")
+        raise NotMigrated("the log has no epoch: run migrate")
     return int(oldest), int(newest)
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.wire import records, sse
@@ -36,6 +37,16 @@ def reset_event(reason: str, tables: list[str], position: int) -> bytes:
 def expired_event() -> bytes:
     """Encode the last event of a stream whose token has expired."""
     return sse.encode("{}", event="expired")
+
+
+def parse_event_id(last_event_id: str) -> int:
+    """Read the position that an event has as its id.
+
+    Raises PositionUnavailable for text that this server cannot have sent as one.
+    """
+    if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 19):
+        raise PositionUnavailable("the last event id is not a position")
+    return int(last_event_id)
 
 
 def _compact(data: object) -> str:

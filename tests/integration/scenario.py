@@ -1,6 +1,7 @@
 """What most integration tests do: run a relay, open streams, write, and read what the streams are sent."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import psycopg
 from channels.layers import BaseChannelLayer
 from httpx_sse import EventSource, ServerSentEvent
 
+from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
@@ -90,8 +92,15 @@ async def open_stream(the_hub: Hub, identity: Identity, *tables: str, after: int
 
 
 async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Subscriber:
-    """Subscribe an identity to tables, without a client that reads."""
-    return await the_hub.subscribe(identity, await the_hub.resolve(tables), after=after)
+    """Subscribe an identity to tables, without a client that reads more than the greeting.
+
+    Raises PositionUnavailable if the stream begins with a reset, because it cannot resume after that position.
+    """
+    resume = "" if after is None else str(after)
+    subscriber = await the_hub.subscribe(identity, await the_hub.resolve(tables), resume=resume)
+    if reset := re.search(rb'event: reset\ndata: {"reason":"(.*?)"', await anext(subscriber)):
+        raise PositionUnavailable(reset[1].decode())
+    return subscriber
 
 
 def group_of(the_hub: Hub) -> str:

@@ -6,9 +6,10 @@ import httpx
 import pytest
 from httpx_sse import EventSource
 
+from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.wire.events import change_event, connected_event, expired_event, reset_event
+from ayb_realtime.wire.events import change_event, connected_event, expired_event, parse_event_id, reset_event
 from ayb_realtime.wire.records import Row
 
 POSTS = Table(7, "public", "posts", ("id",), ("created_at",), row_security=True, trigger=1)
@@ -115,3 +116,14 @@ def test_reset_names_the_reason_and_the_tables() -> None:
 
 def test_expired_has_no_position() -> None:
     assert expired_event() == b"event: expired\ndata: {}\n\n"
+
+
+@pytest.mark.parametrize(("text", "position"), [("0", 0), ("1041", 1041), ("0007", 7), ("9" * 19, 10**19 - 1)])
+def test_position_is_read(text: str, position: int) -> None:
+    assert parse_event_id(text) == position
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "1e3", " 1", "1_000", "x", "٣", "²", "9" * 20, "1" * 100_000])
+def test_text_that_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(PositionUnavailable, match="not a position"):
+        parse_event_id(text)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub.subscriber import PIECE_BYTES
+from ayb_realtime.hub.buffer import PIECE_BYTES
 from ayb_realtime.wire import sse
 from tests.unit.conftest import TABLE, make, read, rest
 

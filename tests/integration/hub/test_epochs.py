@@ -70,7 +70,7 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
         world.write("truncate ayb_realtime.change")
         gone = await queries.head(connection)
         # As a joiner does: the feed finds out that the change is gone, but the hub has to wait for its turn.
-        async with world.hub.delivery_lock:
+        async with world.hub._live.delivery_lock:
             world.hub._feed.accept(Batch(gone))
             await jumped.wait()
             for row_id in (2, 3, 4):

@@ -135,6 +135,7 @@ async def test_stream_that_joins_while_its_table_is_recreated_follows_it(world: 
         assert (await watcher.next()).event == "reset"
         assert await watcher.next_ids(1) == [1]
         stream = Stream(await world.hub.subscribe(person(1), resolved))
+        assert (await stream.next()).event == "connected"
         world.insert("notes", 2)
         assert (await stream.next()).event == "reset"
         assert await stream.next_ids(1) == [2]

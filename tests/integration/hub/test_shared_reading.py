@@ -76,7 +76,7 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
         return read
 
     monkeypatch.setattr(world.hub._admission, "check_role", checked)
-    async with world.hub.delivery_lock:
+    async with world.hub._live.delivery_lock:
         joining = asyncio.create_task(world.stream(person(1), "letters"))
         await comes.wait()
         monkeypatch.setattr(world.hub._feed, "_fill_gap", noted)

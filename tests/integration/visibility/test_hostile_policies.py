@@ -79,7 +79,7 @@ async def test_whatever_a_policy_does_for_one_the_others_are_served(
                 for stream in streams:
                     assert (await stream.next_change())["record"] == {"id": row_id}
         assert not any(each.ended for each in culprits)
-        told = b"".join(chunk for each in culprits for chunk in each._chunks)
+        told = b"".join(chunk for each in culprits for chunk in each._buffer._chunks)
         assert b"create" not in told
         assert (b"event: reset" in told) == ("the policies failed" not in caplog.text)
         trusted = quarantine.partition(culprit.tables[0].relation, [person(5)]).trusted
