@@ -37,7 +37,7 @@ class UnknownTable(RealtimeError):
 
 
 class NotMigrated(RealtimeError):
-    """The schema ``ayb_realtime`` is not there. Its migration has to run first: depend on it, or run ``migrate``."""
+    """The schema ``ayb_realtime`` is missing, or its log has no epoch. Depend on its migration, or run ``migrate``."""
 
 
 class RoleRefused(RealtimeError):

@@ -30,7 +30,7 @@ class Publisher:
         self._news = asyncio.Event()
         self._fails = False
 
-    def begin(self, group: str) -> None:
+    def set_group(self, group: str) -> None:
         """Speak to this group from now on; what waits for another is forgotten."""
         self._group = group
         self._outbox = Outbox()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ayb_realtime.relay.relay import backoff_seconds
+from ayb_realtime.relay.backoff import backoff_seconds
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
+from ayb_realtime.relay import numbering
 from ayb_realtime.relay import relay as relay_module
 from tests.integration.conftest import number
 from tests.integration.scenario import MakeTable, Owner, Stream, World, person
@@ -24,7 +25,7 @@ FILLED = "create table visits_3 (id int primary key, body text); insert into vis
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test would only sit through."""
     monkeypatch.setattr(relay_module, "ALTERED_SECONDS", 0.05)
-    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 0.05)
+    monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Batch
 from ayb_realtime.log.messages import from_message
 from ayb_realtime.postgres import database
-from ayb_realtime.relay import leadership, publisher
+from ayb_realtime.relay import leadership, numbering, publisher
 from ayb_realtime.relay import relay as relay_module
 from ayb_realtime.relay.relay import Relay
 from embedded import free_port
@@ -115,7 +115,7 @@ def logs() -> Iterator[LogWatch]:
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test would only sit through."""
     monkeypatch.setattr(leadership, "TRY_SECONDS", 0.02)
-    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 0.05)
+    monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 0.05)
     monkeypatch.setattr(publisher, "PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(relay_module, "backoff_seconds", lambda failures: 0.02)
 

@@ -21,7 +21,7 @@ async def test_new_epoch_begins_on_another_cluster_far_above_the_old_one(
         async with relaying(memory_layer):
             oldest, head = await queries.bounds(connection)
             assert oldest == head > before + 1
-            assert logs.count("the log begins anew") == 1
+            assert logs.count("the log begins a new epoch") == 1
             with pytest.raises(PositionUnavailable):
                 await queries.read(connection, after=before, upto=before + 1)
         assert await queries.ensure_epoch(connection) is False

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.relay import relay as relay_module
+from ayb_realtime.relay import numbering
 from tests.integration.relay.conftest import receiver
 from tests.integration.scenario import Owner, relaying, until
 
@@ -15,7 +15,7 @@ from tests.integration.scenario import Owner, relaying, until
 async def test_commit_wakes_a_sleeping_relay(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 3600.0)
+    monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 3600.0)
     hub = await receiver(memory_layer)
     async with relaying(memory_layer):
         for n in (1, 2, 3):
@@ -26,7 +26,7 @@ async def test_commit_wakes_a_sleeping_relay(
 async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_again(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 3600.0)
+    monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 3600.0)
     hub = await receiver(memory_layer)
     with psycopg.connect(database_url, autocommit=True) as other, psycopg.connect(database_url) as late:
         other.execute("listen ayb_realtime")
@@ -52,7 +52,7 @@ async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_
 async def test_relay_that_sleeps_for_long_is_still_notified(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 3600.0)
+    monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 3600.0)
     hub = await receiver(memory_layer)
     async with relaying(memory_layer):
         await until(owner, ASLEEP)
@@ -72,8 +72,8 @@ async def test_relay_that_falls_asleep_again_and_again_misses_no_commit(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No regular look would find what no notification told of; and it is asleep as soon as it may be.
-    monkeypatch.setattr(relay_module, "ANNOUNCE_SECONDS", 3600.0)
-    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 0.003)
+    monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 3600.0)
+    monkeypatch.setattr(numbering, "IDLE_SECONDS", 0.003)
     awake = 0
     async with relaying(memory_layer):
         for burst in range(BURSTS):
