@@ -39,14 +39,14 @@ logger = logging.getLogger(__name__)
 
 View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponseBase]]
 
-# How many requests are being authenticated at a time: so many connections of Django's there are at the most.
+# How many requests are authenticated at a time, and so how many of Django's connections are used.
 AUTHENTICATING = 4
 
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
-    # Keeps GZipMiddleware away, which would hold events back.
+    # Keeps GZipMiddleware from compressing the stream, which would hold events back.
     "Content-Encoding": "identity",
 }
 
@@ -59,7 +59,7 @@ def _never_atomic(view: View) -> View:
 
 
 class EventStream:
-    """A subscriber's chunks as the body of a response, and the way out of the hub."""
+    """A subscriber as the body of a response, which leaves the hub when the response is closed."""
 
     __slots__ = ("_hub", "_loop", "_subscriber")
 
@@ -76,22 +76,22 @@ class EventStream:
         self._hub.leave(self._subscriber)
 
     def close(self) -> None:
-        """Leave the hub. Django calls it in a thread of its own, once the client has gone."""
+        """Leave the hub. Django calls this in another thread, once the client has gone."""
         with suppress(RuntimeError):  # The event loop, and the hub with it, may be gone already.
             self._loop.call_soon_threadsafe(self.leave)
 
 
-# Not in the request's own thread: that one, and its connection, may stay open as long as the stream.
+# Not in the request's own thread: that thread and its connection could stay open as long as the stream.
 _authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=ConnectionThreads(AUTHENTICATING))
 
-# What it looks like when the database, or Django's way to it, does not answer as it should.
+# What the database, or the way to it or to the accounts, raises when it does not answer.
 UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, NotMigrated, RoleRefused)
 
 
 @login_not_required
 @_never_atomic
 async def realtime(request: HttpRequest) -> HttpResponseBase:
-    """Stream the changes of the tables that the request names, as far as its user may see the rows."""
+    """Stream the changes of the tables that the request names, of the rows that its user may see."""
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     try:
@@ -132,7 +132,7 @@ async def _answer(request: HttpRequest) -> HttpResponseBase:
 
 
 def _table_names(parameter: str) -> list[str] | None:
-    """Return the names in the ``tables`` parameter, each once; None where there is no parameter."""
+    """Return the names in the ``tables`` parameter, each once; None if there is no parameter."""
     if not parameter:
         return None
     stripped = (name.strip() for name in parameter.split(","))
@@ -144,7 +144,7 @@ def _last_event_id(request: HttpRequest) -> str:
 
 
 def _response(request: ASGIRequest, stream: EventStream, name: str) -> StreamingHttpResponse:
-    """Stream; where the stream can leave Django, hand it over and stream nothing, so that middleware sees the same."""
+    """Respond with a stream; if it can leave Django, hand it over, and show middleware an empty stream in its place."""
     handover: Handover | None = request.scope.get(asgi.KEY)
     if handover is None:
         return StreamingHttpResponse(stream, headers=STREAM_HEADERS)
@@ -152,7 +152,7 @@ def _response(request: ASGIRequest, stream: EventStream, name: str) -> Streaming
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    """Be an asynchronous body, as a stream is."""
+    """Return an empty asynchronous body."""
     return
     yield b""
 
@@ -160,7 +160,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 def _unavailable(request: HttpRequest) -> HttpResponse:
     """Answer while the database does not.
 
-    A browser's EventSource gives up for ever on any status but 200. What it comes back after is a stream that ends.
+    A browser's EventSource never reconnects after any status but 200. It does after a stream that ends, so it gets one.
     """
     if "text/event-stream" not in request.headers.get("Accept", ""):
         return _error(503, "database unavailable")

@@ -1,6 +1,6 @@
-"""What a request asks before it can stream: which tables there are, who may have its role, how far back the log goes.
+"""What a request needs to know before it can stream: the tables, the right of its role, how far back the log goes.
 
-Thousands that come back at once share the answers.
+Thousands of clients that come back at once share the answers. The hub calls it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ayb_realtime.postgres.tables import Table
 
 
 class Admission:
-    """Answers for the hub of a process. Each raises psycopg.Error or PoolTimeout where the database does not answer."""
+    """Asks the database. Every method raises psycopg.Error or PoolTimeout if the database does not answer."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
@@ -31,13 +31,13 @@ class Admission:
         return tables.named(await self._streamed.get(), names)
 
     async def check_role(self, role: str) -> None:
-        """Raise RoleRefused if nobody may stream under this role."""
+        """Raise RoleRefused if this role may not stream."""
         if role not in self._roles:
             self._roles[role] = SingleFlight(partial(self._check_role, role))
         await self._roles[role].get()
 
     async def check_resumable(self, after: int) -> None:
-        """Raise PositionUnavailable if the log does not reach to this position, or not back to it."""
+        """Raise PositionUnavailable if the log ends before this position, or begins after it; or NotMigrated."""
         oldest, head = await self._bounds.get()
         if after > head:
             raise PositionUnavailable("the log ends before that position")

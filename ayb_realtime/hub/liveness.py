@@ -1,4 +1,4 @@
-"""Heartbeats for silent streams, and the end of streams whose clients have gone without a word. The hub runs it."""
+"""Heartbeats for silent streams, and the end of streams whose clients have gone unnoticed. The hub runs it."""
 
 import asyncio
 import time

@@ -1,9 +1,9 @@
-"""A log that is not filled by what fails again and again."""
+"""Keeps repeated failures from filling the log."""
 
 import logging
 import time
 
-# One line is logged at most once in so long.
+# The least time between two warnings of the same text.
 QUIET_SECONDS = 10.0
 
 
@@ -15,7 +15,7 @@ class QuietLogger:
         self._logged_at: dict[str, float] = {}
 
     def warning(self, line: str, *arguments: object, exc_info: bool = False) -> None:
-        """Log a warning, unless the same line was logged a moment ago. line: before the arguments are put in."""
+        """Log a warning, unless the same line, before its arguments are put in, was logged a moment ago."""
         now = time.monotonic()
         if now - self._logged_at.get(line, float("-inf")) >= QUIET_SECONDS:
             self._logged_at[line] = now

@@ -1,6 +1,6 @@
-"""What the relay sends through the Channels layer, on its way to the feed of this process.
+"""Takes the relay's messages out of the Channels layer, and passes them to the feed. The hub runs it.
 
-Called by the hub. The layer is a hint: whatever is wrong with it or in it costs time, and nothing else.
+The layer is a hint: a fault of the layer, or a false message in it, costs time and nothing else.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from ayb_realtime.log.messages import from_message
 
 # A layer forgets its groups when Redis is restarted.
 REJOIN_SECONDS = 30.0
-# How often it is asked which group the log has: after a restart of Postgres it is another one.
+# How often Postgres is asked for the log's group, which changes when Postgres restarts.
 GROUP_SECONDS = 1.0
-# How long it may take to join or to leave a group. Messages are waited for without a limit.
+# How long the layer may take to join or leave a group. The wait for a message has no limit.
 ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 
 FAILS = "the Channels layer fails; changes are read from the log meanwhile"
-DROPPED = "a message in the Channels layer is dropped: %s. Changes that come by no other are read from the log"
+DROPPED = "a message in the Channels layer is dropped: %s. Changes that no other message brings are read from the log"
 
 
 class Receiver:
     """A member of the log's group in the layer. ``receive``, ``rejoin`` and ``follow_group`` are tasks of the hub.
 
-    group: of the log as it was when last asked.
+    group: the log's group, as Postgres last gave it.
     """
 
     def __init__(self, layer: BaseChannelLayer, pool: AsyncConnectionPool[Any], feed: Feed) -> None:
@@ -45,12 +45,12 @@ class Receiver:
         self._logger = QuietLogger(logging.getLogger(__package__))
 
     async def start(self) -> None:
-        """Ask which group the log has. Raises psycopg.Error or PoolTimeout."""
+        """Ask Postgres for the log's group. Raises psycopg.Error or PoolTimeout."""
         async with self._pool.connection() as connection:
             self.group = await queries.group(connection)
 
     async def receive(self) -> NoReturn:
-        """Take what comes through the layer, until cancelled."""
+        """Join the group and take its messages, until cancelled."""
         while True:
             try:
                 await self._join()
@@ -61,7 +61,7 @@ class Receiver:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def rejoin(self) -> NoReturn:
-        """Join the group again and again."""
+        """Join the group again now and then, until cancelled: the layer may have forgotten it."""
         while True:
             await asyncio.sleep(REJOIN_SECONDS)
             if self._joined:
@@ -71,7 +71,7 @@ class Receiver:
                     self._logger.warning(FAILS, exc_info=True)
 
     async def follow_group(self) -> NoReturn:
-        """Go over to the group that the log has by now, wherever that is another one, until cancelled."""
+        """Move to the log's new group whenever it has another one, until cancelled."""
         while True:
             await asyncio.sleep(GROUP_SECONDS)
             try:
@@ -79,10 +79,10 @@ class Receiver:
                 if self._joined not in ("", self.group):
                     await self._leave()
                     await self._join()
-                    # Nothing was heard from there until now.
+                    # The messages of the new group were missed until now.
                     self._feed.distrust_head()
             except (psycopg.Error, PoolTimeout):
-                continue  # Those who deliver say so.
+                continue  # The live deliveries log that the database does not answer.
             except Exception:
                 self._logger.warning(FAILS, exc_info=True)
 
@@ -92,7 +92,9 @@ class Receiver:
             try:
                 await self._leave()
             except Exception:
-                self._logger.warning("the Channels layer fails, and may go on sending to nobody", exc_info=True)
+                self._logger.warning(
+                    "the Channels layer fails, and may go on sending messages that are not read", exc_info=True
+                )
 
     async def _join(self) -> None:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -105,13 +107,13 @@ class Receiver:
             await self._layer.group_discard(self._joined, self._layer_channel)
 
     async def _take(self) -> None:
-        """Wait for a message. Take what it holds for the words of the log, if it is the relay's."""
+        """Wait for a message, and pass its batch to the feed if a relay of this log has sealed it."""
         try:
-            # Only one task waits on the channel, and nothing cancels it to try again: both Redis layers lose messages
-            # when a receive is cancelled.
+            # One task waits on the channel, without a timeout: both Redis layers lose messages when a receive is
+            # cancelled.
             message = await self._layer.receive(self._layer_channel)
             self._feed.accept(from_message(message, self.group))
         except (InvalidMessage, TypeError, ValueError) as error:
-            # It is none of ours, or none that the layer itself could read. The next may be.
+            # The message is not ours, or the layer could not read it. The next one may be good.
             self._logger.warning(DROPPED, error)
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""One hub for each event loop, made on first use."""
+"""One hub for each event loop, made on first use. The view asks for it."""
 
 import asyncio
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -16,9 +16,9 @@ _signal_chains: WeakKeyDictionary[Hub, SignalChain] = WeakKeyDictionary()
 
 
 async def get_hub() -> Hub:
-    """Return the hub of this event loop; the first call makes it, and the first after a failure a new one.
+    """Return the hub of this event loop. The first call makes it; the first call after a failure makes another.
 
-    Raises psycopg.Error or PoolTimeout.
+    Raises NotMigrated, psycopg.Error or PoolTimeout.
     """
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
@@ -38,7 +38,7 @@ async def get_hub() -> Hub:
 
 
 def opening() -> AbstractContextManager[None]:
-    """Let replays wait for a stream that is opened in the block, on the hub of this event loop where it is made."""
+    """Let replays wait for a stream that is opened in the block, if this event loop has a hub already."""
     making = _hubs.get(asyncio.get_running_loop())
     if making is None or not making.done() or making.cancelled() or making.exception() is not None:
         return nullcontext()
@@ -46,7 +46,7 @@ def opening() -> AbstractContextManager[None]:
 
 
 async def close_hub() -> None:
-    """Close the hub of this event loop, if there is one: every stream ends."""
+    """Close the hub of this event loop, if it has one: every stream ends."""
     if task := _hubs.pop(asyncio.get_running_loop(), None):
         hub = await task
         _signal_chains.pop(hub).restore()
@@ -61,7 +61,7 @@ async def _make_hub() -> Hub:
 
 
 def _end_streams_on_signals(hub: Hub) -> SignalChain:
-    """Let the streams end before the server waits for them, which it does when it is told to stop."""
+    """End the streams when the server is told to stop, before it begins to wait for them."""
     loop = asyncio.get_running_loop()
 
     def end_streams() -> None:

@@ -1,29 +1,29 @@
-"""When a stream is told that rows of its tables could not be checked. Pure; each subscriber has one.
+"""When a stream is sent the resets of tables with rows that could not be checked. Pure; each subscriber has one.
 
-Each such reset makes the client fetch a table, whose policies may not end. So there are few.
+Such a reset makes the client fetch a table whose policies may never end. So resets are few.
 """
 
 import time
 
-# Of each table so many may come at once, and then one in so long.
+# How many resets of one table may come at once, and then one in how many seconds.
 BURST = 5
 RESET_SECONDS = 10.0
 
 
 class Resets:
-    """What a stream has been told, and is to be told.
+    """The resets that a stream has been sent, and those that are due later.
 
-    owed: the tables that are to be reset soon. Until then the stream must not say how far it is: if its client leaves,
-        it has to come back to where it was before.
+    owed: the tables to reset later. Until then the stream must not tell its position: a client that leaves has to come
+        back to the position before.
     """
 
     def __init__(self) -> None:
         self.owed: frozenset[int] = frozenset()
-        # When as many have been sent as one in RESET_SECONDS would be.
+        # The time by which one reset in every RESET_SECONDS would be as many as have been sent.
         self._earned_at: dict[int, float] = {}
 
     def may_send(self, relation: int) -> bool:
-        """Tell whether to send a reset of a table now; otherwise it is owed."""
+        """Return whether to send a reset of a table now; otherwise it is owed."""
         if relation in self.owed or not self._has_credit(relation):
             self.owed |= {relation}
             return False
@@ -31,7 +31,7 @@ class Resets:
         return True
 
     def take_due(self) -> frozenset[int]:
-        """Return the tables to reset now, which are owed no more."""
+        """Return the tables to reset now, and no longer owe them."""
         due = frozenset(relation for relation in self.owed if self._has_credit(relation))
         for relation in due:
             self._spend(relation)

@@ -1,7 +1,7 @@
-"""A word in time before the server handles SIGTERM or SIGINT.
+"""Calls the hub on SIGTERM or SIGINT, before the server handles the signal. The registry installs it.
 
-ASGI servers wait for open streams before they stop, and tell nobody that they wait: the protocol has no message for it.
-The hub's maker calls it. The server's own handler is always called, and where there is none, nothing is installed.
+ASGI servers wait for open streams before they stop, and the protocol has no message that would tell the streams so. The
+server's own handler is always called; for a signal without a handler, nothing is installed.
 """
 
 import signal
@@ -14,9 +14,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class SignalChain:
-    """Calls ``first`` on a signal, and then whoever handled that signal before, from ``install`` to ``restore``.
+    """From ``install`` to ``restore``, calls ``first`` on a signal, and then the handler that was there before.
 
-    first: it is called in the main thread, in the middle of anything.
+    first: called in the main thread, between any two instructions of it.
     """
 
     def __init__(self, first: Callable[[], object]) -> None:
@@ -25,22 +25,22 @@ class SignalChain:
         self._next: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
     def install(self) -> None:
-        """Go before every handler that there is. Outside the main thread, which handles no signals, do nothing.
+        """Install before the handler of each signal, if it has one. Outside the main thread, do nothing.
 
-        Handlers of an event loop (``add_signal_handler``) go on as well: the loop hears of a signal through a file
-        descriptor, and has only a handler that does nothing in the place that is taken here.
+        An event loop's handlers (``add_signal_handler``) go on as before: the loop learns of a signal through a file
+        descriptor, and the handler that is replaced here does nothing.
         """
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
             handler = signal.getsignal(number)
-            # Python's own, which raises KeyboardInterrupt, is nobody's.
+            # Python's own handler, which raises KeyboardInterrupt, is not a server's.
             if callable(handler) and handler is not signal.default_int_handler:
                 self._next[number] = handler
                 signal.signal(number, self._installed)
 
     def restore(self) -> None:
-        """Give every handler its place back, unless somebody else has taken it since."""
+        """Put every handler back, except where another one has been installed since."""
         for number, handler in self._next.items():
             if signal.getsignal(number) is self._installed:
                 signal.signal(number, handler)

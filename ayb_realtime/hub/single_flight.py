@@ -1,4 +1,4 @@
-"""One answer for all who ask at the same time. Pure."""
+"""One call for all callers that wait at the same time. Pure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,26 +8,26 @@ Answer = TypeVar("Answer")
 
 
 class SingleFlight(Generic[Answer]):
-    """Asks a question once for everybody who is waiting, so that thousands who come at once cost one query, or two.
+    """Makes one call for every caller that waits, so that thousands that come at once cost one query, or two.
 
-    Nobody gets an answer to a question that was put before they came: it may be of yesterday.
+    A caller never gets the result of a call that began before it came, which may be out of date.
 
-    ask: puts the question.
+    ask: the call.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Answer]]) -> None:
         self._ask = ask
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._next: asyncio.Task[Answer] | None = None
 
     async def get(self) -> Answer:
-        """Return the answer to a question that is put from now on. Raises what ``ask`` raises."""
+        """Return the result of a call that begins from now on. Raises what ``ask`` raises."""
         if self._next is None:
             self._next = asyncio.create_task(self._answer())
-        # Whoever goes away does not take the answer from the others.
+        # A caller that is cancelled must not cancel the call for the others.
         return await asyncio.shield(self._next)
 
     async def _answer(self) -> Answer:
-        async with self._turn:
+        async with self._lock:
             self._next = None
             return await self._ask()

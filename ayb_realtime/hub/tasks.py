@@ -1,4 +1,4 @@
-"""The hub's tasks: none ends unnoticed, and all end together."""
+"""The hub's tasks. A failure of one is logged and ends every stream; ``stop`` ends them all."""
 
 import asyncio
 import logging
@@ -14,10 +14,10 @@ Result = TypeVar("Result")
 
 
 class Tasks:
-    """Runs coroutines as tasks, until ``stop``.
+    """Keeps tasks, from ``spawn`` until they end or ``stop`` is called.
 
-    on_failure: called when one has failed.
-    has_failed: whether one has.
+    on_failure: called when a task has failed.
+    has_failed: whether a task has failed.
     """
 
     def __init__(self, on_failure: Callable[[], object]) -> None:
@@ -26,16 +26,16 @@ class Tasks:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Run this as a task, and return that."""
+        """Run a coroutine as a task, and return the task."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def stop(self) -> None:
-        """Cancel every task, and wait for it.
+        """Cancel every task, and wait until all have ended.
 
-        A layer may answer a cancellation with a question to a Redis that does not answer: so it is cancelled again.
+        A cancelled layer may first wait for a Redis that does not answer. So tasks are cancelled again until they end.
         """
         while tasks := list(self._tasks):
             for task in tasks:

@@ -64,10 +64,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the relay publishes: the newest position, and changes before it.
+    """What the relay publishes: the newest position, and changes up to it.
 
-    changes: without a gap between them. Those after the last of them, up to ``head``, are in the log alone: they are
-    many, or too large for the layer, which is a hint; whoever misses a position reads it from the log.
+    head: the newest position.
+    changes: without a gap between them. There may be none, or more after them up to ``head``: if they are too many or
+        too large for the layer, hubs read them from the log.
     """
 
     head: int

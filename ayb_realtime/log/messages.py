@@ -1,7 +1,7 @@
-"""What travels through the Channels layer: a batch as text, and the seal that shows who wrote it.
+"""The messages of the Channels layer: a batch as text, and a seal that shows that a relay of this log wrote it.
 
-Anyone who can write into Redis can send any message to the hubs, and a hub takes a batch for the words of the log. So
-it takes one only if it is sealed with a key that follows from SECRET_KEY and the group, and so from the log.
+Anyone who can write into Redis can send any message to the hubs, and a hub trusts a batch as it trusts the log. So it
+accepts only a batch that is sealed with a key derived from SECRET_KEY and the group, which names the log.
 """
 
 import hmac
@@ -14,27 +14,27 @@ from ayb_realtime.exceptions import InvalidMessage
 from ayb_realtime.log.changes import Batch
 
 TYPE = "ayb_realtime.batch"
-# No batch is longer: JSON writes one character of a record with twelve at most. Longer text is not even hashed.
-LONGEST = 5 * 1024 * 1024
+# No batch is longer: JSON writes a character of a record as twelve at most. Longer text is refused without a hash.
+TEXT_CHARACTERS_MAX = 5 * 1024 * 1024
 
 
 def to_message(batch: Batch, group: str) -> dict[str, str]:
-    """Return a message for any layer. It holds strings alone: the layers differ in the other types that they take."""
+    """Return a message for any layer. It holds only strings: the layers differ in the other types that they accept."""
     text = batch.to_text()
     return {"type": TYPE, "batch": text, "seal": _seal(text, group, settings.SECRET_KEY)}
 
 
 def from_message(message: object, group: str) -> Batch:
-    """Read what ``to_message`` wrote for this group, under SECRET_KEY or one of SECRET_KEY_FALLBACKS.
+    """Read a message that ``to_message`` wrote for this group, under SECRET_KEY or one of SECRET_KEY_FALLBACKS.
 
-    message: anything. Raises InvalidMessage for anything else.
+    Raises InvalidMessage for any other object.
     """
     match message:
         case {"type": "ayb_realtime.batch", "batch": str(text), "seal": str(seal)}:
             pass
         case _:
             raise InvalidMessage("it is not of the form that the relay writes")
-    if len(text) > LONGEST or not text.isascii() or not seal.isascii():
+    if len(text) > TEXT_CHARACTERS_MAX or not text.isascii() or not seal.isascii():
         raise InvalidMessage("it is not of the form that the relay writes")
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     if not any(hmac.compare_digest(_seal(text, group, secret), seal) for secret in secrets):

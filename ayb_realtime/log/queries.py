@@ -1,4 +1,7 @@
-"""The change log: number what has committed, read what was numbered. Only this module knows the log's SQL."""
+"""The statements of the change log: number what has committed, read what was numbered.
+
+The relay and the hub call them. No other module knows the log's SQL.
+"""
 
 from collections.abc import Collection, Set
 from typing import Any, LiteralString
@@ -14,31 +17,31 @@ from ayb_realtime.postgres.database import sql
 
 Connection = psycopg.AsyncConnection[Any]
 
-# How much is read at a time; a change that is larger comes alone.
+# How many bytes of records are read at a time; a larger change is read alone.
 READ_BYTES = 256 * 1024
-# At how many positions it is looked at a time whether anything there is to be read.
+# How many positions one query may skip.
 SKIP_POSITIONS = 100_000
-# How much of a new batch is handed out, and how many changes: the rest is for whoever reads the log.
+# How many bytes and changes of a new batch are returned; the hubs read the rest from the log.
 NEW_BYTES = 4 * 1024 * 1024
 NEW_CHANGES = 5000
 
 
 async def group(connection: Connection) -> str:
-    """Return the name of the Channels layer's group that hears of this log, and of no other."""
+    """Return the name of the Channels layer's group for this log, and for no other."""
     ((name,),) = await sessions.fetch(connection, sql("group"))
     return str(name)
 
 
 async def ensure_epoch(connection: Connection) -> bool:
-    """Begin a new epoch where one has to begin.
+    """Begin a new epoch if the log needs one.
 
-    Return whether the log is empty then, as after a restore or a failover; after a restart of the server it goes on.
+    Return whether the log is empty then, as after a restore or a failover. After a restart of the server it goes on.
     """
     return bool(await _value(connection, "select ayb_realtime.ensure_epoch_v1()"))
 
 
 async def epoch(connection: Connection) -> int | None:
-    """Return where the log's epoch begins; None where another has to, for the log was restored, or emptied by hand."""
+    """Return where the log's epoch begins; None if the log needs a new one: it was restored, or emptied by hand."""
     beginning = await _value(
         connection, "select beginning from ayb_realtime.epoch where ayb_realtime.is_same_life_v1()"
     )
@@ -46,9 +49,9 @@ async def epoch(connection: Connection) -> int | None:
 
 
 async def prune(connection: Connection, keep_hours: float) -> bool:
-    """Empty the oldest eighth of the log, once the newest was written to for long enough; return whether it was.
+    """Empty the oldest eighth of the log if the newest has been written to for long enough; return whether it was.
 
-    Raises psycopg.errors.LockNotAvailable where somebody is still in it; then try again.
+    Raises psycopg.errors.LockNotAvailable while a transaction still uses that eighth; then try again later.
     """
     is_due = bool(await _value(connection, "select ayb_realtime.prune_v1(%s * interval '1 hour')", keep_hours))
     if is_due:
@@ -57,52 +60,52 @@ async def prune(connection: Connection, keep_hours: float) -> bool:
 
 
 async def announce_altered(connection: Connection) -> None:
-    """Log each table whose rows may have come or gone without a trigger since the last look."""
+    """Log an ``alter`` of each table whose rows may have come or gone without a trigger since the last call."""
     await connection.execute("select ayb_realtime.announce_altered_v1()")
 
 
 async def stay_awake(connection: Connection) -> None:
-    """Tell the writers that the relay looks at the log by itself, so that they need not notify it."""
+    """Tell the writers that the relay looks at the log itself, so that they need not notify it."""
     await connection.execute("select setval('ayb_realtime.asleep_at', 0)")
 
 
 async def fall_asleep(connection: Connection) -> int:
-    """Ask the writers to notify for the next two seconds, and on while ``leadership.be_seen`` goes on.
+    """Ask the writers to notify for the next two seconds, and for longer while ``leadership.be_seen`` runs.
 
-    Return a fence: transactions up to it may have been told not to.
+    Return a fence: transactions up to it may still believe that they need not.
     """
     await connection.execute("select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds_v1())")
     return int(await _value(connection, "select pg_current_xact_id()::text"))
 
 
 async def is_past(connection: Connection, fence: int) -> bool:
-    """Tell whether every transaction up to a fence has ended."""
+    """Return whether every transaction up to a fence has ended."""
     return bool(await _value(connection, "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint > %s", fence))
 
 
 async def keep_before(connection: Connection, is_kept: bool) -> None:
-    """Tell the writers whether to log a row also as it was before its update or delete."""
+    """Tell the writers whether to log also the row as an update or a delete found it."""
     await _value(connection, "select setval('ayb_realtime.keeps_before', %s)", int(is_kept))
 
 
 async def keep_plans(connection: Connection) -> None:
-    """Let a connection plan each statement once: to plan ``next_batch`` takes five times as long as to run it.
+    """Let a connection plan each statement once: planning ``next_batch`` takes five times as long as executing it.
 
     connection: to Postgres itself, or through a pooler in session mode.
     """
     connection.prepare_threshold = 0
-    # The plans have to do for a log whose parts are empty now, and have millions of rows later. To do without an index
-    # is so dear then, before version 18, that Postgres would compile the plan.
+    # The plans have to fit a log whose parts are empty now and have millions of rows later, so indexes are always used.
+    # Before version 18 that setting makes a plan's cost so high that Postgres would compile it.
     await connection.execute("set enable_seqscan = off")
     await connection.execute("set jit = off")
     await connection.execute("set plan_cache_mode = force_generic_plan")
 
 
 async def next_batch(connection: Connection) -> Batch | None:
-    """Number what has committed since the last batch, and return it, or the beginning of it; nothing new: None.
+    """Number what has committed since the last batch, and return it, or the beginning of it; None if nothing has.
 
     connection: in autocommit mode.
-    Raises psycopg.errors.UniqueViolation if another relay has just numbered: it is fenced, and must stop.
+    Raises psycopg.errors.UniqueViolation if another relay has just numbered: this one must stop.
     """
     parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
     rows = await (await connection.execute(sql("next_batch"), parameters)).fetchall()
@@ -110,9 +113,9 @@ async def next_batch(connection: Connection) -> Batch | None:
 
 
 async def skip(connection: Connection, *, after: int, upto: int, unread: Collection[int]) -> int:
-    """Return a position between these two, up to which no other tables than these have changed.
+    """Return a position between these two, up to which only the unread tables have changed.
 
-    Parts of batches are passed over as a whole, by what their rows in the table ``batch`` say.
+    Whole parts of batches are skipped, by the tables that each part's row in the table ``batch`` names.
     """
     parameters = {"after": after, "upto": min(upto, after + SKIP_POSITIONS), "unread": list(unread)}
     ((skipped,),) = await sessions.fetch(connection, sql("skip"), parameters)
@@ -159,7 +162,7 @@ async def read_slice(connection: Connection, *, after: int, upto: int, unread: S
 async def bounds(connection: Connection) -> tuple[int, int]:
     """Return the position before the oldest one that the log holds, and the newest one.
 
-    Whoever has had a position from the first to the second can resume after it.
+    A client can resume after a position from the first to the second. Raises NotMigrated if the log has no epoch.
     """
     ((oldest, newest),) = await sessions.fetch(connection, sql("bounds"))
     if oldest is None:
@@ -168,7 +171,7 @@ async def bounds(connection: Connection) -> tuple[int, int]:
 
 
 async def head(connection: Connection) -> int:
-    """Return the newest position."""
+    """Return the newest position. Raises NotMigrated if the log has no epoch."""
     return (await bounds(connection))[1]
 
 

@@ -1,8 +1,8 @@
-"""Which relay leads: the one whose connection holds a lock. The others stand by, and take over.
+"""Which relay leads: the one whose connection holds a lock. The others stand by, and one takes over.
 
-A lost connection is lost leadership, and Postgres notices one within seconds. A leader that is stopped, and so keeps
-its connection, is not seen any more: then a standby ends that connection. Two that both believe to lead are harmless,
-for the batch's key lets only one of them number.
+A leader that loses its connection loses the lock, and Postgres notices that within seconds. A leader whose process is
+suspended keeps its connection but is no longer seen: a standby then ends the connection. Two relays that both take
+themselves for the leader do no harm: the batch's key lets only one of them number.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ Connection = psycopg.AsyncConnection[Any]
 
 TRY_SECONDS = 0.5
 SEEN_SECONDS = 0.5
-# A leader that was not seen for so long is stopped.
+# A leader that was not seen for longer is suspended, or has lost its host.
 LEADER_GONE_SECONDS = 3.0
 
 LOCK = "select pg_try_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))"
-# Writers notify a relay that sleeps only for as long as that is seen, too.
+# This also renews ``asleep_at`` while the relay sleeps: writers notify only while that is recent.
 SEEN = """
 select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1()),
        (select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds_v1())
           from ayb_realtime.asleep_at where last_value > 0)
 """
-# The server closes the leader's connection, and so frees the lock, when its host has been silent for so long.
+# The server closes the leader's connection, and so frees the lock, after its host has been silent for a few seconds.
 SESSION = (
     "select set_config('tcp_keepalives_idle', '1', false), set_config('tcp_keepalives_interval', '1', false),"
     " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false)"
@@ -38,7 +38,7 @@ SESSION = (
 
 
 async def acquire(connection: Connection) -> None:
-    """Wait until this connection holds the lock. Raises psycopg.Error if it is lost."""
+    """Wait until this connection holds the lock. Raises psycopg.Error if the connection is lost."""
     await connection.execute(SESSION)
     stands_by = False
     while not await _holds(connection):
@@ -54,14 +54,15 @@ async def acquire(connection: Connection) -> None:
 
 
 async def be_seen(connection: Connection) -> NoReturn:
-    """Show that this relay leads, for ever."""
+    """Write down every half second that this relay leads, until cancelled."""
     while True:
         await connection.execute(SEEN)
         await asyncio.sleep(SEEN_SECONDS)
 
 
 async def status(connection: Connection) -> tuple[int | None, float, int, int]:
-    """Return the leader's process id in Postgres or None, how long ago it was seen, the head, the changes that wait."""
+    """Return the leader's process id in Postgres or None, the seconds since it was seen, the head, and the count of
+    changes that wait."""
     rows = await sessions.fetch(connection, sql("status"))
     if not rows:
         return None, float("inf"), 0, 0

@@ -1,6 +1,6 @@
-"""Tells the hubs what was numbered, through the Channels layer, in a task of its own: the numbering never waits for it.
+"""Sends what was numbered to the hubs through the Channels layer. The relay runs it as a task of its own.
 
-Called by the relay. A layer that fails costs the hubs time and nothing else: they read the log.
+The numbering never waits for it. A layer that fails costs the hubs time and nothing else: they read the log.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from ayb_realtime.relay.outbox import Outbox
 
 logger = logging.getLogger(__package__)
 
-# How long the layer may take for a message, and how long it is left alone after it has failed.
+# How long the layer may take for a message, and the pause after a failure.
 PUBLISH_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 
 
 class Publisher:
-    """Sends one message after the other while it runs; after a failure the head alone, until one has arrived."""
+    """Sends one message after the other. After a failure, it sends the head alone until a message has arrived."""
 
     def __init__(self, layer: BaseChannelLayer) -> None:
         self._layer = layer
@@ -31,19 +31,19 @@ class Publisher:
         self._fails = False
 
     def set_group(self, group: str) -> None:
-        """Speak to this group from now on; what waits for another is forgotten."""
+        """Send to this group from now on, and drop what waits for another."""
         self._group = group
         self._outbox = Outbox()
 
     def publish(self, batch: Batch) -> None:
-        """Have a batch sent. Returns at once."""
+        """Put a batch into the outbox, and return at once."""
         self._outbox.put(batch)
         if self._fails:
             self._outbox.leave_to_log()
         self._news.set()
 
     async def run(self) -> NoReturn:
-        """Send what is published, in its order."""
+        """Send what is published, in order, until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
