@@ -32,7 +32,7 @@ VANISHED = change_event(Change(3, 7, Action.DELETE, '{"id":3}'), NOTES, ROWS[3])
 def stream(identity: Identity, *tables: Table, position: int = 1) -> Subscriber:
     """Open a stream, at a position."""
     subscriber = Subscriber(identity, tables or [NOTES], buffer_bytes=100_000, heartbeat_seconds=3600.0)
-    subscriber.begin(position)
+    subscriber.set_baseline(position)
     return subscriber
 
 
@@ -45,7 +45,7 @@ def sent(delivery: Delivery, *subscribers: Subscriber) -> list[bytes]:
     """Dispatch, and return what each subscriber has in its buffer."""
     delivery.dispatch(Subscribers(subscribers), 9)
     assert {subscriber.position for subscriber in subscribers if not subscriber.ended} <= {9}
-    return [b"".join(subscriber._chunks) for subscriber in subscribers]
+    return [b"".join(subscriber._buffer._chunks) for subscriber in subscribers]
 
 
 def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +61,13 @@ def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch
     subscribers = [stream(identity) for identity in CROWD for _ in range(2)]
     delivery.dispatch(Subscribers(subscribers), 9)
     assert encoded == [(2, '{"id":2}'), (3, '{"id":3}')]
-    assert {id(chunk) for each in subscribers[:600] for chunk in each._chunks} == {id(subscribers[0]._chunks[0])}
-    assert {id(chunk) for each in subscribers[600:] for chunk in each._chunks} == {id(subscribers[600]._chunks[0])}
-    assert sum(len(each._chunks) for each in subscribers) == 1000
+    assert {id(chunk) for each in subscribers[:600] for chunk in each._buffer._chunks} == {
+        id(subscribers[0]._buffer._chunks[0])
+    }
+    assert {id(chunk) for each in subscribers[600:] for chunk in each._buffer._chunks} == {
+        id(subscribers[600]._buffer._chunks[0])
+    }
+    assert sum(len(each._buffer._chunks) for each in subscribers) == 1000
 
 
 def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
@@ -74,8 +78,8 @@ def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
     )
     subscribers = [stream(identity) for identity in CROWD]
     delivery.dispatch(Subscribers(subscribers), 9)
-    assert len({id(chunk) for each in subscribers for chunk in each._chunks}) == 2
-    assert {b"".join(each._chunks) for each in subscribers} == {EVENTS[2] + VANISHED, VANISHED}
+    assert len({id(chunk) for each in subscribers for chunk in each._buffer._chunks}) == 2
+    assert {b"".join(each._buffer._chunks) for each in subscribers} == {EVENTS[2] + VANISHED, VANISHED}
 
 
 def test_each_gets_what_its_view_holds_in_the_order_of_positions() -> None:
@@ -152,7 +156,7 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
     delivery = Delivery()
     delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([View({9: None}, [ANN])]))
     delivery.dispatch(Subscribers([subscriber]), 9)
-    *resets, event = subscriber._chunks
+    *resets, event = subscriber._buffer._chunks
     assert resets == [reset_event(UNCHECKED, ["notes"], position) for position in range(2, BURST + 2)]
     # Until the stream is told, its client must come back to where it was.
     assert event.startswith(b"data: ")
