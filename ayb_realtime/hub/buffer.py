@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 # The most that is handed to the server at once, which copies it for each client and holds it until that client reads.
-PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 24 * 1024
 
 
 class Buffer:
