@@ -1,12 +1,16 @@
 """Reading a range of the log, and ranges that it does not hold."""
 
+import json
+import random
+
 import pytest
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Change
-from tests.integration.log.conftest import Connection, numbered
-from tests.integration.scenario import Owner
+from ayb_realtime.postgres import database
+from tests.integration.log.conftest import Connection, assert_same_when_read, numbered
+from tests.integration.scenario import MakeTable, Owner
 
 
 async def test_range_beyond_the_head_is_unavailable(owner: Owner, relay: Connection) -> None:
@@ -56,3 +60,39 @@ async def test_change_that_is_gone_makes_its_batch_unavailable(owner: Owner, rel
         await relay.execute("delete from ayb_realtime.change where id = (select max(id) from ayb_realtime.change)")
         with pytest.raises(PositionUnavailable):
             await queries.read(relay, after=start, upto=start + 3)
+
+
+async def test_rows_as_they_were_read_the_same_from_the_log(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, version int")
+    chance = random.Random(7)
+    statements = [
+        "insert into notes select n, 0 from generate_series(1, 30) n on conflict do nothing",
+        "update notes set version = version + 1 where id % 3 = 0",
+        "update notes set id = (select max(id) + 1 from notes) where id = (select min(id) from notes)",
+        "delete from notes where id % 5 = 1",
+        "delete from notes where id = (select max(id) from notes)",
+    ]
+    async with await database.connect("default") as relay:
+        await relay.execute("select setval('ayb_realtime.keeps_before', 1)")
+        while await numbered(relay):
+            pass
+        start = await queries.head(relay)
+        batches = []
+        for _ in range(20):
+            owner.execute("; ".join(chance.choices(statements, k=chance.randint(1, 6))).encode())
+            if batch := await numbered(relay):
+                batches.append(batch)
+        await assert_same_when_read(relay, batches, start)
+        changes = [change for batch in batches for change in batch]
+        assert {(c.action, c.before is None) for c in changes} == {
+            ("create", True),
+            ("update", False),
+            ("delete", False),
+        }
+        rows: dict[int, int] = {}
+        for change in changes:
+            row = json.loads(change.record or "{}")
+            if change.before is not None:
+                assert json.loads(change.before) == {"id": row["id"], "version": rows[row["id"]]}
+            rows[row["id"]] = row["version"]
+        await relay.execute("select setval('ayb_realtime.keeps_before', 0)")

@@ -1,7 +1,5 @@
 """DELETE_VISIBILITY = "policy": who hears of a delete, and of an update that takes a row out of their view."""
 
-import json
-import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,10 +10,10 @@ from channels.layers import BaseChannelLayer
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from tests.integration.log.conftest import assert_same_when_read, numbered
 from tests.integration.scenario import OWN, MakeTable, Owner, Stream, World, person, relaying
 
 Told = list[tuple[str, Any]]
+
 
 GONE: Told = [("delete", {"id": 1})]
 
@@ -264,39 +262,3 @@ async def test_slow_policy_on_an_old_row_costs_only_its_own_stream_a_reset(
     culprit = await world.stream(person(5), "notes")
     assert await stage.told("delete from notes", person(6)) == [GONE]
     assert (await culprit.next()).event == "reset"
-
-
-async def test_rows_as_they_were_read_the_same_from_the_log(owner: Owner, make_table: MakeTable) -> None:
-    make_table("notes", "id int primary key, version int")
-    chance = random.Random(7)
-    statements = [
-        "insert into notes select n, 0 from generate_series(1, 30) n on conflict do nothing",
-        "update notes set version = version + 1 where id % 3 = 0",
-        "update notes set id = (select max(id) + 1 from notes) where id = (select min(id) from notes)",
-        "delete from notes where id % 5 = 1",
-        "delete from notes where id = (select max(id) from notes)",
-    ]
-    async with await database.connect("default") as relay:
-        await relay.execute("select setval('ayb_realtime.keeps_before', 1)")
-        while await numbered(relay):
-            pass
-        start = await queries.head(relay)
-        batches = []
-        for _ in range(20):
-            owner.execute("; ".join(chance.choices(statements, k=chance.randint(1, 6))).encode())
-            if batch := await numbered(relay):
-                batches.append(batch)
-        await assert_same_when_read(relay, batches, start)
-        changes = [change for batch in batches for change in batch]
-        assert {(c.action, c.before is None) for c in changes} == {
-            ("create", True),
-            ("update", False),
-            ("delete", False),
-        }
-        rows: dict[int, int] = {}
-        for change in changes:
-            row = json.loads(change.record or "{}")
-            if change.before is not None:
-                assert json.loads(change.before) == {"id": row["id"], "version": rows[row["id"]]}
-            rows[row["id"]] = row["version"]
-        await relay.execute("select setval('ayb_realtime.keeps_before', 0)")

@@ -10,13 +10,12 @@ import psycopg
 import pytest
 
 from ayb_realtime import visibility
-from ayb_realtime.hub import planning
 from ayb_realtime.identity import AUTHENTICATED_ROLE
-from ayb_realtime.log.changes import Action, Change
-from ayb_realtime.postgres import database, tables
 from tests.integration.scenario import MakeTable, Owner, Stream, World, person
 
 SECRET = "not for you"
+
+
 ALICE = "current_setting('ayb.user_id') = 'alice'"
 
 
@@ -38,7 +37,11 @@ class Migration:
 
 
 VIEW = "exists (select from open_notes o where o.id = notes.id)"
+
+
 MEMBER = f"exists (select from members m where m.note = notes.id and {ALICE})"
+
+
 MIGRATIONS = {
     "policy altered": Migration(
         policy="false", open="alter policy p on notes using (true)", close="alter policy p on notes using (false)"
@@ -152,6 +155,7 @@ MIGRATIONS = {
     ),
 }
 
+
 # Of each of these there are RACES races with real time; the others are like them.
 RACED = [
     "policy altered",
@@ -162,8 +166,14 @@ RACED = [
     "function replaced, of SQL as text",
     "table granted that the policy reads",
 ]
+
+
 RACES = 200
+
+
 WRITES = 5
+
+
 BYSTANDERS = 30
 
 
@@ -270,38 +280,3 @@ async def test_secret_is_not_sent_while_migrations_race_with_checks(world: World
                 # In a thread, so that the hub goes on meanwhile.
                 await asyncio.to_thread(race, writer)
                 await opened(stream)
-
-
-@pytest.mark.parametrize("locked", ["notes", "notes_1", "members"])
-async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
-    owner: Owner, make_table: MakeTable, database_url: str, locked: str
-) -> None:
-    make_table("members", "note int primary key", enable=False)
-    owner.execute(f"grant select on members to {AUTHENTICATED_ROLE}; insert into members values (1)".encode())
-    make_table(
-        "notes",
-        "id int primary key",
-        suffix="partition by list (id)",
-        policy="exists (select from members m where m.note = notes.id)",
-    )
-    owner.execute("create table notes_1 partition of notes for values in (1); insert into notes values (1)")
-    make_table("others", "id int primary key")
-    owner.execute("insert into others values (1)")
-    async with database.pool() as pool:
-        async with pool.connection() as connection:
-            relations = {table.name: table.relation for table in await tables.streamed(connection)}
-        changes = [
-            Change(1, relations["notes"], Action.CREATE, '{"id":1}'),
-            Change(2, relations["others"], Action.CREATE, '{"id":1}'),
-        ]
-        deliveries = []
-        for who in (person(1), person(2)):
-            # The first time it is learned what there is to know of the tables.
-            whom = {relations["notes"]: [who], relations["others"]: [person(3)]}
-            with psycopg.connect(database_url) as migration:
-                migration.execute(f"lock table {locked} in access exclusive mode".encode())
-                deliveries.append(await asyncio.wait_for(planning.plan_delivery(pool, changes, whom), 30))
-    # The streams of that table end, to resume.
-    assert [each.ended for each in deliveries] == [{person(1)}, {person(2)}]
-    for each in deliveries:
-        assert b'"table":"others"' in each.chunk(person(3), [relations["others"]], after=0)

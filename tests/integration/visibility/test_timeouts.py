@@ -7,7 +7,10 @@ import psycopg
 import pytest
 
 from ayb_realtime import visibility
-from ayb_realtime.postgres import database
+from ayb_realtime.hub import planning
+from ayb_realtime.identity import AUTHENTICATED_ROLE
+from ayb_realtime.log.changes import Action, Change
+from ayb_realtime.postgres import database, tables
 from ayb_realtime.visibility import narrowing
 from ayb_realtime.visibility.watchdog import Watchdog
 from ayb_realtime.wire.records import Row
@@ -158,3 +161,38 @@ async def test_checker_is_made_while_another_session_holds_an_advisory_lock(
     owner.execute("select pg_advisory_lock(hashtext('ayb_realtime'), hashtext('checker'))")
     async with asyncio.timeout(30):
         assert await seen("notes", [person(1)]) == [{1: None}]
+
+
+@pytest.mark.parametrize("locked", ["notes", "notes_1", "members"])
+async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
+    owner: Owner, make_table: MakeTable, database_url: str, locked: str
+) -> None:
+    make_table("members", "note int primary key", enable=False)
+    owner.execute(f"grant select on members to {AUTHENTICATED_ROLE}; insert into members values (1)".encode())
+    make_table(
+        "notes",
+        "id int primary key",
+        suffix="partition by list (id)",
+        policy="exists (select from members m where m.note = notes.id)",
+    )
+    owner.execute("create table notes_1 partition of notes for values in (1); insert into notes values (1)")
+    make_table("others", "id int primary key")
+    owner.execute("insert into others values (1)")
+    async with database.pool() as pool:
+        async with pool.connection() as connection:
+            relations = {table.name: table.relation for table in await tables.streamed(connection)}
+        changes = [
+            Change(1, relations["notes"], Action.CREATE, '{"id":1}'),
+            Change(2, relations["others"], Action.CREATE, '{"id":1}'),
+        ]
+        deliveries = []
+        for who in (person(1), person(2)):
+            # The first time it is learned what there is to know of the tables.
+            whom = {relations["notes"]: [who], relations["others"]: [person(3)]}
+            with psycopg.connect(database_url) as migration:
+                migration.execute(f"lock table {locked} in access exclusive mode".encode())
+                deliveries.append(await asyncio.wait_for(planning.plan_delivery(pool, changes, whom), 30))
+    # The streams of that table end, to resume.
+    assert [each.ended for each in deliveries] == [{person(1)}, {person(2)}]
+    for each in deliveries:
+        assert b'"table":"others"' in each.chunk(person(3), [relations["others"]], after=0)
