@@ -1,4 +1,7 @@
-"""Finds, and makes if need be, the database function that checks a table for a role. Called by ``visibility`` alone."""
+"""Finds, and makes if need be, the database function that checks a table for a role.
+
+Called by ``checking`` and ``catalog_cache``.
+"""
 
 import psycopg
 

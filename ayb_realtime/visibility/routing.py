@@ -1,4 +1,4 @@
-"""Finds out which identities to ask about which rows. Called by ``visibility`` alone.
+"""Finds out which identities to ask about which rows. Called by ``checking``.
 
 Where each policy requires a column to equal an expression of the identity's settings, only the identities for which it
 does are asked. Postgres decides what they see, so that a wrong route never shows a row to an identity that may not see
