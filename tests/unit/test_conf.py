@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from rest_framework.authentication import SessionAuthentication
+from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from ayb_realtime.conf import Conf, conf
 from ayb_realtime.identity import default_identity
@@ -15,6 +17,7 @@ def test_without_settings_the_defaults_hold(settings: Any) -> None:
         del settings.AYB_REALTIME
     assert {name: getattr(conf, name.lower()) for name in Conf.defaults} == {
         **Conf.defaults,
+        "AUTHENTICATION_CLASSES": [JWTAuthentication, SessionAuthentication],
         "IDENTITY": default_identity,
     }
 
@@ -23,7 +26,7 @@ def test_every_setting_has_a_property_with_its_type() -> None:
     assert {name.lower() for name in Conf.defaults} == {
         name for name, value in vars(Conf).items() if isinstance(value, property)
     }
-    plain = Conf.defaults.keys() - {"IDENTITY"}
+    plain = Conf.defaults.keys() - {"AUTHENTICATION_CLASSES", "IDENTITY"}
     assert {name: type(getattr(conf, name.lower())) for name in plain} == {
         name: type(Conf.defaults[name]) for name in plain
     }
