@@ -95,10 +95,10 @@ async def _read_as(
 
 
 async def _written(connection: Connection, table: Table) -> sql.SQL:
-    """Return the columns as capture writes them: without user-defined casts to json."""
-    query = "select string_agg(expression, ', ' order by attnum) from ayb_realtime.written_v1(%s::oid, 't')"
-    ((expressions,),) = await sessions.fetch(connection, query, [table.relation])
-    return sql.SQL(expressions.replace("%", "%%"))
+    """Return the SQL that writes a row ``t`` as capture does; if none was captured yet, as Postgres does by itself."""
+    query = "select coalesce(ayb_realtime.written_v1(%s::oid, 't'), 'pg_catalog.row_to_json(t.*)')"
+    ((expression,),) = await sessions.fetch(connection, query, [table.relation])
+    return sql.SQL(expression.replace("%", "%%"))
 
 
 async def _select(
@@ -108,9 +108,8 @@ async def _select(
         columns = ", ".join(table.key_columns)
         raise CannotExplain(f"The primary key of {table.name} is ({columns}): give a value for each, not {len(key)}.")
     condition = sql.SQL(" and ").join(sql.SQL("t.{} = %s").format(sql.Identifier(name)) for name in table.key_columns)
-    as_json = sql.SQL("(select pg_catalog.row_to_json(r.*)::text from (select {}) as r)").format(written)
-    query = sql.SQL("select {}, (t.*)::text from {} as t where {}")
-    cursor = await connection.execute(query.format(as_json, _identifier(table), condition), key)
+    query = sql.SQL("select {}::text, (t.*)::text from {} as t where {}")
+    cursor = await connection.execute(query.format(written, _identifier(table), condition), key)
     return await cursor.fetchone()
 
 

@@ -183,6 +183,8 @@ create function ayb_realtime.announce_altered_v1(relations oid[] default null, s
     set plan_cache_mode = force_generic_plan
     set jit = off
 as $$
+declare
+    forgotten oid;
 begin
     insert into ayb_realtime.crash_marker default values on conflict do nothing;
     with now as materialized (
@@ -217,6 +219,16 @@ begin
 
     if relations is null then
         delete from ayb_realtime.content c where not exists (select from pg_trigger t where t.oid = c.trigger);
+        -- A column may have got a type that is not Postgres' own without a new file.
+        for forgotten in
+            delete from ayb_realtime.layout l
+             using ayb_realtime.content c
+             where c.announced = pg_current_xact_id_if_assigned()
+               and c.relation = coalesce(pg_partition_root(l.relation), l.relation)
+            returning l.relation
+        loop
+            perform setval(format('ayb_realtime.shape_%s', forgotten::bigint % 8)::regclass, 1, false);
+        end loop;
     end if;
     return query
     select c.relation

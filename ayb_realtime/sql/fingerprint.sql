@@ -5,7 +5,7 @@ create type ayb_realtime.deciders as (
     relations oid[],
     -- Those of them that have rules, as views do.
     rules oid[],
-    -- What the table's columns are made of, and the functions: none of Postgres' own.
+    -- The composite types that the table's columns are made of, as pg_class has them; and the functions, none of Postgres' own.
     types oid[],
     functions oid[],
     namespaces oid[],
@@ -84,7 +84,7 @@ begin
     select
         array(select oid from relation order by oid <> deciders_v1.relation, oid) || array(select oid from key),
         array(select oid from pg_class c join relation using (oid) where c.relhasrules),
-        array(select distinct p.type from ayb_realtime.parts_v1(deciders_v1.relation) p),
+        (select p.classes[2:] from ayb_realtime.parts_v1(deciders_v1.relation) p),
         array(select oid from function),
         array(select c.relnamespace from pg_class c join relation using (oid) union select f.pronamespace from function f),
         array(select oid from member),
@@ -96,7 +96,7 @@ end
 $$;
 
 -- What fingerprint_v1() says where everything decides: of all catalogs, less what sessions have made for themselves alone, such
--- as temporary tables, which no other session can read.
+-- as temporary tables, which no other session can read; and of the shadows that rows are read through.
 -- It reads each catalog from its beginning to its end, so that rows come in the same order in every session.
 create function ayb_realtime.fingerprint_of_all_v1(relation oid) returns text
     language plpgsql
@@ -112,10 +112,12 @@ create function ayb_realtime.fingerprint_of_all_v1(relation oid) returns text
 as $$
 begin
     return (
-        with temporary_class as (select oid from pg_class where relpersistence = 't'),
+        with temporary_class as (
+                select oid from pg_class
+                 where relpersistence = 't' or relkind = 'c' and relnamespace = 'ayb_realtime'::regnamespace),
              temporary_namespace as (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_')
         select concat_ws(' ',
-            hash_array_extended(array(select xmin from pg_class where relpersistence <> 't'), 0),
+            hash_array_extended(array(select xmin from pg_class where oid not in (select oid from temporary_class)), 0),
             hash_array_extended(array(
                 select xmin from pg_attribute where attnum > 0 and attrelid not in (select oid from temporary_class)), 0),
             hash_array_extended(array(select xmin from pg_policy where polrelid not in (select oid from temporary_class)), 0),
@@ -123,7 +125,10 @@ begin
             hash_array_extended(array(select xmin from pg_proc where pronamespace not in (select oid from temporary_namespace)), 0),
             hash_array_extended(array(select xmin from pg_namespace where oid not in (select oid from temporary_namespace)), 0),
             hash_array_extended(array(select xmin from pg_operator), 0),
-            hash_array_extended(array(select xmin from pg_type where typnamespace not in (select oid from temporary_namespace)), 0),
+            hash_array_extended(array(
+                select xmin from pg_type
+                 where typnamespace not in (select oid from temporary_namespace)
+                   and typnamespace <> 'ayb_realtime'::regnamespace), 0),
             hash_array_extended(array(select xmin from pg_cast), 0),
             hash_array_extended(array(select xmin from pg_trigger where tgrelid = relation and tgname = '!ayb_realtime'), 0),
             hash_array_extended(array(select xmin from pg_index where indrelid = relation), 0),
@@ -170,9 +175,8 @@ begin
     end if;
     if cardinality(deciders.types) > 0 or cardinality(deciders.functions) > 0 then
         versions := concat_ws(' ', versions,
-            hash_array_extended(array(select xmin from pg_type where oid = any (deciders.types)), 0),
+            hash_array_extended(array(select xmin from pg_attribute where attrelid = any (deciders.types)), 0),
             hash_array_extended(array(select xmin from pg_proc where oid = any (deciders.functions)), 0),
-            -- Of a type, those decide what of a row is written as text, as its owner does.
             hash_array_extended(array(select xmin from pg_cast where oid >= 16384), 0));
     end if;
     if cardinality(deciders.words) > 0 then

@@ -81,15 +81,11 @@ declare
     written_for text;
     is_nothing json;
     -- What writes a row of the table as JSON, as the change log has it.
+    -- Null where none was logged as the table is defined now.
     row_as_json constant text := (
-        select case when pg_catalog.bool_or(w.is_text)
-                    then pg_catalog.format('(select pg_catalog.row_to_json(w) from (select %s) as w)',
-                                           pg_catalog.string_agg(w.expression, ', ' order by w.attnum))
-                    else pg_catalog.format('pg_catalog.row_to_json(%I.*)', t.relname) end
+        select coalesce(ayb_realtime.written_v1(relation, t.relname), 'null::pg_catalog.json')
           from pg_catalog.pg_class t
-         cross join lateral ayb_realtime.written_v1(relation, t.relname) w
-         where t.oid = relation
-         group by t.relname);
+         where t.oid = relation);
 begin
     -- Of columns whose type may hold JSON's null: a pattern for values that do not tell.
     with recursive base as (

@@ -55,5 +55,5 @@ as $$
     insert into ayb_realtime.slot_history
     select setval('ayb_realtime.slot', (last_value + 1) % 8), clock_timestamp() from ayb_realtime.slot
         on conflict (slot) do update set opened_at = excluded.opened_at;
-    delete from ayb_realtime.made_of m where m.file is distinct from pg_relation_filenode(m.relation)
+    delete from ayb_realtime.layout l where l.file is distinct from pg_relation_filenode(l.relation)
 $$;

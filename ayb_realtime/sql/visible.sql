@@ -18,6 +18,18 @@ as $$
        and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* E'\\mexecute\\M')
 $$;
 
+-- The columns of a table that a role may read; null: all.
+create function ayb_realtime.readable_v1(relation oid, role name) returns smallint[]
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select array_agg(a.attnum) filter (where has_column_privilege(role, relation, a.attnum, 'select'))
+      from pg_attribute a
+     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    having not bool_and(has_column_privilege(role, relation, a.attnum, 'select'))
+$$;
+
 -- The function that says which of a table's rows Postgres shows to identities of a role: its text, and its name, which is a
 -- digest of the text, so that it is another one where the table's definition is. No name: the role may not read the key.
 --
@@ -55,7 +67,7 @@ declare
     typed text;       -- k1 bigint, k2 text
     unnested text;    -- pg_catalog.unnest(k1), ...
     matches text;     -- t.id operator(pg_catalog.=) k.k1 and ...
-    readable text;    -- t.id, t.body; null where the row is written as it is: the role may read every column
+    readable constant smallint[] := ayb_realtime.readable_v1(relation, role);
     rows_asked text;
     record text;
     body text;
@@ -107,23 +119,14 @@ begin
           from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place);
     end if;
 
-    select string_agg(w.expression, ', ' order by w.attnum)
-      into readable
-      from ayb_realtime.written_v1(relation, 't') w
-     where has_column_privilege(checker_v1.role, relation, w.attnum, 'select')
-    having count(*) < (select count(*) from pg_attribute a
-                        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped)
-        or bool_or(w.is_text);
-
     -- Arrays of arrays would have to be of one size.
     rows_asked := case when is_array
         then format('pg_catalog.json_to_recordset(keys) as k (n int, record text, %s)', typed)
         else format('rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), %s) as k (n, record, %s)', unnested, names)
     end;
-    -- t.*, since plain t would be the column of that name, if the table has one.
     record := case when readable is null
-        then 'nullif(pg_catalog.row_to_json(t.*)::text, k.record)'
-        else format('(select pg_catalog.row_to_json(r.*)::text from (select %s) as r)', readable)
+        then format('nullif(%s::text, k.record)', ayb_realtime.written_v1(relation, 't'))
+        else format('%s::text', ayb_realtime.written_v1(relation, 't', readable))
     end;
     body := format(
         $body$
@@ -252,6 +255,7 @@ declare
 begin
     -- Hubs that need it at the same time take turns. An advisory lock could be held by anybody.
     lock table ayb_realtime.epoch in share update exclusive mode;
+    perform ayb_realtime.written_v1(relation, 't', ayb_realtime.readable_v1(relation, role), true);
     select * into checker from ayb_realtime.checker_v1(relation, role);
     if checker.name is null or to_regproc('ayb_realtime.' || checker.name) is not null then
         return checker.name;
@@ -266,6 +270,19 @@ begin
         execute format('drop function %s', old.signature);
     end loop;
     execute format('create function ayb_realtime.%I', checker.name) || checker.source;
+    -- The shadows of columns that no table has any more.
+    for old in
+        select y.oid::regtype as name
+          from pg_type y
+         where y.typnamespace = 'ayb_realtime'::regnamespace and y.typtype = 'c' and y.typname ^@ 'row_'
+           and not exists (select from ayb_realtime.layout l where l.shadow = y.oid)
+           and not exists (select from pg_depend d where d.refclassid = 'pg_type'::regclass and d.refobjid in (y.oid, y.typarray)
+                                                     and d.deptype = 'n')
+           and not exists (select from pg_proc p where p.pronamespace = y.typnamespace
+                                                   and p.prosrc like format('%%record_in(%%, %s, -1)%%', y.oid))
+    loop
+        execute format('drop type %s', old.name);
+    end loop;
     -- Default privileges may take that away; who may not use the schema cannot call it anyway.
     execute format('grant execute on function ayb_realtime.%I to public', checker.name);
     return checker.name;

@@ -1,9 +1,23 @@
 -- How a table's rows are written as JSON, so that a cast to json that a user, or an extension, has made never runs: it may raise,
--- or write what is no JSON, and row_to_json() runs it without asking who may.
+-- or write what is no JSON, and row_to_json() runs it without asking who may. The values are read as text by a shadow, a composite
+-- type of ours, in which a type that is not Postgres' own is text. So neither casts nor owners need to be looked up.
 
--- What the values of a table's columns are made of, as far as it is not Postgres' own: the types of columns, what is behind a
--- domain, in an array, in a composite. kind: as in pg_type, and 'a' for an array.
-create function ayb_realtime.parts_v1(relation oid) returns table (attnum smallint, type oid, kind "char", owner oid)
+-- The cast of hstore, which is an object of JSON by Postgres' own work: {cast, function}; null for every other type.
+create function ayb_realtime.hstore_cast_v1(type oid) returns oid[]
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select array[c.oid, p.oid]
+      from pg_cast c
+      join pg_proc p on p.oid = c.castfunc
+     where c.castsource = type and c.casttarget = 'json'::regtype
+       and p.prosrc = 'hstore_to_json' and p.prolang = (select l.oid from pg_language l where l.lanname = 'c')
+$$;
+
+-- What the values of a table's columns are made of: the table and all composite types, and the newest column's number of each; the
+-- cast of hstore; and whether all types are Postgres' own, or domains over such or arrays of such: row_to_json() then runs no cast.
+create function ayb_realtime.parts_v1(relation oid, out classes oid[], out sizes int[], out hstore_cast oid[], out is_plain boolean)
     language plpgsql  -- whose plans a session keeps
     stable
     set search_path = pg_catalog, pg_temp
@@ -12,84 +26,113 @@ create function ayb_realtime.parts_v1(relation oid) returns table (attnum smalli
     set enable_mergejoin = off
 as $$
 begin
-    return query
-    with recursive part as (
-        select a.attnum as number, a.atttypid as made_of
-          from pg_attribute a
-         where a.attrelid = relation and a.attnum > 0 and a.atttypid >= 16384
+    with recursive part (type) as (
+        select a.atttypid from pg_attribute a where a.attrelid = relation and a.attnum > 0
         union
-        select part.number, inner_type
+        select inner_type
           from part
-          join pg_type y on y.oid = part.made_of
+          join pg_type y on y.oid = part.type
           left join pg_attribute a on y.typtype = 'c' and a.attrelid = y.typrelid and a.attnum > 0
          cross join lateral (values (y.typbasetype), (y.typelem), (a.atttypid)) as of_it (inner_type)
-         where inner_type >= 16384
     )
-    select part.number, part.made_of,
-           case when y.typsubscript = 'array_subscript_handler'::regproc then 'a' else y.typtype end, y.typowner
+    select relation || array_agg(y.typrelid order by y.typrelid) filter (where y.typtype = 'c'),
+           coalesce(bool_and(y.oid < 16384 or y.typtype = 'd' or y.typsubscript = 'array_subscript_handler'::regproc), true),
+           max(ayb_realtime.hstore_cast_v1(y.oid)) filter (where y.oid >= 16384 and y.typtype = 'b')
+      into classes, is_plain, hstore_cast
       from part
-      join pg_type y on y.oid = part.made_of;
+      join pg_type y on y.oid = part.type;
+    sizes := array(
+        select coalesce((select max(a.attnum) from pg_attribute a where a.attrelid = c.class and a.attnum > 0), 0)
+          from unnest(classes) with ordinality as c (class, n)
+         order by c.n);
 end
 $$;
 
--- Does this function of a cast run what is not Postgres' own work, as hstore_to_json() is?
--- That it is no part of a query that calls it also tells the planner to look for the cast in the index first. It has no
--- search_path of its own, which takes as long as all else.
-create function ayb_realtime.is_made_by_users_v1(castfunc oid) returns boolean
-    language plpgsql  -- whose plans a session keeps
-    stable
-as $$
-begin
-    return exists (
-        select
-          from pg_catalog.pg_proc p
-         where p.oid operator(pg_catalog.=) castfunc
-           and (p.probin is null or p.prosrc operator(pg_catalog.<>) 'hstore_to_json'));
-end
-$$;
-
--- Each column of a table as row_to_json() is to be given it, where the row is `alias`. is_text: it is written as text, as psql
--- shows it, of an array each element. That is so where a cast to json would run; and where somebody might make one while it
--- is looked for: capture runs with the rights of the role that has migrated, which others are not to come by.
--- The owner may also be a role that has all rights of the one that migrated.
--- sees_now: false where the transaction may see the casts and owners of before: values of all types but Postgres' own are
--- then written as text, which reads the same as without a cast, but for composites.
-create function ayb_realtime.written_v1(relation oid, alias name, sees_now boolean default true)
-    returns table (attnum smallint, expression text, is_text boolean)
+-- The type that a value of this type is read as, to be written as JSON. Those of Postgres' own that are more than a string in JSON
+-- are themselves: what they write they read again just as it was. All others are text, of an array each element.
+-- Null where `makes` is false, and a type of ours has yet to be made.
+create function ayb_realtime.shadow_column_v1(type oid, makes boolean) returns text
     language plpgsql
-    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    inmost oid := type;
+    y pg_type;
+    depth int := 0;
+    is_read_by_each boolean;
+    shadow text;
+begin
+    loop
+        select * into strict y from pg_type t where t.oid = inmost;
+        is_read_by_each := y.typsubscript = 'array_subscript_handler'::regproc
+                           and y.typdelim = ',' and y.typoutput = 'array_out'::regproc;
+        exit when y.typtype <> 'd' and not is_read_by_each;
+        inmost := case when is_read_by_each then y.typelem else y.typbasetype end;
+        depth := depth + is_read_by_each::int;
+    end loop;
+    shadow := case
+        when y.typtype = 'c' then ayb_realtime.shadow_v1(y.typrelid, null, makes)::text
+        -- With its number: a name may mean another type later.
+        when ayb_realtime.hstore_cast_v1(inmost) is not null then format('%s /* %s */', inmost::regtype, inmost)
+        when inmost = any ('{bool,int2,int4,int8,float4,float8,numeric,date,timestamp,timestamptz,json,jsonb}'::regtype[])
+             or inmost < 16384 and y.typsubscript = 'array_subscript_handler'::regproc and depth = 0 then inmost::regtype::text
+        else 'text'
+    end;
+    return case when depth = 0 then shadow when depth = 1 then shadow || '[]' else 'text[]' end;
+end
+$$;
+
+-- The shadow of a table, a composite type or some of its columns. It is known by what it consists of, so tables with
+-- equal columns have one. Its name has a second part, so that no writer waits for another that is making the same.
+-- Null where `makes` is false, and there is none yet.
+create function ayb_realtime.shadow_v1(relation oid, columns smallint[], makes boolean) returns regtype
+    language plpgsql
     set search_path = pg_catalog, pg_temp
     set plan_cache_mode = force_generic_plan
-    set enable_hashjoin = off  -- to build one of all types takes longer than to look up a few
-    set enable_mergejoin = off
 as $$
+declare
+    definition constant text := coalesce((
+        select string_agg(format('%I %s', a.attname, ayb_realtime.shadow_column_v1(a.atttypid, makes)), ', ' order by a.attnum)
+          from pg_attribute a
+         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+           and (columns is null or a.attnum = any (columns))), '');
+    digest constant text := format('row_%s_', md5(definition));
+    shadow regtype := (
+        select y.oid
+          from pg_type y
+         where y.typnamespace = 'ayb_realtime'::regnamespace and y.typname between digest::name and (digest || 'a')::name
+         order by y.oid
+         limit 1);
 begin
-    return query
-    select a.attnum,
-           case when found.is_text
-                then format('case when pg_catalog.num_nulls(%1$I.%2$I) operator(pg_catalog.=) 0 '
-                            'then pg_catalog.concat(%1$I.%2$I)%3$s end as %2$I', alias, a.attname,
-                            case when y.typsubscript = 'array_subscript_handler'::regproc and e.typdelim = ','
-                                 then '::pg_catalog.text[]' else '' end)
-                else format('%I.%I', alias, a.attname)
-           end,
-           found.is_text
-      from pg_attribute a
-      join pg_type y on y.oid = a.atttypid
-      left join pg_type e on e.oid = y.typelem
-      left join (
-        select p.attnum as number,
-               bool_or(p.kind not in ('a', 'd') and not (sees_now and pg_has_role(p.owner, f.proowner, 'usage'))
-                       -- Not `exists`, for which Postgres may look through all casts.
-                       or (select c.oid
-                             from pg_cast c
-                            where c.castsource = p.type and c.casttarget = 'json'::regtype
-                              and ayb_realtime.is_made_by_users_v1(c.castfunc)) is not null) as is_text
-          from ayb_realtime.parts_v1(relation) p
-         cross join (select proowner from pg_proc where oid = 'ayb_realtime.capture_v1'::regproc) f
-         group by p.attnum
-      ) part on part.number = a.attnum
-     cross join lateral coalesce(part.is_text, false) as found (is_text)
-     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped;
+    if shadow is null and makes then
+        execute format('create type ayb_realtime.%I as (%s)', digest || pg_current_xact_id(), definition);
+        shadow := format('ayb_realtime.%I', digest || pg_current_xact_id());
+    end if;
+    return shadow;
+end
+$$;
+
+-- The SQL that writes a row of a table as JSON, or some of its columns, where the row is `alias`: as capture_v1() does, so that
+-- the texts are equal. Null where `makes` is false, and its shadow has yet to be made: then no such row was captured.
+create function ayb_realtime.written_v1(relation oid, alias name, columns smallint[] default null, makes boolean default false)
+    returns text
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    is_plain constant boolean := (select p.is_plain from ayb_realtime.parts_v1(relation) p);
+    shadow constant oid := case when not is_plain then ayb_realtime.shadow_v1(relation, columns, makes) end;
+    listed constant text := (
+        select string_agg(format('%I.%I', alias, a.attname), ', ' order by a.attnum)
+          from pg_attribute a
+         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+           and (columns is null or a.attnum = any (columns)));
+begin
+    return case
+        when is_plain and columns is null then format('pg_catalog.row_to_json(%I.*)', alias)
+        when is_plain then format('(select pg_catalog.row_to_json(r.*) from (select %s) as r)', listed)
+        when shadow is not null then format(
+            'pg_catalog.row_to_json(pg_catalog.record_in(pg_catalog.record_out(row(%s)), %s, -1))', listed, shadow)
+    end;
 end
 $$;

@@ -14,6 +14,7 @@ Owner = psycopg.Connection[Any]
 MAKE = f"""
 create role ayb_test_crew;
 create type mood as enum ('sad', 'glad');
+create type pair as (a int, mood mood);
 create table members (note int);
 grant select on members to {AUTHENTICATED_ROLE};
 create view open_notes as select 1 as id;
@@ -21,7 +22,7 @@ create function is_mine(id int) returns boolean language sql stable as 'select i
 create function is_member(id int) returns boolean language sql stable as 'select id in (select note from members)';
 create function asks(id int) returns boolean language plpgsql stable
     as 'declare yes boolean; begin execute ''select true'' into yes; return yes; end';
-create table notes (id int primary key, body text, mood mood);
+create table notes (id int primary key, body text, mood mood, pairs pair[]);
 """
 OWN = "body = current_setting('ayb.user_id')"
 MEMBER = "exists (select from members m where m.note = notes.id)"
@@ -40,8 +41,7 @@ DECIDES = {
     "schema": (OWN, "grant usage on schema public to ayb_test_crew"),
     "membership": (OWN, f"grant ayb_test_crew to {AUTHENTICATED_ROLE}"),
     "role": (OWN, f"alter role {AUTHENTICATED_ROLE} noinherit"),
-    "type": (OWN, "alter type mood rename to feeling"),
-    "cast": (OWN, "create cast (mood as json) with inout"),
+    "composite type": (OWN, "alter type pair rename attribute a to b"),
     "key": (OWN, "alter table notes drop constraint notes_pkey, add primary key (id)"),
     "table that it reads": (MEMBER, "grant select on members to ayb_test_crew"),
     "column of a table that it reads": (MEMBER, "grant select (note) on members to ayb_test_crew"),
