@@ -141,8 +141,8 @@ def test_row_that_has_become_too_large_is_fetched_instead(monkeypatch: pytest.Mo
 def test_rows_without_an_answer_are_one_reset_in_place_of_the_first() -> None:
     delivery = Delivery()
     visible(delivery, [View({2: None}, [ANN])])
-    delivery.add_unanswered(NOTES, {ANN: [4]})
     delivery.add_unanswered(NOTES, {ANN: [3], BOB: [3]})
+    delivery.add_unanswered(NOTES, {ANN: [4]})
     reset = reset_event(UNCHECKED, ["notes"], 3)
     assert sent(delivery, stream(ANN), stream(BOB), stream(BOB, position=3)) == [EVENTS[2] + reset, reset, b""]
 
@@ -165,17 +165,17 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
 def test_table_that_was_enabled_is_reset_for_those_that_came_before() -> None:
     delivery = Delivery()
     delivery.add_enabled(NOTES, [Change(at, 7, Action.ENABLE, f'{{"trigger":{oid}}}') for at, oid in ((5, 1), (4, 9))])
-    earlier, later = stream(ANN), stream(ANN)
-    earlier.triggers = frozenset()
-    assert sent(delivery, earlier, later, stream(BOB, POSTS)) == [
-        reset_event("table made anew", ["notes"], 9), b"", b"",
+    earlier, later, resumed = stream(ANN), stream(ANN), stream(ANN, position=5)
+    earlier.triggers = resumed.triggers = frozenset()
+    assert sent(delivery, earlier, later, resumed, stream(BOB, POSTS)) == [
+        reset_event("table made anew", ["notes"], 9), b"", b"", b"",
     ]  # fmt: skip
 
 
 def test_stream_of_an_identity_that_is_to_be_asked_again_ends_without_events() -> None:
     delivery = Delivery()
     visible(delivery, [View({2: None}, [ANN, BOB])])
-    delivery.ended.add(ANN)
-    ended, other = stream(ANN), stream(BOB)
-    assert sent(delivery, ended, other) == [b"", EVENTS[2]]
-    assert (ended.ended, other.ended) == (True, False)
+    delivery.ended |= {ANN, CYD}
+    subscribers = [stream(ANN), stream(BOB), stream(CYD)]
+    assert sent(delivery, *subscribers) == [b"", EVENTS[2], b""]
+    assert [each.ended for each in subscribers] == [True, False, True]
