@@ -41,7 +41,7 @@ class NotMigrated(RealtimeError):
 
 
 class RoleRefused(RealtimeError):
-    """Nobody may read rows under this role: it cannot be acted as, or row-level security would not hold it."""
+    """Subscribers may not have this role: the hub cannot act as it, or row-level security does not apply to it."""
 
 
 class PositionUnavailable(RealtimeError):

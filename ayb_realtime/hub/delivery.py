@@ -41,7 +41,7 @@ class Delivery:
         self._broadcast: dict[int, tuple[int, ...]] = {}
         # Table → the identities whose role may SELECT from it.
         self._readers: dict[int, Collection[Identity]] = {}
-        # The changes since which tables are streamed.
+        # Each says that a table is streamed from there on.
         self._enabled: list[Change] = []
 
     def chunk(self, identity: Identity, relations: Iterable[int], after: int) -> bytes:

@@ -15,11 +15,11 @@ DEFINITION_CHANGED = "table definition changed"
 class TableChanges:
     """The changes of one table in a slice, by what is to be done with them.
 
-    enables: those since which the table is streamed.
+    enables: each says that the table is streamed from there on.
     too_large: positions of rows that are not checked, since that would keep all other streams waiting.
-    last: the position of the last change but for these; 0 if there is no other.
+    last: the position of the last other change; 0 if there is none.
     reset: why and at which position all readers have to fetch the table again; None: they need not.
-    rows: position → the row that was logged, for each create, update and delete that is told.
+    rows: position → the row that was logged, for each create, update and delete.
     current: position → the creates and updates. Postgres is asked who sees their rows now.
     deletes: their rows are gone.
     """
@@ -49,9 +49,9 @@ class TableChanges:
         rows = {change.position: Row(change.record) for change in others if change.record is not None}
         if not _can_be_found(table, rows):
             return cls(enables, too_large, last, (DEFINITION_CHANGED, last))
-        told = [change for change in others if change.position in rows]
-        current = {change.position: change for change in told if change.action is not Action.DELETE}
-        deletes = [change for change in told if change.action is Action.DELETE]
+        of_rows = [change for change in others if change.position in rows]
+        current = {change.position: change for change in of_rows if change.action is not Action.DELETE}
+        deletes = [change for change in of_rows if change.action is Action.DELETE]
         return cls(enables, too_large, last, _reset(others), rows, current, deletes)
 
 
