@@ -44,6 +44,13 @@ AUTH_USER_MODEL = "blog.User"
 SILENCED_SYSTEM_CHECKS = ["ayb_realtime.I015"]
 # A stream ends with its token.
 SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": timedelta(hours=1)}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "example_project.blog.errors.answer",
+}
 
 TIME_ZONE = "UTC"
 USE_TZ = True

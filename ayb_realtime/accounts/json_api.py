@@ -1,71 +1,68 @@
-"""JSON in, JSON out for plain Django views; every failure is ``{"code": N, "message": "..."}``.
+"""JSON in, JSON out: what the accounts views share. Every failure is ``{"code": N, "message": "..."}``.
 
-Used by the accounts views. What must always hold: no request body, however odd, gets past here as anything but
-a JSON object, so the views see dictionaries and strings only.
+What must always hold: no setting of the site's ``REST_FRAMEWORK`` changes what a client reads, and no request body,
+however odd, gets past here as anything but a JSON object.
 """
 
-import functools
 import json
 import re
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
-from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
+from django.http import HttpResponse, JsonResponse
+from rest_framework.exceptions import APIException, MethodNotAllowed
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
-from ayb_realtime.exceptions import RealtimeError, Unauthenticated
-
-P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+from ayb_realtime.exceptions import AuthenticationUnavailable, Unauthenticated
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Refusal(RealtimeError):
+class Refusal(APIException):  # type: ignore[misc]  # REST framework has no types
     """A request that is answered with an error body."""
 
     def __init__(self, code: HTTPStatus, message: str) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
+        self.status_code = int(code)
 
 
-def refusal_response(code: HTTPStatus, message: str) -> JsonResponse:
-    """Answer with the error body of the wire protocol."""
-    return JsonResponse({"code": int(code), "message": message}, status=code)
+class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
+    """A view that reads and writes JSON, whatever a request says of its type. Its throttles are the site's own."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    versioning_class = None
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Let no cache keep a token."""
+        return {"Allow": ", ".join(self.allowed_methods), "Cache-Control": "no-store"}
+
+    def perform_content_negotiation(self, _: Request, force: bool = False) -> tuple[JSONRenderer, str]:
+        """Take no notice of what the client accepts."""
+        return JSONRenderer(), JSONRenderer.media_type
+
+    def http_method_not_allowed(self, request: Request, *_: Any, **__: Any) -> HttpResponse:
+        """Refuse a method."""
+        raise MethodNotAllowed(request.method, "method not allowed")
+
+    def handle_exception(self, error: Exception) -> HttpResponse:
+        """Answer with the error body of the wire protocol."""
+        if isinstance(error, Unauthenticated):
+            error = Refusal(HTTPStatus.UNAUTHORIZED, error.message)
+        elif isinstance(error, AuthenticationUnavailable):
+            error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "credentials cannot be checked now")
+        elif not isinstance(error, APIException):
+            raise error
+        body = {"code": error.status_code, "message": str(error.detail)}
+        wait = getattr(error, "wait", None)  # Seconds.
+        return JsonResponse(body, status=error.status_code, headers={"Retry-After": str(wait)} if wait else {})
 
 
-def endpoint(*methods: str) -> Callable[[View[P]], View[P]]:
-    """Make a view a JSON endpoint: 405 for other methods, and an error body for Refusal and Unauthenticated.
-
-    It is exempt from CSRF protection, which guards cookies: these endpoints read none.
-    """
-
-    def decorate(view: View[P]) -> View[P]:
-        @login_not_required
-        @csrf_exempt
-        @functools.wraps(view)
-        def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-            if request.method not in methods:
-                response = refusal_response(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed")
-                response["Allow"] = ", ".join(methods)
-                return response
-            try:
-                return view(request, *args, **kwargs)
-            except Refusal as refusal:
-                return refusal_response(refusal.code, refusal.message)
-            except Unauthenticated as error:
-                return refusal_response(HTTPStatus.UNAUTHORIZED, error.message)
-
-        return answer
-
-    return decorate
-
-
-def json_object(request: HttpRequest) -> dict[str, Any]:
+def json_object(request: Request) -> dict[str, Any]:
     """Return the request's body, a JSON object. Raises ``Refusal`` (400) for anything else."""
     try:
         body = json.loads(request.body)

@@ -1,87 +1,164 @@
 """The accounts endpoints: log in by email, refresh, log out, who am I.
 
 Source: the AYB JavaScript SDK's ``AuthClient``. What must always hold: an answer does not tell whether an email is
-known, neither by its text nor by the time it takes.
+known, neither by its text nor by the time it takes; and a refresh token works once.
 """
 
+import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
-from django.contrib.auth import authenticate, get_user_model
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.http import HttpResponse, JsonResponse
+from django.utils.module_loading import import_string
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.settings import api_settings as framework_settings
+from rest_framework.throttling import SimpleRateThrottle
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import RefreshToken
 
-from ayb_realtime.accounts import tokens
-from ayb_realtime.accounts.json_api import Refusal, endpoint, json_object, text_field
+from ayb_realtime.accounts.json_api import JSONView, Refusal, json_object, text_field
+from ayb_realtime.authentication import INVALID_CREDENTIALS, user_of_header
 from ayb_realtime.exceptions import Unauthenticated
 
+logger = logging.getLogger(__name__)
 
-@endpoint("POST")
-def login(request: HttpRequest) -> HttpResponse:
+# How many users of one email are tried. A failure hashes as often for an email that nobody has.
+SHARED_BY = 3
+
+
+class LoginThrottle(SimpleRateThrottle):  # type: ignore[misc]  # REST framework has no types
+    """Limits the logins of an address: ``REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["ayb_login"]``; None: no limit."""
+
+    scope = "ayb_login"
+
+    def get_rate(self) -> str | None:
+        """Return the site's rate, or ours."""
+        rate: str | None = framework_settings.DEFAULT_THROTTLE_RATES.get(self.scope, "30/min")
+        return rate
+
+    def get_cache_key(self, request: Request, _: Any) -> str:
+        """Count each address by itself, as ``NUM_PROXIES`` says which it is."""
+        key: str = self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
+        return key
+
+
+class Login(JSONView):
     """Exchange an email and a password for a pair of tokens."""
-    body = json_object(request)
-    user = _authenticated(request, text_field(body, "email"), text_field(body, "password"))
-    if user is None:
-        raise Refusal(HTTPStatus.UNAUTHORIZED, "invalid email or password")
-    return _session(user, tokens.issue(user))
+
+    http_method_names = ("post",)
+    throttle_classes = (*JSONView.throttle_classes, LoginThrottle)
+
+    def post(self, request: Request) -> HttpResponse:
+        """Log in."""
+        body = json_object(request)
+        return _session(*_log_in(request, text_field(body, "email"), text_field(body, "password")))
 
 
-@endpoint("POST")
-def refresh(request: HttpRequest) -> HttpResponse:
+class Refresh(JSONView):
     """Exchange a refresh token for a new pair of tokens."""
-    user, pair = tokens.rotate(_refresh_token(request))
-    return _session(user, pair)
+
+    http_method_names = ("post",)
+
+    def post(self, request: Request) -> HttpResponse:
+        """Refresh."""
+        encoded = _refresh_token(request)
+        try:
+            return _session(*_rotate(encoded))
+        except INVALID_CREDENTIALS as error:
+            raise Unauthenticated("invalid or expired refresh token") from error
 
 
-@endpoint("POST")
-def logout(request: HttpRequest) -> HttpResponse:
-    """Revoke a refresh token. A token that is already invalid is a success too."""
-    encoded = _refresh_token(request)
-    with suppress(Unauthenticated):
-        tokens.revoke(encoded)
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+class Logout(JSONView):
+    """Revoke a refresh token, where ``token_blacklist`` is installed. One that is already invalid is a success too."""
+
+    http_method_names = ("post",)
+
+    def post(self, request: Request) -> HttpResponse:
+        """Log out."""
+        encoded = _refresh_token(request)
+        with suppress(*INVALID_CREDENTIALS), transaction.atomic():
+            import_string(api_settings.TOKEN_BLACKLIST_SERIALIZER)().validate({"refresh": encoded})
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-@endpoint("GET")
-def me(request: HttpRequest) -> HttpResponse:
-    """Return the user of the access token in the Authorization header."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    user = tokens.user_of_access_token(token.strip() if scheme.lower() == "bearer" else "")
-    return JsonResponse(_profile(user))
+class Me(JSONView):
+    """Describe the user of the access token in the Authorization header."""
+
+    http_method_names = ("get",)
+
+    def get(self, request: Request) -> HttpResponse:
+        """Say who."""
+        try:
+            return JsonResponse(_profile(user_of_header(request, JWTAuthentication())))
+        except Unauthenticated as error:
+            raise Unauthenticated("missing or invalid authorization header") from error
 
 
-def _authenticated(request: HttpRequest, email: str, password: str) -> AbstractBaseUser | None:
-    """Return the one user with this email, if the password is theirs."""
+def _log_in(request: Request, email: str, password: str) -> tuple[Any, dict[str, str]]:
+    """Return the oldest active user with this email and password, and their tokens. Raises Unauthenticated."""
+    model = get_user_model()
+    field = model.get_email_field_name()
+    serializer = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER)(context={"request": request})
+    attempts = 1 if getattr(model._meta.get_field(field), "unique", False) else SHARED_BY
     # NUL is in no email, and a password hash takes one at the end for none.
-    user = None if "\0" in email + password else _user_by_email(email)
-    if user is None:
-        get_user_model()().set_password(password)  # hashes once, as a wrong password does
-        return None
-    found: AbstractBaseUser | None = authenticate(request, username=user.get_username(), password=password)
-    return found
+    users = [] if "\0" in email + password else _users(email, attempts)
+    for user in users:
+        names = {field: email, model.USERNAME_FIELD: user.get_username()}
+        with suppress(APIException):
+            pair: dict[str, str] = serializer.validate({**names, "password": password})
+            return serializer.user, pair
+    for _ in range(attempts - len(users)):
+        model().set_password(password)  # hashes once, as a wrong password does
+    raise Unauthenticated("invalid email or password")
 
 
-def _user_by_email(email: str) -> AbstractBaseUser | None:
-    """Return the one user with this email, whatever its case; None where there are several."""
+def _users(email: str, most: int) -> list[Any]:
+    """Return the active users with this email, whatever its case, the oldest first."""
     model = get_user_model()
     if not email:
-        return None
-    field = model.get_email_field_name()
-    users = model._default_manager.filter(**{f"{field}__iexact": email})[:2]  # noqa: SLF001 - Django documents it
-    return users[0] if len(users) == 1 else None
+        return []
+    found = model._default_manager.filter(**{f"{model.get_email_field_name()}__iexact": email})  # noqa: SLF001
+    ordered = found.order_by(*(["date_joined"] if hasattr(model, "date_joined") else []), "pk")
+    active = list(islice(filter(api_settings.USER_AUTHENTICATION_RULE, ordered), most + 1))
+    if len(active) > 1:
+        logger.warning("user %s shares an email: of its users only the oldest log in (%d)", active[0].pk, most)
+    return active[:most]
 
 
-def _refresh_token(request: HttpRequest) -> str:
+def _rotate(encoded: Any) -> tuple[Any, dict[str, str]]:
+    """Exchange a refresh token for a new pair: the old one is revoked and works only once, under concurrency too.
+
+    Revoking needs simplejwt's ``token_blacklist`` app; without it the old token stays valid until it expires.
+    Raises INVALID_CREDENTIALS.
+    """
+    with transaction.atomic():
+        token = RefreshToken(encoded)
+        user = JWTAuthentication().get_user(token)
+        # A concurrent request can have revoked it just now: simplejwt returns the pair of get_or_create().
+        revoked: Any = token.blacklist() if hasattr(token, "blacklist") else (None, True)
+        if not revoked[1] or not api_settings.USER_AUTHENTICATION_RULE(user):
+            raise TokenError
+        new = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER).get_token(user)
+        return user, {"access": str(new.access_token), "refresh": str(new)}
+
+
+def _refresh_token(request: Request) -> str:
     token = text_field(json_object(request), "refreshToken")
-    if not token:
+    if not token:  # simplejwt would make a new, valid token of it.
         raise Refusal(HTTPStatus.BAD_REQUEST, "refreshToken is required")
     return token
 
 
-def _session(user: AbstractBaseUser, pair: tokens.TokenPair) -> JsonResponse:
-    return JsonResponse({"token": pair.access, "refreshToken": pair.refresh, "user": _profile(user)})
+def _session(user: Any, pair: dict[str, str]) -> JsonResponse:
+    return JsonResponse({"token": pair["access"], "refreshToken": pair["refresh"], "user": _profile(user)})
 
 
 def _profile(user: Any) -> dict[str, str | None]:

@@ -3,51 +3,51 @@
 These writes are the application's own, as the tables' owner; only reading posts and comments is up to the policies.
 """
 
-from http import HTTPStatus
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.status import HTTP_204_NO_CONTENT
+from rest_framework.views import APIView
 
-from ayb_realtime.accounts.json_api import Refusal, endpoint, json_object
-from example_project.blog import fields
 from example_project.blog.demo import TEAM
 from example_project.blog.models import Membership, Team, User
-from example_project.blog.records import authenticated
+from example_project.blog.serializers import MemberSerializer
 
 
-@endpoint("GET", "POST")
-def memberships(request: HttpRequest) -> HttpResponse:
-    """Return the team with the ids of its members, or put ``{"user_id": ...}`` into it."""
-    authenticated(request)
-    team = demo_team()
-    if request.method == "POST":
-        Membership.objects.get_or_create(team=team, user=user_in(request))
-    return JsonResponse({"team": {"id": team.pk, "name": team.name}, "members": members(team)})
+class Memberships(APIView):  # type: ignore[misc]  # REST framework has no types
+    """The team with the ids of its members."""
+
+    def get(self, _: Request) -> Response:
+        """Say who is in it."""
+        team = demo_team()
+        members = Membership.objects.filter(team=team).order_by("id").values_list("user_id", flat=True)
+        return Response({"team": {"id": team.pk, "name": team.name}, "members": list(members)})
+
+    def post(self, request: Request) -> Response:
+        """Put ``{"user_id": ...}`` into it."""
+        member = MemberSerializer(data=request.data)
+        member.is_valid(raise_exception=True)
+        user = User.objects.filter(pk=member.validated_data["user_id"]).first()
+        if user is None:
+            raise NotFound("user not found")
+        Membership.objects.get_or_create(team=demo_team(), user=user)
+        return self.get(request)
 
 
-@endpoint("DELETE")
-def membership(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    """Take a user out of the team."""
-    authenticated(request)
-    Membership.objects.filter(team=demo_team(), user_id=user_id).delete()
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+class Member(APIView):  # type: ignore[misc]  # REST framework has no types
+    """A user who is in the team."""
 
-
-def members(team: Team) -> list[UUID]:
-    return list(Membership.objects.filter(team=team).order_by("id").values_list("user_id", flat=True))
-
-
-def user_in(request: HttpRequest) -> User:
-    """Return the user that the body names. Raises ``Refusal`` (400, 404)."""
-    user = User.objects.filter(pk=fields.uuid("user_id", json_object(request).get("user_id"))).first()
-    if user is None:
-        raise Refusal(HTTPStatus.NOT_FOUND, "user not found")
-    return user
+    def delete(self, _: Request, user_id: UUID) -> Response:
+        """Take the user out of it."""
+        Membership.objects.filter(team=demo_team(), user_id=user_id).delete()
+        return Response(status=HTTP_204_NO_CONTENT)
 
 
 def demo_team() -> Team:
-    """Return the seeded team. Raises ``Refusal`` (404)."""
+    """Return the seeded team. Raises NotFound."""
     team = Team.objects.filter(name=TEAM).first()
     if team is None:
-        raise Refusal(HTTPStatus.NOT_FOUND, "no team yet: run manage.py seed")
+        raise NotFound("no team yet: run manage.py seed")
     return team

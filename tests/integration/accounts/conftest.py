@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client, override_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
@@ -24,6 +25,12 @@ ODD_TEXTS = ("", " ", "x", "a.b.c", "\0", "\r\n", "é", "🦆", HUGE, "." * 1000
 def quick_hashes() -> Iterator[None]:
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
+
+
+@pytest.fixture(autouse=True)
+def fresh_throttles() -> None:
+    """Let no test's logins count for the next."""
+    cache.clear()
 
 
 @pytest.fixture

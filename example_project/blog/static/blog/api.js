@@ -24,7 +24,8 @@ export class Session {
   }
 
   async send(method, path, body) {
-    const headers = this.token ? { Authorization: `Bearer ${this.token}` } : {};
+    const headers = { "Content-Type": "application/json" };
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
     const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
     if (response.status === 204) return null;
     const answer = await response.json().catch(() => ({ message: response.statusText }));
