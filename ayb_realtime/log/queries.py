@@ -131,7 +131,7 @@ async def read(connection: Connection, *, after: int, upto: int, unread: Collect
     Raises PositionUnavailable if the log does not hold them.
     """
     parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "unread": list(unread)}
-    changes = [Change.from_row(row) for row in await sessions.fetch(connection, sql("read"), parameters)]
+    changes = [Change.from_row(row) for row in await sessions.fetch(connection, sql("read_changes"), parameters)]
     if not changes:
         changes = [
             Change.from_row(row) for row in await sessions.fetch(connection, sql("next_epoch"), {"after": after})

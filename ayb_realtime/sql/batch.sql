@@ -1,6 +1,6 @@
--- What became visible between two snapshots, in parts of at most a thousand changes. The changes of a part are those that
--- `snapshot` sees and `before` does not, from `first_id` to `last_id`. In the order of `id`, less those that `folded`
--- leaves out, they have the positions from `first_position` on.
+-- Batches of at most a thousand changes. A batch holds the changes from `first_id` to `last_id` that `snapshot` sees and
+-- `before` does not. In the order of `id`, without those that `outcomes` leaves out, they have the positions from
+-- `first_position` on.
 create table ayb_realtime.batch (
     -- Dense. The key fences two relays: both would open the same id, and one of them fails.
     id bigint primary key,
@@ -10,15 +10,15 @@ create table ayb_realtime.batch (
     snapshot pg_snapshot not null,
     first_id bigint not null,
     last_id bigint not null,
-    -- A transaction's changes of one row are one to everybody else. By id, what a change is told as, where that is not
-    -- its own action; null for one that is not told. Null: nothing is folded.
-    folded jsonb,
-    -- By the id of one that is told, that of the first of those changes: that one has the row as it was before the
-    -- transaction. Null: none of them has it.
-    firsts jsonb,
-    -- The tables of those that are told; 0 for an alter, which every hub has to read. Null: not known.
+    -- A transaction's changes of one row are told as one (next_batch.sql has the rules). Change id → the action that it is
+    -- told as, where that is not its own; null: it is not told. The column is null if each change is told as it is.
+    outcomes jsonb,
+    -- Id of a change that is told → id of the transaction's first change of that row, which holds the row as it was before
+    -- the transaction. Null if there is none.
+    first_change_ids jsonb,
+    -- The oids of the tables whose changes are told; 0 for an alter, which every hub has to read. Null: not known.
     relations bigint[],
-    -- The transaction that wrote this row. In one that was restored it is another.
+    -- The transaction that wrote this row. In a restored row, it differs from xmin.
     xid xid8 not null default pg_catalog.pg_current_xact_id()
 );
 

@@ -1,123 +1,136 @@
--- Number what has committed since the newest batch. One statement, so one snapshot: what it sees and that batch's
--- snapshot did not see becomes the next batch, in parts of a thousand changes, so that reading one is cheap however
--- large the batch is. Nothing new: no batch, no rows.
--- Returns the first changes, so many as are published: at most `changes` of them, and `bytes`, but at least one; beside each
--- the newest position. A first one of more than 1 MiB is not published: then there is one row with that position alone.
-with newest as materialized (
+-- Number the changes that have committed since the newest batch.
+--
+-- The changes that one transaction made to one row become one change, or none:
+--
+--   before the transaction | after it | the last change is told as
+--   absent                 | present  | create   insert + update → create
+--   present                | present  | update   update + update → update; delete + insert → update
+--   present                | absent   | delete   update + delete → delete
+--   absent                 | absent   | nothing  insert + delete → nothing
+--
+-- The other changes of the row are told as nothing. A delete of a table that was altered is told as nothing, too.
+--
+-- This is one statement, so it has one snapshot. The changes that this snapshot sees, and the newest batch's snapshot did
+-- not see, become the next batches, of at most a thousand changes each, so that reading one batch stays cheap. If there
+-- are none, it writes no batch and returns no rows.
+-- Returns the first changes to publish: at most `changes` of them and at most `bytes`, but at least one, each with the
+-- position of the newest change (`head`). If the first change exceeds 1 MiB, it is not published: the result is one row
+-- that has only its table, its action and `head`.
+with newest_batch as materialized (
     select id, first_position + size as next_position, snapshot
       from (select *, xmin from ayb_realtime.batch order by id desc limit 1) as b
-     where xid::xid = xmin  -- One that was restored is not gone on from: an epoch begins.
-), delta as materialized (
-    -- Began after that snapshot was taken ... A row that is older than the transaction that it names was restored from
-    -- another cluster.
+     where xid::xid = xmin  -- A restored batch has another xmin. Numbering stops until a new epoch begins.
+), new_change as materialized (
+    -- Transactions that began after the batch's snapshot was taken. A row that is older than the transaction that it
+    -- names was restored from another cluster.
     select c.id, c.xid, c.relation, c.action, c.record, c.before
-      from newest, ayb_realtime.change c
-     where c.xid >= pg_snapshot_xmax(newest.snapshot) and c.xid < (select pg_snapshot_xmax(pg_current_snapshot()))
+      from newest_batch, ayb_realtime.change c
+     where c.xid >= pg_snapshot_xmax(newest_batch.snapshot) and c.xid < (select pg_snapshot_xmax(pg_current_snapshot()))
        and age(c.xmin) <= age(c.xid::xid)
     union all
-    -- ... or was still running then.
+    -- Transactions that were running then.
     select c.id, c.xid, c.relation, c.action, c.record, c.before
       from ayb_realtime.change c
-     where c.xid = any (array(select pg_snapshot_xip(newest.snapshot) from newest))
+     where c.xid = any (array(select pg_snapshot_xip(newest_batch.snapshot) from newest_batch))
        and age(c.xmin) <= age(c.xid::xid)
-), altered as materialized (
-    -- Where rows have come without a trigger, a delete may be of one that is there. It is not told; the `alter` is.
-    select ayb_realtime.announce_altered_v1(array(select distinct relation from delta where action = 'delete'), snapshot) as relation
-      from newest
-     where exists (select from delta where action = 'delete')
-), several as materialized (
-    -- Where a transaction has made several changes of a table, perhaps of one row. Creates alone are of as many rows, and so
-    -- are deletes, unless the key is deferrable.
+), altered_table as materialized (
+    -- If rows were written without the trigger, a logged delete may name a row that is there. Tell the alter instead.
+    select ayb_realtime.announce_altered_v1(array(select distinct relation from new_change where action = 'delete'), snapshot) as relation
+      from newest_batch
+     where exists (select from new_change where action = 'delete')
+), repeatedly_changed as materialized (
+    -- The tables of which a transaction may have changed one row several times. If it only inserted, or only deleted, each
+    -- change is of another row, unless the key is deferrable.
     select xid, relation, ayb_realtime.key_columns_v1(relation) as key_columns, is_deferrable
       from (
         select xid, relation, min(action) <> max(action) or min(action) = 'update' as is_mixed
-          from delta
+          from new_change
          where action <> 'enable'
          group by xid, relation
         having count(*) > 1
-      ) as made
+      ) as changed
      cross join lateral (
         select exists (select from pg_index i where i.indrelid = relation and i.indisprimary and not i.indimmediate)
       ) as key (is_deferrable)
      where is_mixed or is_deferrable
-), keyed as (
-    select d.id, d.xid, d.relation, d.action, d.record, d.before, s.is_deferrable,
-           ayb_realtime.members_v1(d.record, s.key_columns) collate "C" as key
-      from several s
-      join delta d on d.xid = s.xid and d.relation = s.relation
-     where d.action in ('create', 'update', 'delete') and s.key_columns is not null  -- the table, or its key, may be gone
-), counted as (
-    -- Under a deferrable key there may be several rows for a while, and whose state a change is, is not to be seen. But
-    -- none or one was there before, and none or one is there now.
+), keyed_change as (
+    select c.id, c.xid, c.relation, c.action, c.record, c.before, r.is_deferrable,
+           ayb_realtime.members_v1(c.record, r.key_columns) collate "C" as key
+      from repeatedly_changed r
+      join new_change c on c.xid = r.xid and c.relation = r.relation
+     where c.action in ('create', 'update', 'delete') and r.key_columns is not null  -- the table or its key may have been dropped
+), counted_change as (
+    -- Under a deferrable key, several rows may share a key within the transaction, and a change does not say which of them
+    -- it is of. But at most one row had the key before the transaction, and at most one has it after: `gained` is the
+    -- difference.
     select xid, relation, key, id, action, before,
            case when is_deferrable
-                     -- But for a row that is deleted as it was created: that was there for nobody.
+                     -- A row that is deleted exactly as it was inserted was absent before and after.
                      and not (count(*) over changes = 2 and min(text) over changes = max(text) over changes)
                 then count(*) filter (where action = 'create') over changes
                      - count(*) filter (where action = 'delete') over changes
            end as gained
-      from keyed
+      from keyed_change
      cross join lateral (select case when is_deferrable then record::text end) as r (text)
-     where array_position(key, null) is null  -- or its key column was renamed since
+     where array_position(key, null) is null  -- its key column was renamed since
     window changes as (partition by xid, relation, key)
-), ordered as (
+), row_history as (
     select id, action, before,
            first_value(id) over states as first_id,
            first_value(before) over states as first_before,
            coalesce(gained > 0, first_value(action) over states = 'create') as is_new,
            lead(id) over states is null as is_last
-      from counted
-    -- Where a row is there now, the last change that made it what it is comes last.
+      from counted_change
+    -- If the row is present after the transaction, the last change that is not a delete comes last.
     window states as (partition by xid, relation, key order by coalesce(gained >= 0, false) and action <> 'delete', id)
-), folded as (
-    -- Of each row the last change is told, as what the transaction as a whole has done. A row that the transaction
-    -- created and deleted was never there.
+), row_outcome as (
     select id, action,
            case when is_last and action = 'delete' and not is_new then 'delete'
                 when is_last and action <> 'delete' then case when is_new then 'create' else 'update' end
            end as outcome,
            first_before as before,
            case when is_last and id <> first_id and coalesce(before, first_before) is not null then first_id end as first_id
-      from ordered
-), numbered as materialized (
-    select d.id, d.relation, d.record,
+      from row_history
+), change_outcome as materialized (
+    select c.id, c.relation, c.record,
            case when u.action <> 'delete' or a.relation is null then u.action end as action,
-           case when f.id is null then d.before else f.before end as before,
-           f.outcome is distinct from f.action or u.action = 'delete' and a.relation is not null as is_folded,
-           f.first_id,
-           (row_number() over (order by d.id) - 1) / 1000 as part
-      from delta d
-      left join folded f on f.id = d.id
-      left join altered a on a.relation = d.relation
-     cross join lateral (select case when f.id is null then d.action else f.outcome end) as u (action)
+           case when o.id is null then c.before else o.before end as before,
+           o.outcome is distinct from o.action or u.action = 'delete' and a.relation is not null as is_replaced,
+           o.first_id,
+           (row_number() over (order by c.id) - 1) / 1000 as part
+      from new_change c
+      left join row_outcome o on o.id = c.id
+      left join altered_table a on a.relation = c.relation
+     cross join lateral (select case when o.id is null then c.action else o.outcome end) as u (action)
 ), part as (
     select part, min(id) as first_id, max(id) as last_id, count(action) as size,
-           jsonb_object_agg(id, action) filter (where is_folded) as folded,
-           jsonb_object_agg(id, first_id) filter (where first_id is not null) as firsts,
+           jsonb_object_agg(id, action) filter (where is_replaced) as outcomes,
+           jsonb_object_agg(id, first_id) filter (where first_id is not null) as first_change_ids,
            array_agg(distinct case when action = 'alter' then 0 else relation::bigint end) filter (where action is not null) as relations
-      from numbered
+      from change_outcome
      group by part
-), opened as (
-    insert into ayb_realtime.batch (id, first_position, size, before, snapshot, first_id, last_id, folded, firsts, relations)
-    select newest.id + row_number() over parts, newest.next_position + sum(size) over parts - size, size,
-           newest.snapshot, pg_current_snapshot(), first_id, last_id, folded, firsts, relations
-      from newest, part
-     -- The last one also where nothing in it is told: the next batch begins at its snapshot.
+), inserted_batch as (
+    insert into ayb_realtime.batch (
+        id, first_position, size, before, snapshot, first_id, last_id, outcomes, first_change_ids, relations)
+    select newest_batch.id + row_number() over parts, newest_batch.next_position + sum(size) over parts - size, size,
+           newest_batch.snapshot, pg_current_snapshot(), first_id, last_id, outcomes, first_change_ids, relations
+      from newest_batch, part
+     -- Write the last batch even if it tells nothing: the next one begins at its snapshot.
      where size > 0 or part = (select max(part) from part)
     window parts as (order by part)
-), told as (
-    select newest.next_position + row_number() over changes - 1 as position, n.relation, n.action, n.record, n.before,
-           newest.next_position + count(*) over () - 1 as head,
+), positioned_change as (
+    select newest_batch.next_position + row_number() over changes - 1 as position, n.relation, n.action, n.record, n.before,
+           newest_batch.next_position + count(*) over () - 1 as head,
            row_number() over changes = 1 as is_first,
            sum(coalesce(pg_column_size(n.record), 0) + coalesce(pg_column_size(n.before), 0)) over changes as bytes
-      from newest, numbered n
+      from newest_batch, change_outcome n
      where n.action is not null
     window changes as (order by n.id)
 )
 select case when is_published then position end, relation::bigint, action, case when is_published then record::text end,
        case when is_published then before::text end, head
-  from told
+  from positioned_change
  cross join lateral (select bytes <= %(bytes)s or is_first and bytes <= 1048576) as fits (is_published)
  where is_published or is_first
- order by told.position
+ order by positioned_change.position
  limit %(changes)s

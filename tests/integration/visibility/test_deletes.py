@@ -235,8 +235,8 @@ async def test_by_default_nothing_is_kept_and_deletes_are_everyones(
     assert await stage.told("update notes set author = '2'; delete from notes", person(1), person(3)) == [GONE, GONE]
     kept = "select count(before), count(*) > 2 from ayb_realtime.change where relation = 'notes'::regclass"
     assert owner.execute(kept).fetchone() == (0, True)
-    firsts = "select count(firsts), count(folded) from ayb_realtime.batch where id > %s"
-    assert owner.execute(firsts, [newest]).fetchone() == (0, 1)
+    counts = "select count(first_change_ids), count(outcomes) from ayb_realtime.batch where id > %s"
+    assert owner.execute(counts, [newest]).fetchone() == (0, 1)
 
 
 async def test_relay_that_starts_says_whether_rows_are_kept(

@@ -1,7 +1,7 @@
--- The changes after one position and up to another, from the stored pair of snapshots of each batch: the identical rows
--- and positions that next_batch.sql gave. At most so many bytes, but at least one change. Of the tables that are to be left
--- unread no rows are returned with their changes.
-with found as (
+-- Read the changes after the position `after` up to the position `upto`: each batch's two snapshots give the identical
+-- changes and positions that next_batch.sql returned. At most `bytes`, but at least one change. The changes of the tables in
+-- `unread` come without their rows.
+with read_change as (
     select numbered.position, numbered.relation, numbered.action,
            case when not is_unread then numbered.record end as record,
            case when is_unread then null
@@ -12,17 +12,17 @@ with found as (
      cross join lateral (
         select b.first_position + row_number() over (order by delta.id) - 1 as position,
                delta.xid, delta.relation, delta.action, delta.record, delta.before,
-               (b.firsts ->> delta.id::text)::bigint as first_id, count(*) over () as size
+               (b.first_change_ids ->> delta.id::text)::bigint as first_id, count(*) over () as size
           from (
             select c.id, c.xid, c.relation, c.record, c.before,
-                   case when b.folded ? c.id::text then b.folded ->> c.id::text else c.action end as action
+                   case when b.outcomes ? c.id::text then b.outcomes ->> c.id::text else c.action end as action
               from ayb_realtime.change c
              where c.xid >= pg_snapshot_xmax(b.before) and c.xid < pg_snapshot_xmax(b.snapshot)
                and c.id between b.first_id and b.last_id
                and pg_visible_in_snapshot(c.xid, b.snapshot)
             union all
             select c.id, c.xid, c.relation, c.record, c.before,
-                   case when b.folded ? c.id::text then b.folded ->> c.id::text else c.action end
+                   case when b.outcomes ? c.id::text then b.outcomes ->> c.id::text else c.action end
               from ayb_realtime.change c
              where c.xid = any (array(select pg_snapshot_xip(b.before)))
                and c.id between b.first_id and b.last_id
@@ -33,15 +33,15 @@ with found as (
      cross join lateral (select numbered.relation::bigint = any (%(unread)s::bigint[])) as wanted (is_unread)
      where b.first_position <= %(upto)s
        and b.first_position >= (select max(first_position) from ayb_realtime.batch where first_position <= %(after)s + 1)
-       -- A batch that has lost a change, to a restore perhaps, would be numbered wrongly.
+       -- If a batch has lost a change, to a restore perhaps, its positions would be wrong: leave it out.
        and numbered.size = b.size
        and numbered.position > %(after)s and numbered.position <= %(upto)s
-), measured as (
-    select found.*,
+), measured_change as (
+    select read_change.*,
            sum(coalesce(pg_column_size(record), 0) + coalesce(pg_column_size(before), 0)) over (order by position) as bytes
-      from found
+      from read_change
 )
 select position, relation::bigint, action, record::text, before::text
-  from measured
+  from measured_change
  where bytes <= %(bytes)s or position = %(after)s + 1
  order by position
