@@ -8,7 +8,7 @@ whose name does not come out of Django has left the hub.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -38,7 +38,11 @@ class Realtime:
     Everything but streams passes through it unchanged. It may be combined with other ASGI middleware, in any order.
     """
 
+    # Whether the site uses it, for a system check.
+    is_used: ClassVar[bool] = False
+
     def __init__(self, application: Application) -> None:
+        Realtime.is_used = True
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

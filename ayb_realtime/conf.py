@@ -19,6 +19,7 @@ class Conf:
             "rest_framework_simplejwt.authentication.JWTAuthentication",
             "rest_framework.authentication.SessionAuthentication",
         ),
+        "RELAY_IN_PROCESS": None,
         "IDENTITY": "ayb_realtime.identity.default_identity",
         "HEARTBEAT_SECONDS": 15.0,
         "RETRY_MILLISECONDS": 2000,
@@ -59,6 +60,12 @@ class Conf:
     def anonymous(self) -> bool:
         """Whether a request without a token may stream, as the role ``ayb_anonymous``."""
         return bool(self._read("ANONYMOUS"))
+
+    @property
+    def relay_in_process(self) -> bool:
+        """Whether each web process runs a relay, which stands by if another leads; None: while ``DEBUG`` is on."""
+        given = self._read("RELAY_IN_PROCESS")
+        return settings.DEBUG if given is None else bool(given)
 
     @property
     def authentication_classes(self) -> list[Callable[[], Any]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.checks import CheckMessage, Info, Tags, Warning  # noqa: A004 - Django's names
+from django.core.checks import CheckMessage, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
 
 from ayb_realtime.checks.registration import register
@@ -15,8 +15,7 @@ from ayb_realtime.diagnostics.inspection import Policy, TableState
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
 from ayb_realtime.postgres.database import sql
 
-# As Postgres writes them: without a second argument; and cast to a type, with nothing in between.
-BARE = re.compile(r"current_setting\('(ayb\.[^']+)'::text\)")
+# As Postgres writes a cast of a setting to a type.
 CAST = re.compile(r"\(current_setting\('(ayb\.[^']+)'::text(?:, \w+)?\)\)::([\w.]+(?: (?!AS )\w+)*)")
 # What an empty string can be.
 TEXTUAL = {"text", "character varying", "character", "name", "bytea", "citext"}
@@ -49,23 +48,6 @@ def check_empty_settings(app_configs: Apps, databases: Databases = None, **kwarg
         if not table.hidden_keys
         for name, kind in sorted(set(CAST.findall(policy.using)))
         if kind not in TEXTUAL
-    ]
-
-
-@register(Tags.database)
-def check_bare_settings(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Report policies that fail in sessions which have not set what they read. Streams always set it."""
-    return [
-        Info(
-            f"The policy {policy.name} of {table.full_name} calls current_setting('{name}') without a second argument."
-            " Streams set it, but other sessions that the policy binds fail with"
-            f' "unrecognized configuration parameter" where they have not.',
-            hint=f"If others read the table too, write nullif(current_setting('{name}', true), ''), which is null then."
-            " Else add ayb_realtime.I015 to SILENCED_SYSTEM_CHECKS.",
-            id="ayb_realtime.I015",
-        )
-        for table, policy in read_policies(databases, AUTHENTICATED_ROLE)
-        for name in sorted(set(BARE.findall(policy.using)))
     ]
 
 

@@ -5,11 +5,13 @@ from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
+from django.utils.module_loading import import_string
 
+from ayb_realtime.asgi import Realtime
 from ayb_realtime.checks.registration import register
 from ayb_realtime.conf import conf
 
@@ -22,22 +24,6 @@ def _layer() -> BaseChannelLayer | None:
         return get_channel_layer(conf.channel_layer)
     except InvalidChannelLayerError:
         return None
-
-
-@register(Tags.async_support, deploy=True)
-def check_daphne(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn if the site may be served by plain Daphne. Nothing can warn of it later."""
-    if not apps.is_installed("daphne"):
-        return []
-    return [
-        Warning(
-            "Daphne is installed. The bare `daphne` command has no backpressure: what a client does not read piles up"
-            " in the memory of its process.",
-            hint="In production, serve the site by `manage.py runrealtime --serve`, uvicorn, hypercorn or granian."
-            " If you do, add ayb_realtime.W001 to SILENCED_SYSTEM_CHECKS.",
-            id="ayb_realtime.W001",
-        )
-    ]
 
 
 @register(Tags.async_support)
@@ -111,6 +97,24 @@ def check_asgi(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             ' under WSGI a stream is answered with 500, "streaming not supported".',
             hint='Set it, such as ASGI_APPLICATION = "mysite.asgi.application", and serve the site by ASGI.',
             id="ayb_realtime.W005",
+        )
+    ]
+
+
+@register(Tags.async_support, deploy=True)
+def check_streams_leave_django(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn if asgi.py does not make a ``Realtime``: each stream then costs four times the memory, and a thread."""
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
+        return []
+    import_string(path)
+    if Realtime.is_used:
+        return []
+    return [
+        Warning(
+            f"{path} is not inside ayb_realtime.asgi.Realtime, so each open stream holds a thread, and Django's request.",
+            hint=f"In {path.rpartition('.')[0]}: application = Realtime(get_asgi_application())",
+            id="ayb_realtime.W024",
         )
     ]
 

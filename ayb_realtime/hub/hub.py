@@ -15,6 +15,7 @@ from ayb_realtime.hub.admission import Admission
 from ayb_realtime.hub.feed import Feed
 from ayb_realtime.hub.live import Live
 from ayb_realtime.hub.receiver import Receiver
+from ayb_realtime.hub.relay_watch import RelayWatch, run_relay
 from ayb_realtime.hub.replay import Replay
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
@@ -35,6 +36,8 @@ class Hub:
         self._receiver = Receiver(layer, pool, self._feed) if layer is not None else None
         self._replay = Replay(pool)
         self._live = Live(pool, self._feed, self._replay)
+        self._relay_watch = RelayWatch(pool)
+        self._layer = layer
         self._tasks = Tasks(self._leave_all)
 
     @property
@@ -65,6 +68,8 @@ class Hub:
         self._tasks.spawn(self._live.run())
         self._tasks.spawn(self._replay.run(self._live))
         self._tasks.spawn(liveness.run(self._open, self.leave))
+        if self._layer is not None and conf.relay_in_process:
+            self._tasks.spawn(run_relay(self._layer))
         if self._receiver is not None:
             self._tasks.spawn(self._receiver.receive())
             self._tasks.spawn(self._receiver.rejoin())
@@ -120,6 +125,8 @@ class Hub:
             await self._live.join(subscriber)
         subscriber.prepend(_greeting(subscriber, reset_reason))
         self._live.look_up_tables_if_unknown(subscriber.relations)
+        if self._relay_watch.is_due():
+            self._tasks.spawn(self._relay_watch.look())
         return subscriber
 
     async def _resume(self, subscriber: Subscriber, last_event_id: str) -> None:

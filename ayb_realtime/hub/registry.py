@@ -1,6 +1,8 @@
 """One hub for each event loop, made on first use. The view asks for it."""
 
 import asyncio
+import logging
+import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from weakref import WeakKeyDictionary
 
@@ -10,6 +12,13 @@ from ayb_realtime.conf import conf
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.signal_chain import SignalChain
 from ayb_realtime.postgres import database
+
+logger = logging.getLogger(__package__)
+
+BARE_DAPHNE = (
+    "the daphne command has no backpressure: what a client does not read piles up in this process's memory. Serve the site"
+    " by `manage.py runrealtime --serve`, uvicorn, hypercorn or granian"
+)
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[Hub]"] = WeakKeyDictionary()
 _signal_chains: WeakKeyDictionary[Hub, SignalChain] = WeakKeyDictionary()
@@ -54,6 +63,8 @@ async def close_hub() -> None:
 
 
 async def _make_hub() -> Hub:
+    if "daphne.cli" in sys.modules:  # Only the command imports it.
+        logger.warning(BARE_DAPHNE)
     hub = Hub(get_channel_layer(conf.channel_layer), database.pool())
     await hub.start()
     _signal_chains[hub] = _end_streams_on_signals(hub)

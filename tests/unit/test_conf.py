@@ -19,6 +19,7 @@ def test_without_settings_the_defaults_hold(settings: Any) -> None:
         **Conf.defaults,
         "AUTHENTICATION_CLASSES": [JWTAuthentication, SessionAuthentication],
         "IDENTITY": default_identity,
+        "RELAY_IN_PROCESS": False,
     }
 
 
@@ -26,7 +27,7 @@ def test_every_setting_has_a_property_with_its_type() -> None:
     assert {name.lower() for name in Conf.defaults} == {
         name for name, value in vars(Conf).items() if isinstance(value, property)
     }
-    plain = Conf.defaults.keys() - {"AUTHENTICATION_CLASSES", "IDENTITY"}
+    plain = Conf.defaults.keys() - {"AUTHENTICATION_CLASSES", "IDENTITY", "RELAY_IN_PROCESS"}
     assert {name: type(getattr(conf, name.lower())) for name in plain} == {
         name: type(Conf.defaults[name]) for name in plain
     }
@@ -52,6 +53,14 @@ def test_overridden_setting_is_read_and_then_forgotten(name: str, given: object,
         assert value == read
         assert type(value) is type(read)
     assert getattr(conf, name.lower()) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "debug", "read"), [(None, True, True), (None, False, False), (False, True, False), (True, False, True)]
+)
+def test_relay_runs_in_the_process_while_debugging_unless_told(given: object, debug: bool, read: bool) -> None:
+    with override_settings(AYB_REALTIME={"RELAY_IN_PROCESS": given}, DEBUG=debug):
+        assert conf.relay_in_process is read
 
 
 def test_unknown_setting_is_refused_with_the_known_ones() -> None:

@@ -6,6 +6,8 @@ import pytest
 from django.core.checks import CheckMessage, Tags, run_checks
 from django.db import connections
 
+from ayb_realtime.asgi import Realtime
+
 OTHERS = ["django.contrib.auth", "django.contrib.contenttypes", "ayb_realtime", "example_project.blog"]
 REDIS = "redis://127.0.0.1:6379"
 PUBSUB = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS]}}
@@ -33,12 +35,19 @@ def test_sound_settings_are_not_spoken_of() -> None:
     assert found(deploy=True) == []
 
 
-@pytest.mark.parametrize(("deploy", "expected"), [(True, ["ayb_realtime.W001"]), (False, [])])
-def test_daphne_without_backpressure_is_warned_of_before_a_deploy(
-    settings: Any, deploy: bool, expected: list[str]
+async def plain(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI application of a site that does not use ``Realtime``."""
+
+
+@pytest.mark.parametrize(("deploy", "expected"), [(True, ["ayb_realtime.W024"]), (False, [])])
+def test_streams_that_stay_in_django_are_warned_of_before_a_deploy(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, deploy: bool, expected: list[str]
 ) -> None:
-    settings.INSTALLED_APPS = ["daphne", *OTHERS]
+    monkeypatch.setattr(Realtime, "is_used", False)
+    settings.ASGI_APPLICATION = f"{__name__}.plain"
     assert found(deploy=deploy) == expected
+    Realtime(plain)
+    assert found(deploy=deploy) == []
 
 
 def test_no_layer_is_an_error(settings: Any) -> None:

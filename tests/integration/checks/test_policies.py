@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.checks import Tags, run_checks
 from django.db import Error, connections
 
 from example_project.blog.models import Post
-from tests.integration.checks.conftest import BARE, Run, messages, one
+from tests.integration.checks.conftest import Run, messages, one
+
+VIEW = "create view team_members as select * from memberships"
+POLICY = "create policy members on posts for select using (exists (select from {} m where m.user_id = author_id))"
 
 
 @pytest.mark.parametrize(
@@ -39,28 +41,6 @@ def test_cast_that_fails_for_anonymous_subscribers_is_warned_of_where_there_are_
     run("select set_config('ayb.user_id', '', true); set local role ayb_anonymous")
     with pytest.raises(Error, match="invalid input syntax for type uuid"):
         run("select from posts")
-
-
-def bare() -> list[str]:
-    """Return what is said of settings without a second argument."""
-    found = run_checks(tags=[Tags.database], databases=["default"])
-    return sorted(str(message.msg.partition(" without ")[0]) for message in found if message.id == BARE)
-
-
-def test_setting_without_a_second_argument_is_told_of(run: Run) -> None:
-    assert bare() == [
-        "The policy comments_team of public.comments calls current_setting('ayb.user_id')",
-        "The policy posts_author of public.posts calls current_setting('ayb.user_id')",
-    ]
-    run("alter policy posts_author on posts using (author_id = current_setting('ayb.user_id', true)::uuid)")
-    run("alter policy comments_team on comments to ayb_anonymous")
-    assert bare() == []
-
-
-VIEW = "create view team_members as select * from memberships"
-
-
-POLICY = "create policy members on posts for select using (exists (select from {} m where m.user_id = author_id))"
 
 
 def test_policy_that_reads_past_row_security_through_a_view_is_warned_of(run: Run) -> None:

@@ -1,0 +1,32 @@
+"""Checks that a relay leads: without one no event arrives."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Tags, Warning  # noqa: A004 - Django's names
+from django.db import connections
+
+from ayb_realtime.checks.registration import register
+from ayb_realtime.checks.tables import Apps, Databases, is_checked
+from ayb_realtime.conf import conf
+from ayb_realtime.postgres.database import sql
+from ayb_realtime.relay.leadership import LEADER_GONE_SECONDS
+
+
+@register(Tags.database)
+def check_relay(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn if no relay leads, and the web processes do not run one."""
+    if conf.relay_in_process or not is_checked(databases):
+        return []
+    with connections[conf.database].cursor() as cursor:
+        cursor.execute(sql("status").decode())
+        leader, unseen_seconds, *_ = cursor.fetchone()
+    if leader is not None and unseen_seconds < LEADER_GONE_SECONDS:
+        return []
+    return [
+        Warning(
+            "No relay leads, so no event arrives.",
+            hint="Start one: manage.py runrealtime. While it is started after this command, as in a deploy, ignore this"
+            " or add ayb_realtime.W022 to SILENCED_SYSTEM_CHECKS.",
+            id="ayb_realtime.W022",
+        )
+    ]

@@ -1,0 +1,62 @@
+"""Sees to it that a relay leads while streams are open: warns if none does, and runs one in this process if it is to.
+
+The hub calls it. Without a relay a stream gets heartbeats and nothing else, which looks like a site without changes.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import psycopg
+from channels.layers import BaseChannelLayer
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import NotificationsUnheard
+from ayb_realtime.postgres import database
+from ayb_realtime.relay import leadership
+from ayb_realtime.relay.relay import Relay
+
+logger = logging.getLogger(__package__)
+
+# At most one look in so long, and how long a relay that is starting gets before it.
+INTERVAL_SECONDS = 60.0
+GRACE_SECONDS = 3.0
+
+NO_RELAY = "no relay leads, so open streams receive no events. Start one: manage.py runrealtime"
+
+
+class RelayWatch:
+    """Looks whether a relay leads when streams are opened."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+        self._looked_at = float("-inf")
+
+    def is_due(self) -> bool:
+        """Tell whether to look now; the next look is due after INTERVAL_SECONDS then."""
+        now = time.monotonic()
+        if now - self._looked_at < INTERVAL_SECONDS:
+            return False
+        self._looked_at = now
+        return True
+
+    async def look(self) -> None:
+        """Warn if no relay leads."""
+        await asyncio.sleep(GRACE_SECONDS)
+        try:
+            async with self._pool.connection() as connection:
+                leader, unseen_seconds, *_ = await leadership.status(connection)
+        except (psycopg.Error, PoolTimeout):
+            return  # The tasks that deliver say so.
+        if leader is None or unseen_seconds > leadership.LEADER_GONE_SECONDS:
+            logger.warning(NO_RELAY)
+
+
+async def run_relay(layer: BaseChannelLayer) -> None:
+    """Relay in this process, as a standby like any other, until cancelled."""
+    try:
+        await Relay(layer, lambda: database.connect(conf.database)).run()
+    except (psycopg.Error, OSError, NotificationsUnheard) as error:
+        logger.error("the relay in this process ends: %s", error)
