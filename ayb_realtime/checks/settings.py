@@ -112,7 +112,7 @@ def check_streams_leave_django(app_configs: Apps, **kwargs: Any) -> list[CheckMe
         return []
     return [
         Warning(
-            f"{path} is not inside ayb_realtime.asgi.Realtime, so each open stream holds a thread, and Django's request.",
+            f"{path} is not inside ayb_realtime.asgi.Realtime, so each open stream holds a thread and a request.",
             hint=f"In {path.rpartition('.')[0]}: application = Realtime(get_asgi_application())",
             id="ayb_realtime.W024",
         )

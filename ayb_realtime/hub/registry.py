@@ -16,8 +16,8 @@ from ayb_realtime.postgres import database
 logger = logging.getLogger(__package__)
 
 BARE_DAPHNE = (
-    "the daphne command has no backpressure: what a client does not read piles up in this process's memory. Serve the site"
-    " by `manage.py runrealtime --serve`, uvicorn, hypercorn or granian"
+    "the daphne command has no backpressure: what a client does not read piles up in this process's memory."
+    " Serve the site by `manage.py runrealtime --serve`, uvicorn, hypercorn or granian"
 )
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[Hub]"] = WeakKeyDictionary()

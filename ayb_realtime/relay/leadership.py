@@ -36,6 +36,8 @@ SESSION = (
     " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false)"
 )
 
+STATUS = sql("status")
+
 
 async def acquire(connection: Connection) -> None:
     """Wait until this connection holds the lock. Raises psycopg.Error if the connection is lost."""
@@ -63,7 +65,7 @@ async def be_seen(connection: Connection) -> NoReturn:
 async def status(connection: Connection) -> tuple[int | None, float, int, int]:
     """Return the leader's process id in Postgres or None, the seconds since it was seen, the head, and the count of
     changes that wait."""
-    rows = await sessions.fetch(connection, sql("status"))
+    rows = await sessions.fetch(connection, STATUS)
     if not rows:
         return None, float("inf"), 0, 0
     leader, unseen_seconds, head, waiting = rows[0]
