@@ -16,7 +16,7 @@ async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connect
     owner.execute("insert into notes values (1, 0)")
     assert len(await numbered(relay)) == 1
     plans = await relay.execute(
-        "select custom_plans from pg_prepared_statements where statement like '-- Number the changes that have committed%'"
+        "select custom_plans from pg_prepared_statements where statement like '-- Number the changes%'"
     )
     assert await plans.fetchall() == [(0,)]
     parameters = {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES}
