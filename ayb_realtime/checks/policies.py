@@ -75,7 +75,8 @@ def check_immutable_functions(app_configs: Apps, databases: Databases = None, **
         return []
     with connections[conf.database].cursor() as cursor:
         cursor.execute(
-            "select oid::bigint, ayb_realtime.immutable_v1(oid) from unnest(%s::bigint[]::oid[]) as oid", [list(tables)]
+            "select oid::bigint, ayb_realtime.immutable_functions_v1(oid) from unnest(%s::bigint[]::oid[]) as oid",
+            [list(tables)],
         )
         found = [(tables[relation], names) for relation, names in cursor.fetchall() if names]
     return [

@@ -32,14 +32,17 @@ class Table:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> "Table":
-        """Make a table from a row of ``tables_v1``."""
+        """Make a table from a row of ``streamed_tables_v1``."""
         relation, schema, name, keys, utc, row_security, trigger = row
         return cls(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
 
 
 async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
     """Return the streamed tables, those of the schema ``public`` first."""
-    return [Table.from_row(row) for row in await sessions.fetch(connection, "select * from ayb_realtime.tables_v1()")]
+    return [
+        Table.from_row(row)
+        for row in await sessions.fetch(connection, "select * from ayb_realtime.streamed_tables_v1()")
+    ]
 
 
 def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:

@@ -1,6 +1,6 @@
 -- A row as it was before, where such are kept. It has no search_path of its own, so that Postgres can put it in the place of its
 -- call.
-create function ayb_realtime.kept_v1(before json) returns json
+create function ayb_realtime.old_row_if_kept_v1(before json) returns json
     language sql
 as $$
     select case when pg_catalog.pg_sequence_last_value('ayb_realtime.keeps_before') operator(pg_catalog.=) 1 then before end
@@ -178,11 +178,11 @@ begin
         if tg_op = 'UPDATE' then
             foreach key_column in array tg_argv[1:] loop
                 changed_parts := changed_parts
-                    + (ayb_realtime.member_v1(new_row, key_column) <> ayb_realtime.member_v1(old_row, key_column))::int;
+                    + (ayb_realtime.json_text_v1(new_row, key_column) <> ayb_realtime.json_text_v1(old_row, key_column))::int;
             end loop;
             if changed_parts is null then
                 -- No part of a key is null: a column was renamed since the trigger was made.
-                select count(*) filter (where ayb_realtime.member_v1(new_row, name) <> ayb_realtime.member_v1(old_row, name))
+                select count(*) filter (where ayb_realtime.json_text_v1(new_row, name) <> ayb_realtime.json_text_v1(old_row, name))
                   into changed_parts
                   from unnest(ayb_realtime.key_columns_v1(relation)) as name;
             end if;
@@ -197,14 +197,14 @@ begin
         insert into ayb_realtime.change (relation, action, record) values (relation, 'create', new_row);
     elsif tg_op = 'DELETE' then
         insert into ayb_realtime.change (relation, action, record, before)
-        values (relation, 'delete', old_row, ayb_realtime.kept_v1(old_row));
+        values (relation, 'delete', old_row, ayb_realtime.old_row_if_kept_v1(old_row));
     elsif changed_parts = 0 then
         insert into ayb_realtime.change (relation, action, record, before)
-        values (relation, 'update', new_row, ayb_realtime.kept_v1(old_row));
+        values (relation, 'update', new_row, ayb_realtime.old_row_if_kept_v1(old_row));
     else
         -- To a client the primary key is the row: a new key is a new row.
         insert into ayb_realtime.change (relation, action, record, before)
-        values (relation, 'delete', old_row, ayb_realtime.kept_v1(old_row)),
+        values (relation, 'delete', old_row, ayb_realtime.old_row_if_kept_v1(old_row)),
                (relation, 'create', new_row, null);
     end if;
     return null;

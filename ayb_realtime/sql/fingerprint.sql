@@ -43,8 +43,8 @@ as $$
 declare
     found ayb_realtime.deciders;
 begin
-    with recursive read as materialized (
-        select r.classid, r.oid from ayb_realtime.reads_v1(relation) r
+    with recursive dependency as materialized (
+        select r.classid, r.oid from ayb_realtime.policy_dependencies_v1(relation) r
     ), partition (oid) as (
         -- Not by pg_partition_tree(), which would wait for a migration that has locked one.
         select i.inhrelid from pg_inherits i where i.inhparent = deciders_v1.relation
@@ -55,7 +55,7 @@ begin
         union
         select i.oid from partition i
         union
-        select r.oid from read r where r.classid = 'pg_class'::regclass
+        select r.oid from dependency r where r.classid = 'pg_class'::regclass
     ), key (oid) as materialized (
         -- Another key is another index.
         select i.indexrelid from pg_index i where i.indrelid = deciders_v1.relation and i.indisprimary
@@ -63,7 +63,7 @@ begin
         select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname, f.prosqlbody is null as is_text
           from pg_proc f
           join pg_language l on l.oid = f.prolang
-         where f.oid in (select r.oid from read r where r.classid = 'pg_proc'::regclass) and f.oid >= 16384
+         where f.oid in (select r.oid from dependency r where r.classid = 'pg_proc'::regclass) and f.oid >= 16384
     ), word as (
         select lower(m[1]) as name
           from function f, regexp_matches(f.prosrc, '([[:alpha:]_][[:alnum:]_$]*)', 'g') as m

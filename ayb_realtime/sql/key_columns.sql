@@ -21,7 +21,7 @@ $$;
 -- member of the row decodes them all, and fails: so they are escaped once more first. A pair of backslashes is no part of such
 -- an escape; meanwhile U+0001 stands for it, which no JSON holds unescaped.
 -- No search_path of its own, and stable: so Postgres can put it in the place of its call.
-create function ayb_realtime.member_v1(record json, name text) returns text
+create function ayb_realtime.json_text_v1(record json, name text) returns text
     language sql
     stable
 as $$
@@ -34,7 +34,7 @@ $$;
 
 -- The texts of several members of a row. All are null where the row cannot be taken apart: it may be nested more deeply than
 -- this session's stack allows, or too large, and what reads many rows is not to fail for one.
-create function ayb_realtime.members_v1(record json, names text[]) returns text[]
+create function ayb_realtime.json_texts_v1(record json, names text[]) returns text[]
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
@@ -44,7 +44,7 @@ declare
     texts text[] := '{}';
 begin
     foreach name in array names loop
-        texts := texts || ayb_realtime.member_v1(record, name);
+        texts := texts || ayb_realtime.json_text_v1(record, name);
     end loop;
     return texts;
 exception when others then

@@ -55,7 +55,7 @@ with newest_batch as materialized (
      where is_mixed or is_deferrable
 ), keyed_change as (
     select c.id, c.xid, c.relation, c.action, c.record, c.before, r.is_deferrable,
-           ayb_realtime.members_v1(c.record, r.key_columns) collate "C" as key
+           ayb_realtime.json_texts_v1(c.record, r.key_columns) collate "C" as key
       from repeatedly_changed r
       join new_change c on c.xid = r.xid and c.relation = r.relation
      where c.action in ('create', 'update', 'delete') and r.key_columns is not null  -- the table or its key may have been dropped

@@ -17,7 +17,9 @@ from ayb_realtime.visibility.checkers import make_checker
 from ayb_realtime.visibility.role_states import RoleState, TableRole
 from ayb_realtime.visibility.transactions import Connection
 
-FACTS = b"select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.run_v1(%s::bigint[], %s::text[]) r"
+FACTS = (
+    b"select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.check_context_v1(%s::bigint[], %s::text[]) r"
+)
 # How many tables are kept, each with a set of roles.
 MOST_SUBJECTS = 5000
 

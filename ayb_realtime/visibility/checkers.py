@@ -12,7 +12,7 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.transactions import Connection
 
-MAKE = "select ayb_realtime.make_checker_v1(%s::oid, %s)"
+MAKE = "select ayb_realtime.make_check_function_v1(%s::oid, %s)"
 
 
 async def checker(connection: Connection, table: Table, role: str) -> str | None:
@@ -58,7 +58,7 @@ async def make_checker(connection: Connection, relation: int, role: str) -> str 
 async def _look_up(connection: Connection, relation: int, role: str) -> tuple[str | None, bool]:
     cursor = await connection.execute(
         "select c.name, pg_catalog.to_regproc('ayb_realtime.' || c.name) is not null"
-        "  from ayb_realtime.checker_v1(%s::oid, %s) as c",
+        "  from ayb_realtime.check_function_v1(%s::oid, %s) as c",
         [relation, role],
     )
     return await cursor.fetchone() or (None, False)

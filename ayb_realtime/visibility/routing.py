@@ -114,7 +114,7 @@ async def _current_values(
         key = "".join(f',"k{place}":{row.columns[name]}' for place, name in enumerate(table.key_columns, 1))
         keys.append(f'{{"n":{n}{key}}}')
     cursor = await connection.execute(
-        "select n, held from ayb_realtime.held_v1(%s::oid, %s::text[], %s::json)",
+        "select n, texts from ayb_realtime.current_values_v1(%s::oid, %s::text[], %s::json)",
         [table.relation, columns, f"[{','.join(keys)}]"],
     )
     positions = list(rows)

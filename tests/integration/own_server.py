@@ -73,7 +73,7 @@ async def hub_on(layer: BaseChannelLayer, url: str) -> AsyncIterator[Hub]:
     """Run a hub on a server's log."""
     with psycopg.connect(url) as connection:
         # A hub makes it over the connection that Django's settings name.
-        connection.execute("select ayb_realtime.make_checker_v1('notes'::regclass, 'ayb_authenticated')")
+        connection.execute("select ayb_realtime.make_check_function_v1('notes'::regclass, 'ayb_authenticated')")
     pool = AsyncConnectionPool(
         url,
         kwargs={"autocommit": True, "row_factory": tuple_row},

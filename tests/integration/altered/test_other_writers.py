@@ -64,7 +64,9 @@ async def test_unlogged_table_that_a_crash_has_emptied_is_told_by_a_reset(
                 if tables == UNLOGGED_LATER:
                     connection.execute("alter table visits set unlogged")
                 connection.execute("insert into visits values (1)")
-                connection.execute("select ayb_realtime.make_checker_v1('visits'::regclass, 'ayb_authenticated')")
+                connection.execute(
+                    "select ayb_realtime.make_check_function_v1('visits'::regclass, 'ayb_authenticated')"
+                )
             hub = await stack.enter_async_context(serving(memory_layer, url))
             begin = await caught_up(hub)
             both = await open_stream(hub, person(1), "visits", "notes")

@@ -117,7 +117,7 @@ def test_automatic_many_to_many_table_is_followed(
     assert [message.id for message in messages()] == (["ayb_realtime.W018"] if is_gone else [])
 
 
-@pytest.mark.parametrize("broken", ["immutable_v1(oid)", "key_columns_v1(oid)"])
+@pytest.mark.parametrize("broken", ["immutable_functions_v1(oid)", "key_columns_v1(oid)"])
 def test_check_that_cannot_find_out_says_so(run: Run, broken: str) -> None:
     run(f"alter function ayb_realtime.{broken} rename to away")
     found = messages()

@@ -35,7 +35,7 @@ def test_table_with_a_backslash_in_its_name_is_enabled_however_literals_are_read
         with connection.schema_editor() as schema_editor:
             state = ProjectState()
             EnableRealtime(table=r'"we\ird"').database_forwards("blog", schema_editor, state, state)
-        streamed = owner.execute("select name from ayb_realtime.tables_v1()").fetchall()
+        streamed = owner.execute("select name from ayb_realtime.streamed_tables_v1()").fetchall()
         assert (r"we\ird",) in streamed
     finally:
         owner.execute(r'drop table "we\ird"')
@@ -60,7 +60,7 @@ async def test_stream_and_its_guards_work_where_the_database_reads_literals_in_a
     await close_hub()  # whose sessions began before
     hub = await get_hub()
     try:
-        relation = "select ayb_realtime.immutable_v1('public.notes'::regclass)"
+        relation = "select ayb_realtime.immutable_functions_v1('public.notes'::regclass)"
         assert world.write(relation).fetchone() == (["public.mine(text)"],)
         streams = [await open_stream(hub, person(n), "notes") for n in (1, 2)]
         async with world.relaying():

@@ -213,7 +213,7 @@ async def test_row_that_is_gone_asks_no_identity(owner: Owner, make_table: MakeT
 @pytest.fixture
 def held_migrator(owner: Owner) -> Iterator[None]:
     """The function that reads what rows hold is one's whom row-level security holds."""
-    give = "alter function ayb_realtime.held_v1(oid, text[], json) owner to"
+    give = "alter function ayb_realtime.current_values_v1(oid, text[], json) owner to"
     owner.execute(f"grant create, usage on schema ayb_realtime to {AUTHENTICATED_ROLE}".encode())
     owner.execute(f"{give} {AUTHENTICATED_ROLE}".encode())
     yield

@@ -49,15 +49,15 @@ async def test_check_that_takes_long_for_its_size_alone_answers_all_identities(
 async def test_table_that_cannot_be_checked_holds_up_no_other(world: World) -> None:
     world.table("notes", "id int primary key", policy="true")
     world.table("others", "id int primary key", policy="true")
-    (definition,) = world.write("select pg_get_functiondef('ayb_realtime.make_checker_v1'::regproc)").fetchone() or (
-        "",
-    )
+    (definition,) = world.write(
+        "select pg_get_functiondef('ayb_realtime.make_check_function_v1'::regproc)"
+    ).fetchone() or ("",)
     async with world.relaying():
         stream = await world.stream(person(1), "notes")
         world.write("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
         world.write(
-            "create or replace function ayb_realtime.make_checker_v1(relation oid, role name) returns text"
+            "create or replace function ayb_realtime.make_check_function_v1(relation oid, role name) returns text"
             " language plpgsql as $$ begin raise insufficient_privilege; end $$"
         )
         try:

@@ -148,7 +148,7 @@ def test_hstore_is_an_object_of_json(owner: Owner, make_table: MakeTable, logged
 
 @pytest.mark.usefixtures("types")
 def test_shadow_is_dropped_by_the_next_checker_once_nothing_uses_it(owner: Owner, make_table: MakeTable) -> None:
-    make = "select ayb_realtime.make_checker_v1('notes'::regclass, 'ayb_authenticated') is not null"
+    make = "select ayb_realtime.make_check_function_v1('notes'::regclass, 'ayb_authenticated') is not null"
     make_table("notes", "id int primary key, a place, of_this_test held")
     owner.execute("insert into notes values (1, 'in', null)")
     ((shadow,),) = owner.execute(SHADOWS).fetchall()

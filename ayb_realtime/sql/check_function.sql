@@ -1,20 +1,20 @@
 -- Functions that policies may call, and that say they are IMMUTABLE though Postgres does not know that: a plan would keep what
 -- they returned for one identity, and show it to the next. Those that may run any SQL may call each of them.
-create function ayb_realtime.immutable_v1(relation oid) returns text[]
+create function ayb_realtime.immutable_functions_v1(relation oid) returns text[]
     language sql
     stable
     set search_path = pg_catalog, pg_temp
 as $$
-    with immutable as materialized (
+    with immutable_function as materialized (
         select p.oid, p.oid::regprocedure::text as name
           from pg_proc p
           join pg_language l on l.oid = p.prolang
          where p.oid >= 16384 and p.provolatile = 'i' and l.lanname not in ('c', 'internal')
     )
     select array_agg(distinct i.name)
-      from immutable i, ayb_realtime.reads_v1(relation) r
+      from immutable_function i, ayb_realtime.policy_dependencies_v1(relation) r
       left join pg_proc f on f.oid = r.oid
-     where exists (select from immutable)  -- most databases have none, and this is asked for each batch
+     where exists (select from immutable_function)  -- most databases have none, and this is asked for each batch
        and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* E'\\mexecute\\M')
 $$;
 
@@ -52,7 +52,7 @@ $$;
 -- before each: those of the functions that the policies call, too.
 -- security invoker, and no search_path of its own: policies run here as they would in the identity's own session. So
 -- every name is qualified: somebody may have made a better match.
-create function ayb_realtime.checker_v1(relation oid, role name, out name text, out source text)
+create function ayb_realtime.check_function_v1(relation oid, role name, out name text, out source text)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
@@ -80,9 +80,9 @@ begin
 
     -- A SELECT of the table needs no use of the schemas of its key's operators and types. Where the role has none, and so may
     -- not name them, keys are compared as text, row after row; so are composite ones, of which an array unnests to columns.
-    select bool_or(not has_schema_privilege(checker_v1.role, coalesce(n.oid, 'pg_catalog'::regnamespace), 'usage')
+    select bool_or(not has_schema_privilege(check_function_v1.role, coalesce(n.oid, 'pg_catalog'::regnamespace), 'usage')
                    or y.typcategory = 'C'
-                   or y.typcategory = 'A' and not has_schema_privilege(checker_v1.role, y.typnamespace, 'usage')),
+                   or y.typcategory = 'A' and not has_schema_privilege(check_function_v1.role, y.typnamespace, 'usage')),
            bool_or(y.typcategory = 'A'),
            string_agg(format('k%s %s[];', key.place, format_type(a.atttypid, a.atttypmod)), ' ' order by key.place),
            string_agg(format('pg_catalog.array_agg(k.k%s order by k.n)', key.place), ', ' order by key.place),
@@ -104,7 +104,7 @@ begin
                          and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
       left join pg_operator o on o.oid = m.amopopr
       left join pg_namespace n on n.oid = o.oprnamespace
-    having bool_and(has_column_privilege(checker_v1.role, relation, a.attnum, 'select'));
+    having bool_and(has_column_privilege(check_function_v1.role, relation, a.attnum, 'select'));
     if matches is null then
         return;
     end if;
@@ -227,8 +227,8 @@ $body$,
         case when is_array then '' else ', ' || collected end,
         case when is_array then '' else ', ' || names end,
         typed,
-        checker_v1.role,
-        case when ayb_realtime.immutable_v1(relation) is null then '' else 'discard plans;' end,
+        check_function_v1.role,
+        case when ayb_realtime.immutable_functions_v1(relation) is null then '' else 'discard plans;' end,
         rows_asked, full_name, matches, record, full_name, relation,
         'pg_catalog.concat_ws('','', ' || (
             select string_agg(format('pg_catalog.current_setting(%L)', setting), ', ')
@@ -237,39 +237,39 @@ $body$,
     -- As a literal: within dollar quotes, a column could have a name that ends them.
     source := format('(keys json, identities int, setting_names text[], setting_values text[]) '
                      'returns table (identity int, shown int[], records text[], error text) language plpgsql as %L', body);
-    name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = checker_v1.role), md5(source));
+    name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = check_function_v1.role), md5(source));
 end
 $outer$;
 
 -- Make that function where it is missing, and remove those that it replaces. Returns its name.
 -- security definer: the hub's user need not own the schema.
-create function ayb_realtime.make_checker_v1(relation oid, role name) returns text
+create function ayb_realtime.make_check_function_v1(relation oid, role name) returns text
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
     set lock_timeout = '5s'
 as $$
 declare
-    checker record;
+    made record;
     old record;
 begin
     -- Hubs that need it at the same time take turns. An advisory lock could be held by anybody.
     lock table ayb_realtime.epoch in share update exclusive mode;
     perform ayb_realtime.written_v1(relation, 't', ayb_realtime.readable_v1(relation, role), true);
-    select * into checker from ayb_realtime.checker_v1(relation, role);
-    if checker.name is null or to_regproc('ayb_realtime.' || checker.name) is not null then
-        return checker.name;
+    select * into made from ayb_realtime.check_function_v1(relation, role);
+    if made.name is null or to_regproc('ayb_realtime.' || made.name) is not null then
+        return made.name;
     end if;
     for old in
         select p.oid::regprocedure as signature
           from pg_proc p
          where p.pronamespace = 'ayb_realtime'::regnamespace and p.proname ~ '^check_[0-9]+_[0-9]+_[0-9a-f]{32}$'
-           and (p.proname ^@ regexp_replace(checker.name, '[0-9a-f]{32}$', '')
+           and (p.proname ^@ regexp_replace(made.name, '[0-9a-f]{32}$', '')
                 or not exists (select from pg_class c where c.oid = split_part(p.proname, '_', 2)::oid))
     loop
         execute format('drop function %s', old.signature);
     end loop;
-    execute format('create function ayb_realtime.%I', checker.name) || checker.source;
+    execute format('create function ayb_realtime.%I', made.name) || made.source;
     -- The shadows of columns that no table has any more.
     for old in
         select y.oid::regtype as name
@@ -284,7 +284,7 @@ begin
         execute format('drop type %s', old.name);
     end loop;
     -- Default privileges may take that away; who may not use the schema cannot call it anyway.
-    execute format('grant execute on function ayb_realtime.%I to public', checker.name);
-    return checker.name;
+    execute format('grant execute on function ayb_realtime.%I to public', made.name);
+    return made.name;
 end
 $$;

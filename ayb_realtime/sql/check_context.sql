@@ -1,12 +1,12 @@
 -- What a hub has to know before it can ask who sees which rows of these tables: the tables that are streamed of them; of each,
 -- what decides who sees its rows, the fingerprint of that, and the tables of it to lock; for each of these roles, what there is to say of it; and the
 -- function that checks the table for the role, and whether it is made.
-create function ayb_realtime.run_v1(relations bigint[], roles text[])
+create function ayb_realtime.check_context_v1(relations bigint[], roles text[])
     returns table (
         relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint,
         deciders text, fingerprint text, lockable text[],
         role text, may_select boolean, fault text, quoted_role text, quoted_user text, grant_options text,
-        quoted_holder text, quoted_table text, checker text, is_made boolean)
+        quoted_holder text, quoted_table text, check_function text, is_made boolean)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
@@ -21,11 +21,11 @@ begin
     select t.*, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders),
            ayb_realtime.lockable_v1(d.deciders), s.*,
            c.name::text, to_regproc('ayb_realtime.' || c.name) is not null
-      from ayb_realtime.tables_v1(relations) t
+      from ayb_realtime.streamed_tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d
      cross join lateral ayb_realtime.role_states_v1(roles, t.relation::oid, t.key_columns) s
       -- Only of a role that there is.
       left join lateral (select s.role::name where s.may_select and s.fault is null offset 0) as reader (role) on true
-      left join lateral ayb_realtime.checker_v1(t.relation::oid, reader.role) c on reader.role is not null;
+      left join lateral ayb_realtime.check_function_v1(t.relation::oid, reader.role) c on reader.role is not null;
 end
 $$;

@@ -35,8 +35,8 @@ $$;
 -- security definer: the hub's user need not read the table; it reads the log. Whoever made this has to, and to be one whom
 -- row-level security does not hold; else this raises insufficient_privilege. With a key of a type that is not Postgres'
 -- own, somebody's functions would run here: null for each row.
--- Raises AYB01 where the table is not the one that this transaction's snapshot knows, as the checkers do.
-create function ayb_realtime.held_v1(relation oid, columns text[], keys json) returns table (n int, held text[])
+-- Raises AYB01 where the table is not the one that this transaction's snapshot knows, as check functions do.
+create function ayb_realtime.current_values_v1(relation oid, columns text[], keys json) returns table (n int, texts text[])
     language plpgsql
     stable
     security definer
@@ -63,8 +63,8 @@ begin
         raise 'a key of a type that is not built in' using errcode = 'feature_not_supported';
     end if;
     return query execute format(
-        'select k.n, one.held from json_to_recordset($1) as k (n int, %s) '
-        'cross join lateral (select array[%s] as held from %s as t where %s offset 0) as one',
+        'select k.n, one.texts from json_to_recordset($1) as k (n int, %s) '
+        'cross join lateral (select array[%s] as texts from %s as t where %s offset 0) as one',
         typed, (select string_agg(format('t.%I::text', name), ', ') from unnest(columns) as name), full_name, matches)
         using keys;
     if (pg_identify_object('pg_class'::regclass, relation, 0)).identity is distinct from full_name or exists (
@@ -78,7 +78,7 @@ begin
 end
 $$;
 
--- What an expression, of settings alone, is to identities of a role, as text: given as to the checkers, and in their order.
+-- What an expression, of settings alone, is to identities of a role, as text: given as to the check functions, and in their order.
 -- `failed`: it raises an error. The caller takes back what this sets.
 create function ayb_realtime.evaluate_v1(
     expression text, role name, identities int, setting_names text[], setting_values text[]

@@ -1,6 +1,6 @@
 -- The streamed tables: those that carry our trigger. This is the allow-list, there is no second one.
 -- relations: only those of these; null: all.
-create function ayb_realtime.tables_v1(relations bigint[] default null)
+create function ayb_realtime.streamed_tables_v1(relations bigint[] default null)
     returns table (
         relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint)
     language plpgsql

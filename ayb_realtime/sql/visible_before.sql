@@ -34,18 +34,18 @@ as $$
         select relation
         union
         select i.inhrelid from own join pg_inherits i on i.inhparent = own.oid
-    ), reads as (
-        select r.polname, r.classid, r.oid from ayb_realtime.reads_v1(relation) r
+    ), dependency as (
+        select r.polname, r.classid, r.oid from ayb_realtime.policy_dependencies_v1(relation) r
     ), function as (
         select f.oid, f.proname, ayb_realtime.is_opaque_v1(f.oid) as is_opaque
           from pg_proc f
          where f.oid >= 16384  -- none of Postgres' own
     ), reason (polname, text) as (
         select r.polname, 'reads the table itself'
-          from reads r join own on r.classid = 'pg_class'::regclass and r.oid = own.oid
+          from dependency r join own on r.classid = 'pg_class'::regclass and r.oid = own.oid
         union all
         select r.polname, format('calls the function %s, which may run any SQL', f.proname)
-          from reads r join function f on r.classid = 'pg_proc'::regclass and f.oid = r.oid where f.is_opaque
+          from dependency r join function f on r.classid = 'pg_proc'::regclass and f.oid = r.oid where f.is_opaque
         union all
         select polname, 'runs SQL that is not to be seen' from policy where condition ~ E'_to_xml|\\m(ts_stat|ts_rewrite)\\M'
         union all
@@ -59,7 +59,7 @@ as $$
     select format('the policy %I %s', polname, text) from reason order by polname, text limit 1
 $$;
 
--- Whom would the policies show these rows, as they were, if they were there still? Asked as the function of checker_v1() is, with
+-- Whom would the policies show these rows, as they were, if they were there still? Asked as the function of check_function_v1() is, with
 -- the same meaning of setting_names, setting_values and error, for rows that need not be there any more.
 --
 -- records: each row as it was logged. Returns for each identity the ordinals, from 1, of those that it could see
@@ -76,7 +76,7 @@ create function ayb_realtime.visible_before_v1(
 as $$
 declare
     -- A plan of what the policies call may remember an identity.
-    forgets constant boolean := ayb_realtime.immutable_v1(relation) is not null;
+    forgets constant boolean := ayb_realtime.immutable_functions_v1(relation) is not null;
     query text;
     written_for text;
     is_nothing json;

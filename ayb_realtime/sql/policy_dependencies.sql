@@ -1,9 +1,9 @@
 -- What the policies that decide what is read of a table read themselves, as pg_depend knows it, followed through views, other
 -- tables' policies and functions. A function whose body is text may read every table, and call every function, whose name
 -- occurs in it. The table's own columns are left out.
--- Called by checker_v1(), by deciders_v1(), by inexact_v1(), and so by the system checks.
+-- Called by check_function_v1(), by deciders_v1(), by inexact_v1(), and so by the system checks.
 -- In plpgsql, whose plans a session keeps: it takes longer to plan than to run.
-create function ayb_realtime.reads_v1(relation oid) returns table (polname name, classid oid, oid oid)
+create function ayb_realtime.policy_dependencies_v1(relation oid) returns table (polname name, classid oid, oid oid)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
@@ -22,15 +22,15 @@ begin
           from pg_class c where c.oid >= 16384 and c.relkind in ('r', 'p', 'v', 'm', 'f')
         union all
         select 'pg_proc'::regclass, f.oid, lower(replace(f.proname, '"', '""')) from function f
-    ), reads (polname, classid, oid) as (
+    ), dependency (polname, classid, oid) as (
         select p.polname, d.refclassid, d.refobjid
           from pg_policy p
           join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.deptype = 'n'
-         where p.polrelid = reads_v1.relation and p.polcmd in ('r', '*') and p.polqual is not null
-           and (d.refclassid <> 'pg_class'::regclass or d.refobjid <> reads_v1.relation or d.refobjsubid = 0)
+         where p.polrelid = policy_dependencies_v1.relation and p.polcmd in ('r', '*') and p.polqual is not null
+           and (d.refclassid <> 'pg_class'::regclass or d.refobjid <> policy_dependencies_v1.relation or d.refobjsubid = 0)
         union
         select r.polname, next.classid, next.oid
-          from reads r
+          from dependency r
          cross join lateral (
             select d.refclassid, d.refobjid
               from (
@@ -51,7 +51,7 @@ begin
                and f.body ~ (E'(^|\\W)' || regexp_replace(n.name, E'(\\W)', E'\\\\\\1', 'g') || E'(\\W|$)')
          ) as next (classid, oid)
     )
-    select r.polname, r.classid, r.oid from reads r;
+    select r.polname, r.classid, r.oid from dependency r;
 end
 $$;
 
