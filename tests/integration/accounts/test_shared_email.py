@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
@@ -22,8 +23,8 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sharing(user: User, email: str, password: str, *, days: int = 1) -> User:
-    """Make a user of the same email in another case, who joined so many days later."""
-    other = User.objects.create_user(email, password)
+    """Make a user of the same email in another case and of the last key, who joined so many days later."""
+    other = User.objects.create_user(email, password, id=UUID(int=2**128 - 1))
     User.objects.filter(pk=other.pk).update(date_joined=user.date_joined + timedelta(days))
     return other
 
