@@ -1,4 +1,4 @@
-"""Open streams, and who subscribes to which table. The hub keeps one from run to run: most runs are for few of many."""
+"""Open streams, and who subscribes to which table. Kept between slices, most of which concern few of the streams."""
 
 from collections.abc import Iterable, Iterator, Mapping, MutableSet, Sequence
 

@@ -1,4 +1,4 @@
-"""One check, put to Postgres in parts where it fails as a whole. Called by ``visibility`` alone."""
+"""One check, put to Postgres in parts where it fails as a whole. Called by ``rows`` and ``old_rows``."""
 
 import asyncio
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""To whom the policies would show a row as it was before its change. Called by ``visibility`` alone."""
+"""To whom the policies would show a row as it was before its change. Called by ``checking``."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""To whom the policies show rows as they are now. Called by ``visibility`` alone."""
+"""To whom the policies show rows as they are now. Called by ``checking``."""
 
 import json
 from collections.abc import Mapping, Sequence
