@@ -15,6 +15,7 @@ from ayb_realtime.hub.single_flight import SingleFlight
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import tables
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 
 
 class Admission:
@@ -40,9 +41,9 @@ class Admission:
         """Raise PositionUnavailable if the log ends before this position, or begins after it; or NotMigrated."""
         oldest, head = await self._bounds.get()
         if after > head:
-            raise PositionUnavailable("the log ends before that position")
+            raise PositionUnavailable(ResetReason.BEYOND_THE_END)
         if after < oldest:
-            raise PositionUnavailable("the log no longer holds what came after that position")
+            raise PositionUnavailable(ResetReason.NO_LONGER_HELD)
 
     async def _read_streamed(self) -> list[Table]:
         async with self._pool.connection() as connection:

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from dataclasses import replace
 from itertools import chain
 
-from ayb_realtime.hub.subscriber import UNCHECKED, Subscriber
+from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers
 from ayb_realtime.wire.events import change_event, reset_event
 from ayb_realtime.wire.records import Row
@@ -26,12 +27,12 @@ LARGEST_CHARACTERS = 8 * 1024 * 1024
 class Delivery:
     """The events of a slice, in lists that each go to many identities.
 
-    ended: identities whose streams have to end: no subscriber may have their role, or they are to be asked again later.
+    ended: table → the identities whose streams of it have to end.
     unanswered: table → identity → the positions of the rows about which Postgres did not answer.
     """
 
     def __init__(self) -> None:
-        self.ended: set[Identity] = set()
+        self.ended: dict[int, set[Identity]] = {}
         self.unanswered: dict[int, dict[Identity, Set[int]]] = {}
         # The lists of events, each encoded once. A list's number is its index.
         self._lists: list[Sequence[Event]] = []
@@ -57,14 +58,19 @@ class Delivery:
         for subscriber in subscribers:
             subscriber.position = position
 
+    def add_ended(self, table: Table, identities: Collection[Identity]) -> None:
+        """End the streams of a table that these identities have: their role is refused, or the table is locked."""
+        self.ended.setdefault(table.relation, set()).update(identities)
+
     def _concerned(self, subscribers: Subscribers) -> Iterable[Subscriber]:
         """Return the subscribers that may get something."""
         if self._enabled or self._broadcast:
             return list(subscribers)
-        return subscribers.of(self.ended.union(*self._by_viewer.values(), *self.unanswered.values()))
+        concerned = (*self.ended.values(), *self._by_viewer.values(), *self.unanswered.values())
+        return subscribers.of(set[Identity]().union(*concerned))
 
     def _dispatch_to(self, subscriber: Subscriber, position: int, chunks: dict[ChunkKey, bytes]) -> None:
-        if subscriber.identity in self.ended:
+        if any(subscriber.identity in self.ended.get(relation, ()) for relation in subscriber.relations):
             subscriber.end()
             return
         resets = tuple(self._resets(subscriber)) if self.unanswered else ()
@@ -79,7 +85,7 @@ class Delivery:
         }
         subscriber.position = position
         if recreated:
-            subscriber.reset("table made anew", recreated)
+            subscriber.reset(ResetReason.MADE_ANEW, recreated)
 
     def _numbers(self, identity: Identity, relations: Iterable[int]) -> tuple[int, ...]:
         """Return the numbers of the lists that go to this identity, of these tables."""
@@ -105,7 +111,7 @@ class Delivery:
             missing = self.unanswered.get(table.relation, {}).get(subscriber.identity, ())
             first = min((at for at in missing if at > subscriber.position), default=None)
             if first is not None and subscriber.may_reset(table.relation):
-                yield first, reset_event(UNCHECKED, [table.name], first)
+                yield first, reset_event(ResetReason.UNCHECKED, [table.name], first)
 
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
         """Reset the table for each subscriber that came before it was enabled with the trigger that it has now."""

@@ -18,6 +18,7 @@ from ayb_realtime.hub.window import Gap, Window
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Batch
 from ayb_realtime.log.slices import Slice
+from ayb_realtime.reset_reasons import ResetReason
 
 # The relay announces the head twice a second. After a second without a message the log is asked for it.
 SILENCE_SECONDS = 1.0
@@ -104,7 +105,7 @@ class Feed:
         self._head_read_at = time.monotonic()
         if head < reached:
             self._skip_to(head)
-            raise PositionUnavailable("the log has begun anew")
+            raise PositionUnavailable(ResetReason.BEGUN_ANEW)
         self._window.raise_head(head)
 
     async def _fill_gap(self, gap: Gap, unread: Set[int]) -> Slice | None:

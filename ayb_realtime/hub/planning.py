@@ -10,10 +10,11 @@ from ayb_realtime import visibility
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePolicy
 from ayb_realtime.hub.delivery import Delivery
-from ayb_realtime.hub.table_changes import DEFINITION_CHANGED, TableChanges
+from ayb_realtime.hub.table_changes import TableChanges
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers, Connection
 from ayb_realtime.visibility.failures import UNANSWERED, failures
 from ayb_realtime.wire.records import Row
@@ -82,7 +83,7 @@ class _Planner:
         if changes.has_only_enables:
             return
         readers, refused = await visibility.may_select(self.connection, table, identities)
-        delivery.ended.update(refused)
+        delivery.add_ended(table, refused)
         delivery.set_readers(table, readers)
         self._reset_too_large(changes.too_large, readers)
         if changes.reset:
@@ -90,7 +91,7 @@ class _Planner:
         try:
             now = await self._add_current(changes, readers)
         except KeyChanged:
-            delivery.add_reset(table, DEFINITION_CHANGED, changes.last)
+            delivery.add_reset(table, ResetReason.DEFINITION_CHANGED, changes.last)
             return
         if conf.delete_visibility == "everyone" or not table.row_security:
             # By the protocol, deletes go to everyone: there is no row left to ask about.
@@ -140,7 +141,7 @@ class _Planner:
 
     def _take_unanswered(self, answers: Answers) -> None:
         self.delivery.add_unanswered(self.table, answers.unanswered)
-        self.delivery.ended |= answers.postponed
+        self.delivery.add_ended(self.table, answers.postponed)
 
 
 def hidden_updates(current: Mapping[int, Change], now: Answers, readers: Collection[Identity]) -> list[Change]:

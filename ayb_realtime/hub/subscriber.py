@@ -9,10 +9,9 @@ from ayb_realtime.hub.buffer import Buffer
 from ayb_realtime.hub.resets import Resets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import expired_event, reset_event
-
-UNCHECKED = "row could not be checked"
 
 
 class Subscriber:
@@ -148,7 +147,7 @@ class Subscriber:
         Called about once a second: a timer of its own would cost each stream more than everything else it has.
         """
         if self._resets is not None:
-            self.reset(UNCHECKED, self._resets.take_due())
+            self.reset(ResetReason.UNCHECKED, self._resets.take_due())
         if time.monotonic() - self.read_at >= self._heartbeat_seconds or self._has_expired():
             self._wake()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableSet, Sequence
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.identities import IdentitiesByRole
 
 
@@ -74,4 +75,4 @@ def relink_recreated_tables(subscribers: Iterable[Subscriber], streamed: Iterabl
             gone = subscriber.relations
             subscriber.set_tables(followed)
             subscriber.set_baseline(subscriber.position)
-            subscriber.reset("table made anew", subscriber.relations - gone)
+            subscriber.reset(ResetReason.MADE_ANEW, subscriber.relations - gone)

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire.records import Row
-
-DEFINITION_CHANGED = "table definition changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class TableChanges:
         last = others[-1].position
         rows = {change.position: Row(change.record) for change in others if change.record is not None}
         if not _can_be_found(table, rows):
-            return cls(enables, too_large, last, (DEFINITION_CHANGED, last))
+            return cls(enables, too_large, last, (ResetReason.DEFINITION_CHANGED, last))
         of_rows = [change for change in others if change.position in rows]
         current = {change.position: change for change in of_rows if change.action is not Action.DELETE}
         deletes = [change for change in of_rows if change.action is Action.DELETE]
@@ -64,5 +63,5 @@ def _reset(changes: Sequence[Change]) -> tuple[str, int] | None:
     resets = [change for change in changes if change.record is None]
     if not resets:
         return None
-    reason = "table altered" if resets[-1].action is Action.ALTER else "table truncated"
+    reason = ResetReason.ALTERED if resets[-1].action is Action.ALTER else ResetReason.TRUNCATED
     return reason, resets[-1].position

@@ -14,6 +14,7 @@ from ayb_realtime.log.changes import Action, Batch, Change
 from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.database import sql
+from ayb_realtime.reset_reasons import ResetReason
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -139,7 +140,7 @@ async def read(connection: Connection, *, after: int, upto: int, unread: Collect
     elif [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
         changes = []
     if not changes:
-        raise PositionUnavailable("the log no longer holds what came after that position")
+        raise PositionUnavailable(ResetReason.NO_LONGER_HELD)
     return changes
 
 

@@ -29,7 +29,7 @@ class Answers:
 
     views: each identity is in at most one. One that is in none sees none of the rows that were answered about.
     unanswered: identity → the positions of the rows about which Postgres did not answer.
-    postponed: identities to ask again later; nothing was answered about them. Their streams end, and resume.
+    postponed: identities that were not asked, since the table is locked. Their streams of it end, and resume.
     refused: identity → the SQLSTATE with which a policy failed. The rows on which it failed are not visible.
     """
 

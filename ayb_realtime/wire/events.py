@@ -5,6 +5,7 @@ import json
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import records, sse
 from ayb_realtime.wire.records import Row
 
@@ -45,7 +46,7 @@ def parse_event_id(last_event_id: str) -> int:
     Raises PositionUnavailable for text that this server cannot have sent as one.
     """
     if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 19):
-        raise PositionUnavailable("the last event id is not a position")
+        raise PositionUnavailable(ResetReason.NOT_A_POSITION)
     return int(last_event_id)
 
 

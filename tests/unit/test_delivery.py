@@ -7,11 +7,12 @@ import pytest
 from ayb_realtime.hub import delivery as module
 from ayb_realtime.hub.delivery import Delivery
 from ayb_realtime.hub.resets import BURST
-from ayb_realtime.hub.subscriber import UNCHECKED, Subscriber
+from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers, View
 from ayb_realtime.wire.events import change_event, reset_event
 from ayb_realtime.wire.records import Row
@@ -134,7 +135,7 @@ def test_row_that_has_become_too_large_is_fetched_instead(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "LARGEST_CHARACTERS", 20)
     delivery = Delivery()
     visible(delivery, [View({2: '{"id":2,"body":"larger"}', 3: None}, [ANN]), View({3: None}, [BOB])])
-    reset = reset_event(UNCHECKED, ["notes"], 2)
+    reset = reset_event(ResetReason.UNCHECKED, ["notes"], 2)
     assert sent(delivery, stream(ANN), stream(BOB)) == [reset + EVENTS[3], EVENTS[3]]
 
 
@@ -143,7 +144,7 @@ def test_rows_without_an_answer_are_one_reset_in_place_of_the_first() -> None:
     visible(delivery, [View({2: None}, [ANN])])
     delivery.add_unanswered(NOTES, {ANN: [3], BOB: [3]})
     delivery.add_unanswered(NOTES, {ANN: [4]})
-    reset = reset_event(UNCHECKED, ["notes"], 3)
+    reset = reset_event(ResetReason.UNCHECKED, ["notes"], 3)
     assert sent(delivery, stream(ANN), stream(BOB), stream(BOB, position=3)) == [EVENTS[2] + reset, reset, b""]
 
 
@@ -157,7 +158,7 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
     delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([View({9: None}, [ANN])]))
     delivery.dispatch(Subscribers([subscriber]), 9)
     *resets, event = subscriber._buffer._chunks
-    assert resets == [reset_event(UNCHECKED, ["notes"], position) for position in range(2, BURST + 2)]
+    assert resets == [reset_event(ResetReason.UNCHECKED, ["notes"], position) for position in range(2, BURST + 2)]
     # Until the stream is told, its client must come back to where it was.
     assert event.startswith(b"data: ")
 
@@ -172,10 +173,10 @@ def test_table_that_was_enabled_is_reset_for_those_that_came_before() -> None:
     ]  # fmt: skip
 
 
-def test_stream_of_an_identity_that_is_to_be_asked_again_ends_without_events() -> None:
+def test_stream_of_a_locked_table_ends_without_events_and_no_other_of_its_identity() -> None:
     delivery = Delivery()
     visible(delivery, [View({2: None}, [ANN, BOB])])
-    delivery.ended |= {ANN, CYD}
-    subscribers = [stream(ANN), stream(BOB), stream(CYD)]
-    assert sent(delivery, *subscribers) == [b"", EVENTS[2], b""]
-    assert [each.ended for each in subscribers] == [True, False, True]
+    delivery.add_ended(NOTES, [ANN, CYD])
+    subscribers = [stream(ANN), stream(BOB), stream(CYD), stream(ANN, POSTS), stream(ANN, POSTS, NOTES)]
+    assert sent(delivery, *subscribers) == [b"", EVENTS[2], b"", b"", b""]
+    assert [each.ended for each in subscribers] == [True, False, True, False, True]

@@ -1,6 +1,8 @@
 """The bytes that a client gets, exactly."""
 
 import json
+import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,6 +11,7 @@ from httpx_sse import EventSource
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire.events import change_event, connected_event, expired_event, parse_event_id, reset_event
 from ayb_realtime.wire.records import Row
 
@@ -127,3 +130,8 @@ def test_position_is_read(text: str, position: int) -> None:
 def test_text_that_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(PositionUnavailable, match="not a position"):
         parse_event_id(text)
+
+
+def test_protocol_lists_the_reasons_of_a_reset() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text().partition("## Reasons of a reset")[2]
+    assert re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)[1:] == [*ResetReason]

@@ -4,10 +4,11 @@ import pytest
 
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.hub.planning import hidden_updates
-from ayb_realtime.hub.table_changes import DEFINITION_CHANGED, TableChanges
+from ayb_realtime.hub.table_changes import TableChanges
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers, View
 from ayb_realtime.wire.records import Row
 
@@ -51,7 +52,7 @@ def test_change_of_a_whole_table_resets_it(changes: list[Change], reset: tuple[s
 )
 def test_rows_without_a_key_are_not_told_but_fetched_again(table: Table, record: str) -> None:
     changes = [CREATE, Change(3, 7, Action.DELETE, record), TRUNCATE, LARGE]
-    assert TableChanges.sort(table, changes) == TableChanges([], {9}, 5, (DEFINITION_CHANGED, 5))
+    assert TableChanges.sort(table, changes) == TableChanges([], {9}, 5, (ResetReason.DEFINITION_CHANGED, 5))
 
 
 def test_row_that_is_too_large_with_what_it_was_before_is_not_asked_about() -> None:

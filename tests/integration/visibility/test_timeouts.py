@@ -193,6 +193,6 @@ async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
                 migration.execute(f"lock table {locked} in access exclusive mode".encode())
                 deliveries.append(await asyncio.wait_for(planning.plan_delivery(pool, changes, whom), 30))
     # The streams of that table end, to resume.
-    assert [each.ended for each in deliveries] == [{person(1)}, {person(2)}]
+    assert [each.ended for each in deliveries] == [{relations["notes"]: {person(n)}} for n in (1, 2)]
     for each in deliveries:
         assert b'"table":"others"' in each.chunk(person(3), [relations["others"]], after=0)
