@@ -60,7 +60,7 @@ class RunSQLFile(_DatabaseOperation):
     ) -> None:
         """Run the file."""
         if self._runs(schema_editor, app_label):
-            self._execute(schema_editor, sql(self.name).decode())
+            self._execute(schema_editor, sql(self.name))
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any

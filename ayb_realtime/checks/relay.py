@@ -17,7 +17,7 @@ def check_relay(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     if conf.relay_in_process or not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:
-        cursor.execute(leadership.STATUS.decode())
+        cursor.execute(leadership.STATUS)
         leader, unseen_seconds, *_ = cursor.fetchone()
     if leader is not None and unseen_seconds < leadership.LEADER_GONE_SECONDS:
         return []

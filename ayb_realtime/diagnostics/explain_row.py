@@ -108,8 +108,8 @@ async def _select(
         columns = ", ".join(table.key_columns)
         raise CannotExplain(f"The primary key of {table.name} is ({columns}): give a value for each, not {len(key)}.")
     condition = sql.SQL(" and ").join(sql.SQL("t.{} = %s").format(sql.Identifier(name)) for name in table.key_columns)
-    query = sql.SQL("select {}::text, (t.*)::text from {} as t where {}")
-    cursor = await connection.execute(query.format(written, _identifier(table), condition), key)
+    query = sql.SQL("select {}::text, (t.*)::text from {} as t where {}").format(written, _identifier(table), condition)
+    cursor = await connection.execute(query.as_string(connection), key)
     return await cursor.fetchone()
 
 
@@ -124,12 +124,12 @@ async def _evaluate(connection: Connection, identity: Identity, table: Table, po
     under the table's name and with its columns.
     """
     expression = sql.SQL(policy.using.replace("%", "%%"))
-    query = sql.SQL("select ({}) from pg_catalog.unnest(array[%s::{}]) as {}")
+    query = sql.SQL("select ({}) from pg_catalog.unnest(array[%s::{}]) as {}").format(
+        expression, _identifier(table), sql.Identifier(table.name)
+    )
     try:
         async with visibility.acting_as(connection, identity):
-            cursor = await connection.execute(
-                query.format(expression, _identifier(table), sql.Identifier(table.name)), [composite]
-            )
+            cursor = await connection.execute(query.as_string(connection), [composite])
             row: Any = await cursor.fetchone()
     except (psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:
         # System columns such as ctid exist in tables only; and a policy may name schemas that its readers may not use.

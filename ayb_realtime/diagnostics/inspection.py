@@ -12,10 +12,10 @@ from ayb_realtime.postgres.database import sql
 IS_MIGRATED = "select to_regclass('ayb_realtime.batch') is not null"
 
 # Parameters: `role`, and `relations`, the oids of tables to include although they do not carry our trigger.
-TABLE_STATES = sql("table_states").decode()
+TABLE_STATES = sql("table_states")
 
 # Parameters: `role`, and `relations`, the oids of the tables.
-POLICIES = sql("policies").decode()
+POLICIES = sql("policies")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The relay and the hub call them. No other module knows the log's SQL.
 """
 
 from collections.abc import Collection, Set
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
@@ -176,6 +176,6 @@ async def head(connection: Connection) -> int:
     return (await bounds(connection))[1]
 
 
-async def _value(connection: Connection, query: LiteralString | bytes, *parameters: object) -> Any:
+async def _value(connection: Connection, query: str, *parameters: object) -> Any:
     row = await (await connection.execute(query, parameters or None)).fetchone()
     return row[0] if row else None

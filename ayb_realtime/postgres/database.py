@@ -13,6 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
+from ayb_realtime.postgres import sessions
 
 # A dead peer is noticed within about ten seconds, also while we wait for an answer; while connecting, within five.
 NOTICE_LOSS = {
@@ -31,9 +32,9 @@ FRESH_SECONDS = 1.0
 
 
 @cache
-def sql(name: str) -> bytes:
+def sql(name: str) -> str:
     """Return the SQL file ``sql/{name}.sql``."""
-    return (files("ayb_realtime") / "sql" / f"{name}.sql").read_bytes()
+    return (files("ayb_realtime") / "sql" / f"{name}.sql").read_text("utf-8")
 
 
 def connection_parameters(database: str) -> dict[str, Any]:
@@ -46,7 +47,15 @@ def connection_parameters(database: str) -> dict[str, Any]:
 
 async def connect(database: str) -> psycopg.AsyncConnection[Any]:
     """Open one connection, in autocommit mode. Raises psycopg.OperationalError."""
-    return await psycopg.AsyncConnection.connect(**connection_parameters(database))
+    connection = await psycopg.AsyncConnection.connect(**connection_parameters(database))
+    sessions.assume(connection, assumed_role(database))
+    return connection
+
+
+def assumed_role(database: str) -> str | None:
+    """Return the role that Django's own connections act as instead of the one that logs in; None: that one."""
+    role: str | None = connections[database].settings_dict["OPTIONS"].get("assume_role")
+    return role
 
 
 async def read_one_snapshot(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -72,9 +81,15 @@ async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
 
 def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
     """Return a pool, not yet open, whose transactions are read-only, each with a single snapshot."""
+    role = assumed_role(conf.database)
+
+    async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
+        sessions.assume(connection, role)
+        await read_one_snapshot(connection)
+
     return AsyncConnectionPool(
         kwargs=connection_parameters(conf.database),
-        configure=read_one_snapshot,
+        configure=configure,
         # After a restart of Postgres the old connections are replaced here, before a caller would find them broken.
         check=_check,
         timeout=POOL_SECONDS,

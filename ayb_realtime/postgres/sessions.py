@@ -3,12 +3,14 @@
 The relay sets everything once per connection, with ``settle``. A web process may share its sessions with others,
 through a pooler in transaction mode, so it sets everything in each transaction: ``fetch`` does so for a single
 statement, ``visibility.transactions`` for a check.
+
+Every statement is given to psycopg as str: what instruments it, such as OpenTelemetry, appends comments to that.
 """
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -58,6 +60,9 @@ select s.name, coalesce(w.value, s.boot_val), s.setting
 """
 READ = "begin isolation level repeatable read, read only"
 WRITE = "begin isolation level read committed, read write"
+# As the role that logs in: an assumed one may not end its sessions.
+TERMINATE = "select pg_catalog.pg_terminate_backend(%s) from pg_catalog.set_config('role', 'none', true)"
+CANCEL = "select pg_catalog.pg_cancel_backend(%s) from pg_catalog.set_config('role', 'none', true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class Session:
     differing: the part of RELIED_ON and of the planner's settings that has to be set.
     own_text: the part of OWN_TEXT that has to be set.
     search_path: the site's search path, under which policies run.
+
+    The role that the site assumes is among what was wanted and differs. pg_settings does not list it.
     """
 
     wanted: Mapping[str, str]
@@ -77,6 +84,21 @@ class Session:
 
 
 _sessions: WeakKeyDictionary[Connection, Session] = WeakKeyDictionary()
+# Of each connection whose site assumes a role.
+_assumed: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
+
+
+def assume(connection: Connection, role: str | None) -> None:
+    """Act as a role in all that the connection does from here on; None: as the one that logs in."""
+    if role:
+        _assumed[connection] = role
+
+
+def begin(connection: Connection) -> str:
+    """Return statements that begin a transaction under the assumed role, and take no snapshot. Each ends in ``;``."""
+    role = _assumed.get(connection)
+    assume_role = sql.SQL("set local role {}; ").format(sql.Identifier(role)).as_string(connection) if role else ""
+    return f"{READ}; {assume_role}"
 
 
 async def of(connection: Connection) -> Session:
@@ -90,9 +112,10 @@ async def _look(connection: Connection) -> Session:
     known = {**RELIED_ON, **OWN_TEXT}
     rows = await (await connection.execute(PRESENT, [[*known], [*known.values()]])).fetchall()
     wrong = {name: wanted for name, wanted, present in rows if wanted != present}
+    role = {"role": _assumed[connection]} if connection in _assumed else {}
     return Session(
-        wanted={name: wanted for name, wanted, _ in rows},
-        differing={name: wanted for name, wanted in wrong.items() if name not in OWN_TEXT},
+        wanted={name: wanted for name, wanted, _ in rows} | role,
+        differing={name: wanted for name, wanted in wrong.items() if name not in OWN_TEXT} | role,
         own_text={name: wanted for name, wanted in wrong.items() if name in OWN_TEXT},
         search_path=next(present for name, _, present in rows if name == "search_path"),
     )
@@ -100,7 +123,7 @@ async def _look(connection: Connection) -> Session:
 
 async def settle(connection: Connection) -> None:
     """Set everything that we rely on for the whole session. It must be ours alone: a relay's."""
-    await connection.execute(setting((await of(connection)).wanted, lasts=True))
+    await connection.execute(setting(connection, (await of(connection)).wanted, lasts=True))
 
 
 async def rely(connection: Connection) -> None:
@@ -110,22 +133,22 @@ async def rely(connection: Connection) -> None:
 
 async def fetch(
     connection: Connection,
-    query: LiteralString | bytes,
+    query: str,
     parameters: Sequence[object] | Mapping[str, object] = (),
     *,
-    begin: LiteralString = READ,
+    begin: str = READ,
 ) -> list[Any]:
     """Run one statement and return its rows. Unless a transaction is open, it gets its own, in a single message.
 
     begin: the statement that begins the transaction. Raises psycopg.Error.
     """
-    settings = (await _setting_for_ours(connection)).as_string(connection)
+    settings = await _setting_for_ours(connection)
     if connection.info.transaction_status != TransactionStatus.IDLE:
         return await (await connection.execute(query, parameters or None)).fetchall()
     cursor = psycopg.AsyncClientCursor(connection)
     statement = cursor.mogrify(query, parameters or None)
     try:
-        await cursor.execute(f"{begin}; {settings}; {statement}; commit".encode())
+        await cursor.execute(f"{begin}; {settings}; {statement}; commit")
     except psycopg.Error:
         with suppress(psycopg.Error):  # The first error says what happened.
             await connection.rollback()
@@ -135,13 +158,13 @@ async def fetch(
     return await cursor.fetchall()
 
 
-def setting(settings: Mapping[str, str], *, lasts: bool = False) -> sql.Composed:
+def setting(connection: Connection, settings: Mapping[str, str], *, lasts: bool = False) -> str:
     """Return a statement that sets these until the transaction ends, or until the session does."""
     is_local = sql.Literal(not lasts)
     calls = [sql.SQL("pg_catalog.set_config({}, {}, {})").format(*each, is_local) for each in settings.items()]
-    return sql.SQL("select {}").format(sql.SQL(", ").join(calls))
+    return sql.SQL("select {}").format(sql.SQL(", ").join(calls)).as_string(connection)
 
 
-async def _setting_for_ours(connection: Connection) -> sql.Composed:
+async def _setting_for_ours(connection: Connection) -> str:
     session = await of(connection)
-    return setting({**session.differing, **session.own_text})
+    return setting(connection, {**session.differing, **session.own_text})

@@ -50,7 +50,7 @@ async def acquire(connection: Connection) -> None:
         leader, unseen_seconds, *_ = await status(connection)
         if leader is not None and unseen_seconds > LEADER_GONE_SECONDS:
             logger.warning("the leader was not seen for %.1f s: its connection is ended", unseen_seconds)
-            await connection.execute("select pg_terminate_backend(%s)", [leader])
+            await connection.execute(sessions.TERMINATE, [leader])
         await asyncio.sleep(TRY_SECONDS)
     await connection.execute(SEEN)
 

@@ -20,16 +20,16 @@ LOCKED = (
 LOCK_PART = 0.25
 
 
-def lock_statements(tables: Collection[str]) -> bytes:
+def lock_statements(tables: Collection[str]) -> str:
     """Return statements, each ending in a semicolon, that lock these tables and take no snapshot.
 
     tables: their quoted names.
     """
     if not tables:
-        return b""
+        return ""
     names = ", ".join(f"only {name}" for name in tables)
     timeout = f"set local lock_timeout = {conf.check_timeout_seconds * LOCK_PART * 1000:.0f}"
-    return f"{timeout}; lock table {names} in access share mode; ".encode()
+    return f"{timeout}; lock table {names} in access share mode; "
 
 
 async def is_a_table_locked(connection: Connection) -> bool:

@@ -17,6 +17,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import sessions
+from ayb_realtime.postgres.database import assumed_role
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.identities import IdentitiesByRole
@@ -94,7 +95,7 @@ def _alone(alias: str) -> Iterator[None]:
 
 def _check_role(cursor: CursorWrapper, role: str) -> None:
     # In a block within another, the role is a subscriber's, which may not use our schema.
-    _set_local(cursor, ["role"], ["none"])
+    _set_local(cursor, ["role"], [assumed_role(conf.database) or "none"])
     cursor.execute(ROLE_STATES, _parameters([role], None))
     if refusal := RoleState(*cursor.fetchall()[0]).refusal:
         raise RoleRefused(refusal)

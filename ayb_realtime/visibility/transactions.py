@@ -19,8 +19,6 @@ from ayb_realtime.visibility.role_states import TableRole
 
 Connection = psycopg.AsyncConnection[Any]
 
-BEGIN = b"begin isolation level repeatable read read only; "
-
 
 @dataclass(slots=True)
 class TransactionState:
@@ -53,7 +51,7 @@ async def snapshot(connection: Connection, lock: Collection[str] = ()) -> AsyncI
     Raises psycopg.errors.LockNotAvailable, before the block, if another session has locked one of them.
     """
     try:
-        await configure(connection, BEGIN + lock_statements(lock))
+        await configure(connection, sessions.begin(connection) + lock_statements(lock))
         async with _kept_alive(connection):
             yield
     except BaseException:
@@ -75,7 +73,7 @@ async def new_snapshot() -> AsyncIterator[Connection]:
 async def can_lock(connection: Connection, lock: Collection[str]) -> bool:
     """Tell whether these tables could be locked just now. connection: in no transaction."""
     try:
-        await connection.execute(BEGIN + lock_statements(lock) + b"commit")
+        await connection.execute(sessions.begin(connection) + lock_statements(lock) + "commit")
     except psycopg.errors.LockNotAvailable:
         await connection.rollback()
         return False
@@ -106,7 +104,7 @@ async def _kept_alive(connection: Connection) -> AsyncIterator[None]:
         await keeping
 
 
-async def configure(connection: Connection, begin: bytes = b"") -> None:
+async def configure(connection: Connection, begin: str = "") -> None:
     """Give the current transaction the settings under which rows are read and checked.
 
     begin: statements that begin the transaction, each ending in a semicolon.
@@ -114,7 +112,7 @@ async def configure(connection: Connection, begin: bytes = b"") -> None:
     settings = check_settings.of_check(await sessions.of(connection), conf.check_timeout_seconds)
     setting, parameters = _setting(settings)
     cursor = psycopg.AsyncClientCursor(connection)
-    await cursor.execute(begin.replace(b"%", b"%%") + setting + b", pg_catalog.pg_backend_pid()", parameters)
+    await cursor.execute(begin.replace("%", "%%") + setting + ", pg_catalog.pg_backend_pid()", parameters)
     while cursor.nextset():
         pass
     ((*_, backend_pid),) = await cursor.fetchall()
@@ -127,7 +125,7 @@ async def query(connection: Connection, statement: sql.Composable, parameters: S
     connection: in a transaction. Raises psycopg.Error.
     """
     cursor = psycopg.AsyncClientCursor(connection)
-    guarded = sql.SQL("savepoint attempt; {}; release savepoint attempt").format(statement)
+    guarded = sql.SQL("savepoint attempt; {}; release savepoint attempt").format(statement).as_string(connection)
     try:
         await cursor.execute(guarded, parameters)
     except psycopg.Error:
@@ -138,12 +136,12 @@ async def query(connection: Connection, statement: sql.Composable, parameters: S
     return await cursor.fetchall()
 
 
-async def commit_and_query(connection: Connection, statement: bytes, parameters: Sequence[object]) -> list[Any]:
+async def commit_and_query(connection: Connection, statement: str, parameters: Sequence[object]) -> list[Any]:
     """Commit, and run a query in a new transaction, in one message; return its rows."""
     cursor = psycopg.AsyncClientCursor(connection)
-    await cursor.execute(b"commit; " + sessions.READ.encode() + b"; " + statement + b"; commit", parameters)
-    cursor.nextset()
-    cursor.nextset()
+    await cursor.execute(f"commit; {sessions.begin(connection)}{statement}; commit", parameters)
+    while cursor.description is None:
+        cursor.nextset()
     return await cursor.fetchall()
 
 
@@ -166,6 +164,6 @@ async def set_local(connection: Connection, settings: Mapping[str, str]) -> None
     await connection.execute(*_setting(settings))
 
 
-def _setting(settings: Mapping[str, str]) -> tuple[bytes, list[str]]:
-    calls = b", ".join([b"pg_catalog.set_config(%s, %s, true)"] * len(settings))
-    return b"select " + calls, [part for setting in settings.items() for part in setting]
+def _setting(settings: Mapping[str, str]) -> tuple[str, list[str]]:
+    calls = ", ".join(["pg_catalog.set_config(%s, %s, true)"] * len(settings))
+    return f"select {calls}", [part for setting in settings.items() for part in setting]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from types import TracebackType
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
@@ -61,7 +61,7 @@ class Watchdog:
             await self._cancel_for_slow_identity(backend_pid)
         await asyncio.sleep(self._seconds * (1.5 if self.slow_identity is None else 0.25))
         while True:
-            await self._query("select pg_catalog.pg_terminate_backend(%s)", backend_pid, fires=True)
+            await self._query(sessions.TERMINATE, backend_pid, fires=True)
             await asyncio.sleep(self._seconds)
 
     async def _cancel_for_slow_identity(self, backend_pid: int) -> None:
@@ -71,9 +71,9 @@ class Watchdog:
         await asyncio.sleep(self._seconds * 0.2)
         if before is not None and await self._query(RUNNING_IDENTITY, backend_pid) == before:
             self.slow_identity = before
-            await self._query("select pg_catalog.pg_cancel_backend(%s)", backend_pid)
+            await self._query(sessions.CANCEL, backend_pid)
 
-    async def _query(self, query: LiteralString, backend_pid: int, *, fires: bool = False) -> Any:
+    async def _query(self, query: str, backend_pid: int, *, fires: bool = False) -> Any:
         """Run a query on a connection of its own; return its first value, or None where the database is away.
 
         fires: whether the query ends the check's connection.

@@ -35,12 +35,17 @@ def server(folder: Path, port: int = 0) -> Iterator[Postgres]:
 
 def install(url: str) -> None:
     """Make the log, and a table that is streamed."""
-    migration = __import__(f"{migrations}.0001_initial", fromlist=["Migration"]).Migration
     with psycopg.connect(url) as connection:
-        for operation in migration.operations:
-            assert isinstance(operation, RunSQLFile)
-            connection.execute(database.sql(operation.name))
+        make_log(connection)
         connection.execute(TABLE.encode())
+
+
+def make_log(connection: psycopg.Connection[Any]) -> None:
+    """Make the log as the migration does."""
+    migration = __import__(f"{migrations}.0001_initial", fromlist=["Migration"]).Migration
+    for operation in migration.operations:
+        assert isinstance(operation, RunSQLFile)
+        connection.execute(database.sql(operation.name))
 
 
 def insert(url: str, *ids: int) -> None:

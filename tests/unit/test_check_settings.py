@@ -7,7 +7,7 @@ from ayb_realtime.visibility.check_settings import JSON_SETTINGS
 
 
 def test_settings_of_the_check_are_those_of_the_capture() -> None:
-    _, _, capture = sql("capture").decode().partition("create function ayb_realtime.capture_v1()")
+    _, _, capture = sql("capture").partition("create function ayb_realtime.capture_v1()")
     clauses = re.findall(r"^ +set (\w+) = (.+)$", capture, re.MULTILINE)
     captured = {name: value.strip("'") for name, value in clauses}
     assert captured.pop("search_path") == "pg_catalog, pg_temp"

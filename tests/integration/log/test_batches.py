@@ -20,7 +20,7 @@ async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connect
     )
     assert await plans.fetchall() == [(0,)]
     parameters = {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES}
-    plan = await relay.execute(b"explain " + database.sql("next_batch"), parameters)
+    plan = await relay.execute("explain " + database.sql("next_batch"), parameters)
     assert "Seq Scan on change" not in str(await plan.fetchall())
 
 
