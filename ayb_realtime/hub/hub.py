@@ -136,6 +136,11 @@ class Hub:
         subscriber.position = position
         self._replay.add(subscriber)
 
+    def beat(self) -> None:
+        """Have each stream that waits send a heartbeat now, which says its position."""
+        for subscriber in self._open():
+            subscriber.wake()
+
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber whose client has gone. May be called again."""
         subscriber.abandon()

@@ -94,7 +94,7 @@ class Subscriber:
             # If the client leaves before it hears of the reset, it has to come back to the position before.
             chunk = sse.without_ids(chunk)
         if self._buffer.push(chunk):
-            self._wake()
+            self.wake()
         else:
             self.end()
 
@@ -113,7 +113,7 @@ class Subscriber:
         if last_words and not self.ended:
             self._buffer.push_last(last_words)
         self.ended = True
-        self._wake()
+        self.wake()
 
     def abandon(self) -> None:
         """End the stream of a client that has gone, and free its buffer. May be called again."""
@@ -149,7 +149,7 @@ class Subscriber:
         if self._resets is not None:
             self.reset(ResetReason.UNCHECKED, self._resets.take_due())
         if time.monotonic() - self.read_at >= self._heartbeat_seconds or self._has_expired():
-            self._wake()
+            self.wake()
 
     def _has_expired(self) -> bool:
         return self._expires_at is not None and time.time() >= self._expires_at
@@ -162,7 +162,8 @@ class Subscriber:
         finally:
             self._waiting = None
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """End a wait: the stream then sends what is in the buffer, or a heartbeat."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 

@@ -1,0 +1,120 @@
+"""``ayb_realtime.testing`` in a suite of a site, run as its developer runs it: by pytest, and by manage.py test."""
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from tests.example import MANAGE
+
+PAGE = MANAGE.parent / "docs" / "testing.md"
+PLAIN = ("-p", "no:cacheprovider", "--tb=line", "-W", "error::pytest.PytestUnraisableExceptionWarning")
+SETTINGS = "from example_project.settings import *\nDATABASES['default']['TEST'] = {'NAME': '%s'}\n"
+
+FAILURES = """
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import TestCase, TransactionTestCase
+
+from ayb_realtime.postgres import database
+from ayb_realtime.testing import RealtimeMixin
+from example_project.blog.models import Post
+
+pytestmark = pytest.mark.asyncio
+
+
+async def author_with_a_stream(realtime):
+    author = await get_user_model().objects.acreate(email="author@example.com")
+    await Post.objects.acreate(author=author, title="committed before")
+    return author, await realtime.stream(author, ["posts"])
+
+
+async def test_event_that_does_not_come(realtime):
+    author, stream = await author_with_a_stream(realtime)
+    await Post.objects.acreate(author=author, title="first")
+    await stream.event(action="delete", table="posts", seconds=1)
+
+
+async def test_event_in_the_silence(realtime):
+    author, stream = await author_with_a_stream(realtime)
+    await Post.objects.acreate(author=author, title="second")
+    await stream.assert_silent()
+
+
+async def test_no_relay(realtime, monkeypatch):
+    author, stream = await author_with_a_stream(realtime)
+    monkeypatch.setattr("ayb_realtime.relay.leadership.LOCK", "select false")
+    async with await database.connect("default") as connection:
+        await connection.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+    await stream.event(seconds=1)
+
+
+async def test_refused(realtime):
+    await realtime.stream(None, ["posts"])
+
+
+class InATransaction(RealtimeMixin, TestCase):
+    async def test_in_a_transaction(self):
+        pass
+
+
+class Plain(RealtimeMixin, TransactionTestCase):
+    def test_that_is_not_async(self):
+        from asgiref.sync import async_to_sync
+        author, stream = async_to_sync(author_with_a_stream)(self.realtime)
+        Post.objects.create(author=author, title="fourth")
+        event = async_to_sync(stream.event)(action="create", record={"title": "fourth"})
+        assert event["table"] == "posts"
+        async_to_sync(stream.assert_silent)()
+"""
+
+
+def examples() -> list[str]:
+    """Return the Python blocks of the documentation's page."""
+    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run(folder: Path, *arguments: str, test_module: str, conftest: str = "") -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder with a test module, on a test database that must not be there afterwards."""
+    (folder / "conftest.py").write_text(conftest)
+    (folder / "test_site.py").write_text(test_module)
+    (folder / "site_settings.py").write_text(SETTINGS % f"test_{uuid.uuid4().hex}")
+    environment = {**os.environ, "COLUMNS": "2000", "DJANGO_SETTINGS_MODULE": "site_settings", "REDIS_URL": ""}
+    environment["PYTHONPATH"] = os.pathsep.join([str(folder), str(MANAGE.parent)])
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_examples_of_the_documentation_pass_by_pytest(tmp_path: Path) -> None:
+    conftest, *modules = examples()
+    done = run(tmp_path, "-m", "pytest", *PLAIN, test_module="\n".join(modules), conftest=conftest)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_examples_of_the_documentation_pass_by_manage_py_test(tmp_path: Path) -> None:
+    _, _, *modules = examples()
+    done = run(tmp_path, str(MANAGE), "test", "test_site", test_module="\n".join(modules))
+    assert "Ran 2 tests" in done.stderr, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_failures_say_what_was_received_and_whether_a_relay_leads(tmp_path: Path) -> None:
+    conftest, *_ = examples()
+    done = run(tmp_path, "-m", "pytest", *PLAIN, test_module=FAILURES, conftest=conftest)
+    failed = dict(re.findall(r"^FAILED .*::test_(\w+) - (.*)$", done.stdout, re.MULTILINE))
+    assert "5 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    first = failed["event_that_does_not_come"]
+    assert 'It has received: message {"action": "create", "table": "posts"' in first
+    assert first.startswith("AssertionError: No such event came in 1 s: message delete posts. ")
+    assert first.endswith(". A relay leads.")
+    assert failed["event_in_the_silence"].startswith("AssertionError: The stream was not silent")
+    assert '"title": "second"' in failed["event_in_the_silence"]
+    assert "committed before" not in done.stdout.replace(FAILURES, "")
+    assert failed["no_relay"].endswith("It has received nothing else. No relay leads.")
+    assert "401" in failed["refused"]
+    assert "a transaction that never commits" in failed["in_a_transaction"]
+    assert "errors" not in done.stdout
