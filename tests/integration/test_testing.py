@@ -7,6 +7,8 @@ import sys
 import uuid
 from pathlib import Path
 
+import psycopg
+
 from tests.example import MANAGE
 
 PAGE = MANAGE.parent / "docs" / "testing.md"
@@ -77,15 +79,19 @@ def examples() -> list[str]:
 
 
 def run(folder: Path, *arguments: str, test_module: str, conftest: str = "") -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder with a test module, on a test database that must not be there afterwards."""
+    """Run Python in a folder with a test module, on a test database that must be dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
     (folder / "conftest.py").write_text(conftest)
     (folder / "test_site.py").write_text(test_module)
-    (folder / "site_settings.py").write_text(SETTINGS % f"test_{uuid.uuid4().hex}")
+    (folder / "site_settings.py").write_text(SETTINGS % name)
     environment = {**os.environ, "COLUMNS": "2000", "DJANGO_SETTINGS_MODULE": "site_settings", "REDIS_URL": ""}
     environment["PYTHONPATH"] = os.pathsep.join([str(folder), str(MANAGE.parent)])
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        assert not connection.execute("select from pg_database where datname = %s", [name]).fetchall(), done.stderr
+    return done
 
 
 def test_examples_of_the_documentation_pass_by_pytest(tmp_path: Path) -> None:
