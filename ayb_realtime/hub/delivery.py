@@ -60,7 +60,8 @@ class Delivery:
 
     def add_ended(self, table: Table, identities: Collection[Identity]) -> None:
         """End the streams of a table that these identities have: their role is refused, or the table is locked."""
-        self.ended.setdefault(table.relation, set()).update(identities)
+        if identities:
+            self.ended.setdefault(table.relation, set()).update(identities)
 
     def _concerned(self, subscribers: Subscribers) -> Iterable[Subscriber]:
         """Return the subscribers that may get something."""
