@@ -4,6 +4,7 @@ The view authenticates in them. What must always hold: there are no more connect
 stays open while there is nothing to do.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,12 @@ class ConnectionThreads(ThreadPoolExecutor):
     """
 
     def __init__(self, count: int) -> None:
+        self._begin(count)
+        if hasattr(os, "register_at_fork"):
+            # A fork has none of the threads, but would wait for them: Channels' live server of tests is one.
+            os.register_at_fork(after_in_child=partial(self._begin, count))
+
+    def _begin(self, count: int) -> None:
         super().__init__(count, thread_name_prefix="ayb_realtime")
         self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._changed = Condition()

@@ -15,10 +15,15 @@ PAGE = MANAGE.parent / "docs" / "testing.md"
 PLAIN = ("-p", "no:cacheprovider", "--tb=line", "-W", "error::pytest.PytestUnraisableExceptionWarning")
 SETTINGS = "from example_project.settings import *\nDATABASES['default']['TEST'] = {'NAME': '%s'}\n"
 
-FAILURES = """
+SUITE = """
+import urllib.request
+
 import pytest
+from asgiref.sync import async_to_sync
+from channels.testing import ChannelsLiveServerTestCase
 from django.contrib.auth import get_user_model
-from django.test import TestCase, TransactionTestCase
+from django.test import TestCase, TransactionTestCase, override_settings
+from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime.postgres import database
 from ayb_realtime.testing import RealtimeMixin
@@ -64,12 +69,36 @@ class InATransaction(RealtimeMixin, TestCase):
 
 class Plain(RealtimeMixin, TransactionTestCase):
     def test_that_is_not_async(self):
-        from asgiref.sync import async_to_sync
         author, stream = async_to_sync(author_with_a_stream)(self.realtime)
         Post.objects.create(author=author, title="fourth")
         event = async_to_sync(stream.event)(action="create", record={"title": "fourth"})
         assert event["table"] == "posts"
         async_to_sync(stream.assert_silent)()
+
+
+@override_settings(AYB_REALTIME={"ANONYMOUS": True})
+class Resuming(RealtimeMixin, TransactionTestCase):
+    async def test_streams_that_resume(self):
+        author, first = await author_with_a_stream(self.realtime)
+        anonymous = await self.realtime.stream(None, ["posts"])
+        await Post.objects.acreate(author=author, title="fifth")
+        resumed = await self.realtime.stream(author, ["posts"], headers={"Last-Event-ID": str(first._position)})
+        too_late = await self.realtime.stream(author, ["posts"], headers={"Last-Event-ID": "1"})
+        await resumed.event(action="create", table="posts", record={"title": "fifth"})
+        await too_late.event("reset")
+        for stream in (resumed, too_late, anonymous):
+            await stream.assert_silent()
+
+
+class Live(RealtimeMixin, ChannelsLiveServerTestCase):
+    def test_another_process_that_serves(self):
+        author = get_user_model().objects.create(email="author@example.com")
+        url = f"{self.live_server_url}/api/realtime?tables=posts&token={AccessToken.for_user(author)}"
+        with urllib.request.urlopen(url, timeout=30) as response:
+            data = (line for line in response if line.startswith(b"data:"))
+            assert b"clientId" in next(data)
+            Post.objects.create(author=author, title="sixth")
+            assert b"sixth" in next(data)
 """
 
 
@@ -108,18 +137,18 @@ def test_examples_of_the_documentation_pass_by_manage_py_test(tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_failures_say_what_was_received_and_whether_a_relay_leads(tmp_path: Path) -> None:
+def test_failures_say_what_was_received_and_the_rest_passes(tmp_path: Path) -> None:
     conftest, *_ = examples()
-    done = run(tmp_path, "-m", "pytest", *PLAIN, test_module=FAILURES, conftest=conftest)
+    done = run(tmp_path, "-m", "pytest", *PLAIN, test_module=SUITE, conftest=conftest)
     failed = dict(re.findall(r"^FAILED .*::test_(\w+) - (.*)$", done.stdout, re.MULTILINE))
-    assert "5 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 failed, 3 passed" in done.stdout, done.stdout + done.stderr
     first = failed["event_that_does_not_come"]
     assert 'It has received: message {"action": "create", "table": "posts"' in first
     assert first.startswith("AssertionError: No such event came in 1 s: message delete posts. ")
     assert first.endswith(". A relay leads.")
     assert failed["event_in_the_silence"].startswith("AssertionError: The stream was not silent")
     assert '"title": "second"' in failed["event_in_the_silence"]
-    assert "committed before" not in done.stdout.replace(FAILURES, "")
+    assert "committed before" not in done.stdout.replace(SUITE, "")
     assert failed["no_relay"].endswith("It has received nothing else. No relay leads.")
     assert "401" in failed["refused"]
     assert "a transaction that never commits" in failed["in_a_transaction"]
