@@ -1,5 +1,11 @@
 """The package's own errors. Pure."""
 
+# What to do about a database whose dump did not have the schema ``ayb_realtime``.
+RESTORE_LOG = (
+    "manage.py sqlmigrate ayb_realtime 0001 | manage.py dbshell; then `manage.py check --database default` says which"
+    " tables to enable again."
+)
+
 
 class RealtimeError(Exception):
     """Base of the package's own errors."""

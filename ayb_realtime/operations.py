@@ -6,14 +6,19 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
 from django.db import ProgrammingError, router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import NotMigrated
+from ayb_realtime.exceptions import RESTORE_LOG, NotMigrated
 from ayb_realtime.postgres.database import sql
+
+
+class CannotMigrate(NotMigrated, CommandError):
+    """A migration cannot run yet, or as it is written. ``migrate`` prints the message, without a traceback."""
 
 
 def _literal(text: str) -> str:
@@ -30,6 +35,8 @@ class _DatabaseOperation(Operation):
 
     category = OperationCategory.SQL
     hints: Mapping[str, str] = {}
+    # What to do where Postgres refuses a statement and does not say.
+    remedy = "Migrate as the table's owner."
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Leave Django's state of the models unchanged."""
@@ -45,11 +52,20 @@ class _DatabaseOperation(Operation):
                 f"ayb_realtime streams tables of PostgreSQL, but the database {connection.alias!r} is "
                 f'{connection.vendor}. Name the alias of a PostgreSQL database in AYB_REALTIME["DATABASE"].'
             )
-        schema_editor.execute(statement, params=None)
+        try:
+            schema_editor.execute(statement, params=None)
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise
+            refusal = error.__cause__.diag
+            remedy = refusal.message_hint or self.remedy
+            raise CannotMigrate(f"{self.describe()}: {refusal.message_primary}. {remedy}") from error
 
 
 class RunSQLFile(_DatabaseOperation):
     """Run one of the package's SQL files."""
+
+    remedy = "Run this as the database's owner or a superuser, then migrate again: GRANT CREATE ON DATABASE … TO …;"
 
     def __init__(self, name: str, reverse_sql: str = "") -> None:
         self.name = name
@@ -89,6 +105,11 @@ class EnableRealtime(_DatabaseOperation):
     def __init__(self, model_name: str = "", *, table: str = "", notify: bool = True) -> None:
         if bool(model_name) == bool(table):
             raise TypeError('EnableRealtime takes either a model, EnableRealtime("Post"), or table="legacy_orders"')
+        if "." in model_name:
+            raise CannotMigrate(
+                f'EnableRealtime("{model_name}"): name a model of the migration\'s own app, as in "Post",'
+                ' and another app\'s by its table: EnableRealtime(table="auth_user"), depending on its migration.'
+            )
         self.model_name = model_name
         self.hints = {"model_name": model_name.lower()} if model_name else {}
         self.table = table
@@ -125,8 +146,9 @@ class EnableRealtime(_DatabaseOperation):
             self._execute(schema_editor, f"select ayb_realtime.{call % _literal(name)}")
         except ProgrammingError as error:
             if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
-                raise NotMigrated(
+                raise CannotMigrate(
                     f"{self.describe()}: ayb_realtime's own migration has not run yet. Add "
-                    f'("ayb_realtime", "0001_initial") to the dependencies of this migration of {app_label!r}.'
+                    f'("ayb_realtime", "0001_initial") to the dependencies of this migration of {app_label!r}. Where '
+                    f"`showmigrations ayb_realtime` says that it has: {RESTORE_LOG}"
                 ) from error
             raise

@@ -6,11 +6,13 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
 
 from ayb_realtime.checks.registration import register
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
 from ayb_realtime.diagnostics.inspection import TableState
+from ayb_realtime.exceptions import RESTORE_LOG
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
 
 Apps = Sequence[AppConfig] | None
@@ -42,6 +44,23 @@ def read_states(
     with connections[conf.database].cursor() as cursor:
         cursor.execute(inspection.TABLE_STATES, {"role": role, "relations": list(relations)})
         return [TableState(*row) for row in cursor.fetchall()]
+
+
+@register(Tags.database)
+def check_log(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a database that was restored from a dump without our schema: its migration counts as applied."""
+    alias = conf.database
+    if alias not in (databases or ()) or connections[alias].vendor != "postgresql" or is_checked(databases):
+        return []
+    if ("ayb_realtime", "0001_initial") not in MigrationRecorder(connections[alias]).applied_migrations():
+        return []
+    return [
+        Warning(
+            "The schema ayb_realtime is not there, though its migration was applied: nothing is streamed.",
+            hint=f"If the database was restored from a dump without that schema: {RESTORE_LOG}",
+            id="ayb_realtime.W025",
+        )
+    ]
 
 
 @register(Tags.database)

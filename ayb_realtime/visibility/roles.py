@@ -10,11 +10,11 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, NoReturn
 
 import psycopg
-from django.db import connections, transaction
+from django.db import ProgrammingError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RoleRefused
+from ayb_realtime.exceptions import NotMigrated, RoleRefused
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.database import assumed_role
@@ -96,7 +96,14 @@ def _alone(alias: str) -> Iterator[None]:
 def _check_role(cursor: CursorWrapper, role: str) -> None:
     # In a block within another, the role is a subscriber's, which may not use our schema.
     _set_local(cursor, ["role"], [assumed_role(conf.database) or "none"])
-    cursor.execute(ROLE_STATES, _parameters([role], None))
+    try:
+        cursor.execute(ROLE_STATES, _parameters([role], None))
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
+            raise NotMigrated(
+                "The schema ayb_realtime is not there: run manage.py migrate, and tests without --no-migrations."
+            ) from error
+        raise
     if refusal := RoleState(*cursor.fetchall()[0]).refusal:
         raise RoleRefused(refusal)
 

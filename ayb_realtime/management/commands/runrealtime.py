@@ -15,7 +15,7 @@ from django.db import connections
 
 from ayb_realtime.asgi import Realtime
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import NotificationsUnheard
+from ayb_realtime.exceptions import RESTORE_LOG, NotificationsUnheard
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership
 from ayb_realtime.relay.relay import Relay
@@ -72,7 +72,9 @@ class Command(BaseCommand):
             else:
                 asyncio.run(_until_signalled(relay))
         except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
-            raise CommandError(f"{error.diag.message_primary}. First run: manage.py migrate") from error
+            raise CommandError(
+                f"{error.diag.message_primary}. First run: manage.py migrate. If that has nothing to do: {RESTORE_LOG}"
+            ) from error
         except (psycopg.Error, NotificationsUnheard) as error:
             raise CommandError(str(error)) from error
 

@@ -83,6 +83,8 @@ def test_database_that_is_not_asked_about_is_left_alone(run: Run, settings: Any)
 
 def test_database_that_is_not_migrated_is_left_alone(run: Run) -> None:
     run("drop schema ayb_realtime cascade")
+    assert {message.id for message in messages()} == {"ayb_realtime.W025"}
+    run("delete from django_migrations where app = 'ayb_realtime'")
     assert messages() == []
 
 
