@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
         RunSQLFile("enable"),
         RunSQLFile("disable"),
         RunSQLFile("policy_dependencies"),
+        RunSQLFile("fill_template"),
         RunSQLFile("check_function"),
         RunSQLFile("routing"),
         RunSQLFile("fingerprint"),

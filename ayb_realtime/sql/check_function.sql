@@ -1,5 +1,5 @@
--- Functions that policies may call, and that say they are IMMUTABLE though Postgres does not know that: a plan would keep what
--- they returned for one identity, and show it to the next. Those that may run any SQL may call each of them.
+-- The functions that a table's policies may call and whose authors declared them IMMUTABLE: a plan would keep what one
+-- returned for an identity and use it for the next identity. A function that runs dynamic SQL may call any of them.
 create function ayb_realtime.immutable_functions_v1(relation oid) returns text[]
     language sql
     stable
@@ -18,7 +18,7 @@ as $$
        and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* E'\\mexecute\\M')
 $$;
 
--- The columns of a table that a role may read; null: all.
+-- The columns of a table that a role may read; null if it may read all of them.
 create function ayb_realtime.readable_v1(relation oid, role name) returns smallint[]
     language sql
     stable
@@ -30,28 +30,29 @@ as $$
     having not bool_and(has_column_privilege(role, relation, a.attnum, 'select'))
 $$;
 
--- The function that says which of a table's rows Postgres shows to identities of a role: its text, and its name, which is a
--- digest of the text, so that it is another one where the table's definition is. No name: the role may not read the key.
+-- Generate the function that checks which of a table's rows each identity of a role may see: its name and its text. The name
+-- ends in a digest of the text, so another definition of the table has a function of another name. Both are null if the role
+-- may not read the key.
 --
--- The function is asked by a hub in a read-only transaction whose settings are those of capture_v1(), for some of the
--- table's changes, and all identities of the role that subscribe to it.
+-- A hub calls the function in a read-only transaction with the settings of capture_v1(), for some of the table's changes and
+-- all identities of the role that subscribe to the table.
 -- keys: a JSON array of {"n": ordinal of the change, "record": the row as logged, "k1": key column 1, "k2": ...}.
 -- Identity i (from 1) has, for the setting setting_names[j], the value
 -- setting_values[(i - 1) * cardinality(setting_names) + j].
--- Returns a row for each identity, whose `shown` are the ordinals of the rows that it may see. Where the policies failed or
--- left another role behind, nothing is shown, and `error` is the SQLSTATE: its message could hold a row. Then a row for the
--- identity 0, with the ordinals of all rows that anybody may see, and in `records` each as it is now, as far as the role may
--- read its columns; null where that is just what was logged.
--- Raises what is no answer (a lock, memory, a deadlock, a role that may not be acted as), and AYB01 where the table is not the
--- one that this transaction's snapshot knows: it was renamed, or rewritten, and to the snapshot it is empty.
+-- It returns one row for each identity; `shown` holds the ordinals of the rows that the identity may see. If the policies
+-- failed, or left another role behind, `shown` is null and `error` is the SQLSTATE, without the message, which could contain a
+-- row. The last row, of identity 0, has in `shown` the ordinals of all rows that any identity may see, and in `records` each of
+-- these rows as it is now, in the columns that the role may read; null if that is what was logged.
+-- It raises errors that are no answer (a lock, memory, a deadlock, a role that the user may not act as), and AYB01 if the table
+-- was renamed, or rewritten (to this transaction's snapshot it is then empty).
 --
--- Each identity is asked in a subtransaction that is rolled back: whatever a policy's functions set, such as a cache in
--- a setting, does not reach the next identity. What a row holds is the same for all that see it, and read for the first.
--- The queries are static, so that Postgres plans them once. Each row is looked up by itself (`offset 0`), so that policies are
--- not run on rows that nobody asked about, unless the key's type leaves no other way. Where a plan could remember an identity, all plans are discarded
--- before each: those of the functions that the policies call, too.
--- security invoker, and no search_path of its own: policies run here as they would in the identity's own session. So
--- every name is qualified: somebody may have made a better match.
+-- Each identity is checked in a subtransaction that is rolled back, so that what a policy's functions set, such as a cache in
+-- a setting, does not reach the next identity. Each row is read once, for the first identity that may see it.
+-- The queries are static, so that Postgres plans them once. Each row is looked up by itself (`offset 0`), so that policies run
+-- on no other rows, unless the key's type leaves no other way. If a plan could remember an identity, the function discards all
+-- plans before each identity, those of the functions that the policies call, too.
+-- The function is security invoker and has no search_path of its own, so that policies run as in the identity's own session.
+-- So every name is qualified: another schema may have a better match.
 create function ayb_realtime.check_function_v1(relation oid, role name, out name text, out source text)
     language plpgsql
     stable
@@ -78,8 +79,8 @@ begin
       join pg_namespace n on n.oid = c.relnamespace
      where c.oid = relation;
 
-    -- A SELECT of the table needs no use of the schemas of its key's operators and types. Where the role has none, and so may
-    -- not name them, keys are compared as text, row after row; so are composite ones, of which an array unnests to columns.
+    -- A role may read the table without USAGE on the schemas of its key's operators and types. It may not name these then, so
+    -- compare keys as text, row by row. Do so with a composite key as well: unnest() would split it into columns.
     select bool_or(not has_schema_privilege(check_function_v1.role, coalesce(n.oid, 'pg_catalog'::regnamespace), 'usage')
                    or y.typcategory = 'C'
                    or y.typcategory = 'A' and not has_schema_privilege(check_function_v1.role, y.typnamespace, 'usage')),
@@ -89,7 +90,7 @@ begin
            string_agg(format('k%s', key.place), ', ' order by key.place),
            string_agg(format('k%s %s', key.place, format_type(a.atttypid, a.atttypmod)), ', ' order by key.place),
            string_agg(format('pg_catalog.unnest(k%s)', key.place), ', ' order by key.place),
-           -- By the operator of the key's index, not by what the search path has for "=".
+           -- The operator of the key's index, not the search path's "=".
            string_agg(format('t.%I operator(%I.%s) k.k%s', a.attname, coalesce(n.nspname, 'pg_catalog'),
                              coalesce(o.oprname, '='), key.place), ' and ' order by key.place)
       into is_compared_as_text, is_array, variables, collected, names, typed, unnested, matches
@@ -98,7 +99,7 @@ begin
       join pg_type y on y.oid = a.atttypid
       join pg_index i on i.indrelid = relation and i.indisprimary
       join pg_opclass c on c.oid = i.indclass[key.place - 1]
-      -- A key "without overlaps" has an index of another kind.
+      -- The index of a WITHOUT OVERLAPS key is not a btree.
       left join pg_amop m on m.amopmethod = (select b.oid from pg_am b where b.amname = 'btree')
                          and m.amopfamily = c.opcfamily and m.amopstrategy = 3
                          and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
@@ -119,7 +120,7 @@ begin
           from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place);
     end if;
 
-    -- Arrays of arrays would have to be of one size.
+    -- An array of arrays cannot hold arrays of several sizes, so array keys are not collected.
     rows_asked := case when is_array
         then format('pg_catalog.json_to_recordset(keys) as k (n int, record text, %s)', typed)
         else format('rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), %s) as k (n, record, %s)', unnested, names)
@@ -128,16 +129,15 @@ begin
         then format('nullif(%s::text, k.record)', ayb_realtime.written_v1(relation, 't'))
         else format('%s::text', ayb_realtime.written_v1(relation, 't', readable))
     end;
-    body := format(
-        $body$
+    body := ayb_realtime.fill_template_v1($body$
 #variable_conflict use_variable
 declare
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
-    written_as constant text := %13$s;
+    written_as constant text := {{written_as}};
     asked int[];
     logged text[];
-    %1$s
+    {{key_variables}}
     found int[];
     is_answered boolean;
     unread int[];
@@ -145,13 +145,13 @@ declare
     read int[] := '{}';
     contents text[] := '{}';
 begin
-    select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n)%2$s
-      into asked, logged%3$s
-      from pg_catalog.json_to_recordset(keys) as k (n int, record text, %4$s);
+    select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n){{key_arrays}}
+      into asked, logged{{key_targets}}
+      from pg_catalog.json_to_recordset(keys) as k (n int, record text, {{typed_key}});
     begin
-        perform pg_catalog.set_config('role', %5$L, true);
+        perform pg_catalog.set_config('role', {{role}}, true);
     exception when others then
-        raise exception 'cannot act as the role "%%": %%', %5$L, sqlerrm
+        raise exception 'cannot act as the role "%": %', {{role}}, sqlerrm
             using errcode = 'object_not_in_prerequisite_state';
     end;
     for i in 1 .. identities loop
@@ -160,39 +160,39 @@ begin
         error := null;
         is_answered := false;
         begin
-            %6$s
-            -- For whoever looks why this takes so long. The end of the subtransaction lets it go.
+            {{discard_plans}}
+            -- pg_locks then shows which identity is being checked. The end of the subtransaction releases it.
             perform pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
             for j in 1 .. settings loop
                 perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
             select pg_catalog.array_agg(k.n)
               into found
-              from %7$s cross join lateral (select from %8$s as t where %9$s offset 0) as one;
+              from {{rows_asked}} cross join lateral (select from {{table}} as t where {{matches_key}} offset 0) as one;
             unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
             texts := '{}';
             if pg_catalog.cardinality(unread) > 0 then
-                -- The policies may have changed them.
+                -- The policies may have changed the settings.
                 for j in 1 .. settings loop
                     perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
                 end loop;
                 select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
                   into unread, texts
-                  from %7$s cross join lateral (select %10$s as now from %8$s as t where %9$s offset 0) as one
+                  from {{rows_asked}} cross join lateral (select {{row_as_json}} as now from {{table}} as t where {{matches_key}} offset 0) as one
                  where k.n = any (unread);
-                -- Others are to be sent what this one has read.
-                if %13$s <> written_as then
+                -- Other identities are sent what this one has read.
+                if {{written_as}} <> written_as then
                     raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
                 end if;
             end if;
-            if current_user <> %5$L then
+            if current_user <> {{role}} then
                 raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
             end if;
-            -- Undo what the policies have set. The variables keep what was found.
+            -- Undo what the policies have set. Variables keep their values.
             is_answered := true;
             raise exception using errcode = 'AYB00';
         exception when others then
-            -- A policy can raise AYB00 as well.
+            -- A policy can raise AYB00, too.
             if is_answered then
                 shown := found;
                 read := pg_catalog.array_cat(read, unread);
@@ -206,12 +206,12 @@ begin
         return next;
     end loop;
     perform pg_catalog.set_config('role', acted_as, true);
-    -- Whenever either has happened, it shows now. By its oid, since this role need not have the use of its schema.
-    if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, %12$s, 0)).identity is distinct from %11$L
+    -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
+    if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, {{relation}}, 0)).identity is distinct from {{table_literal}}
        or exists (
         select
           from pg_catalog.pg_class c
-         where (c.oid = %12$s or c.oid in (select p.relid::oid from pg_catalog.pg_partition_tree(%12$s) p))
+         where (c.oid = {{relation}} or c.oid in (select p.relid::oid from pg_catalog.pg_partition_tree({{relation}}) p))
            and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -222,27 +222,32 @@ begin
     error := null;
     return next;
 end
-$body$,
-        case when is_array then '' else variables end,
-        case when is_array then '' else ', ' || collected end,
-        case when is_array then '' else ', ' || names end,
-        typed,
-        check_function_v1.role,
-        case when ayb_realtime.immutable_functions_v1(relation) is null then '' else 'discard plans;' end,
-        rows_asked, full_name, matches, record, full_name, relation,
-        'pg_catalog.concat_ws('','', ' || (
+$body$, jsonb_build_object(
+        'table', full_name,
+        'table_literal', quote_literal(full_name),
+        'relation', relation::text,
+        'role', quote_literal(check_function_v1.role),
+        'typed_key', typed,
+        'key_variables', case when is_array then '' else variables end,
+        'key_arrays', case when is_array then '' else ', ' || collected end,
+        'key_targets', case when is_array then '' else ', ' || names end,
+        'matches_key', matches,
+        'rows_asked', rows_asked,
+        'row_as_json', record,
+        'discard_plans', case when ayb_realtime.immutable_functions_v1(relation) is null then 'null;' else 'discard plans;' end,
+        'written_as', 'pg_catalog.concat_ws('','', ' || (
             select string_agg(format('pg_catalog.current_setting(%L)', setting), ', ')
               from unnest('{timezone,datestyle,intervalstyle,bytea_output,extra_float_digits,array_nulls}'::text[]) as setting
-        ) || ')');
-    -- As a literal: within dollar quotes, a column could have a name that ends them.
+        ) || ')'));
+    -- A literal, because a column's name could end a dollar quote.
     source := format('(keys json, identities int, setting_names text[], setting_values text[]) '
                      'returns table (identity int, shown int[], records text[], error text) language plpgsql as %L', body);
     name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = check_function_v1.role), md5(source));
 end
 $outer$;
 
--- Make that function where it is missing, and remove those that it replaces. Returns its name.
--- security definer: the hub's user need not own the schema.
+-- Create that function if it is missing, and drop those that it replaces. Returns its name.
+-- security definer, since the hub's user need not own the schema.
 create function ayb_realtime.make_check_function_v1(relation oid, role name) returns text
     language plpgsql
     security definer
@@ -253,7 +258,7 @@ declare
     made record;
     old record;
 begin
-    -- Hubs that need it at the same time take turns. An advisory lock could be held by anybody.
+    -- Hubs that need it at the same time wait for each other. Any user could hold an advisory lock instead.
     lock table ayb_realtime.epoch in share update exclusive mode;
     perform ayb_realtime.written_v1(relation, 't', ayb_realtime.readable_v1(relation, role), true);
     select * into made from ayb_realtime.check_function_v1(relation, role);
@@ -270,7 +275,7 @@ begin
         execute format('drop function %s', old.signature);
     end loop;
     execute format('create function ayb_realtime.%I', made.name) || made.source;
-    -- The shadows of columns that no table has any more.
+    -- Drop shadows of columns that no table has any more.
     for old in
         select y.oid::regtype as name
           from pg_type y
@@ -283,7 +288,7 @@ begin
     loop
         execute format('drop type %s', old.name);
     end loop;
-    -- Default privileges may take that away; who may not use the schema cannot call it anyway.
+    -- Default privileges may have revoked this. It takes USAGE on the schema to call the function anyway.
     execute format('grant execute on function ayb_realtime.%I to public', made.name);
     return made.name;
 end

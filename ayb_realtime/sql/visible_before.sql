@@ -1,4 +1,4 @@
--- The columns of a table that its policies read, all of them where one reads the row as a whole.
+-- The columns of a table that its policies read: all of them if a policy reads the whole row.
 create function ayb_realtime.read_columns_v1(relation oid) returns name[]
     language sql
     stable
@@ -10,15 +10,15 @@ as $$
         select
           from pg_policy p
          where p.polrelid = relation and p.polcmd in ('r', '*') and (
-            -- Of a whole row pg_depend has no columns.
+            -- pg_depend has no columns for a whole row.
             p.polqual::text ~ ':varattno 0 '
             or exists (select from pg_depend d
                         where d.classid = 'pg_policy'::regclass and d.objid = p.oid
                           and d.refclassid = 'pg_class'::regclass and d.refobjid = relation and d.refobjsubid = a.attnum)))
 $$;
 
--- Why Postgres cannot say exactly whom a table's policies would show a row that is no longer there; null where it can.
--- A policy is exact where it reads of the table nothing but the columns of the row itself.
+-- Why Postgres cannot say exactly who would see a deleted row of a table; null if it can.
+-- A policy is exact if it reads nothing of the table but the row's own columns.
 -- Called when deletes are checked, and by the system check.
 create function ayb_realtime.inexact_v1(relation oid) returns text
     language sql
@@ -47,7 +47,7 @@ as $$
         select r.polname, format('calls the function %s, which may run any SQL', f.proname)
           from dependency r join function f on r.classid = 'pg_proc'::regclass and f.oid = r.oid where f.is_opaque
         union all
-        select polname, 'runs SQL that is not to be seen' from policy where condition ~ E'_to_xml|\\m(ts_stat|ts_rewrite)\\M'
+        select polname, 'runs SQL that cannot be seen' from policy where condition ~ E'_to_xml|\\m(ts_stat|ts_rewrite)\\M'
         union all
         select polname, 'reads a system column' from policy where tree ~ ':varattno -'
         union all
@@ -59,35 +59,65 @@ as $$
     select format('the policy %I %s', polname, text) from reason order by polname, text limit 1
 $$;
 
--- Whom would the policies show these rows, as they were, if they were there still? Asked as the function of check_function_v1() is, with
--- the same meaning of setting_names, setting_values and error, for rows that need not be there any more.
+-- Which of these rows each identity would see if they were still in the table as they were logged. Called as a check function
+-- is (check_function_v1()): setting_names, setting_values and `error` mean the same.
 --
--- records: each row as it was logged. Returns for each identity the ordinals, from 1, of those that it could see
--- (`shown`), and of those that do not tell (`inexact`): the text is not that of a row of the table as it is defined now, or
--- a policy reads a column where it has null, for NULL or for the null of JSON.
+-- records: each row as it was logged. Returns for each identity the ordinals, from 1, of the rows that it would see (`shown`),
+-- and of those for which this is unknown (`inexact`): the text is not that of a row of the table as it is defined now, or a
+-- policy reads a column whose value is null, which may stand for NULL or for JSON's null.
 --
--- The policies are written as text and run on the record. They are written anew under each role and search_path that they
--- are run under, so that Postgres qualifies exactly the names that would mean something else there.
--- As there, every name is qualified and each identity is asked in a subtransaction that is rolled back.
+-- The policies' expressions are written as text and run on the record. They are written once for each role and search_path, so
+-- that Postgres qualifies exactly the names that would mean something else there.
+-- Every name is qualified, and each identity is checked in a subtransaction that is rolled back, as in a check function.
 create function ayb_realtime.visible_before_v1(
     relation oid, records text[], roles text[], setting_names text[], setting_values text[]
 ) returns table (identity int, shown int[], inexact int[], error text)
     language plpgsql
 as $$
 declare
-    -- A plan of what the policies call may remember an identity.
+    -- Whether the plan of a function that the policies call may remember an identity.
     forgets constant boolean := ayb_realtime.immutable_functions_v1(relation) is not null;
     query text;
     written_for text;
     is_nothing json;
-    -- What writes a row of the table as JSON, as the change log has it.
-    -- Null where none was logged as the table is defined now.
-    row_as_json constant text := (
-        select coalesce(ayb_realtime.written_v1(relation, t.relname), 'null::pg_catalog.json')
+    -- In this query, a name in a policy means a column of the row first. A partition may have its columns in another order.
+    template constant text := $query$
+select pg_catalog.array_agg(one.n order by one.n) filter (where one.holds),
+       pg_catalog.array_agg(one.n order by one.n) filter (where one.holds is null)
+  from pg_catalog.unnest($1) with ordinality as {{logged}} (record, n)
+ cross join lateral (
+    select {{logged}}.n::int,
+           case when ({{row_as_json}}::pg_catalog.text operator(pg_catalog.=) {{logged}}.record
+                      or (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text
+                            from pg_catalog.json_each({{logged}}.record::pg_catalog.json) as m)
+                         operator(pg_catalog.=)
+                         (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text
+                            from pg_catalog.json_each({{row_as_json}}) as m))
+                 and ($2 is null
+                      or not exists (select from pg_catalog.json_each({{logged}}.record::pg_catalog.json) as m
+                                      where m.value::pg_catalog.text operator(pg_catalog.~~)
+                                            ($2 operator(pg_catalog.->>) m.key)))
+                then coalesce({{condition}}, false)
+           end
+      from pg_catalog.json_populate_record(null::{{schema}}.{{table}}, {{logged}}.record::pg_catalog.json) as {{table}}
+ ) as one (n, holds)
+$query$;
+    names constant jsonb := (
+        select pg_catalog.jsonb_build_object(
+                   'schema', pg_catalog.quote_ident(n.nspname),
+                   'table', pg_catalog.quote_ident(t.relname),
+                   -- The alias must not be the table's name.
+                   'logged', case when t.relname = 'k' then 'kk' else 'k' end,
+                   -- The row as the change log has it; null if no row was logged as the table is defined now.
+                   'row_as_json', coalesce(ayb_realtime.written_v1(relation, t.relname), 'null::pg_catalog.json'))
           from pg_catalog.pg_class t
+          join pg_catalog.pg_namespace n on n.oid = t.relnamespace
          where t.oid = relation);
+    -- Filled here, since an identity's role may not call our functions.
+    before_condition constant text := ayb_realtime.fill_template_v1(pg_catalog.split_part(template, '{{condition}}', 1), names);
+    after_condition constant text := ayb_realtime.fill_template_v1(pg_catalog.split_part(template, '{{condition}}', 2), names);
 begin
-    -- Of columns whose type may hold JSON's null: a pattern for values that do not tell.
+    -- For columns whose type may hold JSON's null: a pattern of the values that are ambiguous.
     with recursive base as (
         select a.attname, a.atttypid as type
           from pg_catalog.pg_attribute a
@@ -129,33 +159,12 @@ begin
                     using errcode = 'object_not_in_prerequisite_state';
             end;
             if written_for is distinct from pg_catalog.concat(roles[i], pg_catalog.current_schemas(true)) then
-                -- The policies are in a query of their own, in which a name means a column of the row before all else.
-                -- The alias k is another than the table's. A partition may have its columns in another order.
-                select pg_catalog.format(
-                           'select pg_catalog.array_agg(one.n order by one.n) filter (where one.holds), '
-                           '       pg_catalog.array_agg(one.n order by one.n) filter (where one.holds is null) '
-                           '  from pg_catalog.unnest($1) with ordinality as %3$I (record, n) '
-                           ' cross join lateral ('
-                           '    select %3$I.n::int, case when '
-                           '               (%5$s::pg_catalog.text operator(pg_catalog.=) %3$I.record '
-                           '                or (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text '
-                           '                      from pg_catalog.json_each(%3$I.record::pg_catalog.json) as m) '
-                           '                   operator(pg_catalog.=) '
-                           '                   (select pg_catalog.json_object_agg(m.key, m.value order by m.key)::pg_catalog.text '
-                           '                      from pg_catalog.json_each(%5$s) as m)) '
-                           '           and ($2 is null '
-                           '                or not exists (select from pg_catalog.json_each(%3$I.record::pg_catalog.json) as m '
-                           '                                where m.value::pg_catalog.text operator(pg_catalog.~~) '
-                           '                                      ($2 operator(pg_catalog.->>) m.key))) '
-                           '           then coalesce(%4$s, false) end '
-                           '      from pg_catalog.json_populate_record(null::%1$I.%2$I, %3$I.record::pg_catalog.json) as %2$I '
-                           ' ) as one (n, holds)',
-                           n.nspname, t.relname, case when t.relname = 'k' then 'kk' else 'k' end,
-                           case when pg_catalog.row_security_active(t.oid) then policies.condition else 'true' end, row_as_json)
+                select before_condition
+                       operator(pg_catalog.||) case when pg_catalog.row_security_active(relation) then policies.condition
+                                                    else 'true' end
+                       operator(pg_catalog.||) after_condition
                   into query
-                  from pg_catalog.pg_class t
-                  join pg_catalog.pg_namespace n on n.oid = t.relnamespace
-                 cross join lateral (
+                  from (
                     select pg_catalog.concat(
                                pg_catalog.string_agg(pg_catalog.format('(%s) and ', e.text), '' order by p.polname)
                                    filter (where not p.polpermissive),
@@ -165,18 +174,17 @@ begin
                                ')') as condition
                       from pg_catalog.pg_policy p
                      cross join lateral pg_catalog.pg_get_expr(p.polqual, p.polrelid) as e (text)
-                     where p.polrelid = t.oid and p.polcmd in ('r', '*') and e.text is not null
+                     where p.polrelid = relation and p.polcmd in ('r', '*') and e.text is not null
                        and exists (select from pg_catalog.unnest(p.polroles) as r (oid)
                                     where r.oid = 0 or pg_catalog.pg_has_role(current_user, r.oid, 'usage'))
-                 ) as policies
-                 where t.oid = relation;
+                  ) as policies;
                 written_for := pg_catalog.concat(roles[i], pg_catalog.current_schemas(true));
             end if;
             execute query into shown, inexact using records, is_nothing;
             if current_user <> roles[i] then
                 raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
             end if;
-            -- Undo what the policies have set. The variables keep what was found.
+            -- Undo what the policies have set. Variables keep their values.
             raise exception using errcode = 'AYB00';
         exception
             when sqlstate 'AYB00' then

@@ -20,7 +20,7 @@ INEXACT = {
     "of_row(notes)": "the policy p reads the table itself",
     "id operator(pg_catalog.=) any (array(select id from parent))": "the policy p reads the table itself",
     "guarded()": "the policy p reads the table itself",
-    "query_to_xml('select 1 from notes', true, false, '') is not null": "the policy p runs SQL that is not to be seen",
+    "query_to_xml('select 1 from notes', true, false, '') is not null": "the policy p runs SQL that cannot be seen",
     "dynamic(id)": "the policy p calls the function dynamic, which may run any SQL",
 }
 

@@ -1,0 +1,93 @@
+
+#variable_conflict use_variable
+declare
+    settings constant int := pg_catalog.cardinality(setting_names);
+    acted_as constant text := pg_catalog.current_setting('role');
+    written_as constant text := pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls'));
+    asked int[];
+    logged text[];
+    k1 text[]; k2 integer[];
+    found int[];
+    is_answered boolean;
+    unread int[];
+    texts text[];
+    read int[] := '{}';
+    contents text[] := '{}';
+begin
+    select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n), pg_catalog.array_agg(k.k1 order by k.n), pg_catalog.array_agg(k.k2 order by k.n)
+      into asked, logged, k1, k2
+      from pg_catalog.json_to_recordset(keys) as k (n int, record text, k1 text, k2 integer);
+    begin
+        perform pg_catalog.set_config('role', 'ayb_authenticated', true);
+    exception when others then
+        raise exception 'cannot act as the role "%": %', 'ayb_authenticated', sqlerrm
+            using errcode = 'object_not_in_prerequisite_state';
+    end;
+    for i in 1 .. identities loop
+        identity := i;
+        shown := null;
+        error := null;
+        is_answered := false;
+        begin
+            null;
+            -- pg_locks then shows which identity is being checked. The end of the subtransaction releases it.
+            perform pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
+            for j in 1 .. settings loop
+                perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
+            end loop;
+            select pg_catalog.array_agg(k.n)
+              into found
+              from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{role}}" operator(pg_catalog.=) k.k2 offset 0) as one;
+            unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
+            texts := '{}';
+            if pg_catalog.cardinality(unread) > 0 then
+                -- The policies may have changed the settings.
+                for j in 1 .. settings loop
+                    perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
+                end loop;
+                select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
+                  into unread, texts
+                  from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select nullif(pg_catalog.row_to_json(t.*)::text, k.record) as now from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{role}}" operator(pg_catalog.=) k.k2 offset 0) as one
+                 where k.n = any (unread);
+                -- Other identities are sent what this one has read.
+                if pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls')) <> written_as then
+                    raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
+                end if;
+            end if;
+            if current_user <> 'ayb_authenticated' then
+                raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
+            end if;
+            -- Undo what the policies have set. Variables keep their values.
+            is_answered := true;
+            raise exception using errcode = 'AYB00';
+        exception when others then
+            -- A policy can raise AYB00, too.
+            if is_answered then
+                shown := found;
+                read := pg_catalog.array_cat(read, unread);
+                contents := pg_catalog.array_cat(contents, texts);
+            elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
+                raise;
+            else
+                error := sqlstate;
+            end if;
+        end;
+        return next;
+    end loop;
+    perform pg_catalog.set_config('role', acted_as, true);
+    -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
+    if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16384, 0)).identity is distinct from 'public.memos'
+       or exists (
+        select
+          from pg_catalog.pg_class c
+         where (c.oid = 16384 or c.oid in (select p.relid::oid from pg_catalog.pg_partition_tree(16384) p))
+           and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
+    ) then
+        raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
+    end if;
+    identity := 0;
+    shown := read;
+    records := contents;
+    error := null;
+    return next;
+end

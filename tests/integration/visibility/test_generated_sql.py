@@ -1,0 +1,42 @@
+"""The SQL that the database writes for a table, beside the templates that it is written from."""
+
+import re
+from pathlib import Path
+
+from ayb_realtime.identity import AUTHENTICATED_ROLE
+from ayb_realtime.visibility.old_rows import OldRowsCheck
+from ayb_realtime.wire.records import Row
+from tests.integration.scenario import MakeTable, Owner, person
+from tests.integration.visibility.conftest import checking
+
+EXAMPLES = Path(__file__).parent / "generated"
+
+
+def test_check_function_is_its_template_filled_in(owner: Owner, make_table: MakeTable) -> None:
+    make_table("memos", 'team text, "{{role}}" int, primary key (team, "{{role}}")', policy="true")
+    (name,) = owner.execute(
+        "select ayb_realtime.make_check_function_v1('memos'::regclass, %s)", [AUTHENTICATED_ROLE]
+    ).fetchone() or ("",)
+    (relation, source) = owner.execute(
+        "select 'memos'::regclass::oid::int, prosrc from pg_proc where proname = %s", [name]
+    ).fetchone() or (0, "")
+    assert re.sub(rf"\b{relation}\b", "16384", source) == (EXAMPLES / "check_function.sql").read_text()
+
+
+async def test_query_for_old_rows_is_its_template_filled_in(owner: Owner, make_table: MakeTable) -> None:
+    body = "begin raise notice 'asked'; return true; end"
+    owner.execute(f"create function tells() returns boolean language plpgsql stable as $${body}$$")
+    try:
+        policy = "author = current_setting('ayb.user_id') and tells()"
+        make_table("memos", "id int primary key, author text", policy=policy)
+        notices: list[str] = []
+
+        async with checking("memos") as (connection, target):
+            await connection.execute("set local client_min_messages = notice")
+            connection.add_notice_handler(lambda notice: notices.append(notice.context or ""))
+            row = Row('{"id":1,"author":"1"}')
+            await OldRowsCheck(connection, target, True).answer([({1: row}, [person(1)])])
+        queries = {query for context in notices for query in re.findall(r'SQL statement "(.*)"\n', context, re.DOTALL)}
+        assert queries == {(EXAMPLES / "visible_before.sql").read_text()}
+    finally:
+        owner.execute("drop table memos; drop function tells()")
