@@ -1,6 +1,6 @@
--- What a hub has to know before it can ask who sees which rows of these tables: the tables that are streamed of them; of each,
--- what decides who sees its rows, the fingerprint of that, and the tables of it to lock; for each of these roles, what there is to say of it; and the
--- function that checks the table for the role, and whether it is made.
+-- What a hub needs before it can check who sees which rows of these tables: those of them that are streamed; for each table,
+-- what decides who sees its rows, the fingerprint of that, and which tables to lock; for each role, its state
+-- (role_states_v1()); and the name of the check function for the table and the role, with whether it exists.
 create function ayb_realtime.check_context_v1(relations bigint[], roles text[])
     returns table (
         relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint,
@@ -10,7 +10,7 @@ create function ayb_realtime.check_context_v1(relations bigint[], roles text[])
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
-    -- To plan this takes longer than to run it, and its plan has to do for catalogs of any size.
+    -- Planning takes longer than running, so one plan serves catalogs of any size.
     set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
     set max_parallel_workers_per_gather = 0
@@ -24,7 +24,7 @@ begin
       from ayb_realtime.streamed_tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d
      cross join lateral ayb_realtime.role_states_v1(roles, t.relation::oid, t.key_columns) s
-      -- Only of a role that there is.
+      -- Only for a role that exists.
       left join lateral (select s.role::name where s.may_select and s.fault is null offset 0) as reader (role) on true
       left join lateral ayb_realtime.check_function_v1(t.relation::oid, reader.role) c on reader.role is not null;
 end

@@ -1,10 +1,10 @@
--- Make the subscribers' roles where they are missing, and let the current user act as them.
+-- Create the subscribers' roles if they are missing, and let the current user act as them.
 create function ayb_realtime.create_roles_v1() returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- From 16 on, whoever makes a role is its administrator, and may act as it only if granted so.
+    -- From version 16 on, creating a role gives ADMIN but not SET, so grant SET.
     options constant text := case when current_setting('server_version_num')::int >= 160000
                                   then ' with set true, inherit false' else '' end;
     kind constant text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
@@ -15,10 +15,10 @@ begin
             begin
                 execute format('create role %I nologin', role_name);
             exception when duplicate_object or unique_violation then
-                null;  -- Roles belong to the whole cluster: another database's migration made it a moment ago.
+                null;  -- Roles belong to the cluster: another database's migration has just created it.
             end;
         end if;
-        -- Somebody may have made it beforehand.
+        -- The role may have existed before.
         if exists (select from pg_roles where rolname = role_name and (rolsuper or rolbypassrls)) then
             raise exception 'row-level security would not hold the subscribers'' role "%"', role_name
                 using errcode = 'object_not_in_prerequisite_state',
@@ -29,7 +29,7 @@ begin
             begin
                 execute format('grant %I to %I%s', role_name, current_user, options);
             exception when unique_violation then
-                null;  -- Likewise.
+                null;  -- Another migration has just granted it.
             end;
         end if;
     end loop;

@@ -1,6 +1,6 @@
--- Stream a table: EnableRealtime calls this; for a table that Django does not manage, so may anyone who owns it.
--- notifies: false for a table that is written in two-phase commits (PREPARE TRANSACTION), which may not notify; its
--- changes are found by the relay's own regular look.
+-- Stream a table. EnableRealtime calls this; the owner of a table that Django does not manage may call it as well.
+-- notifies: false for a table that is written in two-phase commits (PREPARE TRANSACTION), which may not NOTIFY; the relay
+-- then finds its changes when it polls.
 create function ayb_realtime.enable_v1(relation regclass, notifies boolean default true) returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -47,7 +47,7 @@ begin
     if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
         execute format('grant usage on schema %s to ayb_authenticated', namespace);
     end if;
-    -- Whoever may use a schema but not grant that is only warned.
+    -- Postgres only warns if the user may not grant USAGE.
     if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
         raise exception 'subscribers may not use the schema %, and you may not let them', namespace
             using hint = format('Run this as its owner, then migrate again: '
@@ -56,13 +56,13 @@ begin
     end if;
     execute format('grant select on %s to ayb_authenticated', relation);
 
-    -- The name sorts before every other trigger's, also a "00_first": the log then has the versions of a row in their
-    -- order even where a later trigger updates the row again.
+    -- The name sorts before other triggers' names, even "00_first", so that the log has a row's versions in order even if
+    -- another trigger updates the row again.
     execute format('create trigger "!ayb_realtime" after insert or update or delete on %s '
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
     execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
                    'for each statement execute function ayb_realtime.capture_v1(%L)', relation, mode);
-    -- Also where a session is, or acts as, a replica: what logical replication writes is a change as any other.
+    -- "Always" includes what logical replication writes.
     execute format('alter table %s enable always trigger "!ayb_realtime", enable always trigger "!ayb_realtime_truncate"',
                    relation);
     perform ayb_realtime.log_enabled_v1(relation);
@@ -72,8 +72,8 @@ begin
 end
 $$;
 
--- Log that a table is streamed from here on. What it went through before was not logged, so that whoever has had a
--- position before this one has to fetch it again; but not whoever has come since, and has seen this very trigger.
+-- Log that a table is streamed from here on. Its earlier changes were not logged, so a client whose position is before this
+-- one has to fetch the table again, unless it has already seen this trigger.
 create function ayb_realtime.log_enabled_v1(relation regclass) returns void
     language sql
     security definer

@@ -1,23 +1,23 @@
--- What decides who sees a table's rows, and as what: the objects whose definitions, privileges and memberships Postgres reads
--- as they are when a query runs, whatever the snapshot of its rows.
+-- What decides who sees a table's rows, and what is in them: the objects whose definitions, privileges and memberships Postgres
+-- reads as they are when a query runs, independently of the snapshot of its rows.
 create type ayb_realtime.deciders as (
     -- The table, its partitions, the tables and views that its policies read, and the index of its key.
     relations oid[],
     -- Those of them that have rules, as views do.
     rules oid[],
-    -- The composite types that the table's columns are made of, as pg_class has them; and the functions, none of Postgres' own.
+    -- The composite types in the table's columns, by their pg_class oids; and the functions that are not built in.
     types oid[],
     functions oid[],
     namespaces oid[],
     -- The subscribers' roles, the owners of all these, and the roles that those are members of.
     members oid[],
-    -- The words in functions whose bodies are text: an object that is made later may have one of them as its name.
+    -- The words in functions whose bodies are text: an object that is created later may have one of these names.
     words name[],
-    -- A function may run SQL that cannot be seen, or the table has no key yet: then everything decides.
+    -- A function may run SQL that cannot be read, or the table has no key yet: every object may decide.
     is_opaque boolean
 );
 
--- The tables of these that the current user may lock, in an order that is always the same, as SQL names them.
+-- The tables among these that the current user may lock, as qualified names, always in the same order.
 create function ayb_realtime.lockable_v1(deciders ayb_realtime.deciders) returns text[]
     language plpgsql
     stable
@@ -95,9 +95,9 @@ begin
 end
 $$;
 
--- What fingerprint_v1() says where everything decides: of all catalogs, less what sessions have made for themselves alone, such
--- as temporary tables, which no other session can read; and of the shadows that rows are read through.
--- It reads each catalog from its beginning to its end, so that rows come in the same order in every session.
+-- The fingerprint if every object may decide: of all catalogs, without what belongs to one session, such as temporary tables,
+-- and without the shadows that rows are read through.
+-- It scans each catalog from beginning to end, so that rows come in the same order in every session.
 create function ayb_realtime.fingerprint_of_all_v1(relation oid) returns text
     language plpgsql
     stable
@@ -141,8 +141,8 @@ $$;
 -- nothing was changed between the two snapshots: each change gives a row another xmin. What ran in between has read the catalogs
 -- as they are in both. Only a row that came and went in between leaves no trace, such as that of a policy: against that the
 -- hub locks the relations before its first snapshot.
--- It is asked after each run. What it takes is to start its scans, so there are none of what a table has not; a row's xmin is
--- hashed as it is, in the order of the index that finds it. Roles have no xmin that everyone may read.
+-- The hub calls it after each check. Its cost is starting scans, so it leaves out those for which a table has nothing; it hashes
+-- each row's xmin in the order of the index that finds it. Users may not read the xmin of roles, so their attributes serve.
 create function ayb_realtime.fingerprint_v1(deciders ayb_realtime.deciders) returns text
     language plpgsql
     stable
@@ -188,8 +188,8 @@ begin
 end
 $$;
 
--- A digest of who is a member of whom, all over the cluster. A session's plans go by what it was when they were made, since
--- Postgres does not notice that it changes.
+-- A digest of all role memberships in the cluster. Postgres does not replan when they change, so the hub discards a session's
+-- plans when this digest changes.
 create function ayb_realtime.memberships_v1() returns text
     language sql
     stable

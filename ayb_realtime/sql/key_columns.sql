@@ -1,5 +1,5 @@
 -- The names of a table's primary key columns, in the key's order; null where there is no primary key.
--- In plpgsql, whose plans a session keeps: it takes longer to plan than to run.
+-- In plpgsql, so that a session keeps the plan: planning takes longer than running.
 create function ayb_realtime.key_columns_v1(relation oid) returns text[]
     language plpgsql
     stable
@@ -12,15 +12,15 @@ begin
                unnest(i.indkey) with ordinality as k (attnum, place),
                pg_attribute a
          where i.indrelid = relation and i.indisprimary and a.attrelid = relation and a.attnum = k.attnum
-           and k.place <= i.indnkeyatts  -- not those that the key merely includes
+           and k.place <= i.indnkeyatts  -- not the columns of INCLUDE
     );
 end
 $$;
 
--- The text of a member of a row. A column of type json may hold escapes that cannot be text, such as \u0000, and to take any
--- member of the row decodes them all, and fails: so they are escaped once more first. A pair of backslashes is no part of such
--- an escape; meanwhile U+0001 stands for it, which no JSON holds unescaped.
--- No search_path of its own, and stable: so Postgres can put it in the place of its call.
+-- The text of one member of a row. A json column may hold escapes that no text can represent, such as \u0000. Postgres decodes
+-- every member to return one, and fails on these, so escape them once more first. A pair of backslashes is not part of such an
+-- escape: U+0001, which no JSON holds unescaped, stands for it meanwhile.
+-- Stable and without a search_path of its own, so that Postgres inlines it.
 create function ayb_realtime.json_text_v1(record json, name text) returns text
     language sql
     stable
@@ -32,8 +32,8 @@ as $$
            end
 $$;
 
--- The texts of several members of a row. All are null where the row cannot be taken apart: it may be nested more deeply than
--- this session's stack allows, or too large, and what reads many rows is not to fail for one.
+-- The texts of several members of a row. All are null if the row cannot be parsed, because it is too large or nested more
+-- deeply than this session's stack allows: one such row must not stop the numbering of all others.
 create function ayb_realtime.json_texts_v1(record json, names text[]) returns text[]
     language plpgsql
     stable

@@ -1,8 +1,8 @@
--- What the policies that decide what is read of a table read themselves, as pg_depend knows it, followed through views, other
--- tables' policies and functions. A function whose body is text may read every table, and call every function, whose name
--- occurs in it. The table's own columns are left out.
+-- The objects that a table's SELECT policies depend on, by pg_depend, followed through views, other tables' policies and
+-- functions. A function whose body is text may read every table, and call every function, whose name occurs in it. The
+-- table's own columns are left out.
 -- Called by check_function_v1(), by deciders_v1(), by inexact_v1(), and so by the system checks.
--- In plpgsql, whose plans a session keeps: it takes longer to plan than to run.
+-- In plpgsql, so that a session keeps the plan: planning takes longer than running.
 create function ayb_realtime.policy_dependencies_v1(relation oid) returns table (polname name, classid oid, oid oid)
     language plpgsql
     stable
@@ -15,9 +15,9 @@ begin
         select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text, lower(f.prosrc) as body
           from pg_proc f
           join pg_language l on l.oid = f.prolang
-         where f.oid >= 16384  -- none of Postgres' own
+         where f.oid >= 16384  -- not built in
     ), named as (
-        -- The word that finds an object in a body.
+        -- The word by which a body names an object.
         select 'pg_class'::regclass as classid, c.oid, lower(replace(c.relname, '"', '""')) as name
           from pg_class c where c.oid >= 16384 and c.relkind in ('r', 'p', 'v', 'm', 'f')
         union all

@@ -1,11 +1,11 @@
--- What is there to say of these roles? `fault`: why nobody may read rows under the role, or null where somebody may; the
--- columns after it are what to tell whoever can mend it. `may_select`: whether it may use the relation's schema, and read
--- these columns of it.
+-- The state of these roles. `fault`: why rows must not be read under the role, or null; the columns after it go into the
+-- message that says how to fix it. `may_select`: whether the role has USAGE on the relation's schema and may read these
+-- columns of the relation.
 --
--- relation: the streamed table that it is about; null: every one.
--- Row-level security does not hold a superuser, a role with BYPASSRLS, or the owner of a table. A member of one of these
--- has that one's privileges, or might take them. SET ROLE is for the session's user to use, whoever is acted as.
--- In plpgsql, whose plans a session keeps: this is asked for each run, and takes longer to plan than to run.
+-- relation: a streamed table; null: all of them.
+-- Row-level security does not restrict a superuser, a role with BYPASSRLS, or the owner of a table. A member of such a role
+-- has its privileges, or can take them. SET ROLE goes by the session's user, not the current one.
+-- In plpgsql, so that a session keeps the plan: planning takes longer than running.
 create function ayb_realtime.role_states_v1(roles text[], relation oid, columns text[])
     returns table (
         role text, may_select boolean, fault text, quoted_role text, quoted_user text, grant_options text,
@@ -55,7 +55,7 @@ begin
       from version
      cross join unnest(roles) as asked (role)
       left join pg_roles r on r.rolname = asked.role
-      -- Of itself first: a superuser is taken for a member of every role.
+      -- The role itself first: pg_has_role() takes a superuser for a member of every role.
       left join lateral (
         select * from holder where pg_has_role(r.oid, holder.oid, 'member') order by holder.oid <> r.oid limit 1
       ) as unheld on true;

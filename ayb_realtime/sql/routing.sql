@@ -1,8 +1,8 @@
--- What may be said of whose a table's rows are, so that the others need not be asked about: the hub derives it.
+-- What a hub reads to derive which identities can see a row, so that it need not check the others.
 --
--- The conditions of the permissive policies that apply to a role, as somebody would have to write them who finds nothing but
--- pg_catalog: what is unqualified is Postgres' own. Empty for one whose operators may be somebody's, since NULLIF does not
--- name its own. And the columns whose values are equal where their texts are, and only there.
+-- conditions: those of the permissive policies that apply to the role, written for a search path of pg_catalog alone, so that
+-- an unqualified name is built in. A condition is empty if it depends on a user-defined operator: NULLIF would not name it.
+-- columns: those whose values are equal exactly when their texts are.
 create function ayb_realtime.conditions_v1(relation oid, role name, out conditions text[], out columns text[])
     language sql
     stable
@@ -30,12 +30,11 @@ as $$
     )
 $$;
 
--- What some rows hold now in these columns, as text. A row that is gone is left out.
+-- The current values of these columns in some rows, as text. Rows that no longer exist are left out.
 -- keys: a JSON array of {"n": ordinal of the change, "k1": key column 1, "k2": ...}.
--- security definer: the hub's user need not read the table; it reads the log. Whoever made this has to, and to be one whom
--- row-level security does not hold; else this raises insufficient_privilege. With a key of a type that is not Postgres'
--- own, somebody's functions would run here: null for each row.
--- Raises AYB01 where the table is not the one that this transaction's snapshot knows, as check functions do.
+-- security definer, since the hub's user may read the log but not the table. Raises insufficient_privilege if this function's
+-- owner may not read the table, or is subject to its row-level security; feature_not_supported if a key column's type is
+-- not built in, because a user's functions would run here with the owner's privileges; and AYB01 as check functions do.
 create function ayb_realtime.current_values_v1(relation oid, columns text[], keys json) returns table (n int, texts text[])
     language plpgsql
     stable
@@ -78,8 +77,8 @@ begin
 end
 $$;
 
--- What an expression, of settings alone, is to identities of a role, as text: given as to the check functions, and in their order.
--- `failed`: it raises an error. The caller takes back what this sets.
+-- The value, as text, of an expression of settings for each identity of a role; identities are given as to check functions,
+-- and returned in that order. `failed`: the expression raised an error. The caller rolls back the settings.
 create function ayb_realtime.evaluate_v1(
     expression text, role name, identities int, setting_names text[], setting_values text[]
 ) returns table (value text, failed boolean)

@@ -1,5 +1,5 @@
--- The streamed tables: those that carry our trigger. This is the allow-list, there is no second one.
--- relations: only those of these; null: all.
+-- The streamed tables: those that have our trigger. This is the only allow-list.
+-- relations: the tables to return, if they are streamed; null: all.
 create function ayb_realtime.streamed_tables_v1(relations bigint[] default null)
     returns table (
         relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint)
@@ -11,7 +11,7 @@ begin
     return query
     select c.oid::bigint as relation, n.nspname::text as schema, c.relname::text as name,
            ayb_realtime.key_columns_v1(c.oid) as key_columns,
-           -- Their JSON ends in +00:00 where the protocol says Z. The type of a column may be a domain over these.
+           -- JSON has +00:00 for these where the protocol has Z. A column's type may be a domain over them.
            array(select a.attname::text
                    from pg_attribute a
                    join pg_type y on y.oid = a.atttypid
