@@ -55,6 +55,11 @@ class _DatabaseOperation(Operation):
         try:
             schema_editor.execute(statement, params=None)
         except ProgrammingError as error:
+            if isinstance(error.__cause__, psycopg.errors.DuplicateSchema):
+                raise CannotMigrate(
+                    f"{self.describe()}: the schema ayb_realtime is there already, and one is for all tenants. With "
+                    'django-tenants, have "ayb_realtime" in SHARED_APPS alone. If it is a failed restore\'s, drop it.'
+                ) from error
             if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                 raise
             refusal = error.__cause__.diag

@@ -4,6 +4,6 @@ docs/checks.md lists what each one says and what to do about it. Most are warnin
 rows to the wrong people or keeps everything from arriving, since an error also stops ``migrate``.
 """
 
-from ayb_realtime.checks import migrations, policies, relay, settings, tables
+from ayb_realtime.checks import migrations, names, policies, relay, settings, tables
 
-__all__ = ["migrations", "policies", "relay", "settings", "tables"]
+__all__ = ["migrations", "names", "policies", "relay", "settings", "tables"]

@@ -46,10 +46,14 @@ async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
 
 
 def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
-    """Return the table with each name; if several share a name, the first. Raises UnknownTable."""
-    by_name = {table.name: table for table in reversed(tables)}
+    """Return the tables with these names, each once. Raises UnknownTable.
+
+    A name is a table's own, of which the first one is meant, or has its schema before it: ``tenant_b.orders``.
+    """
+    by_name = {f"{table.schema}.{table.name}": table for table in tables}
+    by_name |= {table.name: table for table in reversed(tables)}
     try:
-        return [by_name[name] for name in names]
+        return list(dict.fromkeys(by_name[name] for name in names))
     except KeyError as error:
         raise UnknownTable(error.args[0]) from None
 
