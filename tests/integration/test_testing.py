@@ -90,6 +90,21 @@ class Resuming(RealtimeMixin, TransactionTestCase):
             await stream.assert_silent()
 
 
+@override_settings(
+    AYB_REALTIME={"AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"]},
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ],
+    SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+)
+class Sessions(RealtimeMixin, TransactionTestCase):
+    async def test_session(self):
+        author, stream = await author_with_a_stream(self.realtime)
+        await Post.objects.acreate(author=author, title="seventh")
+        await stream.event(record={"title": "seventh"})
+
+
 class Live(RealtimeMixin, ChannelsLiveServerTestCase):
     def test_another_process_that_serves(self):
         author = get_user_model().objects.create(email="author@example.com")
@@ -141,7 +156,7 @@ def test_failures_say_what_was_received_and_the_rest_passes(tmp_path: Path) -> N
     conftest, *_ = examples()
     done = run(tmp_path, "-m", "pytest", *PLAIN, test_module=SUITE, conftest=conftest)
     failed = dict(re.findall(r"^FAILED .*::test_(\w+) - (.*)$", done.stdout, re.MULTILINE))
-    assert "5 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 failed, 4 passed" in done.stdout, done.stdout + done.stderr
     first = failed["event_that_does_not_come"]
     assert 'It has received: message {"action": "create", "table": "posts"' in first
     assert first.startswith("AssertionError: No such event came in 1 s: message delete posts. ")
