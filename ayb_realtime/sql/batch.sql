@@ -2,7 +2,7 @@
 -- `before` does not. In the order of `id`, without those that `outcomes` leaves out, they have the positions from
 -- `first_position` on.
 create table ayb_realtime.batch (
-    -- Dense. The key fences two relays: both would open the same id, and one of them fails.
+    -- Without gaps. If two relays number at once, both insert the same id, and one of them fails.
     id bigint primary key,
     first_position bigint not null,
     size bigint not null,
@@ -24,13 +24,13 @@ create table ayb_realtime.batch (
 
 create index batch_first_position on ayb_realtime.batch (first_position);
 
--- The epoch that the log is in: one row. A position belongs to one epoch, and an epoch to one life of the log, in one place,
--- between two starts of the server.
+-- The log's current epoch: one row. A position belongs to one epoch. An epoch lasts at most until the server restarts, or the log
+-- moves to another place.
 create table ayb_realtime.epoch (
-    -- The position before its first.
+    -- The position before the epoch's first.
     beginning bigint primary key,
-    -- In another, after a restore or a failover, transaction ids and oids may mean other transactions and tables, and clients
-    -- may have seen what is no longer there.
+    -- The cluster, its timeline and the database: place_v1(). In another place, after a restore or a failover, transaction ids
+    -- and oids may mean other transactions and tables, and clients may have seen changes that are lost.
     place text not null,
     server_start timestamptz not null,
     xid xid8 not null default pg_catalog.pg_current_xact_id()

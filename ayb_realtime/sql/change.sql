@@ -1,30 +1,30 @@
 -- The change log: one row for each change of a row, appended by capture_v1() in the transaction that made the change,
 -- never updated.
 
--- The slot that is written to now. A sequence: it is read by every change, and moves outside of transactions.
+-- The slot that changes are written to now. A sequence, since every change reads it, and it moves outside of transactions.
 create sequence ayb_realtime.slot as smallint minvalue 0 maxvalue 7;
 
 create table ayb_realtime.change (
-    -- The part of a ring that the row lies in: retention empties the oldest part at a stroke.
-    -- Null is a sequence that was never set, and stands where it starts.
+    -- The part of the ring that holds the row: retention truncates the oldest part.
+    -- The sequence's last value is null until it is first set.
     slot smallint not null default coalesce(pg_catalog.pg_sequence_last_value('ayb_realtime.slot'), 0),
     -- Row locks order the changes of one row, so the order of `id` within a batch is their commit order.
-    -- That needs a sequence that does not cache, which is the default.
+    -- This needs a sequence without a cache, which is the default.
     id bigint not null,
-    -- The top-level transaction, also where a savepoint made the change: snapshots speak of those.
+    -- The top-level transaction, even if the change was made within a savepoint: snapshots hold top-level ids.
     xid xid8 not null default pg_catalog.pg_current_xact_id(),
-    -- The table; of a partitioned table its root.
+    -- The table; for a partition, the root of its partitioned table.
     relation oid not null,
-    -- create, update, delete, truncate, alter or enable. No check says so: Postgres makes it ready anew for each statement, which
-    -- costs every change a quarter of its capture.
+    -- create, update, delete, truncate, alter or enable. There is no check constraint: Postgres prepares it for each statement,
+    -- which is a quarter of the cost of a capture.
     action text not null,
-    -- The row as it was written (of a delete: as it was before); null for a truncate or alter; of an enable the trigger.
+    -- The row as it was written, or for a delete as it was before; null for a truncate or an alter; for an enable, the trigger.
     record json,
-    -- The row as it was before an update or a delete, while that is kept.
+    -- The row as it was before an update or a delete, if such rows are kept.
     before json
 ) partition by list (slot);
 
--- Not compressed, so that how large a row is can be seen without it being read.
+-- Not compressed, so that Postgres can tell a row's size without reading the row.
 alter table ayb_realtime.change alter column record set storage external, alter column before set storage external;
 
 create sequence ayb_realtime.change_id owned by ayb_realtime.change.id;
@@ -41,9 +41,9 @@ begin
 end
 $$;
 
--- When the slot that is written to became that.
+-- When each slot was last opened for writing.
 create table ayb_realtime.slot_history (slot smallint primary key, opened_at timestamptz not null);
 insert into ayb_realtime.slot_history values (0, pg_catalog.clock_timestamp());
 
--- Whether rows are kept as they were before, 0 or 1: the relay sets it at its start. A sequence for the same reason.
+-- 1 if rows are kept as they were before a change, else 0. The relay sets it when it starts. A sequence, as the slot is.
 create sequence ayb_realtime.keeps_before as smallint minvalue 0 maxvalue 1 start 0;

@@ -1,4 +1,4 @@
--- Stop streaming a table: what enable_v1() did, undone. The roles stay, other tables and databases may need them.
+-- Stop streaming a table: undo enable_v1(). The roles stay, since other tables and databases may need them.
 create function ayb_realtime.disable_v1(relation regclass) returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp

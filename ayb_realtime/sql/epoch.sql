@@ -9,8 +9,8 @@ as $$
      where datname = current_database()
 $$;
 
--- Whether the epoch and the newest batch were written here, by the transactions that they name. A restore writes the same
--- rows in another transaction, which `xmin` tells.
+-- Whether the transactions that the epoch and the newest batch name wrote them, at this place. A restore writes the same rows in
+-- another transaction, so that their xmin differs.
 create function ayb_realtime.is_same_life_v1() returns boolean
     language sql
     volatile
@@ -20,9 +20,10 @@ as $$
        and coalesce((select b.xid::xid = b.xmin from ayb_realtime.batch b order by id desc limit 1), false)
 $$;
 
--- Return the position before the first of a new epoch: above all that this log has told, and where no other life of it is.
--- 14 bits of it count days since 2026, 39 are random, so that a position stays below 2^53 until 2070. Where the log has
--- come further than that, since it began today already or the clock went back, 36 random bits are added to what was told.
+-- Return the position before the first of a new epoch. It exceeds every position that this log has told, and is unlikely to be
+-- one that a copy of the log uses: 14 bits count the days since 2026 and 39 bits are random, so that a position stays below
+-- 2^53 until 2070. If the log is already past that, because it began an epoch today or the clock went back, it is the last
+-- position told plus 36 random bits.
 create function ayb_realtime.beginning_v1(told bigint) returns bigint
     language sql
     volatile
@@ -34,11 +35,11 @@ as $$
                    ('x' || left(replace(gen_random_uuid()::text, '-', ''), 12))::bit(48)::bigint as random_bits) as r
 $$;
 
--- Begin a new epoch where one has to begin; return whether that is another life of the log, with nothing in it.
+-- Begin a new epoch if one is due. Return whether the log starts empty.
 --
--- After a restart of the server the log goes on, with a gap between the positions: what a copy of its files tells from here
--- on, it tells at other positions. In another life nothing that was logged before is numbered or read; what is logged by
--- transactions that end later is. Takes no lock that a writer or a reader would wait for.
+-- After a restart of the server the log continues after a gap in the positions, so that a copy of its files uses other positions.
+-- After a restore or a failover the log starts empty: earlier changes are not numbered or read, those of transactions that end
+-- later are. Takes no lock that a writer or a reader would wait for.
 create function ayb_realtime.ensure_epoch_v1() returns boolean
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -63,8 +64,7 @@ begin
     delete from ayb_realtime.batch;
     insert into ayb_realtime.epoch (beginning, place, server_start)
     values (begins_after, ayb_realtime.place_v1(), pg_postmaster_start_time());
-    -- A row that is there, although its transaction has not ended, has come from another cluster. That transaction's id will
-    -- be given here one day.
+    -- A row whose transaction has not ended here came from another cluster. This cluster will assign that transaction id later.
     with foreign_changes as (
         delete from ayb_realtime.change
          where xid >= pg_snapshot_xmin(pg_current_snapshot()) and not pg_visible_in_snapshot(xid, pg_current_snapshot())

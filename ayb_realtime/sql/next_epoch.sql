@@ -1,5 +1,5 @@
--- The beginning of the next epoch, as a change that concerns no table, where an epoch ends at a position and the log goes on:
--- after a restart of the server. No row: the position is not the last of an epoch, or the log holds no next one.
+-- The beginning of the next epoch, as a change of no table, if an epoch ends at the position `after` and the log continues, as
+-- after a restart of the server. No row if the position is not the last of an epoch, or the log holds no later epoch.
 select later.first_position - 1, 0::bigint, 'epoch', null::text, null::text
   from (
     select id, first_position + size - 1 as last_position

@@ -1,5 +1,5 @@
--- The last position of the parts that come after one position and before the first that tells a change of another table
--- than those to be left unread, or begins after another position. Null where there are none, and where some of them are gone.
+-- The last position of the batches after the position `after` that tell only changes of the tables in `unread`. It stops at the
+-- first batch that tells another change, or that begins after `upto`. Null if there are no such batches, or some were pruned.
 with part as (
     select first_position, size, size > 0 and not coalesce(relations <@ %(unread)s::bigint[], false) as is_read
       from ayb_realtime.batch

@@ -1,5 +1,5 @@
--- How the relay is doing: the process id of the leader's connection, null where nobody leads; for how many seconds the
--- leader was not seen; the newest position; how many committed changes wait to be numbered.
+-- The relay's state: the process id of the leader's connection, null if there is no leader; the seconds since the leader was
+-- last seen; the newest position; the number of committed changes that are not numbered yet.
 with newest as (
     select first_position + size - 1 as head, snapshot from ayb_realtime.batch order by id desc limit 1
 )

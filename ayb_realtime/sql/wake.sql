@@ -1,8 +1,8 @@
--- When the relay was last seen asleep, in milliseconds since 1970, 0 while it is awake: writers notify it for a short while
--- after that, and never else. The commits that notify wait for each other, all over the cluster; those that do not, do not.
--- A sequence: every change reads it, and the relay sets it outside of transactions.
+-- When the relay was last seen asleep, in milliseconds since 1970; 0 while it is awake. Writers notify it only for a short while
+-- after that, because commits that notify wait for each other, across the whole cluster.
+-- A sequence, since every change reads it, and the relay sets it outside of transactions.
 create sequence ayb_realtime.asleep_at minvalue 0 start 0;
--- When the leader was last seen, likewise.
+-- When the leader was last seen, in milliseconds since 1970.
 create sequence ayb_realtime.leader_seen minvalue 0 start 0;
 
 create function ayb_realtime.milliseconds_v1() returns bigint
