@@ -13,7 +13,8 @@ EXAMPLES = Path(__file__).parent / "generated"
 
 
 def test_check_function_is_its_template_filled_in(owner: Owner, make_table: MakeTable) -> None:
-    make_table("memos", 'team text, "{{role}}" int, primary key (team, "{{role}}")', policy="true")
+    # A name that looks like a placeholder is not filled in.
+    make_table("memos", 'team text, "{{table_literal}}" int, primary key (team, "{{table_literal}}")', policy="true")
     (name,) = owner.execute(
         "select ayb_realtime.make_check_function_v1('memos'::regclass, %s)", [AUTHENTICATED_ROLE]
     ).fetchone() or ("",)

@@ -37,7 +37,7 @@ begin
             end loop;
             select pg_catalog.array_agg(k.n)
               into found
-              from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{role}}" operator(pg_catalog.=) k.k2 offset 0) as one;
+              from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one;
             unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
             texts := '{}';
             if pg_catalog.cardinality(unread) > 0 then
@@ -47,7 +47,7 @@ begin
                 end loop;
                 select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
                   into unread, texts
-                  from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select nullif(pg_catalog.row_to_json(t.*)::text, k.record) as now from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{role}}" operator(pg_catalog.=) k.k2 offset 0) as one
+                  from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select nullif(pg_catalog.row_to_json(t.*)::text, k.record) as now from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one
                  where k.n = any (unread);
                 -- Other identities are sent what this one has read.
                 if pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls')) <> written_as then
