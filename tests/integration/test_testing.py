@@ -16,6 +16,7 @@ PLAIN = ("-p", "no:cacheprovider", "--tb=line", "-W", "error::pytest.PytestUnrai
 SETTINGS = "from example_project.settings import *\nDATABASES['default']['TEST'] = {'NAME': '%s'}\n"
 
 SUITE = """
+import asyncio
 import urllib.request
 
 import pytest
@@ -50,12 +51,26 @@ async def test_event_in_the_silence(realtime):
     await stream.assert_silent()
 
 
-async def test_no_relay(realtime, monkeypatch):
-    author, stream = await author_with_a_stream(realtime)
+async def end_relay(monkeypatch):
     monkeypatch.setattr("ayb_realtime.relay.leadership.LOCK", "select false")
     async with await database.connect("default") as connection:
         await connection.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+
+
+async def test_no_relay(realtime, monkeypatch):
+    author, stream = await author_with_a_stream(realtime)
+    await end_relay(monkeypatch)
     await stream.event(seconds=1)
+
+
+async def test_stream_begins_after_what_was_committed_before(realtime, monkeypatch):
+    author, _ = await author_with_a_stream(realtime)
+    with monkeypatch.context() as patch:
+        await end_relay(patch)
+        await Post.objects.acreate(author=author, title="committed before")
+        opening = asyncio.create_task(realtime.stream(author, ["posts"]))
+        await asyncio.wait([opening], timeout=1)
+    await (await opening).assert_silent()
 
 
 async def test_refused(realtime):
@@ -156,7 +171,7 @@ def test_failures_say_what_was_received_and_the_rest_passes(tmp_path: Path) -> N
     conftest, *_ = examples()
     done = run(tmp_path, "-m", "pytest", *PLAIN, test_module=SUITE, conftest=conftest)
     failed = dict(re.findall(r"^FAILED .*::test_(\w+) - (.*)$", done.stdout, re.MULTILINE))
-    assert "5 failed, 4 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 failed, 5 passed" in done.stdout, done.stdout + done.stderr
     first = failed["event_that_does_not_come"]
     assert 'It has received: message {"action": "create", "table": "posts"' in first
     assert first.startswith("AssertionError: No such event came in 1 s: message delete posts. ")
