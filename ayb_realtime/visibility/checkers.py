@@ -51,7 +51,8 @@ async def make_checker(connection: Connection, relation: int, role: str) -> str 
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
-        raise CheckerNotMade(str(error)) from error
+        remedy = f"select ayb_realtime.make_check_function_v1({relation}, '{role}');"
+        raise CheckerNotMade(f"{error}. As a user who may create functions there: {remedy}") from error
     return str(name) if name is not None else None
 
 
