@@ -11,7 +11,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.relay import leadership
 
 
-@register(Tags.database)
+@register(Tags.database, deploy=True)
 def check_relay(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
     """Warn if no relay leads, and the web processes do not run one."""
     if conf.relay_in_process or not is_checked(databases):
@@ -24,8 +24,7 @@ def check_relay(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     return [
         Warning(
             "No relay leads, so no event arrives.",
-            hint="Start one: manage.py runrealtime. While it is started after this command, as in a deploy, ignore this"
-            " or add ayb_realtime.W022 to SILENCED_SYSTEM_CHECKS.",
+            hint="Start one: manage.py runrealtime.",
             id="ayb_realtime.W022",
         )
     ]
