@@ -100,7 +100,8 @@ def _with_header(request: HttpRequest, authenticator: BaseAuthentication, token:
     known = {each.lower(): each for each in schemes}
     given = copy(request)
     given.__dict__.pop("headers", None)  # It is cached.
-    given.META = {**request.META, name: known.get(scheme.lower(), scheme) + space + rest}
+    if scheme:
+        given.META = {**request.META, name: known.get(scheme.lower(), scheme) + space + rest}
     return given, scheme.lower() in known
 
 
