@@ -150,7 +150,7 @@ async def _verdict(connection: Connection, identity: Identity, table: Table, key
         event = change_event(Change(0, table.relation, Action.UPDATE, record), table, Row(visible[1] or record))
         data = event.decode().partition("data: ")[2].strip()
         return Step(True, f"It is visible, and an update of it is sent as: {data}")
-    refusal = await _refusal(connection, identity, table, key, answers.refused.get(identity))
+    refusal = await _refusal(connection, identity, table, key, answers.policy_errors.get(identity))
     return Step(False, f"It is not visible to the subscriber: {refusal}")
 
 

@@ -38,7 +38,7 @@ class Hub:
         self._live = Live(pool, self._feed, self._replay)
         self._relay_watch = RelayWatch(pool)
         self._layer = layer
-        self._tasks = Tasks(self._leave_all)
+        self._tasks = Tasks(self._end_all)
 
     @property
     def position(self) -> int:
@@ -79,7 +79,7 @@ class Hub:
         """End every stream, as ``end_streams`` does, and stop."""
         await draining.end_all(self._open())
         await self._tasks.stop()
-        self._leave_all()
+        self._end_all()
         if self._receiver is not None:
             await self._receiver.close()
         await self._pool.close()
@@ -147,7 +147,7 @@ class Hub:
         self._live.subscribers.discard(subscriber)
         self._replay.subscribers.discard(subscriber)
 
-    def _leave_all(self) -> None:
+    def _end_all(self) -> None:
         for subscriber in self._open():
             subscriber.end()
         self._live.subscribers.clear()

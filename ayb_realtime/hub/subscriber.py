@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable
 from uuid import uuid4
 
 from ayb_realtime.hub.buffer import Buffer
-from ayb_realtime.hub.resets import Resets
+from ayb_realtime.hub.unchecked_resets import UncheckedResets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
 from ayb_realtime.reset_reasons import ResetReason
@@ -17,8 +17,8 @@ from ayb_realtime.wire.events import expired_event, reset_event
 class Subscriber:
     """One stream, as an async iterator of pieces.
 
-    It ends when ``end`` is called, when its token expires, and when its client reads so slowly that the buffer is full:
-    the client then reconnects and resumes, so that no event is dropped silently.
+    It ends itself when its token expires, and when its client reads so slowly that the buffer is full. No event is
+    dropped silently: the client reconnects and resumes.
 
     identity: who the client is to Postgres.
     tables: the tables of the stream.
@@ -34,7 +34,7 @@ class Subscriber:
         "_buffer",
         "_expires_at",
         "_heartbeat_seconds",
-        "_resets",
+        "_unchecked_resets",
         "_waiting",
         "client_id",
         "ended",
@@ -65,7 +65,7 @@ class Subscriber:
         self._heartbeat_seconds = heartbeat_seconds
         self._expires_at = expires_at
         # Of tables with rows that could not be checked: most streams have none.
-        self._resets: Resets | None = None
+        self._unchecked_resets: UncheckedResets | None = None
         # What the reader awaits, while it waits.
         self._waiting: asyncio.Future[None] | None = None
         # Called each time that the buffer has become empty.
@@ -90,7 +90,7 @@ class Subscriber:
         """Put whole events into the buffer. If it is full, end the stream."""
         if self.ended or not chunk:
             return
-        if self._resets is not None and self._resets.owed:
+        if self._unchecked_resets is not None and self._unchecked_resets.owed:
             # If the client leaves before it hears of the reset, it has to come back to the position before.
             chunk = sse.without_ids(chunk)
         if self._buffer.push(chunk):
@@ -105,11 +105,15 @@ class Subscriber:
 
     def may_reset(self, relation: int) -> bool:
         """Return whether to reset a table now whose rows could not be checked; otherwise ``tick`` does it soon."""
-        self._resets = self._resets or Resets()
-        return self._resets.may_send(relation)
+        self._unchecked_resets = self._unchecked_resets or UncheckedResets()
+        return self._unchecked_resets.may_send(relation)
 
     def end(self, last_words: bytes = b"") -> None:
-        """End the stream after what is in the buffer, and after these last words. May be called again."""
+        """End the stream after what is in the buffer, and after these last words. May be called again.
+
+        The stream itself calls this when its token has expired or its buffer is full. The hub calls it when the role is
+        refused, a table is locked, a task of the hub has failed, or the server stops.
+        """
         if last_words and not self.ended:
             self._buffer.push_last(last_words)
         self.ended = True
@@ -139,15 +143,16 @@ class Subscriber:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
-        return sse.heartbeat(None if self._resets is not None and self._resets.owed else self.position)
+        is_owed_reset = self._unchecked_resets is not None and self._unchecked_resets.owed
+        return sse.heartbeat(None if is_owed_reset else self.position)
 
     def tick(self) -> None:
         """End a wait if the stream has been silent for too long, or its token has expired; send resets that are due.
 
         Called about once a second: a timer of its own would cost each stream more than everything else it has.
         """
-        if self._resets is not None:
-            self.reset(ResetReason.UNCHECKED, self._resets.take_due())
+        if self._unchecked_resets is not None:
+            self.reset(ResetReason.UNCHECKED, self._unchecked_resets.take_due())
         if time.monotonic() - self.read_at >= self._heartbeat_seconds or self._has_expired():
             self.wake()
 

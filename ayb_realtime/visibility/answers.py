@@ -30,13 +30,13 @@ class Answers:
     views: each identity is in at most one. One that is in none sees none of the rows that were answered about.
     unanswered: identity → the positions of the rows about which Postgres did not answer.
     postponed: identities that were not asked, since the table is locked. Their streams of it end, and resume.
-    refused: identity → the SQLSTATE with which a policy failed. The rows on which it failed are not visible.
+    policy_errors: identity → the SQLSTATE with which a policy failed. The rows on which it failed are not visible.
     """
 
     views: Sequence[View] = ()
     unanswered: Mapping[Identity, Collection[int]] = field(default_factory=dict)
     postponed: Set[Identity] = frozenset()
-    refused: Mapping[Identity, str] = field(default_factory=dict)
+    policy_errors: Mapping[Identity, str] = field(default_factory=dict)
 
     @cached_property
     def by_identity(self) -> Mapping[Identity, VisibleRows]:
@@ -59,12 +59,12 @@ class Answers:
             [View(view.rows, identities) for view in self.views],
             {identity: positions for positions in self.unanswered.values() for identity in identities},
             frozenset(identities if self.postponed else ()),
-            {identity: sqlstate for sqlstate in self.refused.values() for identity in identities},
+            {identity: sqlstate for sqlstate in self.policy_errors.values() for identity in identities},
         )
 
     def with_view(self, view: View) -> "Answers":
         """Return these answers, and that the rows of a view are visible to its identities."""
-        return Answers(merged([*self.views, view]), self.unanswered, self.postponed, self.refused)
+        return Answers(merged([*self.views, view]), self.unanswered, self.postponed, self.policy_errors)
 
 
 def united(answers: Collection[Answers]) -> Answers:
@@ -73,7 +73,7 @@ def united(answers: Collection[Answers]) -> Answers:
         [view for each in answers for view in each.views],
         {identity: positions for each in answers for identity, positions in each.unanswered.items()},
         frozenset[Identity]().union(*(each.postponed for each in answers)),
-        {identity: sqlstate for each in answers for identity, sqlstate in each.refused.items()},
+        {identity: sqlstate for each in answers for identity, sqlstate in each.policy_errors.items()},
     )
 
 

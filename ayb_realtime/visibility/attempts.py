@@ -13,7 +13,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.answers import Answers, View, merged
-from ayb_realtime.visibility.failures import POSTPONED, REFUSED, UNANSWERED, failures
+from ayb_realtime.visibility.failures import POLICY_FAILED, POSTPONED, UNANSWERED, failures
 from ayb_realtime.visibility.locking import is_a_table_locked
 from ayb_realtime.visibility.narrowing import Plan
 from ayb_realtime.visibility.outcomes import (
@@ -49,10 +49,10 @@ class Check(ABC):
         self._undefined_is_failure = undefined_is_failure
         self._rows: dict[int, Row] = {}
         self._plan = Plan[Identity](quarantine.patience(table.relation))
-        # What was answered until now, part by part; the identities that were postponed or refused, and why.
+        # The answers so far, part by part; the identities that were postponed, or for which a policy failed, and why.
         self._views: list[View] = []
         self._postponed: dict[Identity, str] = {}
-        self._refused: dict[Identity, str] = {}
+        self._policy_errors: dict[Identity, str] = {}
 
     async def answer(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> Answers:
         """Ask Postgres which of these rows these identities see. Each part is some rows, and whom to ask about them.
@@ -71,7 +71,7 @@ class Check(ABC):
         triage.record(self._plan, self._rows, self._postponed)
         self._report()
         unanswered = {identity: rows.keys() for identity, rows in self._plan.unanswered.items() if rows}
-        return Answers(merged(self._views), unanswered, self._postponed.keys(), self._refused)
+        return Answers(merged(self._views), unanswered, self._postponed.keys(), self._policy_errors)
 
     async def _attempt(self, part: Part[Identity]) -> Attempt[Identity]:
         """Ask about a part once. Raises what ``answer`` raises."""
@@ -84,7 +84,7 @@ class Check(ABC):
             async with self._connected(seconds) as connection:
                 watchdog = Watchdog(connection, seconds, alone=len(part.identities) == 1)
                 async with watchdog:
-                    refused = await self._query_part(connection, rows, part.identities)
+                    failed_for = await self._query_part(connection, rows, part.identities)
         except psycopg.Error as error:
             if watchdog is None:
                 raise  # It was not asked: to isolate it takes a connection of its own, and there was none.
@@ -93,7 +93,7 @@ class Check(ABC):
             slow_identity = part.identities[ordinal - 1] if ordinal is not None else None
             outcome = await self._outcome(error, slow_identity, has_fired=watchdog.has_fired)
             return Attempt(outcome, type(error).__name__, share, slow_identity)
-        return Attempt(Outcome.ANSWERED, refused=refused)
+        return Attempt(Outcome.ANSWERED, failed_for=failed_for)
 
     async def _outcome(self, error: psycopg.Error, slow_identity: Identity | None, *, has_fired: bool) -> Outcome:
         """Return how an attempt ended that raised an error. Raises what ends the whole check."""
@@ -136,12 +136,12 @@ class Check(ABC):
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> list[Identity]:
         """Keep what is visible to each identity, and return those for which the policies failed."""
-        views, refused = await self._query(connection, rows, identities)
-        if not self._undefined_is_failure and not UNDEFINED.isdisjoint(refused.values()):
+        views, policy_errors = await self._query(connection, rows, identities)
+        if not self._undefined_is_failure and not UNDEFINED.isdisjoint(policy_errors.values()):
             raise CatalogChanged
-        self._refused |= refused
+        self._policy_errors |= policy_errors
         self._views += views
-        return list(refused)
+        return list(policy_errors)
 
     @abstractmethod
     async def _query(
@@ -154,7 +154,7 @@ class Check(ABC):
         unanswered = {
             identity: next(iter(reasons.values())) for identity, reasons in self._plan.unanswered.items() if reasons
         }
-        failures.add(REFUSED, self._table.relation, self._table.name, self._refused)
+        failures.add(POLICY_FAILED, self._table.relation, self._table.name, self._policy_errors)
         failures.add(UNANSWERED, self._table.relation, self._table.name, unanswered)
         failures.add(POSTPONED, self._table.relation, self._table.name, self._postponed)
 

@@ -15,7 +15,7 @@ logger = logging.getLogger(__package__)
 QUIET_SECONDS = 10.0
 
 # Kinds of failure: what to log, for the table, the number of identities, and the first reason.
-REFUSED = "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s"
+POLICY_FAILED = "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s"
 UNANSWERED = (
     "%s: Postgres did not say what %d identities may see of some rows (%s);"
     " they are told to fetch the table again instead"
@@ -33,7 +33,7 @@ class Failures:
     def add(self, kind: str, relation: int, table: str, reasons: Mapping[Identity, str]) -> None:
         """Count failures, and log them if the last line is long enough ago.
 
-        kind: REFUSED, UNANSWERED or POSTPONED.
+        kind: POLICY_FAILED, UNANSWERED or POSTPONED.
         reasons: for each identity for which a check failed, why.
         """
         if not reasons:

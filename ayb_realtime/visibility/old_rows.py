@@ -36,8 +36,9 @@ class OldRowsCheck(Check):
         replies = await query(connection, VISIBLE_BEFORE, parameters)
         self.inexact.update(positions[n - 1] for _, _, inexact, _ in replies for n in inexact or ())
         groups = grouped((identities[identity - 1], shown) for identity, shown, _, _ in replies)
-        refused = {identities[identity - 1]: error for identity, _, _, error in replies if error}
-        return [View(dict.fromkeys(positions[n - 1] for n in shown), those) for shown, those in groups.items()], refused
+        policy_errors = {identities[identity - 1]: error for identity, _, _, error in replies if error}
+        views = [View(dict.fromkeys(positions[n - 1] for n in shown), those) for shown, those in groups.items()]
+        return views, policy_errors
 
 
 async def why_inexact(connection: Connection, table: Table) -> str | None:

@@ -66,14 +66,14 @@ class Attempt(Generic[IdentityT]):
     reason: why there is no answer; empty if there is one.
     share: how much of the time for a check it took to fail.
     slow_identity: the identity that held up the check, if it is known.
-    refused: the identities for which the policies failed, although Postgres answered.
+    failed_for: the identities for which the policies failed, although Postgres answered.
     """
 
     outcome: Outcome
     reason: str = ""
     share: float = 0.0
     slow_identity: IdentityT | None = None
-    refused: Sequence[IdentityT] = ()
+    failed_for: Sequence[IdentityT] = ()
 
 
 def classify(failure: Failure, *, undefined_is_failure: bool) -> Outcome:
@@ -100,9 +100,9 @@ def plan_next(plan: Plan[IdentityT], part: Part[IdentityT], attempt: Attempt[Ide
     """
     match attempt.outcome:
         case Outcome.ANSWERED:
-            if attempt.refused and len(part.rows) > 1:
+            if attempt.failed_for and len(part.rows) > 1:
                 # A policy that fails on one row says nothing of the others.
-                plan.split_rows(Part(part.rows, tuple(attempt.refused), part.share))
+                plan.split_rows(Part(part.rows, tuple(attempt.failed_for), part.share))
         case Outcome.LOCKED:
             # Each of the other parts would wait as long.
             return [part, *plan.give_up_all()]

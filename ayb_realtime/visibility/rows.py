@@ -43,9 +43,9 @@ def read_views(
     # A volatile policy may have shown a row, and then not let it be read.
     rows = dict(zip(ordinals, records, strict=True))
     groups = grouped((identities[identity - 1], shown) for identity, shown, _, _ in own)
-    refused = {identities[identity - 1]: error for identity, _, _, error in own if error}
+    policy_errors = {identities[identity - 1]: error for identity, _, _, error in own if error}
     views = [View({positions[n]: rows[n] for n in shown if n in rows}, those) for shown, those in groups.items()]
-    return views, refused
+    return views, policy_errors
 
 
 def _keys(table: Table, rows: Mapping[int, Row]) -> str:

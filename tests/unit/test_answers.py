@@ -14,9 +14,9 @@ def test_reply_for_many_that_see_the_same_is_one_view() -> None:
         *((n + 1, odd if n % 2 else [1], None, None) for n in range(500)),
         (0, [0, 1, 2], [None, "{}", None], None),
     ]
-    views, refused = read_views(replies, [7, 8, 9], CROWD)
+    views, policy_errors = read_views(replies, [7, 8, 9], CROWD)
     assert views == [View({8: "{}"}, CROWD[::2]), View({7: None, 9: None}, CROWD[1::2])]
-    assert refused == {}
+    assert policy_errors == {}
 
 
 def test_reply_with_a_failure_shows_nothing_and_says_to_whom() -> None:
@@ -51,7 +51,7 @@ def test_answers_of_one_that_was_asked_for_all_are_those_of_all() -> None:
 
 def test_answers_about_different_identities_are_united() -> None:
     one = Answers([View({1: None}, [ANN])], unanswered={BOB: [1]})
-    other = Answers(postponed={CYD}, refused={CYD: "22012"})
+    other = Answers(postponed={CYD}, policy_errors={CYD: "22012"})
     assert united([one, other]) == Answers([View({1: None}, [ANN])], {BOB: [1]}, {CYD}, {CYD: "22012"})
 
 

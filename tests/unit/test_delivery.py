@@ -6,9 +6,9 @@ import pytest
 
 from ayb_realtime.hub import delivery as module
 from ayb_realtime.hub.delivery import Delivery
-from ayb_realtime.hub.resets import BURST
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
+from ayb_realtime.hub.unchecked_resets import BURST
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table

@@ -61,12 +61,12 @@ def test_answer_for_all_leaves_nothing_to_ask() -> None:
 
 
 def test_identities_that_the_policies_failed_for_are_asked_row_by_row() -> None:
-    parts = parts_after(Attempt(Outcome.ANSWERED, refused=[BOB]))
+    parts = parts_after(Attempt(Outcome.ANSWERED, failed_for=[BOB]))
     assert parts == [Part((row,), (BOB,), 0.5) for row in PART.rows]
 
 
 def test_policy_that_fails_on_one_row_is_not_asked_again() -> None:
-    assert parts_after(Attempt(Outcome.ANSWERED, refused=[BOB]), Part((1,), (ANN, BOB), 1.0)) == []
+    assert parts_after(Attempt(Outcome.ANSWERED, failed_for=[BOB]), Part((1,), (ANN, BOB), 1.0)) == []
 
 
 def test_failure_without_a_slow_identity_is_halved_in_rows_and_identities() -> None:

@@ -1,16 +1,16 @@
-"""Resets for rows that could not be checked come at once, and then now and then."""
+"""Resets for rows that could not be checked are sent at once, and after a few of them at intervals."""
 
 import time
 
 import pytest
 
-from ayb_realtime.hub.resets import BURST, RESET_SECONDS, Resets
+from ayb_realtime.hub.unchecked_resets import BURST, RESET_SECONDS, UncheckedResets
 
 
 def test_resets_are_sent_then_owed_then_due(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    resets = Resets()
+    resets = UncheckedResets()
     assert all(resets.may_send(7) for _ in range(BURST))
     assert not resets.owed
     assert not resets.may_send(7)

@@ -1,17 +1,17 @@
-"""When a stream is sent the resets of tables with rows that could not be checked. Pure; each subscriber has one.
+"""Limits how often a stream is sent a reset because rows of a table could not be checked. Pure. For ``subscriber``.
 
-Such a reset makes the client fetch a table whose policies may never end. So resets are few.
+Such a reset makes the client fetch a table whose policies may never end, so few are sent.
 """
 
 import time
 
-# How many resets of one table may come at once, and then one in how many seconds.
+# How many resets of one table may be sent at once; after that, one in RESET_SECONDS.
 BURST = 5
 RESET_SECONDS = 10.0
 
 
-class Resets:
-    """The resets that a stream has been sent, and those that are due later.
+class UncheckedResets:
+    """The resets for unchecked rows that a stream has been sent, and those that it is owed.
 
     owed: the tables to reset later. Until then the stream must not tell its position: a client that leaves has to come
         back to the position before.
