@@ -20,6 +20,25 @@ CAST = re.compile(r"\(current_setting\('(ayb\.[^']+)'::text(?:, \w+)?\)\)::([\w.
 # What an empty string can be.
 TEXTUAL = {"text", "character varying", "character", "name", "bytea", "citext"}
 
+# What SELECT policies name themselves, and the role may not use. Parameters: `role`, `relations`.
+UNREADABLE = """
+select p.polrelid::bigint, p.polname, used.privilege, used.name
+  from pg_catalog.pg_policy p
+  join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid and d.deptype = 'n'
+ cross join lateral (
+    select 'SELECT ON', d.refobjid::regclass::text
+     where d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> p.polrelid
+       and not pg_catalog.has_any_column_privilege(%(role)s, d.refobjid, 'select')
+    union
+    select 'EXECUTE ON FUNCTION', d.refobjid::regprocedure::text
+     where d.refclassid = 'pg_catalog.pg_proc'::regclass
+       and not pg_catalog.has_function_privilege(%(role)s, d.refobjid, 'execute')) as used (privilege, name)
+ where p.polrelid = any (%(relations)s::bigint[]) and p.polcmd in ('r', '*')
+   and p.polroles && array[0, (select oid from pg_catalog.pg_roles where rolname = %(role)s)]
+ group by 1, 2, 3, 4
+ order by 1, 2, 3, 4
+"""
+
 
 def read_policies(databases: Databases, role: str) -> Iterator[tuple[TableState, Policy]]:
     """Yield each policy that decides what this role reads of a streamed table."""
@@ -64,6 +83,26 @@ def check_views(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
         )
         for table, policy in read_policies(databases, AUTHENTICATED_ROLE)
         for reads in policy.definer_views
+    ]
+
+
+@register(Tags.database)
+def check_reads(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of policies that read a table, or call a function, that the subscribers' role may not: they fail."""
+    tables = {table.relation: table for table in read_states(databases)}
+    if not tables:
+        return []
+    with connections[conf.database].cursor() as cursor:
+        cursor.execute(UNREADABLE, {"role": AUTHENTICATED_ROLE, "relations": list(tables)})
+        found = cursor.fetchall()
+    return [
+        Warning(
+            f"The policy {policy} of {tables[relation].full_name} uses {name}, which {AUTHENTICATED_ROLE} may not"
+            " use: wherever Postgres evaluates the policy, it fails, and the row is not sent.",
+            hint=f"GRANT {privilege} {name} TO {AUTHENTICATED_ROLE};",
+            id="ayb_realtime.W026",
+        )
+        for relation, policy, privilege, name in found
     ]
 
 

@@ -7,9 +7,9 @@ from django.contrib.auth import get_user_model
 from django.db import Error, connections
 
 from example_project.blog.models import Post
-from tests.integration.checks.conftest import Run, messages, one
+from tests.integration.checks.conftest import Run, follow, messages, one
 
-VIEW = "create view team_members as select * from memberships"
+VIEW = "create view team_members as select * from memberships; grant select on team_members to ayb_authenticated"
 POLICY = "create policy members on posts for select using (exists (select from {} m where m.user_id = author_id))"
 
 
@@ -59,7 +59,9 @@ def test_policy_that_reads_past_row_security_through_a_view_is_warned_of(run: Ru
 
 
 def test_view_behind_a_view_is_seen(run: Run) -> None:
-    run(f"{VIEW}; create view seniors as select * from team_members; {POLICY.format('seniors')}")
+    run(
+        f"{VIEW}; create view seniors as select * from team_members; grant select on seniors to ayb_authenticated; {POLICY.format('seniors')}"
+    )
     run("alter table memberships enable row level security")
     assert "seniors reads memberships" in one("W016").msg
 
@@ -76,3 +78,24 @@ def test_policy_whose_function_says_that_it_is_immutable_is_warned_of(run: Run) 
     assert "The policies of public.posts may call public.mine(uuid), which is IMMUTABLE" in one("W019").msg
     run("alter function mine(uuid) stable")
     assert messages() == []
+
+
+def test_policy_that_reads_what_subscribers_may_not_is_warned_of(run: Run) -> None:
+    run("revoke select on memberships from ayb_authenticated")
+    message = one("W026")
+    assert message.msg.startswith("The policy comments_team of public.comments uses memberships, which ")
+    assert message.hint is not None
+    follow(run, message.hint)
+
+
+def test_policy_that_calls_what_subscribers_may_not_is_warned_of(run: Run) -> None:
+    run("create function mine(uuid) returns boolean language sql stable as $$ select true $$")
+    run("revoke execute on function mine(uuid) from public; create policy mine on posts using (mine(author_id))")
+    message = one("W026")
+    assert message.hint == "GRANT EXECUTE ON FUNCTION mine(uuid) TO ayb_authenticated;"
+    follow(run, message.hint)
+
+
+def test_policy_for_other_roles_may_read_what_it_likes(run: Run) -> None:
+    run("revoke select on memberships from ayb_authenticated; alter policy comments_team on comments to ayb_anonymous")
+    assert [message.id for message in messages()] == []
