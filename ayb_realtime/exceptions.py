@@ -1,5 +1,7 @@
 """The package's own errors. Pure."""
 
+from collections.abc import Collection
+
 # What to do about a database whose dump did not have the schema ``ayb_realtime``.
 RESTORE_LOG = (
     "manage.py sqlmigrate ayb_realtime 0001 | manage.py dbshell; then `manage.py check --database default` says which"
@@ -36,10 +38,14 @@ class InvalidIdentity(RealtimeError):
 
 
 class UnknownTable(RealtimeError):
-    """No streamed table has this name; whether the table exists at all is not for a client to know."""
+    """No streamed table has this name; whether the table exists at all is not for a client to know.
 
-    def __init__(self, name: str) -> None:
+    streamed: the names of those that are, for a developer.
+    """
+
+    def __init__(self, name: str, streamed: Collection[str] = ()) -> None:
         super().__init__(f"unknown table: {name}")
+        self.streamed = streamed
 
 
 class NotMigrated(RealtimeError):

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
@@ -104,7 +105,8 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
     except CrossSiteRequest:
         return _error(403, "cross-site request")
     except UnknownTable as error:
-        return _error(400, str(error))
+        known = f". Streamed are: {', '.join(error.streamed) or 'none'}" if settings.DEBUG else ""
+        return _error(400, f"{error}{known}")
     except InvalidIdentity as error:
         logger.error("no stream can be opened: %s", error)
         return _error(500, "invalid identity")

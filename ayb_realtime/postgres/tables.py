@@ -55,7 +55,7 @@ def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
     try:
         return list(dict.fromkeys(by_name[name] for name in names))
     except KeyError as error:
-        raise UnknownTable(error.args[0]) from None
+        raise UnknownTable(error.args[0], [table.name for table in tables]) from None
 
 
 @lru_cache(maxsize=1024)

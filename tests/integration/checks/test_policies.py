@@ -59,9 +59,8 @@ def test_policy_that_reads_past_row_security_through_a_view_is_warned_of(run: Ru
 
 
 def test_view_behind_a_view_is_seen(run: Run) -> None:
-    run(
-        f"{VIEW}; create view seniors as select * from team_members; grant select on seniors to ayb_authenticated; {POLICY.format('seniors')}"
-    )
+    run(f"{VIEW}; create view seniors as select * from team_members; grant select on seniors to ayb_authenticated")
+    run(POLICY.format("seniors"))
     run("alter table memberships enable row level security")
     assert "seniors reads memberships" in one("W016").msg
 

@@ -108,6 +108,14 @@ async def test_table_that_is_not_streamed_is_unknown_whether_it_exists_or_not(
     assert answer(await get(token=token, tables=f"posts,{name}")) == unknown
 
 
+async def test_table_that_is_not_streamed_is_answered_with_those_that_are_while_debugging(
+    get: Callable[..., Any], token: str, settings: Any
+) -> None:
+    settings.DEBUG = True
+    _, body = answer(await get(token=token, tables="Post"))
+    assert body["message"] == "unknown table: Post. Streamed are: comments, posts"
+
+
 async def test_ten_thousand_table_names_are_answered(get: Callable[..., Any], token: str) -> None:
     names = ["posts", *(f"t{n}" for n in range(10_000))]
     assert answer(await get(token=token, tables=",".join(names)))[1]["message"] == "unknown table: t0"
