@@ -7,7 +7,8 @@ from ayb_realtime.exceptions import RealtimeError, Unauthenticated, UnknownTable
 
 
 def test_every_error_is_a_realtime_error_and_says_what_it_means() -> None:
-    found = [value for value in vars(exceptions).values() if inspect.isclass(value)]
+    classes = [value for value in vars(exceptions).values() if inspect.isclass(value)]
+    found = [each for each in classes if each.__module__ == exceptions.__name__]
     assert {error.__name__ for error in found} > {"RealtimeError", "UnknownTable", "PositionUnavailable"}
     assert all(issubclass(error, RealtimeError) and error.__doc__ for error in found)
 
