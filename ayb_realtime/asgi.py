@@ -1,9 +1,9 @@
 """Sends streams outside Django, if a site's ``asgi.py`` uses ``Realtime``.
 
-In Django a request lasts as long as its response, and holds a thread, the request and its middleware until then. So the
-view only hands its stream over, and returns an empty response that names the stream in a header, as X-Sendfile does.
-Middleware and Django finish with that response, and the stream follows its headers. What must always hold: a stream
-whose name does not come out of Django has left the hub.
+In Django a request lasts as long as its response, and until then it holds a thread, the request object and its
+middleware. So the view only hands its stream over, and returns an empty response that names the stream in a header, as
+X-Sendfile does. Django and its middleware finish with that response, and the stream follows its headers. What must
+always hold: if Django's response does not name the stream, the stream leaves the hub.
 """
 
 import asyncio
@@ -119,7 +119,7 @@ class Handover:
             await self._send(message)
 
     async def take(self) -> Stream | None:
-        """Begin the response and return the stream; None if its name has not come out, or the client has gone."""
+        """Begin the response and return the stream; None if no response has named it, or the client has gone."""
         if self._stream is None or self._start is None or self._is_gone:
             return None
         await self._send(self._start)

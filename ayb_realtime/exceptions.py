@@ -30,15 +30,15 @@ class AuthenticationUnavailable(RealtimeError):
 
 
 class CrossSiteRequest(RealtimeError):
-    """A browser has sent a user's cookies for a page of another site, which CSRF_TRUSTED_ORIGINS does not name."""
+    """A browser sent a user's cookies with a request from another site that CSRF_TRUSTED_ORIGINS does not name."""
 
 
 class InvalidIdentity(RealtimeError):
-    """An identity's role or one of its settings is none that Postgres takes. ``IDENTITY`` has to be mended."""
+    """Postgres does not accept an identity's role or one of its settings: the site's ``IDENTITY`` function is wrong."""
 
 
 class UnknownTable(RealtimeError):
-    """No streamed table has this name; whether the table exists at all is not for a client to know.
+    """No streamed table has this name. The message does not tell clients whether the table exists.
 
     streamed: the names of those that are, for a developer.
     """
@@ -57,11 +57,11 @@ class RoleRefused(RealtimeError):
 
 
 class PositionUnavailable(RealtimeError):
-    """The log does not hold the changes after this position: it ended before, or they are gone."""
+    """The log does not hold the changes after this position: it ends before it, or no longer goes back that far."""
 
 
 class InvalidMessage(RealtimeError):
-    """A message of the Channels layer is none that a relay of this site has sealed for this log."""
+    """A message of the Channels layer was not sealed by a relay of this site for this log."""
 
 
 class NotificationsUnheard(RealtimeError):
@@ -73,7 +73,7 @@ class CatalogChanged(RealtimeError):
 
 
 class KeyChanged(RealtimeError):
-    """The type of the primary key has changed since a row was logged, so that the row cannot be found."""
+    """The type of the primary key has changed since a row was logged, so the row cannot be found."""
 
     def __init__(self, table: str) -> None:
         super().__init__(f"the primary key of the table {table} has another type now")
@@ -95,4 +95,4 @@ class CheckerNotMade(RealtimeError):
 
 
 class CannotExplain(RealtimeError):
-    """The command was given no streamed table, or no key of it, whose events it could explain."""
+    """No table has the name that the command was given, or the key that it was given does not fit the table."""

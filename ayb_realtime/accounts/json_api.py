@@ -1,7 +1,7 @@
 """JSON in, JSON out: what the accounts views share. Every failure is ``{"code": N, "message": "..."}``.
 
-What must always hold: no setting of the site's ``REST_FRAMEWORK`` changes what a client reads, and no request body,
-however odd, gets past here as anything but a JSON object.
+What must always hold: no setting of the site's ``REST_FRAMEWORK`` changes what a client reads, and the views only ever
+get a JSON object as a request's body.
 """
 
 import json
@@ -30,7 +30,7 @@ class Refusal(APIException):  # type: ignore[misc]  # REST framework has no type
 
 
 class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
-    """A view that reads and writes JSON, whatever a request says of its type. Its throttles are the site's own."""
+    """A view that reads and writes JSON, whatever content type a request has. Its throttles are the site's own."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -42,7 +42,7 @@ class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
         return {"Allow": ", ".join(self.allowed_methods), "Cache-Control": "no-store"}
 
     def perform_content_negotiation(self, _: Request, force: bool = False) -> tuple[JSONRenderer, str]:
-        """Take no notice of what the client accepts."""
+        """Ignore which types the client accepts."""
         return JSONRenderer(), JSONRenderer.media_type
 
     def http_method_not_allowed(self, request: Request, *_: Any, **__: Any) -> HttpResponse:
@@ -76,7 +76,7 @@ def json_object(request: Request) -> dict[str, Any]:
 def text_field(body: dict[str, Any], name: str) -> str:
     """Return a string of the body, ``""`` where it is absent or null.
 
-    Raises ``Refusal`` (400) for another type, and for a lone surrogate, which no UTF-8 text can hold.
+    Raises ``Refusal`` (400) for another type, and for a lone surrogate, which UTF-8 cannot encode.
     """
     value = body.get(name)
     if value is None:

@@ -30,22 +30,22 @@ from ayb_realtime.exceptions import Unauthenticated
 
 logger = logging.getLogger(__name__)
 
-# How many users of one email are tried. A failure hashes as often for an email that nobody has.
+# How many users with the same email are tried. A failed login hashes as many passwords, even if no user has the email.
 SHARED_BY = 3
 
 
 class LoginThrottle(SimpleRateThrottle):  # type: ignore[misc]  # REST framework has no types
-    """Limits the logins of an address: ``REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["ayb_login"]``; None: no limit."""
+    """Limits logins per client address: ``REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["ayb_login"]``; None: no limit."""
 
     scope = "ayb_login"
 
     def get_rate(self) -> str | None:
-        """Return the site's rate, or ours."""
+        """Return the site's rate; by default 30 a minute."""
         rate: str | None = framework_settings.DEFAULT_THROTTLE_RATES.get(self.scope, "30/min")
         return rate
 
     def get_cache_key(self, request: Request, _: Any) -> str:
-        """Count each address by itself, as ``NUM_PROXIES`` says which it is."""
+        """Count by client address, which DRF works out with ``NUM_PROXIES``."""
         key: str = self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
         return key
 
@@ -77,7 +77,7 @@ class Refresh(JSONView):
 
 
 class Logout(JSONView):
-    """Revoke a refresh token, where ``token_blacklist`` is installed. One that is already invalid is a success too."""
+    """Revoke a refresh token, where ``token_blacklist`` is installed. An invalid token is a success, too."""
 
     http_method_names = ("post",)
 
@@ -95,7 +95,7 @@ class Me(JSONView):
     http_method_names = ("get",)
 
     def get(self, request: Request) -> HttpResponse:
-        """Say who."""
+        """Return the user's profile."""
         try:
             return JsonResponse(_profile(user_of_header(request, JWTAuthentication())))
         except Unauthenticated as error:
@@ -108,7 +108,7 @@ def _log_in(request: Request, email: str, password: str) -> tuple[Any, dict[str,
     field = model.get_email_field_name()
     serializer = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER)(context={"request": request})
     attempts = 1 if getattr(model._meta.get_field(field), "unique", False) else SHARED_BY
-    # NUL is in no email, and a password hash takes one at the end for none.
+    # No email holds NUL, and a password hash ignores one at the end.
     users = [] if "\0" in email + password else _users(email, attempts)
     for user in users:
         names = {field: email, model.USERNAME_FIELD: user.get_username()}
@@ -129,7 +129,7 @@ def _users(email: str, most: int) -> list[Any]:
     ordered = found.order_by(*(["date_joined"] if hasattr(model, "date_joined") else []), "pk")
     active = list(islice(filter(api_settings.USER_AUTHENTICATION_RULE, ordered), most + 1))
     if len(active) > 1:
-        logger.warning("user %s shares an email: of its users only the oldest log in (%d)", active[0].pk, most)
+        logger.warning("user %s shares an email: only the %d oldest users with it can log in", active[0].pk, most)
     return active[:most]
 
 
@@ -142,7 +142,7 @@ def _rotate(encoded: Any) -> tuple[Any, dict[str, str]]:
     with transaction.atomic():
         token = RefreshToken(encoded)
         user = JWTAuthentication().get_user(token)
-        # A concurrent request can have revoked it just now: simplejwt returns the pair of get_or_create().
+        # A concurrent request may have revoked it just now: simplejwt returns the pair of get_or_create().
         revoked: Any = token.blacklist() if hasattr(token, "blacklist") else (None, True)
         if not revoked[1] or not api_settings.USER_AUTHENTICATION_RULE(user):
             raise TokenError
@@ -152,7 +152,7 @@ def _rotate(encoded: Any) -> tuple[Any, dict[str, str]]:
 
 def _refresh_token(request: Request) -> str:
     token = text_field(json_object(request), "refreshToken")
-    if not token:  # simplejwt would make a new, valid token of it.
+    if not token:  # simplejwt would make a new, valid token from "".
         raise Refusal(HTTPStatus.BAD_REQUEST, "refreshToken is required")
     return token
 
@@ -162,7 +162,7 @@ def _session(user: Any, pair: dict[str, str]) -> JsonResponse:
 
 
 def _profile(user: Any) -> dict[str, str | None]:
-    """Describe a user of any model: only the primary key and the email are sure to be there."""
+    """Describe a user of any model: only the primary key and the email are certain to exist."""
     created = getattr(user, "date_joined", None)
     updated = getattr(user, "updated_at", None) or user.last_login or created
     email = getattr(user, user.get_email_field_name())
@@ -170,5 +170,5 @@ def _profile(user: Any) -> dict[str, str | None]:
 
 
 def _utc(moment: datetime | None) -> str | None:
-    """Format a moment as ISO 8601 in UTC, ending in ``Z``. A naive one is Django's without USE_TZ: local time."""
+    """Format a moment as ISO 8601 in UTC, ending in ``Z``. A naive one, as Django has without USE_TZ, is local time."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None

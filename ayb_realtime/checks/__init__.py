@@ -1,7 +1,7 @@
 """The system checks: ``settings`` run with every command, the others with ``migrate`` and ``check --database default``.
 
-docs/checks.md lists what each one says and what to do about it. Most are warnings. An error is reserved for what shows
-rows to the wrong people or keeps everything from arriving, since an error also stops ``migrate``.
+docs/checks.md lists what each one says and what to do about it. Most are warnings. An error also stops ``migrate``,
+so it is reserved for what shows rows to the wrong people, or keeps every event from arriving.
 """
 
 from ayb_realtime.checks import migrations, names, policies, relay, settings, tables

@@ -1,4 +1,4 @@
-"""Checks that the tables which the migrations stream are streamed, and that no others are by mistake."""
+"""Checks that the tables that the migrations enable are streamed, and that no table of a deleted model still is."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ VIEWS = {"v", "m"}
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A table that an applied migration streams.
+    """A table for which an applied migration enables realtime.
 
     table: its name, quoted as in SQL.
     source: the operation and its migration, for messages.
@@ -51,8 +51,8 @@ def read_marked() -> list[Marked]:
 class _Marks:
     """The tables that are streamed after the operations applied so far.
 
-    A model is known by its app and its name in lower case. An automatic many-to-many table has a model that is not in
-    Django's state: only rendering it tells its table.
+    A model is known by its app and its name in lower case. The model of an automatic many-to-many table is not in
+    Django's state: its table is known only once the state is rendered.
     """
 
     def __init__(self, state: ProjectState) -> None:

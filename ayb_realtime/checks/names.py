@@ -1,4 +1,4 @@
-"""Checks that a name means one streamed table: with a schema for each tenant, several have the same name."""
+"""Checks that each name belongs to one streamed table: where each tenant has a schema, several share a name."""
 
 from collections import defaultdict
 from typing import Any

@@ -17,7 +17,7 @@ from ayb_realtime.postgres.database import sql
 
 # As Postgres writes a cast of a setting to a type.
 CAST = re.compile(r"\(current_setting\('(ayb\.[^']+)'::text(?:, \w+)?\)\)::([\w.]+(?: (?!AS )\w+)*)")
-# What an empty string can be.
+# Types to which an empty string can be cast.
 TEXTUAL = {"text", "character varying", "character", "name", "bytea", "citext"}
 
 # What SELECT policies name themselves, and the role may not use. Parameters: `role`, `relations`.
@@ -58,8 +58,8 @@ def check_empty_settings(app_configs: Apps, databases: Databases = None, **kwarg
     return [
         Warning(
             f"The policy {policy.name} of {table.full_name} casts current_setting('{name}') to {kind}. For an anonymous"
-            " subscriber the setting is '', which is none: wherever Postgres evaluates the policy, it fails, and the"
-            " row is not sent, whatever other policies say.",
+            " subscriber the setting is '', for which the cast fails: wherever Postgres evaluates the policy, the row"
+            " is not sent, whatever other policies say.",
             hint=f"Write nullif(current_setting('{name}', true), '')::{kind}, which is null then.",
             id="ayb_realtime.W014",
         )
@@ -76,9 +76,9 @@ def check_views(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     return [
         Warning(
             f"The policy {policy.name} of {table.full_name} reads a view that is not security_invoker: {reads}, where"
-            " row-level security is on. That counts for the view's owner there, not for the subscriber.",
+            " row-level security is on. The policies there apply to the view's owner, not to the subscriber.",
             hint="On PostgreSQL 15 or newer: ALTER VIEW … SET (security_invoker = true), and let the subscribers' role"
-            " SELECT what the view reads. If it is meant so, add ayb_realtime.W016 to SILENCED_SYSTEM_CHECKS.",
+            " SELECT what the view reads. If that is intended, add ayb_realtime.W016 to SILENCED_SYSTEM_CHECKS.",
             id="ayb_realtime.W016",
         )
         for table, policy in read_policies(databases, AUTHENTICATED_ROLE)
@@ -122,7 +122,7 @@ def check_immutable_functions(app_configs: Apps, databases: Databases = None, **
         Warning(
             f"The policies of {table.full_name} may call {', '.join(names)}, which is IMMUTABLE and not Postgres' own."
             " If it read a setting, a plan would keep what it returned for one subscriber. So the table's checks are"
-            " planned again for each of them, which takes longer.",
+            " planned again for each subscriber, which takes longer.",
             hint="Where it reads a setting or a table, ALTER FUNCTION … STABLE. Where it is really immutable, make it"
             " STABLE as well, or add ayb_realtime.W019 to SILENCED_SYSTEM_CHECKS.",
             id="ayb_realtime.W019",

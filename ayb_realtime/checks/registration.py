@@ -14,7 +14,7 @@ Check = Callable[..., list[CheckMessage]]
 
 
 def register(*tags: str, deploy: bool = False) -> Callable[[Check], Check]:
-    """Register a check with Django. What it cannot find out becomes a message."""
+    """Register a check with Django. If it raises, that becomes a warning."""
 
     def decorate(check: Check) -> Check:
         @functools.wraps(check)

@@ -65,7 +65,7 @@ def check_log(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> 
 
 @register(Tags.database)
 def check_row_security(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of tables whose every row every subscriber sees."""
+    """Warn of tables without row-level security: every subscriber sees every row of them."""
     return [
         Warning(
             f"{table.full_name} is streamed, and row-level security is off: every user sees every row.",
@@ -106,7 +106,7 @@ def check_owners(app_configs: Apps, databases: Databases = None, **kwargs: Any) 
     return [
         Error(
             f"The role {role}, as which subscribers read, has the rights of {table.owner}, who owns {table.full_name}:"
-            " policies bind an owner only for as long as the owner likes, so the hub opens no stream under it.",
+            " an owner can switch the policies off, so the hub opens no stream under it.",
             hint=f"ALTER TABLE {table.full_name} OWNER TO another role; or, where {role} is a member of {table.owner},"
             f" REVOKE {table.owner} FROM {role}.",
             id="ayb_realtime.E010",
@@ -153,12 +153,12 @@ def check_triggers(app_configs: Apps, databases: Databases = None, **kwargs: Any
 
 @register(Tags.database)
 def check_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of parts of a streamed table whose changes fire none of our triggers."""
+    """Warn of parts of a streamed table whose changes no trigger logs."""
     return [
         Warning(
-            f"{table.full_name} is streamed, but nothing tells of changes of {rows}.",
-            hint='ALTER TABLE … ENABLE ALWAYS TRIGGER "!ayb_realtime", for it or its partition; what has none:'
-            " DETACH PARTITION, or NO INHERIT.",
+            f"{table.full_name} is streamed, but no trigger logs changes of {rows}.",
+            hint='ALTER TABLE … ENABLE ALWAYS TRIGGER "!ayb_realtime", on it or its partition. If that has no'
+            " such trigger: DETACH PARTITION, or NO INHERIT.",
             id="ayb_realtime.W020",
         )
         for table in read_states(databases)
@@ -173,7 +173,7 @@ def enable_again(table: TableState) -> str:
 
 @register(Tags.database)
 def check_keys(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of tables whose primary key is gone, or is another than when they were enabled."""
+    """Warn of tables whose primary key is gone, or has changed since they were enabled."""
     return [
         Warning(
             f"{table.full_name} is streamed, but {drift}.",
@@ -192,7 +192,7 @@ def key_drift(table: TableState) -> str:
     if table.watched_columns:
         return (
             f"its trigger takes ({', '.join(table.watched_columns)}) for the primary key, which is now"
-            f" ({', '.join(table.key_columns)}): an update that changes the key is told as an update of a row that no"
+            f" ({', '.join(table.key_columns)}): an update that changes the key is sent as an update of a row that no"
             " client knows"
         )
     return ""

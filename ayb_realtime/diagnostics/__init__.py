@@ -1,1 +1,1 @@
-"""Why something does, or does not, arrive."""
+"""Why events do, or do not, reach a subscriber."""

@@ -45,7 +45,7 @@ async def explain(identity: Identity, name: str, key: Sequence[str] | None) -> A
 
     name: the table's name, as clients write it.
     key: the text of each key column, to explain one row; None to explain the table in general.
-    Stops early at a step without which the later ones say nothing. Raises CannotExplain if there is no such table or
+    Stops after a step whose failure makes the later ones meaningless. Raises CannotExplain if there is no such table or
     key.
     """
     try:
@@ -92,7 +92,7 @@ async def _explain(
 
 
 async def _find(connection: Connection, identity: Identity, name: str) -> TableState:
-    """Return the state of the table with this name: the streamed one that clients get, or else one that is not."""
+    """Return the state of the table with this name: the one that clients get, or else one that is not streamed."""
     try:
         (table,) = tables.named(await tables.streamed(connection), [name])
         relations = [table.relation]

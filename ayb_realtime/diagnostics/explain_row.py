@@ -39,7 +39,7 @@ class Step:
 async def row_steps(
     connection: Connection, identity: Identity, table: Table, policies: Sequence[Policy], key: Sequence[str]
 ) -> AsyncIterator[Step]:
-    """Yield the steps for one row: whether it exists, which policies are true for it, whether and how it is sent.
+    """Yield the steps for one row: whether it exists, which policies are true for it, and whether and how it is sent.
 
     connection: in a read-only transaction with a single snapshot. It is configured here as the hub's are.
     policies: those that apply. key: the text of each key column.
@@ -95,7 +95,7 @@ async def _read_as(
 
 
 async def _written(connection: Connection, table: Table) -> sql.SQL:
-    """Return the SQL that writes a row ``t`` as capture does; if none was captured yet, as Postgres does by itself."""
+    """Return the SQL that writes a row ``t`` as capture does; before the first capture, as row_to_json() does."""
     query = "select coalesce(ayb_realtime.written_v1(%s::oid, 't'), 'pg_catalog.row_to_json(t.*)')"
     ((expression,),) = await sessions.fetch(connection, query, [table.relation])
     return sql.SQL(expression.replace("%", "%%"))

@@ -48,7 +48,7 @@ class TableState:
 
     @property
     def full_name(self) -> str:
-        """The name with its schema, quoted where SQL wants it."""
+        """The name with its schema, quoted where SQL needs it."""
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     @property

@@ -1,4 +1,4 @@
-"""Sees to it that a relay leads while streams are open: warns if none does, and runs one in this process if it is to.
+"""Warns if no relay leads while streams are open, and runs one in this process if the settings say so.
 
 The hub calls it. Without a relay a stream gets heartbeats and nothing else, which looks like a site without changes.
 """
@@ -20,7 +20,7 @@ from ayb_realtime.relay.relay import Relay
 
 logger = logging.getLogger(__package__)
 
-# At most one look in so long, and how long a relay that is starting gets before it.
+# The shortest time between two looks, and how long a starting relay gets before each.
 INTERVAL_SECONDS = 60.0
 GRACE_SECONDS = 3.0
 
@@ -28,14 +28,14 @@ NO_RELAY = "no relay leads, so open streams receive no events. Start one: manage
 
 
 class RelayWatch:
-    """Looks whether a relay leads when streams are opened."""
+    """Checks, when streams are opened, whether a relay leads."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
         self._looked_at = float("-inf")
 
     def is_due(self) -> bool:
-        """Tell whether to look now; the next look is due after INTERVAL_SECONDS then."""
+        """Tell whether to look now. If so, the next look is due after INTERVAL_SECONDS."""
         now = time.monotonic()
         if now - self._looked_at < INTERVAL_SECONDS:
             return False

@@ -8,11 +8,11 @@ Answer = TypeVar("Answer")
 
 
 class SingleFlight(Generic[Answer]):
-    """Makes one call for every caller that waits, so that thousands that come at once cost one query, or two.
+    """Makes one call for all callers that wait, so that thousands of simultaneous callers cost one or two queries.
 
-    A caller never gets the result of a call that began before it came, which may be out of date.
+    A caller never gets the result of a call that began before the caller asked: it may be out of date.
 
-    ask: the call.
+    ask: makes the call.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Answer]]) -> None:

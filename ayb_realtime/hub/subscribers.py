@@ -10,7 +10,7 @@ from ayb_realtime.visibility.identities import IdentitiesByRole
 
 
 class Subscribers(MutableSet[Subscriber]):
-    """A set of subscribers that knows the identities of each table's, and the subscribers of each identity."""
+    """A set of subscribers that knows the identities subscribed to each table, and the subscribers of each identity."""
 
     def __init__(self, subscribers: Iterable[Subscriber] = ()) -> None:
         self._subscribers = set(subscribers)
@@ -38,12 +38,12 @@ class Subscribers(MutableSet[Subscriber]):
         self._is_gathered = False
 
     def tables_changed(self) -> None:
-        """Take down that some of the subscribers follow other tables now."""
+        """Note that some subscribers now follow other tables: what was gathered is out of date."""
         self._is_gathered = False
 
     @property
     def identities(self) -> Mapping[int, IdentitiesByRole]:
-        """The identities that subscribe to each table. What was returned does not change any more."""
+        """The identities that subscribe to each table. A returned mapping never changes."""
         self._gather()
         return self._identities
 
@@ -67,7 +67,7 @@ class Subscribers(MutableSet[Subscriber]):
 
 
 def relink_recreated_tables(subscribers: Iterable[Subscriber], streamed: Iterable[Table]) -> None:
-    """Let those whose table was dropped and made again follow it: it has a new oid then, and is to be fetched again."""
+    """Let subscribers follow a table that was dropped and recreated: they get its new oid, and a reset of it."""
     now = {(table.schema, table.name): table for table in streamed}
     for subscriber in subscribers:
         followed = [now.get((table.schema, table.name), table) for table in subscriber.tables]

@@ -25,7 +25,7 @@ RELIED_ON = {
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
-    # A position must be on disk before anyone is told of it.
+    # A position must be on disk before any client is sent it.
     "synchronous_commit": "on",
     "statement_timeout": "0",
     "lock_timeout": "0",

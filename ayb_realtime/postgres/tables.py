@@ -60,5 +60,5 @@ def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
 
 @lru_cache(maxsize=1024)
 def intern_tables(tables: tuple[Table, ...]) -> tuple[tuple[Table, ...], frozenset[int], frozenset[int]]:
-    """Return these tables, their relations and triggers: the same objects for all who subscribe to the same ones."""
+    """Return these tables, their relations and triggers: the same objects for every stream of the same tables."""
     return tables, frozenset(table.relation for table in tables), frozenset(table.trigger for table in tables)

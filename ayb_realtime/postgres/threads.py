@@ -31,7 +31,7 @@ class ConnectionThreads(ThreadPoolExecutor):
     def __init__(self, count: int) -> None:
         self._begin(count)
         if hasattr(os, "register_at_fork"):
-            # A fork has none of the threads, but would wait for them: Channels' live server of tests is one.
+            # A forked process, such as Channels' live server in tests, would wait for threads that it does not have.
             os.register_at_fork(after_in_child=partial(self._begin, count))
 
     def _begin(self, count: int) -> None:

@@ -15,9 +15,9 @@ begin
 end
 $$;
 
--- What was found of a table whenever its columns were looked at. It holds as long as the table has this file, and what is live is
--- the same: nobody can give a column a type that writes another text, or give the table another column, without a change of
--- the one or the other. Transactions that do not see each other may each find the same.
+-- What was found of a table each time its columns were looked at. It holds as long as the table has this file and `live` is
+-- the same: one of the two changes if a column gets a type that writes other text, or the table gets another column. Transactions
+-- that do not see each other may each insert the same finding.
 create table ayb_realtime.layout (
     id bigint generated always as identity,
     relation oid not null,
@@ -111,7 +111,7 @@ $$;
 -- A row that cannot be written as JSON, such as one of a gigabyte, is logged as a truncate is: clients fetch the table again. The
 -- insert into the log has no exception block: where it fails, so does the write that made the change, and none is missing.
 -- Nothing here runs what a user has made, an operator, a cast or a check of a domain, since it would run as our owner.
--- Each assignment and condition is made ready anew in each transaction, so there are few. Sequences are read by a function,
+-- plpgsql prepares each assignment and condition again in each transaction, so there are few. Sequences are read by a function,
 -- since a query takes five times as long.
 -- The settings fix how a row reads as JSON, whatever the writer's session says: a check compares that text.
 create function ayb_realtime.capture_v1() returns trigger

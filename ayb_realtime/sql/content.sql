@@ -117,8 +117,8 @@ begin
 end
 $$;
 
--- Whether one of `members` holds no rows that have come without our trigger: it was made as a partition, or none of its rows is as
--- old as its link. Of a large one that is not looked for, and it is taken to hold some.
+-- Whether one of `members` holds no rows that came without our trigger: it was created as a partition, or all its rows are newer
+-- than its link. A large one is not searched, and is taken to hold some.
 create function ayb_realtime.is_made_empty_v1(member text) returns boolean
     language plpgsql
     set search_path = pg_catalog, pg_temp

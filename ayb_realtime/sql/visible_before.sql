@@ -39,7 +39,7 @@ as $$
     ), function as (
         select f.oid, f.proname, ayb_realtime.is_opaque_v1(f.oid) as is_opaque
           from pg_proc f
-         where f.oid >= 16384  -- none of Postgres' own
+         where f.oid >= 16384  -- not one of Postgres' own
     ), reason (polname, text) as (
         select r.polname, 'reads the table itself'
           from dependency r join own on r.classid = 'pg_class'::regclass and r.oid = own.oid

@@ -1,8 +1,8 @@
--- How a table's rows are written as JSON, so that a cast to json that a user, or an extension, has made never runs: it may raise,
--- or write what is no JSON, and row_to_json() runs it without asking who may. The values are read as text by a shadow, a composite
+-- How a table's rows are written as JSON, so that a cast to json that a user or an extension has made never runs: it may raise,
+-- or write text that is not JSON, and row_to_json() runs it without checking privileges. The values are read as text by a shadow, a composite
 -- type of ours, in which a type that is not Postgres' own is text. So neither casts nor owners need to be looked up.
 
--- The cast of hstore, which is an object of JSON by Postgres' own work: {cast, function}; null for every other type.
+-- The cast of hstore to json by hstore's own C function: {cast, function}; null for every other type.
 create function ayb_realtime.hstore_cast_v1(type oid) returns oid[]
     language sql
     stable

@@ -1,6 +1,6 @@
-"""For the tests of a site: a relay in the process of the tests, and streams as a browser gets them.
+"""For a site's own tests: a relay in the test process, and streams as a browser gets them.
 
-What must always hold: when a test ends, none of its connections is left, so that the test database can be dropped.
+What must always hold: when a test ends, all its connections are closed, so that the test database can be dropped.
 """
 
 import asyncio

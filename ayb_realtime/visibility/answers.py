@@ -25,9 +25,9 @@ class View:
 
 @dataclass(frozen=True)
 class Answers:
-    """What Postgres answered to the question which identities may see which rows.
+    """Postgres' answers to the question which identities may see which rows.
 
-    views: each identity is in at most one. One that is in none sees none of the rows that were answered about.
+    views: each identity is in at most one. An identity in no view sees no row about which Postgres answered.
     unanswered: identity → the positions of the rows about which Postgres did not answer.
     postponed: identities that were not asked, since the table is locked. Their streams of it end, and resume.
     policy_errors: identity → the SQLSTATE with which a policy failed. The rows on which it failed are not visible.
@@ -40,7 +40,7 @@ class Answers:
 
     @cached_property
     def by_identity(self) -> Mapping[Identity, VisibleRows]:
-        """What each identity sees that sees something."""
+        """The visible rows of each identity that sees any."""
         return {identity: view.rows for view in self.views for identity in view.identities}
 
     def visible_to(self, identity: Identity) -> VisibleRows:
@@ -63,12 +63,12 @@ class Answers:
         )
 
     def with_view(self, view: View) -> "Answers":
-        """Return these answers, and that the rows of a view are visible to its identities."""
+        """Return these answers with another view: its identities see its rows, too."""
         return Answers(merged([*self.views, view]), self.unanswered, self.postponed, self.policy_errors)
 
 
 def united(answers: Collection[Answers]) -> Answers:
-    """Return one for several that are about different identities."""
+    """Return one ``Answers`` for several about different identities."""
     return Answers(
         [view for each in answers for view in each.views],
         {identity: positions for each in answers for identity, positions in each.unanswered.items()},

@@ -19,7 +19,7 @@ from ayb_realtime.identity import Identity, identify
 
 
 class Command(BaseCommand):
-    """Say what holds at each step from a write to the subscriber. Exits with 1 if no event would arrive."""
+    """Report each step from a write to the subscriber. Exits with 1 if no event would arrive."""
 
     help = "Say why events of a table, or of one of its rows, do or do not reach a user. Shows the row to you."
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         who.add_argument("--user", metavar="EMAIL", help="the subscriber, by email or user name")
         who.add_argument("--anonymous", action="store_true", help="a subscriber without a token")
         parser.add_argument("--table", required=True, help="as in ?tables=, without its schema")
-        parser.add_argument("--pk", nargs="+", metavar="VALUE", help="of a row: a value for each of the key's columns")
+        parser.add_argument("--pk", nargs="+", metavar="VALUE", help="a row: a value for each column of its key")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the steps, and at the end a line that sums them up."""

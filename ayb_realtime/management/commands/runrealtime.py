@@ -46,11 +46,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--serve",
             metavar="[HOST:]PORT",
-            help="serve the site (ASGI_APPLICATION) from this process too, by Daphne; no Redis is needed then",
+            help="serve the site (ASGI_APPLICATION) from this process too, with Daphne; no Redis is needed then",
         )
         parser.add_argument(
             "--database",
-            help="alias in DATABASES of a direct connection, where a pooler in transaction mode is in the way",
+            help="alias in DATABASES of a direct connection, if the usual one uses a pooler in transaction mode",
         )
         parser.add_argument(
             "--check",
@@ -73,7 +73,7 @@ class Command(BaseCommand):
                 asyncio.run(_until_signalled(relay))
         except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
             raise CommandError(
-                f"{error.diag.message_primary}. First run: manage.py migrate. If that has nothing to do: {RESTORE_LOG}"
+                f"{error.diag.message_primary}. First run: manage.py migrate. If it has nothing to apply: {RESTORE_LOG}"
             ) from error
         except (psycopg.Error, NotificationsUnheard) as error:
             raise CommandError(str(error)) from error
