@@ -1,12 +1,12 @@
-# make demo    the example, from nothing, on http://127.0.0.1:8090/   (PORT=8091: elsewhere; DATABASE_URL: your PostgreSQL)
+# make demo    set up and run the example on http://127.0.0.1:8090/   (PORT=8091: another port; DATABASE_URL: your PostgreSQL)
 # make unit    the tests that need no database, in seconds
-# make quick   the tests that match, on an embedded PostgreSQL and Valkey   (K="hub and not replay": as pytest's -k)
-# make test    every test, in every environment that this machine can run   (ONLY="py313-django61 lint": these alone)
-# make chaos   the proof that nothing is lost: a load, one fault after another, a table   (MINUTES=30: for so long)
-# make bench   ours beside what else one could use: docs/benchmarks.md, with plots; a quarter of an hour or more
-# make lint    ruff, mypy, the import order, the SQL's names, and how long modules and functions are
-# make fmt     format the Python, and mend what ruff can
-# make clean   remove everything that these made, the demo's data included
+# make quick   unit and integration tests, on an embedded PostgreSQL and Valkey   (K="hub and not replay": as pytest's -k)
+# make test    every test, in every environment that this machine can run   (ONLY="py313-django61 lint": only these)
+# make chaos   check that faults lose nothing: writes under one fault after another, then a table   (MINUTES=30; 10 by default)
+# make bench   measure ours beside the alternatives, into docs/benchmarks.md with plots; 15 minutes or more   (QUICK=1)
+# make lint    ruff, mypy, the import contracts, the SQL's names, and the length of modules and functions
+# make fmt     format the Python, and fix what ruff can fix
+# make clean   remove everything that the targets above created, including the demo's data
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -69,8 +69,8 @@ $(VENV)/.format: $(VENV)/.demo
 	@touch $@
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none is on the PATH." \
-		"Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments." \
+	@test -n "$(PYTHON)" || { echo "There is no Python 3.11 or newer on the PATH." \
+		"Install one, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments." \
 		"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)

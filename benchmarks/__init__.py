@@ -1,1 +1,1 @@
-"""How fast ayb_realtime is, measured beside what else one could use: ``python -m benchmarks NAME``."""
+"""Measures how fast ayb_realtime is beside its alternatives: ``python -m benchmarks NAME``."""

@@ -1,7 +1,7 @@
 """Run workloads: ``python -m benchmarks NAME [--quick] [--json FILE]``, or ``all`` of them.
 
 Prints tables. With ``--page FILE`` it also writes a page with plots, as ``make bench`` does. Everything runs on
-the loopback address; a party whose package is not installed is named as missing.
+the loopback address. If a party's package is not installed, the party is listed as not measured.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from benchmarks.workloads import NAMES, workload
 
 
 def main() -> int:
-    """Run what is asked for; return the exit code."""
+    """Run the workloads that the command line names; return the exit code."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of the with blocks
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that the with blocks end.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     results = []
@@ -57,8 +57,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ayb_realtime beside others.")
     parser.add_argument("name", choices=(*NAMES, "all"), help="the workload")
     parser.add_argument("--quick", action="store_true", help="a smoke test: few subscribers, few events")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="write a page of Markdown with plots beside it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write a Markdown page, and its plots beside it")
     return parser.parse_args()
 
 

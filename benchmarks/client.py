@@ -1,6 +1,6 @@
-"""A subscriber as a browser's EventSource is: where its stream ends, it comes back with the id of its last whole event.
+"""A subscriber that behaves as a browser's EventSource: if its stream ends, it reconnects with its last event's id.
 
-``load`` opens thousands of them. On sockets, without an HTTP library, so that the one that reads costs little.
+``load`` opens thousands. They use sockets without an HTTP library, so that reading costs little.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ class Subscription:
     """How a subscriber asks for its stream.
 
     request: the whole HTTP request that is answered with the stream.
-    then: a second request, on a connection of its own, that says what is wanted; CLIENT_ID in it stands for the id
-        that the stream's first event holds. Empty: none.
+    then: a second request, on its own connection, that names what to subscribe to; CLIENT_ID in it stands for the id in
+        the stream's first event. Empty: none.
     """
 
     request: bytes
@@ -34,17 +34,17 @@ class Subscription:
 
 
 class Turns:
-    """Lets connections read one after the other, each what there is for it now.
+    """Lets connections take turns at reading, each what has arrived for it.
 
-    Browsers have processors of their own. Here thousands of clients that read as fast as they can share one, and the
-    loop would do nothing else for seconds.
+    Each browser has a processor of its own. Here thousands of clients share one. If all read as fast as they can, the
+    event loop does nothing else for seconds.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.ReadTransport] = deque()
 
     def wait(self, transport: asyncio.ReadTransport) -> None:
-        """Let a connection that has been read from wait for its turn."""
+        """Make a connection that has just read wait for its next turn."""
         transport.pause_reading()
         self._waiting.append(transport)
         if len(self._waiting) == 1:
@@ -57,11 +57,13 @@ class Turns:
 
 
 class Client:
-    """One subscriber. number: its place among them; arrived: told the stamps of each whole event.
-    turns: at reading; None: it reads at once.
+    """One subscriber.
 
-    closed: how often its stream has ended. refused: what the server answered instead of a stream when the client came
-    back; it gives up then, as browsers do.
+    number: its number among the subscribers.
+    arrived: called with that number and the stamps of each whole event.
+    turns: for reading; None: it reads at once.
+    closed: how often its stream has ended.
+    refused: what the server answered instead of a stream when the client reconnected: it gives up then, as browsers do.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Client:
         self._turns = turns
 
     async def open(self) -> asyncio.Event:
-        """Open the stream; return what is set once it has ended. Raises LoadError and OSError."""
+        """Open the stream; return an event that is set once it ends. Raises LoadError or OSError."""
         request = self._subscription.request
         if self.events.last_id:
             request = request.replace(b"\r\n\r\n", b"\r\nLast-Event-ID: %s\r\n\r\n" % self.events.last_id, 1)
@@ -93,7 +95,7 @@ class Client:
         return ended
 
     async def stay(self, ended: asyncio.Event) -> None:
-        """Come back whenever the stream has ended, until the server refuses it."""
+        """Reconnect each time the stream ends, until the server refuses."""
         while not self.refused:
             await ended.wait()
             self.closed += 1
@@ -114,7 +116,7 @@ class Client:
     async def _ask(
         self, request: bytes, awaited: re.Pattern[bytes], receive: Callable[[bytes], None]
     ) -> tuple[bytes, asyncio.Event]:
-        """Send a request; return what is awaited of its answer's body, and what is set once its connection has."""
+        """Send a request; return what is awaited of its body, and an event that is set when the connection ends."""
         loop = asyncio.get_running_loop()
         transport, answer = await loop.create_connection(
             lambda: _Answer(awaited, receive, self._turns), "127.0.0.1", self._port
@@ -128,7 +130,7 @@ class Client:
 
 
 class _Answer(asyncio.Protocol):
-    """The answer to one request. opened: what is awaited of its body; receive: told the body, as it comes."""
+    """The answer to one request. opened: the awaited part of its body; receive: called with the body as it arrives."""
 
     _transport: asyncio.ReadTransport
 

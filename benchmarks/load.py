@@ -1,6 +1,6 @@
-"""The load generator: thousands of streams in a process of its own.
+"""The load generator: thousands of streams in a separate process.
 
-``subscribers`` starts it; ``Load.round`` counts what arrives of what the caller writes meanwhile.
+``subscribers`` starts it; ``Load.round`` counts which of the events that the caller writes arrive.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from benchmarks.client import Client, LoadError, Subscription, Turns
 from benchmarks.events import Stamp
 from benchmarks.tally import Tally
 
-# How many connections are being opened at a time.
+# How many connections are opened at the same time.
 OPENING = 50
-# An answer has to come within this time. A round is over when all has arrived, or nothing more has for so long.
+# How long an answer may take. A round is over when every event has arrived, or none has for this long.
 SILENCE_SECONDS = 60.0
 
 
 class Load:
-    """The running load generator. missed: a line for each client that missed anything in the last round."""
+    """The running load generator. missed: a line for each client that missed events in the last round."""
 
     def __init__(self, pipe: "Connection[Any, Any]", pid: int, count: int) -> None:
         self.pid = pid
@@ -34,8 +34,8 @@ class Load:
     def round(self, first: int, count: int, write: Callable[[], object], *, shared: bool = True) -> dict[str, float]:
         """Count what arrives of the events ``first`` to ``first + count - 1``, which ``write`` writes.
 
-        Returns the tally's figures; how often streams have been closed so far, how many clients were refused when they
-        came back, how many resets they were sent; and ``seconds`` from before the first was written to the last
+        Returns the tally's figures; how often streams have closed so far, how many clients were refused when they
+        reconnected, and how many resets they were sent; and ``seconds`` from just before the first write to the last
         arrival.
         """
         self._pipe.send((first, count, shared))
@@ -49,9 +49,9 @@ class Load:
 
 @contextmanager
 def subscribers(port: int, subscriptions: Sequence[Subscription], *, first: int = 0, count: int = 0) -> Iterator[Load]:
-    """Open these streams, and keep them open until the block ends. Raises LoadError where one is refused.
+    """Open these streams, and keep them open until the block ends. Raises LoadError if one is refused.
 
-    first, count: of events that may arrive before all streams are open; a round of just these counts them, too.
+    first, count: of events that may arrive before all streams are open; a round with the same two counts those, too.
     """
     ours, theirs = multiprocessing.Pipe()
     spawn = multiprocessing.get_context("spawn")
@@ -80,7 +80,7 @@ class _Generator:
         self.tally = Tally(first, count, len(subscriptions), shared=True)
         self.last = time.monotonic()
         self._complete = asyncio.Event()
-        # Where much arrives while others open.
+        # If much arrives while others are still opening.
         turns = Turns() if count else None
         self._clients = [Client(n, each, port, self._arrived, turns) for n, each in enumerate(subscriptions)]
         self._staying: list[asyncio.Task[None]] = []

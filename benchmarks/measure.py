@@ -18,18 +18,18 @@ Figures = dict[str, float]
 # Starts a party for the length of a block.
 Start = Callable[[], AbstractContextManager[Party]]
 
-# Why a party has no figures: it is not installed, or failed. It is named with the reason.
+# Errors after which a party has no figures, as it is not installed or failed. The tables give the reason.
 NOT_MEASURED = (Missing, LoadError, ServerError)
-# Before what is measured: connections, plans and code are warm then.
+# Written before the measurement, so that connections, plans and code are warm.
 WARM_UP_EVENTS = 5
-# Counted from when the streams were opened.
+# Figures that count from the opening of the streams on.
 CUMULATIVE = ("closed", "refused", "resets")
-# Of one measurement, however little processor time they take.
+# The most rounds of one measurement, however little processor time they take.
 MOST_ROUNDS = 20
 
 
 class Rounds:
-    """Measures rounds of events on the open streams of one party. Sequence numbers go on from round to round."""
+    """Measures rounds of events on the open streams of one party. Sequence numbers continue from round to round."""
 
     def __init__(self, party: Party, load: Load, *, shared: bool = True) -> None:
         self._party = party
@@ -38,14 +38,14 @@ class Rounds:
         self._next = 0
 
     def at_once(self, count: int, *, cpu_seconds: float = 1.0) -> Figures:
-        """Write so many events together, again and again, until the servers have used so much processor time.
+        """Write ``count`` events together, and repeat until the servers have used ``cpu_seconds`` of processor time.
 
-        One round takes too little of it for the kernel's clock.
+        One round alone takes too little for the kernel's clock.
         """
         return self._measure(count, cpu_seconds, lambda first: self._party.publish(now(first, count)))
 
     def paced(self, count: int, per_second: float) -> Figures:
-        """Write one event after the other, so many a second, whether or not they arrive in time."""
+        """Write single events at this rate, whether or not they arrive in time."""
 
         def write(first: int) -> None:
             began = time.monotonic()
@@ -77,7 +77,7 @@ class Rounds:
 
 
 def _merged(name: str, before: float | None, value: float) -> float:
-    """Merge a figure of one more round: the worst latencies, the newest of what is cumulative, or else the sum."""
+    """Merge a figure of one more round: the worst latency, the newest of a cumulative figure, otherwise the sum."""
     if before is None:
         return value
     return max(before, value) if name.endswith(" ms") or name in CUMULATIVE else before + value
@@ -90,7 +90,7 @@ def each(
     *,
     shared: bool = True,
 ) -> dict[str, Figures]:
-    """Measure each party in its turn, with so many subscribers; one that cannot be is named with the reason."""
+    """Measure one party after the other, with ``count`` subscribers. One that cannot be measured gives its reason."""
     figures: dict[str, Figures] = {}
     for name, start in parties.items():
         say(f"{name}, {count} subscribers")
@@ -105,7 +105,7 @@ def each(
 
 
 def say(what: str) -> None:
-    """Tell whoever waits what is being measured."""
+    """Print, for the person at the terminal, what is being measured."""
     sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {what} ...\n")
 
 

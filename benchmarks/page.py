@@ -1,6 +1,6 @@
 """The page ``docs/benchmarks.md``: what the runs found, with a plot for each workload, and nothing else.
 
-``python -m benchmarks.page PAGE FILE ...`` writes it out of what ``--json`` wrote; of a workload the last file counts.
+``python -m benchmarks.page PAGE FILE ...`` writes it from the files of ``--json``; of each workload the last counts.
 """
 
 import json
@@ -30,7 +30,7 @@ Where the time goes, and what would better it: [performance.md](performance.md).
 
 
 def write(path: Path, results: Sequence[Result]) -> None:
-    """Write the page, and its plots into a folder of the page's name."""
+    """Write the page, and its plots into a folder with the page's name."""
     last = results[-1]
     versions = " · ".join(f"{name} {version}" for name, version in last.versions.items())
     parts = [HEAD.format(cores=last.cores, versions=versions)]
@@ -53,7 +53,7 @@ def _section(result: Result, folder: Path) -> str:
 
 
 def _plot(result: Result, names: Sequence[str], path: Path) -> bool:
-    """Plot these figures as bars, a panel each, as far as they were measured; return whether there were any."""
+    """Plot each of these figures that was measured in a panel of bars; return whether there were any."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -87,7 +87,7 @@ def _bars(figures: Table, name: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Write the page named first out of the files named after it."""
+    """Write the page, the first argument, from the files that follow it."""
     page, *files = map(Path, sys.argv[1:])
     found: dict[str, Result] = {}
     for file in files:

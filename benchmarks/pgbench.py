@@ -11,7 +11,7 @@ from embedded.postgres import bundled_binaries
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What pgbench has committed."""
+    """What pgbench committed."""
 
     transactions: int
     per_second: float
@@ -23,7 +23,7 @@ def insert(table: str) -> str:
 
 
 def run(db: Database, script: str, *, clients: int, seconds: int) -> Committed:
-    """Run a script for so many seconds. Raises CalledProcessError where it fails."""
+    """Run a script for this many seconds. Raises CalledProcessError if it fails."""
     with folder() as files:
         path = files / "script.sql"
         path.write_text(script)
@@ -33,5 +33,5 @@ def run(db: Database, script: str, *, clients: int, seconds: int) -> Committed:
     transactions = re.search(r"actually processed: (\d+)", said)
     per_second = re.search(r"tps = ([\d.]+)", said)
     if transactions is None or per_second is None:
-        raise RuntimeError(f"pgbench said nothing of its transactions:\n{said}")
+        raise RuntimeError(f"pgbench did not report its transactions:\n{said}")
     return Committed(int(transactions[1]), float(per_second[1]))

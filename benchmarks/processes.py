@@ -1,7 +1,7 @@
 """What the servers under test cost: processor time, memory, threads.
 
-Every server is a child of this process, or a child of one, so nothing has to say which they are. This process, which
-writes, and the load generator, which reads, are left out.
+Every server is a descendant of this process, so no list of servers is needed. This process, which writes, and the load
+generator, which reads, do not count.
 """
 
 import re
@@ -13,17 +13,17 @@ from pathlib import Path
 
 import psutil
 
-CPU_SECONDS_MIN = 0.01  # The kernel counts in ticks.
+CPU_SECONDS_MIN = 0.01  # One tick of the kernel.
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the servers have used, and hold now.
+    """What the servers have used so far, and hold now.
 
-    cpu_seconds: by program; on Linux of children that have ended, too.
-    anonymous_bytes: memory of their own, without what they share with files and each other, as Postgres does.
-    peak_bytes: the most that they have held since each began, shared memory included; where that is not known (not on
-        Linux), what they hold now.
+    cpu_seconds: by program; on Linux it includes children that have ended.
+    anonymous_bytes: without files, and without memory that processes share, as PostgreSQL's do.
+    peak_bytes: the sum of the peaks of each process, including shared memory; outside Linux the peak is not known, and
+        this is what each holds now.
     """
 
     cpu_seconds: dict[str, float]
@@ -32,17 +32,17 @@ class Usage:
     threads: int
 
     def seconds_since(self, earlier: "Usage") -> dict[str, float]:
-        """Return the processor time used since, by program, and in all as ``all``, which is at least one tick."""
+        """Return the processor time used since then, by program, and the total as ``all``: at least one tick."""
         spent = {name: seconds - earlier.cpu_seconds.get(name, 0.0) for name, seconds in self.cpu_seconds.items()}
         return {**spent, "all": max(sum(spent.values()), CPU_SECONDS_MIN)}
 
 
 def usage(leave_out: Collection[int]) -> Usage:
-    """Measure the servers. leave_out: processes that are none, such as the load generator."""
+    """Measure the servers. leave_out: processes that are not servers, such as the load generator."""
     spent: defaultdict[str, float] = defaultdict(float)
     anonymous_bytes = peak_bytes = threads = 0
     for process in _servers(leave_out):
-        with suppress(psutil.NoSuchProcess), process.oneshot():  # It may just have ended.
+        with suppress(psutil.NoSuchProcess), process.oneshot():  # If it has just ended.
             memory = process.memory_info()
             spent[process.name()] += sum(process.cpu_times()[:4])
             anonymous_bytes += memory.rss - getattr(memory, "shared", 0)
@@ -52,7 +52,7 @@ def usage(leave_out: Collection[int]) -> Usage:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time that one process has used so far. Raises psutil.NoSuchProcess where there is none."""
+    """Return the processor time that one process has used so far. Raises psutil.NoSuchProcess if it is gone."""
     return sum(psutil.Process(pid).cpu_times()[:4])
 
 
@@ -63,7 +63,7 @@ def _servers(leave_out: Collection[int]) -> set[psutil.Process]:
 
 
 def _peak_bytes(pid: int) -> int | None:
-    """Return what the kernel has noted, which psutil does not read; None where there is no note."""
+    """Return the peak that Linux records, which psutil does not read; None where there is no such record."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

@@ -6,15 +6,15 @@ from typing import Any
 
 from benchmarks.targets import Table, Target
 
-# What goes without saying, where it is zero for everybody.
+# Left out of a table if they are zero for every party.
 NOTHING = ("lost", "repeated", "inverted", "misdirected", "closed", "refused", "resets")
-# In the JSON alone.
+# Only in the JSON.
 LEFT_OUT = ("seconds", "delivered")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a workload has found. figures: party → figure → number; a party without figures was missing."""
+    """What a workload has measured. figures: party → figure → number; a party without figures was missing."""
 
     name: str
     figures: Table
@@ -39,13 +39,13 @@ class Result:
 
 
 def tables(figures: Table) -> list[tuple[str, list[list[str]]]]:
-    """Return a table for each title that figures have before a colon: the title and rows, the first their head."""
+    """Return a table for each title that figures have before a colon: the title and the rows, with their head first."""
     titles = dict.fromkeys(name.rpartition(": ")[0] for party in figures.values() for name in party)
     return [(title, _table(title, figures)) for title in titles]
 
 
 def missing(figures: Table) -> list[str]:
-    """Return the parties that were not there, each with the reason."""
+    """Return the parties that were not measured, each with the reason."""
     return [party for party, found in figures.items() if not found]
 
 
@@ -56,7 +56,7 @@ def target_table(targets: Iterable[Target], figures: Table) -> list[list[str]]:
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Write rows as a table of Markdown, which is also readable as it is; all but the first column to the right."""
+    """Write rows as a Markdown table that is readable as text, too. All columns but the first are right-aligned."""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [[row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]

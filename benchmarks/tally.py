@@ -1,4 +1,4 @@
-"""What has arrived, held against what was written: lost, repeated, inverted, misdirected; and how late. Pure."""
+"""Compares what arrived with what was written: lost, repeated, inverted, misdirected, and how late. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,7 @@ class Tally:
 
     first, count: the round's sequence numbers.
     subscribers: how many there are.
-    shared: whether each event is for everybody; otherwise it is for the subscriber whose number it leaves when it is
-        divided by theirs.
+    shared: whether each event is for all subscribers. Otherwise event n is for the subscriber n modulo ``subscribers``.
     """
 
     first: int
@@ -30,7 +29,7 @@ class Tally:
 
     @property
     def expected(self) -> int:
-        """Return how many arrivals there have to be."""
+        """How many arrivals there should be."""
         return self.count * self.subscribers if self.shared else self.count
 
     @property
@@ -39,7 +38,7 @@ class Tally:
         return self.received >= self.expected
 
     def add(self, subscriber: int, arrivals: Iterable[tuple[bytes, bytes]], at_ns: int) -> None:
-        """Count what a subscriber has received: sequence numbers, and when each was written."""
+        """Count what a subscriber has received: sequence numbers, each with the time of writing."""
         seen = self._seen.get(subscriber)
         if seen is None:
             seen = self._seen[subscriber] = bytearray(self.count)
@@ -64,7 +63,7 @@ class Tally:
         self._newest[subscriber] = newest
 
     def missed(self) -> Iterator[tuple[int, str]]:
-        """Yield each subscriber that missed anything, and what, as ranges: ``3-7, 12``."""
+        """Yield each subscriber that missed events, and those events as ranges: ``3-7, 12``."""
         if self.is_complete:
             return
         for subscriber in range(self.subscribers):
@@ -87,7 +86,7 @@ class Tally:
         }
 
     def _percentile(self, percent: int) -> float:
-        """Return the latency in milliseconds that so many percent of the arrivals did not exceed."""
+        """Return the latency in milliseconds that this percentage of the arrivals did not exceed."""
         rank = self.received * percent // 100
         for took, count in sorted(self.latencies.items()):
             rank -= count

@@ -1,4 +1,4 @@
-"""What a workload is to reach, as a ratio of figures of one run. Pure."""
+"""The targets of a workload, as ratios of figures of one run. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ Table = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing to reach.
+    """One target.
 
-    what: in words.
-    figure: makes the figure out of the run's; raises KeyError where a party or figure it needs is not there.
-    at_least, at_most: what is to be reached.
+    what: its description.
+    figure: computes the figure from the run's; raises KeyError if a party or figure that it needs is missing.
+    at_least, at_most: the bound; one of the two is set.
     """
 
     what: str
@@ -21,7 +21,7 @@ class Target:
     at_most: float | None = None
 
     def row(self, figures: Table) -> tuple[str, str, str, str]:
-        """Return the target, what is to be reached, the figure, and whether it is, as text."""
+        """Return the target, its bound, the figure, and whether it was reached, as text."""
         bound = f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
         try:
             value = self.figure(figures)
@@ -32,10 +32,10 @@ class Target:
 
 
 def ratio(figure: str, party: str, other: str) -> Callable[[Table], float]:
-    """Return a figure of one party divided by the same of another."""
+    """Return a function that divides a figure of one party by that of another."""
     return lambda figures: figures[party][figure] / figures[other][figure]
 
 
 def value(figure: str, party: str) -> Callable[[Table], float]:
-    """Return a figure of a party."""
+    """Return a function that picks a figure of a party."""
     return lambda figures: figures[party][figure]

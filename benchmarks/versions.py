@@ -1,4 +1,4 @@
-"""The versions of what is measured."""
+"""The versions of the packages and servers that are measured."""
 
 import platform
 import subprocess

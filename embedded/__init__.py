@@ -1,6 +1,6 @@
-"""PostgreSQL and Valkey out of wheels, run as child processes of whoever needs them.
+"""PostgreSQL and Valkey from wheels, run as child processes of the program that needs them.
 
-The demo runs PostgreSQL this way, the tests both, so that neither needs anything installed. A server lives
+The demo runs PostgreSQL this way, and the tests run both, so that neither needs anything installed. A server runs
 exactly as long as the ``with`` block that started it.
 """
 

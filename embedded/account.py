@@ -1,6 +1,6 @@
-"""Whom a server runs as. PostgreSQL refuses to run as root, so root runs it as a user who may do nothing.
+"""The user that a server runs as. PostgreSQL refuses to run as root, so root runs it as an unprivileged user.
 
-A checkout below /root (mode 0700) is out of that user's reach. Rather than change modes of folders that are not
+That user cannot reach a checkout below /root (mode 0700). Rather than change the modes of folders that are not
 ours, we let the server keep one capability, CAP_DAC_OVERRIDE, which opens such folders.
 """
 
@@ -16,14 +16,14 @@ _REACHABLE = 'test -x "$0" && test -w "$1"'
 
 
 class UnreachableError(RuntimeError):
-    """The unprivileged user cannot reach the server's files, and there is no setpriv to help. Says what to do."""
+    """The unprivileged user cannot reach the server's files, and setpriv is missing. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user to run a program as, in the terms of ``subprocess``; all None: the one we are.
+    """A user to run a program as, in the terms of ``subprocess``; all None: the current user.
 
-    setpriv: change to ``uid`` by this program, keeping CAP_DAC_OVERRIDE, instead of by ``subprocess``.
+    setpriv: the path of setpriv, if that changes to ``uid`` (and keeps CAP_DAC_OVERRIDE) in place of ``subprocess``.
     """
 
     uid: int | None = None
@@ -43,11 +43,11 @@ class Account:
         return None if self.user is None else []
 
     def prefix(self, death_signal: signal.Signals) -> list[str]:
-        """Return what to put before a command. Changing the user forgets the death signal: setpriv sets it anew."""
+        """Return what to put before a command. A change of user clears the death signal, so setpriv sets it again."""
         if self.setpriv is None:
             return []
         user = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
-        # access(2), by which PostgreSQL looks for its own program, heeds capabilities only without the "setuid fixup".
+        # PostgreSQL finds its own program with access(2), which heeds capabilities only without the "setuid fixup".
         keep = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
         return [self.setpriv, *user, *keep, f"--pdeathsig={death_signal.name.removeprefix('SIG')}", "--"]
 
@@ -74,8 +74,8 @@ CURRENT = Account()
 def account_for(folder: Path, program: Path) -> Account:
     """Return whom to run ``program`` as, so that it can write to ``folder``, which then belongs to that user.
 
-    Unless we are root: as ourselves. As root: as the folder's owner if that is somebody else, otherwise as ``nobody``.
-    Raises UnreachableError where that user cannot reach both and setpriv is missing.
+    If we are not root, that is the current user. If we are, it is the folder's owner, or ``nobody`` where root owns it.
+    Raises UnreachableError if that user cannot reach both paths and setpriv is not installed.
     """
     if os.geteuid() != 0:
         return CURRENT

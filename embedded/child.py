@@ -1,6 +1,6 @@
-"""A server as a child process: started, waited for, stopped; never left behind, even when we are killed.
+"""A server as a child process: started, waited for, stopped; never left behind, even if this process is killed.
 
-It gets a session of its own, so that Ctrl-C in a terminal reaches us alone and we stop things in order.
+It gets a session of its own, so that Ctrl-C in a terminal reaches only this process, which stops its children in order.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class ServerError(RuntimeError):
-    """A server could not be started. The message says which, why, and what its log said last."""
+    """A server could not be started. The message says which, why, and how its log ends."""
 
 
 class Child:
-    """A running process, and the file that holds what it printed (None: it prints where we do)."""
+    """A running process, and the file that its output goes to; None: to this process' own output."""
 
     def __init__(self, process: subprocess.Popen[bytes], name: str, log: Path | None) -> None:
         self.process = process
@@ -44,10 +44,10 @@ class Child:
         cwd: Path | str = "/",
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Self:
-        """Start ``command``; should we die without stopping it, the kernel (Linux) sends it ``stop_signal``.
+        """Start ``command``. If this process dies without stopping it, Linux sends it ``stop_signal``.
 
-        name: what error messages call it; without one, they call it by its program.
-        That takes a single-threaded caller: to the kernel, the parent is the thread that started the child.
+        name: its name in error messages; by default that of the program.
+        The signal needs a single-threaded caller: to the kernel, the parent is the thread that started the child.
         """
         with _output(log) as output:
             process = subprocess.Popen(  # noqa: S603
@@ -66,9 +66,9 @@ class Child:
         return cls(process, name or Path(command[0]).name, log)
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float = 60) -> None:
-        """Ask ``ready`` ever more slowly until it says yes.
+        """Call ``ready`` at growing intervals until it returns True.
 
-        Raises ServerError, with the end of the log, when the process ends first or ``seconds`` pass.
+        Raises ServerError, with the end of the log, if the process ends first or ``seconds`` pass.
         """
         deadline = time.monotonic() + seconds
         pause = 0.02
@@ -88,7 +88,7 @@ class Child:
         return self.process.wait()
 
     def log_tail(self, lines: int = 15) -> str:
-        """Return the log's last lines, to end an error message with, or nothing if there are none."""
+        """Return the log's last lines as the end of an error message; an empty string if there are none."""
         if self.log is None or not (text := self.log.read_text(errors="replace").strip()):
             return ""
         return f" Its log {self.log} ends with:\n" + "\n".join(text.splitlines()[-lines:])
@@ -111,7 +111,7 @@ def _output(log: Path | None) -> Iterator[int | None]:
 
 
 def _dies_with_us(stop_signal: signal.Signals) -> Callable[[], object] | None:
-    """Return what the child runs between fork and exec; Python code there is safe only where no thread is about."""
+    """Return what the child runs between fork and exec; None if this process has threads: Python is unsafe then."""
     if _libc is None or threading.active_count() > 1:
         return None
     prctl = _libc.prctl

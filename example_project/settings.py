@@ -1,8 +1,8 @@
-"""Settings of the example project. The environment decides what it runs on:
+"""Settings of the example project. They read these environment variables:
 
-DATABASE_URL   PostgreSQL; where it is not set, the embedded one that ``make demo`` starts
-REDIS_URL      Redis or Valkey for the channel layer; where it is not set, the layer lives in one process
-CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core, else channels_redis.pubsub
+DATABASE_URL   PostgreSQL; by default the embedded one that ``make demo`` starts
+REDIS_URL      Redis or Valkey for the channel layer; by default the layer is in memory, for one process
+CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core; by default channels_redis.pubsub
 SECRET_KEY, DEBUG, ALLOWED_HOSTS (names besides this machine's)
 """
 
@@ -55,14 +55,14 @@ USE_TZ = True
 
 
 def channel_layer(redis_url: str, kind: str) -> dict[str, Any]:
-    """Return the channel layer's settings: Redis where there is one, else memory, which one process cannot share."""
+    """Return the channel layer's settings: Redis if it has a URL, otherwise memory, which serves one process only."""
     if not redis_url:
         return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     backends = {
         "core": "channels_redis.core.RedisChannelLayer",
         "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
     }
-    # From version 8 on, redis-py gives a socket 5 seconds by default, less than an idle receive takes.
+    # redis-py 8 and newer time a socket out after 5 seconds by default, which is less than an idle receive takes.
     host = {"address": redis_url, "socket_timeout": None}
     return {"BACKEND": backends[kind], "CONFIG": {"hosts": [host]}}
 

@@ -1,4 +1,4 @@
-"""What is measured. Each module here starts one party's servers on the loopback address, and ends them."""
+"""The parties that are measured. Each module starts one party's servers on the loopback address, and ends them."""
 
 import http.client
 import shutil
@@ -15,7 +15,7 @@ from benchmarks.events import Event
 from embedded import Child
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# uvicorn closes a connection that is idle for five seconds.
+# After this, reconnect: uvicorn closes a connection that was idle for five seconds.
 IDLE_SECONDS = 2.0
 
 
@@ -27,7 +27,7 @@ class Missing(RuntimeError):
 class Party:
     """A party that runs.
 
-    port: where its streams are.
+    port: of its streams.
     subscription: how the n-th subscriber asks for its stream.
     publish: writes these events, together if there are several.
     """
@@ -37,7 +37,7 @@ class Party:
     publish: Callable[[Sequence[Event]], object]
 
     def subscriptions(self, count: int) -> list[Subscription]:
-        """Return those of so many subscribers."""
+        """Return the subscriptions of ``count`` subscribers."""
         return [self.subscription(n) for n in range(count)]
 
 
@@ -57,18 +57,18 @@ class Publisher:
         self._used_at = 0.0
 
     def together(self, events: Sequence[Event]) -> None:
-        """Post these as the lines of one request."""
+        """Post these events as the lines of one request."""
         self.post("\n".join(event.text() for event in events))
 
     def one_by_one(self, events: Sequence[Event]) -> None:
-        """Post each as a request."""
+        """Post each event in its own request."""
         for event in events:
             self.post(event.text())
 
     def post(self, body: str) -> None:
-        """Post this. Raises RuntimeError for an answer that is no success."""
+        """Post this body. Raises RuntimeError if the answer's status is not a success."""
         if time.monotonic() - self._used_at > IDLE_SECONDS:
-            self._connection.close()  # It opens again by itself.
+            self._connection.close()  # The next request reconnects.
         self._connection.request("POST", self._path, body.encode())
         answer = self._connection.getresponse()
         text = answer.read()
@@ -83,7 +83,7 @@ class Publisher:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Make a folder for a party's files and logs, which other users may enter, and remove it."""
+    """Create a folder for a party's files and logs, which other users may enter; remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="ayb-bench-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -99,7 +99,7 @@ def program(name: str) -> Path:
 
 
 def server_command(server: str, application: str, port: int) -> list[str]:
-    """Return the command that serves an ASGI application by ``daphne``, ``uvicorn`` or ``granian``, one process."""
+    """Return the command that serves an ASGI application in one process of ``daphne``, ``uvicorn`` or ``granian``."""
     python = [sys.executable, "-m"]
     commands = {
         "daphne": [*python, "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port), application],
@@ -108,14 +108,14 @@ def server_command(server: str, application: str, port: int) -> list[str]:
     }
     options = {
         "uvicorn": ["--timeout-graceful-shutdown", "5"],
-        # It takes 1,024 requests at a time, unless it is told otherwise.
+        # By default it takes 1,024 requests at a time.
         "granian": ["--workers-kill-timeout", "5", "--backpressure", "20000"],
     }
     return [*commands[server], *options.get(server, [])]
 
 
 def answers(port: int, path: str) -> Callable[[], bool]:
-    """Return a question: whether a server answers here, whatever it says."""
+    """Return a function that tells whether a server answers here, with any status."""
 
     def ask() -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -135,7 +135,7 @@ def answers(port: int, path: str) -> Callable[[], bool]:
 def running(
     command: Sequence[str | Path], log: Path, ready: Callable[[], bool], env: dict[str, str] | None = None
 ) -> Iterator[Child]:
-    """Run a server until the block ends, from when it is ready on."""
+    """Run a server until the block ends; enter the block when it is ready."""
     child = Child.start(command, log=log, env=env, cwd=CHECKOUT)
     try:
         child.wait_until(ready)

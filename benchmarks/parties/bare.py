@@ -1,4 +1,4 @@
-"""The floor: a bare ASGI application that writes the same bytes, on the same servers."""
+"""The baseline: a bare ASGI application that writes the same bytes, on the same servers."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from embedded import free_port
 
 @contextmanager
 def bare(server: str) -> Iterator[Party]:
-    """Serve the bare application by ``daphne``, ``uvicorn`` or ``granian``."""
+    """Serve the bare application with ``daphne``, ``uvicorn`` or ``granian``."""
     port = free_port()
     command = server_command(server, "benchmarks.sites.bare:application", port)
     with folder() as files, running(command, files / "log", answers(port, "/ready"), dict(os.environ)):

@@ -1,8 +1,8 @@
-"""A PostgreSQL and a Valkey of the run, with the tables that are written to, users, and their tokens.
+"""A PostgreSQL and a Valkey for one run, with the tables that are written to, users, and their tokens.
 
 bench_open     without row-level security
-bench_members  a row is for whoever is a member of its team: everybody is
-bench_owners   a row is for its owner alone
+bench_members  a row is for the members of its team, which all users are
+bench_owners   a row is for its owner only
 bench_plain    not captured
 """
 
@@ -51,7 +51,7 @@ analyze
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A migrated database, its writer, and the environment that names it to servers."""
+    """A migrated database, the connection that writes to it, and the environment variables that name it to servers."""
 
     environment: dict[str, str]
     writer: psycopg.Connection[Any]
@@ -62,7 +62,7 @@ class Database:
         return self.environment["DATABASE_URL"]
 
     def write(self, table: str, events: Sequence[Event], owners: int = 0) -> None:
-        """Insert the events' rows in one transaction. owners: each is for the one of so many users in its turn."""
+        """Insert the events' rows in one transaction. owners: the number of users that own the rows in turn."""
         rows = [(user_id(event.n % owners) if owners else None, event.stamp, BODY) for event in events]
         with self.writer.transaction(), self.writer.cursor() as cursor:
             statement = f"insert into {table} (owner_id, stamp, body) values (%s, %s, %s)"  # noqa: S608
@@ -71,7 +71,7 @@ class Database:
 
 @contextmanager
 def database(fsync: str = "off") -> Iterator[Database]:
-    """Start PostgreSQL and Valkey, migrate, and make the tables and users. fsync: ``on`` or ``off``."""
+    """Start PostgreSQL and Valkey, migrate, and create the tables and users. fsync: ``on`` or ``off``."""
     with ExitStack() as stack:
         environment = {**os.environ, "DATABASE_URL": "", "REDIS_URL": "", "DEBUG": "0"}
         environment |= {"DJANGO_SETTINGS_MODULE": "benchmarks.sites.settings", "TEST_DATABASE_ROLE": ""}

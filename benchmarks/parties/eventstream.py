@@ -11,7 +11,7 @@ from embedded import free_port
 
 @contextmanager
 def eventstream(server: str) -> Iterator[Party]:
-    """Serve django-eventstream by ``daphne`` or ``uvicorn``."""
+    """Serve django-eventstream with ``daphne`` or ``uvicorn``."""
     if find_spec("django_eventstream") is None:
         raise Missing("the package django-eventstream is not installed")
     port = free_port()

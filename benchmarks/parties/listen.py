@@ -1,4 +1,4 @@
-"""A bare LISTEN: the least that Postgres takes to tell anybody. What it hears, it writes to whoever is connected."""
+"""A bare LISTEN: the shortest way out of PostgreSQL. A process writes each notification to every connected client."""
 
 import sys
 from collections.abc import Iterator

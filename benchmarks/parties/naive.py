@@ -1,4 +1,4 @@
-"""What one writes first with Channels: a consumer for each client; where rows are not for all, a SELECT an event."""
+"""The obvious first attempt with Channels: a consumer per client, and where rows have policies, a SELECT per event."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from embedded import free_port
 
 @contextmanager
 def naive(server: str, table: str = "bench_open", owners: int = 0) -> Iterator[Party]:
-    """Serve a consumer for each client, on the run's Valkey, by ``daphne`` or ``uvicorn``.
+    """Serve a consumer for each client, on the run's Valkey, with ``daphne`` or ``uvicorn``.
 
     table: ``bench_open``, or one with policies: then each consumer asks Postgres whether its user sees the row.
     """

@@ -1,4 +1,4 @@
-"""nchan, a module of nginx in C: the limit for fan-out. It has no database and no idea of who may see what."""
+"""nchan, an nginx module in C: the upper limit for fan-out. It has no database and no visibility rules."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""ayb_realtime, with PostgreSQL, on each server: with Valkey and a relay beside it, or all in one by ``--serve``."""
+"""ayb_realtime, with PostgreSQL, on each server: with Valkey and a relay process, or in one process by ``--serve``."""
 
 import sys
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ MANAGE = "manage.py"
 
 @dataclass(frozen=True, slots=True)
 class Ours(Party):
-    """Ours, and its database."""
+    """ayb_realtime as a party, with its database."""
 
     database: Database
 
 
 @contextmanager
 def ours(server: str, table: str = "bench_open", owners: int = 0) -> Iterator[Ours]:
-    """Serve streams of a table, each to a user of its own. server: ``serve``, ``uvicorn`` or ``granian``.
+    """Serve streams of a table, each to a different user. server: ``serve``, ``uvicorn`` or ``granian``.
 
-    owners: of so many users the rows are, each in its turn.
+    owners: the number of users that own the rows in turn.
     """
     with database() as db, served(server, db) as port:
         yield Ours(
@@ -38,7 +38,7 @@ def ours(server: str, table: str = "bench_open", owners: int = 0) -> Iterator[Ou
 
 @contextmanager
 def served(server: str, db: Database) -> Iterator[int]:
-    """Serve the stream, and relay, on this database; yield the port, once the relay leads."""
+    """Serve the stream and run a relay on this database; yield the port once the relay leads."""
     with ExitStack() as stack:
         files = stack.enter_context(folder())
         port = free_port()
@@ -56,7 +56,7 @@ def served(server: str, db: Database) -> Iterator[int]:
 
 @contextmanager
 def relaying(db: Database, log: Path) -> Iterator[None]:
-    """Run a relay by itself, from when it leads on."""
+    """Run a relay in its own process; enter the block when it leads."""
     with running([sys.executable, MANAGE, "runrealtime"], log, lambda: leads(db), db.environment):
         yield
 

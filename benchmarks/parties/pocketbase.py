@@ -1,4 +1,4 @@
-"""PocketBase: a server in Go with SQLite, realtime and rules. Users and rules are made through its API."""
+"""PocketBase: a server in Go with SQLite, realtime and rules. Users and rules are created through its API."""
 
 import http.client
 import json
@@ -48,7 +48,7 @@ class _Api:
 
 @contextmanager
 def pocketbase(table: str = "bench_open", users: int = 0, owners: int = 0) -> Iterator[Party]:
-    """Run PocketBase with a collection, and so many users; without users, everybody may read."""
+    """Run PocketBase with a collection and this many users; without users, anyone may read."""
     binary = program("pocketbase")
     with folder() as files:
         _superuser(binary, files)
@@ -100,7 +100,7 @@ def _one_user(port: int) -> None:
 
 
 def _copies(path: Path, count: int) -> list[str]:
-    """Copy the one user, since hashing a password for each takes long; all are members. Return their ids."""
+    """Copy the first user, since hashing a password for each is slow. All become members. Return their ids."""
     ids = [f"user{n:011d}" for n in range(count)]
     with closing(sqlite3.connect(path)) as database, database:
         columns = [row[1] for row in database.execute("pragma table_info(users)")]
@@ -117,7 +117,7 @@ def _copies(path: Path, count: int) -> list[str]:
 
 def _subscription(table: str, token: str) -> Subscription:
     body = json.dumps({"clientId": "CLIENT_ID", "subscriptions": [f"{table}/*"]})
-    # An id of PocketBase's has forty letters, and the placeholder nine.
+    # A client id of PocketBase has 40 characters, and the placeholder has 9.
     head = (
         "POST /api/realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
         f"Authorization: {token}\r\nContent-Length: {len(body) + 31}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The application as the documentation has it."""
+"""The application, as the documentation recommends it."""
 
 import os
 

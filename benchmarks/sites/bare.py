@@ -1,4 +1,4 @@
-"""A bare ASGI application: whoever GETs has a stream of what is POSTed, a line an event. No framework, no database."""
+"""A bare ASGI application, without framework or database: GET streams what is POSTed, one event per line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

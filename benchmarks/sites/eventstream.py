@@ -1,4 +1,4 @@
-"""django-eventstream as its documentation sets it up, and a view that sends what is POSTed, a line an event."""
+"""django-eventstream as its documentation sets it up, and a view that sends what is POSTed, one event per line."""
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application

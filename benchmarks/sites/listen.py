@@ -1,4 +1,4 @@
-"""Writes what it hears by LISTEN to every connection: ``python -m benchmarks.sites.listen PORT``."""
+"""Writes every notification to every connection: ``python -m benchmarks.sites.listen PORT``."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
 
 async def main(port: int) -> None:
-    """Listen until the process is ended."""
+    """Listen until the process is stopped."""
     writers: set[asyncio.StreamWriter] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

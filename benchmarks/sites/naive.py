@@ -1,6 +1,6 @@
 """A Channels consumer for each client, without hub or log: it forwards what its group is sent.
 
-With BENCH_TABLE it first asks Postgres, by a connection of a pool, whether its user sees the row.
+With BENCH_TABLE it first asks Postgres, over a pooled connection, whether its user sees the row.
 """
 
 import json
@@ -35,7 +35,7 @@ class Publish(AsyncHttpConsumer):
     """Send each line to the group."""
 
     async def handle(self, body: bytes) -> None:
-        """Send, and answer."""
+        """Send each line to the group, and answer 200."""
         layer = get_channel_layer()
         assert layer is not None  # noqa: S101
         for line in body.decode().split("\n"):
@@ -47,14 +47,14 @@ class Events(AsyncHttpConsumer):
     """A client's stream."""
 
     async def handle(self, body: bytes) -> None:
-        """Join the group, and go on until the client leaves."""
+        """Join the group, and stream until the client leaves."""
         self.user = parse_qs(self.scope["query_string"].decode())["user"][0]
         await self.channel_layer.group_add("bench", self.channel_name)
         await self.send_headers(headers=HEADERS)
         await self.send_body(b": connected\n\n", more_body=True)
 
     async def http_request(self, message: Any) -> None:
-        """Do not end after ``handle``, as the base class does."""
+        """Keep the response open after ``handle``, which the base class would end."""
         await self.handle(message.get("body", b""))
 
     async def bench_event(self, message: dict[str, Any]) -> None:
@@ -76,6 +76,6 @@ _events, _publish = Events.as_asgi(), Publish.as_asgi()
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Route a request."""
+    """Route a request to its consumer."""
     if scope["type"] == "http":
         await (_events if scope["path"] == "/events" else _publish)(scope, receive, send)

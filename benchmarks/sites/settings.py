@@ -1,4 +1,4 @@
-"""The example project's settings, as one deploys them."""
+"""The example project's settings, as deployed."""
 
 from example_project.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""The workloads, a module each: a function of the module's name, what it is to reach, and what its plot shows."""
+"""The workloads, one per module: how to run it, its targets, and the figures of its plot."""
 
 from importlib import import_module
 from types import ModuleType
@@ -7,5 +7,5 @@ NAMES = ("fanout", "members", "owners", "latency", "streams", "resume", "writes"
 
 
 def workload(name: str) -> ModuleType:
-    """Return the module of a workload: ``run(quick)``, ``TARGETS`` and ``PLOTS``, and a docstring."""
+    """Return the module of a workload: it has ``run(quick)``, ``TARGETS``, ``PLOTS`` and a docstring for the page."""
     return import_module(f"benchmarks.workloads.{name}")

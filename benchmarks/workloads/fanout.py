@@ -34,7 +34,7 @@ PLOTS = (f"500 paced: {RATE}", f"500 at once: {RATE}", f"5000 paced: {RATE}", f"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """So many subscribers, events that are paced, and events at once, again and again for so much processor time."""
+    """The number of subscribers, of paced events, and of events at once, repeated for ``cpu_seconds``."""
 
     subscribers: int
     paced: int

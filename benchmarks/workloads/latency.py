@@ -20,7 +20,7 @@ TARGETS = [
 
 
 def run(quick: bool) -> dict[str, Figures]:
-    """Measure at 5 changes a second, where every one finds the relay asleep, and at 200. quick: for a second."""
+    """Measure at 5 changes a second, each of which finds the relay asleep, and at 200. quick: for one second."""
     seconds = 1 if quick else 10
 
     def measure(rounds: Rounds) -> Figures:

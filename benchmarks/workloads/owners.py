@@ -10,7 +10,7 @@ from benchmarks.targets import Table, Target
 TABLE = "bench_owners"
 RATE = "changes per CPU-s"
 SIZES = (500, 2000, 5000)
-# It asks about each user for each change, so that more would take minutes.
+# It queries for each user and change, so larger sizes would take minutes.
 POCKETBASE_USERS = 500
 PLOTS = tuple(f"{size} {mode}: {RATE}" for mode in ("paced", "at once") for size in SIZES)
 

@@ -44,16 +44,16 @@ def run(quick: bool) -> dict[str, Figures]:
 
 
 def measured(clients: int, changes: int) -> Figures:
-    """Let so many clients come back after so many changes."""
+    """Let this many clients reconnect after this many changes."""
     with database() as db:
-        # A server that stops tells Postgres what it has read.
+        # When a server stops, its sessions report to Postgres what they have read.
         with served("uvicorn", db):
             position = _head(db)
             for first in range(0, changes, BATCH):
                 db.write("bench_open", now(first, BATCH))
             _wait_until(lambda: _head(db) >= position + changes)
         _wait_until(lambda: not _number(db, OTHERS))
-        # As autovacuum does within a minute. Before that, each look of the relay goes through the whole log.
+        # Autovacuum would do this within a minute. Until then, each query of the relay scans the whole log.
         db.writer.execute("analyze")
         fetched = _fetched(db)
         with served("uvicorn", db) as port:
@@ -88,7 +88,7 @@ def _head(db: Database) -> int:
 
 
 def _fetched(db: Database) -> float:
-    # A session tells what it has read up to a second later, or when it ends.
+    # A session reports what it has read up to a second later, or when it ends.
     db.writer.execute("select pg_stat_force_next_flush()")
     return _number(db, FETCHED)
 

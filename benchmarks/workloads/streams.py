@@ -28,12 +28,12 @@ TARGETS = [
     Target("threads for all streams, Daphne", value("more threads", "ours, --serve (Daphne)"), at_most=50),
     Target("connections to the database", value("database connections", "ours, uvicorn"), at_most=20),
 ]
-# Streams that are opened first, so that code, plans and pools are there before the memory is measured.
+# Opened first, so that code, plans and pools are loaded before memory is measured.
 WARM_UP_STREAMS = 10
 
 
 def run(quick: bool) -> dict[str, Figures]:
-    """Open 5,000 streams at each party, and watch them for five seconds. quick: 20 streams, for one second."""
+    """Open 5,000 streams of each party, and watch them for five seconds. quick: 20 streams, for one second."""
     count, seconds = (20, 1.0) if quick else (5000, 5.0)
     figures = {}
     for name in PARTIES:
@@ -53,7 +53,7 @@ def _idle(start: Start, count: int, seconds: float) -> Figures:
         with subscribers(party.port, party.subscriptions(count)) as load:
             opened = time.monotonic()
             opening = processes.usage([load.pid])
-            time.sleep(seconds)  # What is measured is that nothing happens.
+            time.sleep(seconds)  # Measure idle streams.
             idle = processes.usage([load.pid])
             connections = _connections(party)
             return {

@@ -96,7 +96,7 @@ def _round(db: Database, table: str, clients: int, seconds: int) -> Figures:
 
 
 def _used(relays: Collection[int]) -> Figures:
-    """Return the processor time that everybody has used so far. relays: the relay's backends."""
+    """Return the processor seconds that each part has used so far. relays: the pids of the relay's backends."""
     used = processes.usage([]).cpu_seconds
     backends = sum(map(processes.cpu_seconds, relays))
     postgres, valkey = (
@@ -128,7 +128,7 @@ def _bulk(db: Database, rows: int, turns: int) -> dict[str, Figures]:
     for turn in range(turns):
         for party, table in tables.items():
             say(f"bulk, {party}")
-            # The relay has nothing to do with what comes next.
+            # The relay must have nothing left to do during the next step.
             _wait_until_numbered(db)
             began, used = time.monotonic(), processes.cpu_seconds(backend)
             db.writer.execute(f"update {table} set stamp = '{turn}-0'".encode())  # noqa: S608

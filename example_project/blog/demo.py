@@ -1,4 +1,4 @@
-"""The accounts and the team that ``seed`` makes and the page offers."""
+"""The accounts and the team that ``seed`` creates and the page offers."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,7 +9,7 @@ TEAM = "The team"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A seeded user: the id never changes, so that a page kept open survives a new database."""
+    """A seeded user. The id is always the same, so that an open page still works after the database was recreated."""
 
     id: UUID
     email: str

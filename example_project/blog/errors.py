@@ -17,7 +17,7 @@ MESSAGES = {
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer what REST framework knows to answer: it is the setting EXCEPTION_HANDLER."""
+    """Answer the errors that REST framework handles. The setting EXCEPTION_HANDLER names this function."""
     response: Response | None = exception_handler(error, context)
     if response is not None:
         known = next((text for kind, text in MESSAGES.items() if isinstance(error, kind)), None)

@@ -1,4 +1,4 @@
-"""Lists in the shape of the AYB JavaScript SDK's ``records`` client. Whatever is odd is a ValidationError (400)."""
+"""Lists in the shape of the AYB JavaScript SDK's ``records`` client. Odd parameters raise ValidationError (400)."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class Pages(BasePagination):  # type: ignore[misc]  # REST framework has no type
         return list(self.pages.page(self.number)) if self.number <= self.pages.num_pages else []
 
     def get_paginated_response(self, items: list[Any]) -> Response:
-        """Answer with the page, and where it is."""
+        """Answer with the page's rows, its number, and the totals."""
         where = {"page": self.number, "perPage": self.pages.per_page}
         return Response({"items": items, **where, "totalItems": self.pages.count, "totalPages": self.pages.num_pages})
 
@@ -39,7 +39,7 @@ class Sort(OrderingFilter):  # type: ignore[misc]  # REST framework has no types
     ordering_param = "sort"
 
     def remove_invalid_fields(self, queryset: QuerySet[Any], fields: list[str], *rest: Any) -> list[str]:
-        """Refuse what the filter would skip."""
+        """Refuse a field that the base class would ignore."""
         if super().remove_invalid_fields(queryset, fields, *rest) != fields:
             raise ValidationError("sort names an unknown field")
         return fields

@@ -1,6 +1,6 @@
-"""Who is in the demo's team. Anyone logged in may change it: the page shows what a policy makes of that.
+"""Who is in the demo's team. Every user may change it, so that the page can show what the policies do then.
 
-These writes are the application's own, as the tables' owner; only reading posts and comments is up to the policies.
+The application writes here as the tables' owner, whom no policy binds. The policies decide about posts and comments.
 """
 
 from uuid import UUID
@@ -20,13 +20,13 @@ class Memberships(APIView):  # type: ignore[misc]  # REST framework has no types
     """The team with the ids of its members."""
 
     def get(self, _: Request) -> Response:
-        """Say who is in it."""
+        """Return the team and its members."""
         team = demo_team()
         members = Membership.objects.filter(team=team).order_by("id").values_list("user_id", flat=True)
         return Response({"team": {"id": team.pk, "name": team.name}, "members": list(members)})
 
     def post(self, request: Request) -> Response:
-        """Put ``{"user_id": ...}`` into it."""
+        """Add the user of ``{"user_id": ...}``."""
         member = MemberSerializer(data=request.data)
         member.is_valid(raise_exception=True)
         user = User.objects.filter(pk=member.validated_data["user_id"]).first()
@@ -40,7 +40,7 @@ class Member(APIView):  # type: ignore[misc]  # REST framework has no types
     """A user who is in the team."""
 
     def delete(self, _: Request, user_id: UUID) -> Response:
-        """Take the user out of it."""
+        """Remove the user from the team."""
         Membership.objects.filter(team=demo_team(), user_id=user_id).delete()
         return Response(status=HTTP_204_NO_CONTENT)
 

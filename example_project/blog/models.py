@@ -1,6 +1,6 @@
 """Three people, their posts, and a team whose members read each other's comments.
 
-Who sees which row is not written here: the policies in migration 0002 say so, and PostgreSQL decides.
+The models do not say who sees which row: PostgreSQL decides that by the policies in migration 0002.
 """
 
 import uuid
@@ -11,7 +11,7 @@ from django.db import models
 
 
 class UserManager(BaseUserManager["User"]):
-    """Make users by email."""
+    """Creates users by email."""
 
     def create_user(self, email: str, password: str, **fields: object) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)
@@ -21,7 +21,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person, known by email."""
+    """A person, identified by email."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
@@ -41,7 +41,7 @@ class User(AbstractBaseUser):
 
 
 class Post(models.Model):
-    """Seen by its author, and by everyone once it is published."""
+    """A post. Its author sees it, and everyone else once it is published."""
 
     id = models.BigAutoField(primary_key=True)
     author = models.ForeignKey(User, on_delete=models.CASCADE)
@@ -71,7 +71,7 @@ class Team(models.Model):
 
 
 class Membership(models.Model):
-    """A user is in a team."""
+    """That a user is in a team."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     user = models.ForeignKey(User, on_delete=models.CASCADE)
@@ -85,7 +85,7 @@ class Membership(models.Model):
 
 
 class Comment(models.Model):
-    """Seen by the members of its team."""
+    """A comment, which the members of its team see."""
 
     id = models.BigAutoField(primary_key=True)
     team = models.ForeignKey(Team, on_delete=models.CASCADE)

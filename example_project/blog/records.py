@@ -1,7 +1,7 @@
 """Read and write rows under the caller's own identity.
 
 There is no permission check in this module: each query runs under the caller's role and settings, and PostgreSQL's
-policies answer. A row the caller may not see does not exist; a write no policy allows is refused.
+policies decide. A row that the caller may not see is not found; a write that no policy allows is refused.
 """
 
 import functools
@@ -24,7 +24,7 @@ from example_project.blog.serializers import CommentSerializer, PostSerializer
 
 
 def under_policies(action: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a viewset's action as the caller. It raises PermissionDenied where PostgreSQL denies a query."""
+    """Run a viewset's action as the caller. It raises PermissionDenied if PostgreSQL denies a query."""
 
     @functools.wraps(action)
     def run(view: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
@@ -55,11 +55,11 @@ class RowViewSet(ModelViewSet):  # type: ignore[misc]  # REST framework has no t
     destroy = under_policies(ModelViewSet.destroy)
 
     def perform_create(self, serializer: Any) -> None:
-        """Make a row of the caller's, unless it is to be somebody else's."""
+        """Create a row. Its author is the caller unless the request names another."""
         serializer.save(author_id=serializer.validated_data.get("author_id", self.request.user.pk))
 
     def perform_destroy(self, instance: Any) -> None:
-        """Delete a row. One that the caller sees may still not be theirs to delete."""
+        """Delete a row. Raises Http404 if the caller may see but not delete it."""
         deleted, _ = instance.delete()
         if not deleted:
             raise Http404
@@ -80,9 +80,9 @@ class CommentViewSet(RowViewSet):
 
 
 class NoCollection(APIView):  # type: ignore[misc]  # REST framework has no types
-    """Any other name."""
+    """A collection that does not exist."""
 
     def initial(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse, once it is known who asks."""
+        """Answer 404, after authentication: without a token the answer is 401."""
         super().initial(*args, **kwargs)
         raise NotFound("collection not found")

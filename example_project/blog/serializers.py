@@ -1,4 +1,4 @@
-"""What a client may read and write of a row."""
+"""The fields of rows that a client may read and write."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from example_project.blog.models import Comment, Post
 
 
 class ExactSerializer(serializers.Serializer):  # type: ignore[misc]  # REST framework has no types
-    """Refuses what REST framework would skip or convert: a field that is not in ``types``, a number for a text."""
+    """Refuses what REST framework would ignore or convert: a field that is not in ``types``, a number for a text."""
 
     types: ClassVar[dict[str, type]]
 
@@ -27,12 +27,12 @@ class ExactSerializer(serializers.Serializer):  # type: ignore[misc]  # REST fra
 
 
 class RowSerializer(ExactSerializer, serializers.ModelSerializer):  # type: ignore[misc]
-    """A row of somebody's. Whom a client may name as its author is up to the policies."""
+    """A row with an author. The policies decide whom a client may name as the author."""
 
     author_id = serializers.UUIDField(required=False)
 
     def update(self, instance: Any, values: dict[str, Any]) -> Any:
-        """Change a row, and return it as the caller now sees it. Raises Http404 if it is not theirs to change."""
+        """Change a row, and return it as the caller now sees it. Raises Http404 if the caller may not change it."""
         found = type(instance).objects.filter(pk=instance.pk)
         if values and not found.update(**values):
             raise Http404
@@ -50,12 +50,12 @@ class PostSerializer(RowSerializer):
         extra_kwargs: ClassVar = {"body": {"trim_whitespace": False}}
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Say when it was changed: ``QuerySet.update`` does not."""
+        """Set ``updated_at``, which ``QuerySet.update`` does not."""
         return {**values, "updated_at": timezone.now()}
 
 
 class CommentSerializer(RowSerializer):
-    """A comment. Its team is not looked up: whether there is one is the policies' answer too."""
+    """A comment. Its team is not looked up: the policies decide that, too."""
 
     types: ClassVar = {"body": str, "team_id": int, "author_id": str}
     team_id = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
@@ -66,7 +66,7 @@ class CommentSerializer(RowSerializer):
 
 
 class MemberSerializer(ExactSerializer):
-    """A user who is to be in the team."""
+    """A user to add to the team."""
 
     types: ClassVar = {"user_id": str}
     user_id = serializers.UUIDField()

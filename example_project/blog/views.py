@@ -11,7 +11,7 @@ SEATS = (ACCOUNTS[0], ACCOUNTS[2])
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """Two people side by side, each with a stream of their own."""
+    """Show two people side by side, each with their own stream."""
     demo = {
         "accounts": [{"id": str(account.id), "email": account.email} for account in ACCOUNTS],
         "seats": [account.email for account in SEATS],

@@ -33,7 +33,7 @@ def demo(checkout: Path) -> Iterator[Example]:
     log, port = checkout / "demo.log", free_port()
     child = Child.start(["make", "demo", f"PORT={port}"], log=log, env=environment, cwd=checkout)
     try:
-        child.wait_until(lambda: "Ctrl-C stops it all" in log.read_text(), seconds=300)
+        child.wait_until(lambda: "Ctrl-C stops everything" in log.read_text(), seconds=300)
         found = DATABASE_URL.search(log.read_text())
         assert found, log.read_text()
         example = Example(found[0], checkout)

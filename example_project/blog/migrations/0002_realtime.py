@@ -1,7 +1,7 @@
 """Who sees what, and which tables are streamed.
 
-Row-level security binds everyone but the tables' owner: Django's own connection sees all, a request or a stream under
-the role ``ayb_authenticated`` what the policies show to the user named by ``ayb.user_id``.
+Row-level security binds every role but the tables' owner. So Django's own connection sees every row; a request or a
+stream under the role ``ayb_authenticated`` sees what the policies show to the user that ``ayb.user_id`` names.
 """
 
 from typing import ClassVar

@@ -11,24 +11,24 @@ from example_project.blog.models import Comment, Membership, Post, Team, User
 
 POSTS = (
     (0, "Welcome: this post is published, so both of you see it", True),
-    (0, "A draft by user: nobody else gets it", False),
+    (0, "A draft by user: only its author gets it", False),
     (1, "Second has published something too", True),
     (2, "A draft by third", False),
 )
 COMMENTS = (
     (0, "Only members of the team read this"),
-    (1, "Take somebody out of the team and write again"),
+    (1, "Remove a member from the team and write again"),
 )
 
 
 class Command(BaseCommand):
-    """Idempotent: what is there stays as it is. Posts and comments are written in the first run only."""
+    """Add what is missing and change nothing else. Only the first run writes posts and comments."""
 
-    help = "Make the example's accounts, its team, and on the first run some posts and comments."
+    help = "Create the example's accounts and team, and on the first run some posts and comments."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
-        """Seed, and say so in one line."""
+        """Seed, and print one line."""
         users = [ensure_user(account.id, account.email) for account in ACCOUNTS]
         team, first_run = Team.objects.get_or_create(name=TEAM)
         if first_run:
@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
 
 def ensure_user(pk: UUID, email: str) -> User:
-    """Return the user with this id, made if it is missing."""
+    """Return the user with this id; create it if it is missing."""
     return User.objects.filter(pk=pk).first() or User.objects.create_user(email, PASSWORD, id=pk)
 
 

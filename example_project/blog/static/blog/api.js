@@ -1,4 +1,4 @@
-/** The server as one logged-in person sees it. */
+/** The server's API, called as one logged-in person. */
 export class Session {
   constructor(email, password) {
     this.credentials = { email, password };

@@ -1,4 +1,4 @@
-/** Do something that the server may refuse, and say so beside the element that it began with. */
+/** Run an action that the server may refuse; if it does, show that beside the element. */
 export async function attempt(element, action) {
   element.closest(".pane").querySelectorAll(".problem").forEach((problem) => (problem.hidden = true));
   try {
@@ -8,7 +8,7 @@ export async function attempt(element, action) {
   }
 }
 
-/** Say what went wrong, in the block of a pane that holds the element. */
+/** Show what went wrong, in the pane's block that holds the element. */
 export function complain(element, message) {
   const problem = element.closest(".block").querySelector(".problem");
   problem.textContent = message;
@@ -22,7 +22,7 @@ export function onSubmit(form, action) {
   };
 }
 
-/** Empty a field at once, so that the next text can be written; give the text back where the server refuses it. */
+/** Empty a field at once, so that the next text can be typed; restore the text if the server refuses it. */
 export async function hand(field, write) {
   const text = field.value;
   field.value = "";

@@ -28,7 +28,7 @@ export class RowList {
     fold(item);
   }
 
-  /** Show exactly these rows. What stays is not animated, nor is the first filling. */
+  /** Show exactly these rows. Rows that stay are not animated, nor is the first list. */
   replace(rows) {
     const first = this.items.size === 0;
     const ids = new Set(rows.map((row) => row.id));

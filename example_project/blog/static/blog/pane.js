@@ -42,7 +42,7 @@ export class Pane {
 
   // The stream
 
-  /** Seat a person: all that belonged to the one before is gone. */
+  /** Seat a person, and drop everything of the previous one. */
   sit(email) {
     this.stream?.close();
     clearTimeout(this.retry);
@@ -56,7 +56,7 @@ export class Pane {
     this.open();
   }
 
-  /** Log in and open the stream, until that works or somebody else sits down. */
+  /** Log in and open the stream. If that fails, try again later, unless another person has sat down. */
   async open() {
     const session = this.session;
     this.show("connecting");
@@ -90,7 +90,7 @@ export class Pane {
     this.retry = setTimeout(() => this.open(), RETRY_MILLISECONDS);
   }
 
-  /** From here on no change is missed, so what is fetched now and the events together are complete. */
+  /** From here on no change is missed, so rows fetched now and the events are complete together. */
   connected(event) {
     this.show("live");
     this.log.add("connected", "", event.lastEventId, event.data);
@@ -120,7 +120,7 @@ export class Pane {
     else this.lists[table].upsert(record);
   }
 
-  /** Fetch what the policies show now. Changes that arrive meanwhile are newer: they wait and come after. */
+  /** Fetch the rows that the policies show now. Changes that arrive meanwhile are newer: apply them afterwards. */
   async fetch() {
     const session = this.session;
     const waiting = (this.waiting = []);
@@ -149,7 +149,7 @@ export class Pane {
     changes.forEach((change) => this.apply(change));
   }
 
-  // What a person does. The lists change by the events alone.
+  // What a person does. Only events change the lists.
 
   writePost(form) {
     const { title, published } = form.elements;

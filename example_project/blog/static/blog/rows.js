@@ -1,6 +1,6 @@
 import { attempt, onSubmit } from "./forms.js";
 
-/** Put a post into its list item, with what its author may do. */
+/** Fill a post's list item; its author gets buttons. */
 export function fillPost(pane, item, post) {
   const path = `/api/collections/posts/${post.id}`;
   const state = item.querySelector(".state");
@@ -13,7 +13,7 @@ export function fillPost(pane, item, post) {
   prepareEditor(pane, item, post, path);
 }
 
-/** Put a comment into its list item. */
+/** Fill a comment's list item. */
 export function fillComment(pane, item, comment) {
   fillRow(pane, item, comment, comment.body, `/api/collections/comments/${comment.id}`);
 }
