@@ -15,15 +15,16 @@ from benchmarks.workloads import NAMES, workload
 
 HEAD = """# Benchmarks
 
-Written by `make bench`, with `python -m benchmarks NAME` for each part, on {cores} cores that other programs use too:
-the ratios count, not the figures themselves. All parties of a table were measured in one run, one after the other.
+`make bench` writes this page, and `python -m benchmarks NAME` runs one part. The benchmarks ran on {cores} cores that other
+programs use too: the ratios count, not the figures themselves. All parties of a table were measured in one run, one
+after another.
 
-*Per CPU-s*: per second of processor time of all the servers that work for a party, its PostgreSQL and Valkey included,
-but neither the load generator nor the writer. Latencies are from just before the write is sent, so they hold the write
-itself. What is lost, repeated, inverted, misdirected, closed, refused or reset has a column where it is not zero for
-everybody. A client whose stream ends comes back with its last id, as a browser does.
+*Per CPU-s* means per second of processor time of all servers that work for a party. That includes its PostgreSQL and
+Valkey, but neither the load generator nor the writer. Latencies begin just before the write is sent, so they include
+the write itself. A table has a column for what was lost, repeated, inverted, misdirected, closed, refused or reset only
+if some party has any. A client whose stream ends comes back with its last id, as a browser does.
 
-Where the time goes, and what would better it: [performance.md](performance.md).
+Where the time goes, and what would improve it: [performance.md](performance.md).
 
 {versions}
 """

@@ -52,7 +52,7 @@ def missing(figures: Table) -> list[str]:
 def target_table(targets: Iterable[Target], figures: Table) -> list[list[str]]:
     """Return the targets, each with what was reached."""
     rows = [list(target.row(figures)) for target in targets]
-    return [["target, as a ratio where nothing else is said", "to reach", "measured", "reached"], *rows]
+    return [["target, a ratio unless it says otherwise", "to reach", "measured", "reached"], *rows]
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -1,6 +1,6 @@
-"""A table without row-level security; every subscriber is a user of its own, and gets every event.
+"""A table without row-level security. Each subscriber is a user of its own, and gets every event.
 
-Paced: one event after the other, 10,000 deliveries a second (20 events to 500 subscribers, 2 to 5,000). At once: all
+Paced: one event after another, 10,000 deliveries a second (20 events to 500 subscribers, 2 to 5,000). At once: all
 events in one transaction, or one request.
 """
 

@@ -1,7 +1,7 @@
-"""One subscriber: from just before the INSERT is sent until the event is in the client, one row in each transaction.
+"""One subscriber: from just before the INSERT is sent until the client has the event, one row in each transaction.
 
-Beside it a bare LISTEN by psycopg, of a table whose trigger notifies with the row's stamp: the least that Postgres
-takes to tell anybody.
+Beside it runs a bare LISTEN by psycopg, on a table whose trigger notifies with the row's stamp: the least time that
+Postgres takes to notify a client.
 """
 
 from benchmarks.measure import Figures, Rounds, Start, each, titled

@@ -1,4 +1,4 @@
-"""Each row is for one user, by a policy on its owner: what does a change cost, the more users there are?"""
+"""A policy on the owner shows each row to one user. How does the cost of a change grow with the number of users?"""
 
 from functools import partial
 

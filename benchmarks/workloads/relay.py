@@ -1,7 +1,7 @@
-"""What the relay alone can take: from commit until it is numbered and handed to the Channels layer.
+"""What the relay alone can take: from the commit until a change is numbered and handed to the Channels layer.
 
-In bulk: 100,000 rows are there when its process is started, and the start counts. And while pgbench commits one row
-after the other with 16 clients.
+In bulk: 100,000 rows are there when the relay's process starts, and the start counts. With pgbench: 16 clients commit
+one row after another.
 """
 
 import time

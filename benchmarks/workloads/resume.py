@@ -1,8 +1,8 @@
-"""Clients come back all at once to a server that was restarted, each with its Last-Event-ID, after 10,000 changes.
+"""Clients all come back at once to a server that was restarted, each with its Last-Event-ID, after 10,000 changes.
 
-Each is a user of its own, of a table without row-level security. *Reads of the log*: how many of its rows were fetched,
-divided by how many there are; the relay's own looks at it count, but find nothing. Each client that missed anything is
-named with what it missed: event n has the position ``n + 1`` after the one that all resume from.
+Each is a user of its own, and the table has no row-level security. *Reads of the log*: how many of its rows were
+fetched, divided by how many there are. The relay's own reads count, but find nothing. The run prints each client that
+missed events, and which: event n has the position ``n + 1`` after the one from which all resume.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""5,000 streams that nothing is written to: what each holds of memory, threads and connections, and costs idle."""
+"""5,000 streams without writes: the memory, threads and connections that each holds, and what it costs while idle."""
 
 import time
 

@@ -1,10 +1,11 @@
-"""What capture costs writers: pgbench commits one row after the other, and an UPDATE of 100,000 rows, on a table that
-is captured and on one that is not. In bulk also beside the least a trigger can do, which copies the new row as jsonb.
+"""What capture costs writers: pgbench commits one row after another, and an UPDATE of 100,000 rows, on a table that
+is captured and on one that is not. The UPDATE also runs beside the least that a trigger can do: copy the new row as
+jsonb.
 
-A relay runs, and numbers meanwhile, into Valkey; the tables take turns, three times, and the median counts. With fsync
-on, a commit waits for the disk, as in production. With fsync off it hardly costs anything, which shows the most that
-capture can cost. The processor time of a commit is split by who used it, until all is numbered: *writers* are all of
-PostgreSQL but the relay's own sessions.
+Meanwhile a relay runs, and numbers into Valkey. The tables take turns, three times, and the median counts. With fsync
+on, a commit waits for the disk, as in production. With fsync off a commit costs hardly anything, which shows the most
+that capture can cost. The processor time of a commit, until all is numbered, is split by who used it: *writers* are all
+of PostgreSQL except the relay's own sessions.
 """
 
 import time
