@@ -1,12 +1,11 @@
--- A row as it was before, where such are kept. It has no search_path of its own, so that Postgres can put it in the place of its
--- call.
+-- The old row if old rows are kept, else null. It has no search_path of its own, so that Postgres can inline it.
 create function ayb_realtime.old_row_if_kept_v1(before json) returns json
     language sql
 as $$
     select case when pg_catalog.pg_sequence_last_value('ayb_realtime.keeps_before') operator(pg_catalog.=) 1 then before end
 $$;
 
--- The shapes of tables whose columns are all of Postgres' own types, in eight places by their oid: see look_v1().
+-- The tables whose columns all have built-in types: eight sequences, chosen by the table's oid. look_v1() sets them.
 do $$
 begin
     for place in 0 .. 7 loop
@@ -15,27 +14,27 @@ begin
 end
 $$;
 
--- What was found of a table each time its columns were looked at. It holds as long as the table has this file and `live` is
--- the same: one of the two changes if a column gets a type that writes other text, or the table gets another column. Transactions
--- that do not see each other may each insert the same finding.
+-- What look_v1() found out about a table's columns. It is valid while the table has the same `file` and live_v1() returns the
+-- same text: a column that is added, or gets a type that writes another text, changes one of these. Transactions that do not see
+-- each other may each add an equal row.
 create table ayb_realtime.layout (
     id bigint generated always as identity,
     relation oid not null,
     file oid not null,
     live text not null,
-    -- As parts_v1() returns them.
+    -- These three as parts_v1() returns them.
     classes oid[] not null,
     sizes int[] not null,
     hstore_cast oid[],
-    -- By its name in a dump; null: row_to_json() can write the row as it is.
+    -- A regtype, so that a dump has the type's name. Null if row_to_json() can write the row as it is.
     shadow regtype,
     primary key (relation, file, id)
 );
 
--- What may change in what a table consists of while it keeps its file, as it is now, whatever the transaction's snapshot:
--- the names of the columns of the table and of its composite types, with the place after the last one, and what hstore's
--- cast runs. Of these functions each reads the caches of the catalog, as Postgres itself does.
--- It has no search_path of its own, which takes as long as all else.
+-- What may change in a table's columns while the table keeps its file: the names of the columns and of its composite types'
+-- attributes, whether there is one after the last, and what hstore's cast runs. It is current whatever the transaction's snapshot,
+-- since the functions that it calls read the catalog caches, as Postgres itself does.
+-- It has no search_path of its own, since setting one takes as long as everything else here.
 create function ayb_realtime.live_v1(classes oid[], sizes int[], hstore_cast oid[]) returns text
     language plpgsql
     stable
@@ -46,7 +45,7 @@ declare
                                              pg_catalog.pg_get_functiondef(hstore_cast[2])) end;
 begin
     for i in 1 .. pg_catalog.cardinality(classes) loop
-        -- Four at once, up to the place after the last one at least: a quarter faster than one by one. 1259 is pg_class.
+        -- Four at a time, a quarter faster than one by one, and at least up to the place after the last. 1259 is pg_class.
         for n in 0 .. sizes[i] / 4 loop
             live := pg_catalog.concat(live,
                 pg_catalog.pg_describe_object(1259, classes[i], 4 * n + 1), pg_catalog.pg_describe_object(1259, classes[i], 4 * n + 2),
@@ -57,8 +56,8 @@ begin
 end
 $$;
 
--- Look at a table's columns, and return its shadow; null where row_to_json() can write its rows as they are.
--- Called by capture_v1(). Raises where the transaction's snapshot is older than what the table is now.
+-- Look at a table's columns, and return its shadow (written.sql); null if row_to_json() can write its rows as they are.
+-- Called by capture_v1(). Raises object_not_in_prerequisite_state if the table was altered after the transaction's snapshot.
 create function ayb_realtime.look_v1(relation oid) returns regtype
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -78,7 +77,7 @@ begin
         shadow := ayb_realtime.shadow_v1(relation, null, true);
     end if;
     select max(a.attnum), max(c.relfilenode),
-           -- Not by a transaction that may be rolled back yet, such as this one.
+           -- False if a transaction that may still be rolled back, such as this one, wrote the columns.
            min(age(a.xmin)) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)
       into newest, file, is_settled
       from pg_class c
@@ -104,16 +103,16 @@ begin
 end
 $$;
 
--- Append a change to the log and wake the relay. The row trigger of every streamed table, and its truncate trigger.
+-- Append a change to the log and wake the relay. Every streamed table has this as its row trigger and its truncate trigger.
 --
 -- Arguments of the trigger: 'notify', or 'quiet' for a table that is written in two-phase commits, which may not notify;
--- and the names of the primary key's columns.
--- A row that cannot be written as JSON, such as one of a gigabyte, is logged as a truncate is: clients fetch the table again. The
--- insert into the log has no exception block: where it fails, so does the write that made the change, and none is missing.
--- Nothing here runs what a user has made, an operator, a cast or a check of a domain, since it would run as our owner.
--- plpgsql prepares each assignment and condition again in each transaction, so there are few. Sequences are read by a function,
--- since a query takes five times as long.
--- The settings fix how a row reads as JSON, whatever the writer's session says: a check compares that text.
+-- then the names of the primary key's columns.
+-- A row that cannot be written as JSON, such as one of a gigabyte, is logged as a truncate: clients fetch the table again. The
+-- insert into the log has no exception block. If it fails, the write that made the change fails too, so the log misses no change.
+-- This function runs with its owner's privileges, so it calls no user-defined operator, cast or domain check.
+-- plpgsql prepares each assignment and condition once per transaction, so there are few. A function reads the sequences, since
+-- a query takes five times as long.
+-- The settings fix the text of a row as JSON, whatever the writer's session has set: a check compares that text.
 create function ayb_realtime.capture_v1() returns trigger
     language plpgsql
     security definer
@@ -138,9 +137,9 @@ declare
     key_column text;
     changed_parts int := 0;
 begin
-    -- One empty notification: it says "wake up" and carries nothing, since anyone may LISTEN and 8000 bytes is its limit.
-    -- Equal ones collapse to one for each transaction. Only a relay that sleeps needs one: not one that is awake, nor one that
-    -- is gone, which was seen asleep more than two seconds ago, or, where the clock went back, is yet to be.
+    -- The notification is empty, since any role may LISTEN and the limit is 8000 bytes. Postgres sends equal ones once per
+    -- transaction. Only a sleeping relay needs one. A relay that was last seen asleep more than two seconds ago has gone. A time
+    -- more than two seconds ahead means that the clock went back.
     if tg_argv[0] = 'notify'
        and abs(date_part('epoch', clock_timestamp()) * 1000 - pg_sequence_last_value('ayb_realtime.asleep_at')) < 2000 then
         perform pg_notify('ayb_realtime', '');
@@ -181,7 +180,7 @@ begin
                     + (ayb_realtime.json_text_v1(new_row, key_column) <> ayb_realtime.json_text_v1(old_row, key_column))::int;
             end loop;
             if changed_parts is null then
-                -- No part of a key is null: a column was renamed since the trigger was made.
+                -- Key columns are never null, so one was renamed after the trigger was created.
                 select count(*) filter (where ayb_realtime.json_text_v1(new_row, name) <> ayb_realtime.json_text_v1(old_row, name))
                   into changed_parts
                   from unnest(ayb_realtime.key_columns_v1(relation)) as name;
