@@ -1,33 +1,34 @@
--- Rows come and go without a row trigger where partitions are attached, detached, truncated or dropped, where a table is
--- rewritten, renamed or emptied by a crash, and while triggers are off. The catalog tells of each of these.
+-- Rows come and go without a row trigger when a partition is attached, detached, truncated or dropped, when a table is rewritten,
+-- renamed or emptied by a crash, and while triggers are off. The catalog shows each of these.
 
--- What the catalog said when the relay last looked, of each streamed table. By its trigger, which is another one each time
--- that the table is enabled: so enable_v1() never waits for the relay, nor the relay for a migration.
+-- What the catalog said about each streamed table when the relay last looked. The key is the table's trigger, which is a new one
+-- each time the table is enabled. So enable_v1() never waits for the relay, nor the relay for a migration.
 create table ayb_realtime.content (
     trigger oid primary key,
     relation oid not null,
-    -- A digest: name, columns, types. Where it is another one, clients have to fetch the rows again.
+    -- A digest of the name, columns and types. If it changes, clients have to fetch the rows again.
     shape text not null,
-    -- The tables that hold its rows, each with what it is known by. A new one that is empty changes nothing; all else does.
+    -- The tables that hold its rows, each with its oid, link, file, triggers and, if it is unlogged, the crash marker. A difference
+    -- means that the rows may have changed, unless it is only a new member that is empty.
     members text[] not null,
-    -- The file of the table itself, and the versions of its columns in the catalog. Where both are others, it was rewritten;
-    -- VACUUM FULL and CLUSTER change the file alone, and the values stay.
+    -- The table's own file, and the versions of its columns in the catalog. If both change, the table was rewritten. VACUUM FULL
+    -- and CLUSTER change only the file, and keep the values.
     file oid not null,
     columns text not null,
-    -- The transaction that last announced it; null: none has.
+    -- The transaction that last logged an `alter` of this table; null if none has.
     announced xid8
 );
 
--- Empty after a crash, as every unlogged table is; the next look gives it another row.
+-- A crash empties this table, as every unlogged table. The next look then writes another row.
 create unlogged table ayb_realtime.crash_marker (
     id uuid not null default pg_catalog.gen_random_uuid(),
     is_only_row boolean primary key default true
 );
 insert into ayb_realtime.crash_marker default values;
 
--- What the catalog says of the rows of these streamed tables, or of all: see the table above. Of versions of catalog rows
--- (xmin), since they also tell what was done and undone between two looks. It takes no locks on the tables.
--- unwatched: a partition or a table that inherits from it whose changes fire no trigger of ours; null: there is none.
+-- What the catalog says about the rows of these streamed tables, or of all; the columns are those of the table `content`. It
+-- includes the versions of catalog rows (xmin), which also reveal what was done and undone between two looks. Locks no tables.
+-- unwatched: a partition or inheriting table whose changes fire no trigger of ours; null if there is none.
 create function ayb_realtime.content_v1(relations oid[] default null)
     returns table (
         trigger oid, relation oid, shape text, members text[], file oid, columns text, unwatched regclass)
@@ -35,7 +36,7 @@ create function ayb_realtime.content_v1(relations oid[] default null)
     stable
     security definer
     set search_path = pg_catalog, pg_temp
-    -- To plan it takes several times as long as to run it.
+    -- Planning takes several times as long as running.
     set plan_cache_mode = force_generic_plan
     set jit = off
 as $$
@@ -77,7 +78,7 @@ begin
          ) as part (oid)
          where part.oid >= 16384
     ), whole as (
-        -- Of a partition the file counts by itself: a TRUNCATE of it alone fires no trigger of ours.
+        -- A partition's file counts even if nothing else changes: a TRUNCATE of the partition alone fires no trigger of ours.
         select m.root, min(c.oid) filter (where m.relation <> m.root and (t.tgenabled in ('D', 'R')) is not false) as unwatched,
                array_agg(concat_ws(' ', c.oid, m.link, case when m.relation <> m.root then c.relfilenode end,
                                     case c.relpersistence when 'u' then (select k.id from ayb_realtime.crash_marker k) end,
@@ -102,7 +103,7 @@ begin
       join pg_namespace n on n.oid = s.relnamespace
       join whole on whole.root = s.relation
      cross join lateral (
-        -- To sort within the aggregates takes twenty times as long, before version 16.
+        -- Sorted here, since sorting within the aggregates takes twenty times as long before version 16.
         select string_agg(concat_ws(' ', a.attname, a.atttypid, a.definition), ',') as text, string_agg(a.xmin::text, ',') as versions
           from (
             select a.attname, a.atttypid, a.xmin,
@@ -117,8 +118,8 @@ begin
 end
 $$;
 
--- Whether one of `members` holds no rows that came without our trigger: it was created as a partition, or all its rows are newer
--- than its link. A large one is not searched, and is taken to hold some.
+-- Whether all rows of one of `members` came with our trigger: it was created as a partition, or its rows are all newer than its
+-- link. False for a large one, which is not searched.
 create function ayb_realtime.is_made_empty_v1(member text) returns boolean
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -132,8 +133,8 @@ declare
           from pg_class c
           join pg_trigger t on t.tgrelid = c.oid and t.tgname = '!ayb_realtime' and t.tgenabled in ('O', 'A')
          where c.oid = relation and (c.relkind = 'p' or c.relkind = 'r' and c.relfilenode = c.oid));
-    -- That of the partition, or of what it is in, which is the youngest of those that were attached; null where none was. To attach
-    -- a table writes its columns again, but not its system columns.
+    -- The newest link of the partition and its ancestors that ATTACH PARTITION created; null if each was created as a partition.
+    -- Attaching a table writes its catalog rows of columns again, but not those of system columns.
     link constant xid := (
         select i.xmin
           from pg_partition_ancestors(relation) a
@@ -161,7 +162,7 @@ exception when lock_not_available or insufficient_privilege then
 end
 $$;
 
--- Whether the rows of a table may be others, so far as the tables tell that hold them.
+-- Whether a table's rows may have changed, judging by the tables that hold them.
 create function ayb_realtime.moved_v1(before text[], now text[]) returns boolean
     language sql
     set search_path = pg_catalog, pg_temp
@@ -172,11 +173,12 @@ as $$
                         where ayb_realtime.is_made_empty_v1(made.member) is not true))
 $$;
 
--- Look at these streamed tables, or at all, and append a change `alter` to the log for each whose rows may be others than
--- when this was last called. Returns those for which one was appended that the snapshot `seen` does not see.
--- next_batch.sql calls it for tables that had deletes: such a delete may be of a row that was moved, and is there. So it minds
--- the tables that hold the rows alone, and leaves the rest to the look that the relay takes by itself. Under a table
--- that has rows without our trigger it always may.
+-- Look at these streamed tables, or at all, and append a change `alter` to the log for each whose rows may have changed since the
+-- last call. Returns the tables with an `alter` that the snapshot `seen` does not see.
+--
+-- The relay calls it for all tables once a second. next_batch.sql calls it, with `seen`, for tables that had deletes: the deleted
+-- row may have been moved, and still be there. Then only `members` count, and the relay's own call notices the rest; a table with
+-- an unwatched member is always logged.
 create function ayb_realtime.announce_altered_v1(relations oid[] default null, seen pg_snapshot default null) returns setof oid
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -204,7 +206,7 @@ begin
                     else ayb_realtime.moved_v1(c.members, now.members) or now.unwatched is not null end
         returning c.relation, c.announced
     ), unknown as (
-        -- Not made by enable_v1().
+        -- Tables whose state enable_v1() did not store.
         insert into ayb_realtime.content
         select now.trigger, now.relation, now.shape, now.members, now.file, now.columns, pg_current_xact_id()
           from now
@@ -219,7 +221,7 @@ begin
 
     if relations is null then
         delete from ayb_realtime.content c where not exists (select from pg_trigger t where t.oid = c.trigger);
-        -- A column may have got a type that is not Postgres' own without a new file.
+        -- A column's type may have changed to one that is not built in, without a new file.
         for forgotten in
             delete from ayb_realtime.layout l
              using ayb_realtime.content c
@@ -233,7 +235,7 @@ begin
     return query
     select c.relation
       from ayb_realtime.content c
-      join pg_trigger t on t.oid = c.trigger and t.tgrelid = c.relation  -- it may have come with a dump
+      join pg_trigger t on t.oid = c.trigger and t.tgrelid = c.relation  -- the row may come from a dump
      where c.relation = any (relations) and not pg_visible_in_snapshot(c.announced, seen);
 end
 $$;
