@@ -137,17 +137,17 @@ begin
 end
 $$;
 
--- A digest of the versions that the deciders' rows in the catalogs have in the snapshot of the query. Two that are equal say that
--- nothing was changed between the two snapshots: each change gives a row another xmin. What ran in between has read the catalogs
--- as they are in both. Only a row that came and went in between leaves no trace, such as that of a policy: against that the
--- hub locks the relations before its first snapshot.
--- The hub calls it after each check. Its cost is starting scans, so it leaves out those for which a table has nothing; it hashes
--- each row's xmin in the order of the index that finds it. Users may not read the xmin of roles, so their attributes serve.
+-- A digest of the versions of the deciders' catalog rows in the query's snapshot. Each change gives a row another xmin. So if two
+-- digests are equal, nothing changed between their snapshots, and what ran in between read the catalogs as they are in both.
+-- Only a row that was inserted and deleted in between leaves no trace. For policies the hub prevents that: it locks the relations
+-- before its first snapshot.
+-- The hub calls it after each check. Most of its cost is starting scans, so it omits those for which a table has nothing. It hashes
+-- each row's xmin in the order of the index that finds it. Users may not read the xmin of roles, so it hashes their attributes.
 create function ayb_realtime.fingerprint_v1(deciders ayb_realtime.deciders) returns text
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
-    -- It runs after the transaction whose settings would say so: a plan that is kept, and in it the index of each "any".
+    -- Set here, since the settings of the check's transaction have ended: keep one plan, which uses an index for each "any".
     set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
     set enable_bitmapscan = off
