@@ -17,9 +17,9 @@ begin
 end
 $$;
 
--- The text of one member of a row. A json column may hold escapes that no text can represent, such as \u0000. Postgres decodes
--- every member to return one, and fails on these, so escape them once more first. A pair of backslashes is not part of such an
--- escape: U+0001, which no JSON holds unescaped, stands for it meanwhile.
+-- The text of one member of a row. A json column may hold escapes that no text can represent, such as \u0000. To return one member,
+-- Postgres decodes all of them, and fails on such an escape. So this first turns \u into \\u, which decodes to the text \u. A pair
+-- of backslashes before a u is no such escape: U+0001, which JSON never holds unescaped, replaces it meanwhile.
 -- Stable and without a search_path of its own, so that Postgres inlines it.
 create function ayb_realtime.json_text_v1(record json, name text) returns text
     language sql
