@@ -1,6 +1,6 @@
--- The policies that decide which rows of some tables are read: what a row of Policy holds, in its order.
+-- The SELECT policies of these tables. The columns are the fields of Policy, in their order.
 with recursive reads as (
-    -- What a policy reads. `definer`: the first view on the way that reads with the privileges of its own owner.
+    -- The tables and views that a policy reads. `definer`: the first view on the way to one that reads with its owner's privileges.
     select p.oid as policy, d.refobjid as relation, null::oid as definer
       from pg_policy p
       join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
@@ -20,7 +20,7 @@ select p.polrelid::bigint, p.polname, p.polpermissive,
        array(select case role when 0 then 'public' else pg_get_userbyid(role) end from pg_catalog.unnest(p.polroles) as role),
        coalesce(pg_get_expr(p.polqual, p.polrelid), 'true'),
        0 = any (p.polroles) or exists (select from pg_catalog.unnest(p.polroles) as role where pg_has_role(r.oid, role, 'usage')),
-       -- Each view that reads a table with policies of its own, and that table.
+       -- Each view that reads, with its owner's privileges, a table with row-level security, and that table.
        array(select pg_catalog.format('%%s reads %%s', x.definer::regclass, x.relation::regclass)
                from reads x
                join pg_class c on c.oid = x.relation and c.relrowsecurity
