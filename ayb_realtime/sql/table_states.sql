@@ -1,15 +1,16 @@
--- How tables stand that carry our triggers, in whatever state, and in any case those of `relations`: what a row of
--- TableState holds, in its order. `role` is that of the subscribers; it may not have been made yet.
+-- The state of all tables that have one of our triggers, even a disabled or damaged one, and of those in `relations`. The columns
+-- are the fields of TableState, in their order. `role`: the subscribers' role, which may not exist yet.
 with ours as (
     select t.tgrelid as relation, t.tgname = '!ayb_realtime' as is_row_trigger, t.tgenabled,
            case when t.tgenabled = 'D' then 'disabled'
                 when t.tgenabled = 'R' then 'enabled for replicas alone'
                 when t.tgfoid <> 'ayb_realtime.capture_v1'::regproc or t.tgqual is not null or t.tgattr::text <> ''
-                     -- After each row's insert, update and delete; after a truncate.
+                     -- The bits of tgtype for AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW, and for AFTER TRUNCATE.
                      or t.tgtype <> case t.tgname when '!ayb_realtime' then 29 else 32 end then 'damaged'
                 else 'enabled'
            end as state,
-           -- Behind the mode, the names of the key's columns. The pieces end in NUL, which no text can hold.
+           -- The trigger's arguments after the first one, the mode: the names of the key's columns. Each ends in NUL, which no text
+           -- can hold.
            array(select convert_from(decode(piece, 'escape'), getdatabaseencoding())
                    from pg_catalog.unnest(string_to_array(encode(t.tgargs, 'escape'), E'\\000')) with ordinality as a (piece, place)
                   where place between 2 and t.tgnargs) as watched
@@ -21,7 +22,8 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.r
        coalesce(ayb_realtime.key_columns_v1(c.oid), '{}'),
        coalesce(t.state, 'missing'),
        coalesce((select state from ours where relation = c.oid and not is_row_trigger), 'missing'),
-       -- Where a name that it watches is no column any more, the trigger reads the key from the catalog.
+       -- The watched names if the key has others. Empty if one of them is no longer a column: then the trigger reads the key from
+       -- the catalog.
        coalesce(array(select name from pg_catalog.unnest(t.watched) as name
                        where not exists (select from pg_catalog.unnest(t.watched) as gone
                                           where not exists (select from pg_attribute
@@ -35,7 +37,7 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.r
               where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                 and has_column_privilege(r.oid, c.oid, a.attnum, 'select') is not true
               order by a.attnum),
-       -- A superuser has every role.
+       -- pg_has_role() takes a superuser for a member of every role.
        coalesce(pg_has_role(r.oid, c.relowner, 'member') and not r.rolsuper, false),
        array_remove(array[
            case when t.state = 'enabled' and t.tgenabled = 'O' then 'what is written while session_replication_role is replica' end,
