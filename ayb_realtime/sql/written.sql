@@ -1,6 +1,6 @@
--- How a table's rows are written as JSON, so that a cast to json that a user or an extension has made never runs: it may raise,
--- or write text that is not JSON, and row_to_json() runs it without checking privileges. The values are read as text by a shadow, a composite
--- type of ours, in which a type that is not Postgres' own is text. So neither casts nor owners need to be looked up.
+-- How a table's rows are written as JSON without running casts to json that a user or an extension has created. Such a cast may
+-- raise an error or return invalid JSON, and row_to_json() runs it without checking privileges. So each row is first read into a
+-- shadow: a composite type of ours with text in place of every type that is not built in. Neither casts nor owners are looked up.
 
 -- The cast of hstore to json by hstore's own C function: {cast, function}; null for every other type.
 create function ayb_realtime.hstore_cast_v1(type oid) returns oid[]
@@ -15,14 +15,16 @@ as $$
        and p.prosrc = 'hstore_to_json' and p.prolang = (select l.oid from pg_language l where l.lanname = 'c')
 $$;
 
--- What the values of a table's columns are made of: the table and all composite types, and the newest column's number of each; the
--- cast of hstore; and whether all types are Postgres' own, or domains over such or arrays of such: row_to_json() then runs no cast.
+-- What a table's columns consist of.
+-- classes: the pg_class oids of the table and of all composite types in its columns. sizes: the newest column's number of each.
+-- hstore_cast: see hstore_cast_v1(). is_plain: all types are built in, or domains over or arrays of such types, so that
+-- row_to_json() runs no cast.
 create function ayb_realtime.parts_v1(relation oid, out classes oid[], out sizes int[], out hstore_cast oid[], out is_plain boolean)
-    language plpgsql  -- whose plans a session keeps
+    language plpgsql  -- so that a session keeps the plans
     stable
     set search_path = pg_catalog, pg_temp
     set plan_cache_mode = force_generic_plan
-    set enable_hashjoin = off  -- to build one of all types takes longer than to look up a few
+    set enable_hashjoin = off  -- hashing all types takes longer than looking up a few
     set enable_mergejoin = off
 as $$
 begin
@@ -48,9 +50,9 @@ begin
 end
 $$;
 
--- The type that a value of this type is read as, to be written as JSON. Those of Postgres' own that are more than a string in JSON
--- are themselves: what they write they read again just as it was. All others are text, of an array each element.
--- Null where `makes` is false, and a type of ours has yet to be made.
+-- The type that a shadow has in place of a column's type. Built-in types that are more than a string in JSON stay as they are,
+-- since they read back exactly what they wrote. All others become text, and arrays of them arrays of text.
+-- Null if a shadow of a composite type is missing and `makes` is false.
 create function ayb_realtime.shadow_column_v1(type oid, makes boolean) returns text
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -72,7 +74,7 @@ begin
     end loop;
     shadow := case
         when y.typtype = 'c' then ayb_realtime.shadow_v1(y.typrelid, null, makes)::text
-        -- With its number: a name may mean another type later.
+        -- With its oid, which changes the digest: a name may later mean another type.
         when ayb_realtime.hstore_cast_v1(inmost) is not null then format('%s /* %s */', inmost::regtype, inmost)
         when inmost = any ('{bool,int2,int4,int8,float4,float8,numeric,date,timestamp,timestamptz,json,jsonb}'::regtype[])
              or inmost < 16384 and y.typsubscript = 'array_subscript_handler'::regproc and depth = 0 then inmost::regtype::text
@@ -82,9 +84,9 @@ begin
 end
 $$;
 
--- The shadow of a table, a composite type or some of its columns. It is known by what it consists of, so tables with
--- equal columns have one. Its name has a second part, so that no writer waits for another that is making the same.
--- Null where `makes` is false, and there is none yet.
+-- The shadow of a table or composite type, or of some of its columns. Its name begins with a digest of its definition, so tables
+-- with equal columns share one. The name ends in the transaction's id, so that no writer waits for another that is creating the
+-- same shadow. If there is none, it is created if `makes` is true; else the result is null.
 create function ayb_realtime.shadow_v1(relation oid, columns smallint[], makes boolean) returns regtype
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -112,8 +114,8 @@ begin
 end
 $$;
 
--- The SQL that writes a row of a table as JSON, or some of its columns, where the row is `alias`: as capture_v1() does, so that
--- the texts are equal. Null where `makes` is false, and its shadow has yet to be made: then no such row was captured.
+-- The SQL expression that writes the row `alias` of a table, or some of its columns, as JSON, exactly as capture_v1() does. Null
+-- if the shadow is missing and `makes` is false: then no such row was captured.
 create function ayb_realtime.written_v1(relation oid, alias name, columns smallint[] default null, makes boolean default false)
     returns text
     language plpgsql
