@@ -15,9 +15,9 @@ from benchmarks.workloads import NAMES, workload
 
 HEAD = """# Benchmarks
 
-`make bench` writes this page, and `python -m benchmarks NAME` runs one part. The benchmarks ran on {cores} cores that other
-programs use too: the ratios count, not the figures themselves. All parties of a table were measured in one run, one
-after another.
+`make bench` writes this page, and `python -m benchmarks NAME` runs one part. The benchmarks ran on {cores} cores that
+other programs use too: the ratios count, not the figures themselves. All parties of a table were measured in one run,
+one after another.
 
 *Per CPU-s* means per second of processor time of all servers that work for a party. That includes its PostgreSQL and
 Valkey, but neither the load generator nor the writer. Latencies begin just before the write is sent, so they include
