@@ -3,7 +3,7 @@
 -- In plpgsql, so that a session keeps the plan.
 create function ayb_realtime.fill_template_v1(template text, names jsonb) returns text
     language plpgsql
-    immutable
+    stable
     set search_path = pg_catalog, pg_temp
 as $$
 begin

@@ -171,7 +171,7 @@ async def test_policy_that_ends_for_no_row_of_one_costs_them_resets_now_and_then
 async def test_resume_over_a_row_that_cannot_be_checked_goes_on_after_a_reset(world: World, settings: Any) -> None:
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 1}
     async with slow_notes(world.owner, world.table, f"$1 = 1 and {USER} = '5'", "loop end loop"), world.relaying():
-        before = world.hub.position
+        before = await world.caught_up()
         other = await opened(world.hub, 6, "marks")
         world.write("insert into notes values (0), (1), (2); insert into marks values (1)")
         await other.until("marks", 1)
@@ -219,7 +219,7 @@ async def test_row_that_has_become_too_large_to_send_is_told_by_a_reset(world: W
     world.table("notes", "id int primary key, body text", policy="true")
     world.table("marks", "id int primary key", policy="true")
     async with world.relaying():
-        after = world.hub.position
+        after = await world.caught_up()
         client = await opened(world.hub, 5, "marks")
         world.write("insert into notes values (1, ''), (2, ''); insert into marks values (1)")
         await client.until("marks", 1)
