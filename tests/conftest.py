@@ -1,4 +1,4 @@
-"""What integration and acceptance tests share: databases for processes of their own."""
+"""Fixtures of the integration and acceptance tests: databases for processes that a test starts."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.example import Example, database
 
 @pytest.fixture(scope="session")
 def server_url() -> str:
-    """The PostgreSQL to make databases on."""
+    """The PostgreSQL server to create databases on."""
     url = os.environ.get("DATABASE_URL")
     assert url, "DATABASE_URL is not set: run these tests with `python -m tests.services python -m pytest ...`"
     return url
@@ -19,7 +19,7 @@ def server_url() -> str:
 
 @pytest.fixture(scope="session")
 def seeded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The name of a migrated and seeded database, to make copies of."""
+    """The name of a migrated and seeded database, as a template for others."""
     with database(server_url) as url:
         Example(url, tmp_path_factory.mktemp("seeded")).prepare()
         yield urlsplit(url).path.strip("/")
@@ -27,6 +27,6 @@ def seeded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def seeded_url(server_url: str, seeded: str) -> Iterator[str]:
-    """The URL of a migrated and seeded database, for processes of a test's own."""
+    """The URL of a migrated and seeded database, for processes that a test starts."""
     with database(server_url, template=seeded) as url:
         yield url

@@ -1,4 +1,4 @@
-"""The example project as a user runs it: a database of its own, and a server to start, stop, kill and restart."""
+"""The example project as a user runs it: its own database, and a server to start, stop, kill and restart."""
 
 import os
 import sys
@@ -21,10 +21,10 @@ AUTHOR, COLLEAGUE, STRANGER = ACCOUNTS  # the first two are in the team
 
 
 class Example:
-    """The example project on a database of its own, served by one process at ``address`` while it is started."""
+    """The example project on its own database, served by one process at ``address`` while that runs."""
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
-        """``environment``: what the processes get besides DATABASE_URL; without REDIS_URL, the layer is in memory."""
+        """``environment``: variables besides DATABASE_URL; without REDIS_URL, the layer is in memory."""
         self.database_url = database_url
         self.folder = folder
         self.environment = {**os.environ, "REDIS_URL": "", **environment, "DATABASE_URL": database_url}
@@ -54,7 +54,7 @@ class Example:
             self.server.process.wait()
 
     def run(self, *arguments: str) -> Child:
-        """Start Python with these arguments, as a process with a log file of its own."""
+        """Start Python with these arguments, as a process with its own log file."""
         log = self.folder / f"{uuid.uuid4().hex}.log"
         return Child.start([sys.executable, *arguments], log=log, env=self.environment, cwd=MANAGE.parent)
 
@@ -63,20 +63,20 @@ class Example:
         return "".join(path.read_text() for path in self.folder.glob("*.log"))
 
     def token(self, account: Account, address: str = "") -> str:
-        """Log in at the server, or at another one; return the access token."""
+        """Log in at this server, or at another address; return the access token."""
         credentials = {"email": account.email, "password": PASSWORD}
         answer = httpx.post(f"{address or self.address}/api/auth/login", json=credentials, timeout=30)
         return str(answer.raise_for_status().json()["token"])
 
     def write(self, statement: str, *parameters: object) -> int:
-        """Run one statement as the tables' owner, from outside Django; return the id it returns, or 0."""
+        """Run one statement as the tables' owner, from outside Django; return the id that it returns, or 0."""
         with psycopg.connect(self.database_url) as connection:
             cursor = connection.execute(statement, parameters)
             row = cursor.fetchone() if cursor.description else None
             return int(row[0]) if row else 0
 
     def add_post(self, title: str, *, published: bool) -> int:
-        """Write a post of the author; return its id."""
+        """Insert a post by the author; return its id."""
         return self.write(
             "insert into posts (author_id, title, body, published, created_at, updated_at)"
             " values (%s, %s, '', %s, now(), now()) returning id",
@@ -86,7 +86,7 @@ class Example:
         )
 
     def add_comment(self, body: str) -> int:
-        """Write a comment of the author for the team; return its id."""
+        """Insert a comment by the author for the team; return its id."""
         return self.write(
             "insert into comments (author_id, team_id, body, created_at)"
             " select %s, id, %s, now() from teams returning id",
@@ -105,7 +105,7 @@ def answers(address: str) -> bool:
 
 @contextmanager
 def database(server_url: str, template: str = "template1") -> Iterator[str]:
-    """Make a database on the server, empty or a copy of ``template``; yield its URL; drop it."""
+    """Create a database on the server, empty or as a copy of ``template``; yield its URL; drop it at the end."""
     name = f"acceptance_{uuid.uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         copy = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
@@ -113,6 +113,6 @@ def database(server_url: str, template: str = "template1") -> Iterator[str]:
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
-        # Another connection: the server may end one that has been idle for so long.
+        # Use another connection: the server may have closed the first, which was idle during the test.
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

@@ -1,7 +1,7 @@
-"""A profile whose every setting that could matter is set to its oddest value: nothing of ours may depend on one.
+"""Settings with the oddest value of each that could matter: the package must not depend on any of them.
 
-The suite itself runs under it, so what would keep its own statements from running is set for databases of their own by
-``test_sessions`` instead: read-only transactions, timeouts of milliseconds, sessions that an error ends, JIT, costs of
+The whole suite runs under them. Settings that would break the suite's own statements are set by ``test_sessions``, in
+separate databases: read-only transactions, timeouts of milliseconds, sessions that an error ends, JIT, costs of
 1e9, row security that refuses, quotes around every name.
 """
 
@@ -11,13 +11,13 @@ PROFILE = {
     "default_transaction_isolation": "serializable",
     "default_transaction_deferrable": "on",
     "synchronous_commit": "off",
-    # Timeouts: longer than any statement of the suite, shorter than the suite.
+    # Timeouts that are longer than any statement of the suite and shorter than the suite.
     "statement_timeout": "40s",
     "lock_timeout": "20s",
     "transaction_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
     "idle_session_timeout": "60s",
-    # What text means.
+    # How text is read.
     "array_nulls": "off",
     "backslash_quote": "on",
     "escape_string_warning": "off",
@@ -29,9 +29,9 @@ PROFILE = {
     "plpgsql.extra_errors": "all",
     "plpgsql.print_strict_params": "on",
     "check_function_bodies": "off",
-    # How values read.
+    # How values are written.
     "bytea_output": "escape",
-    "datestyle": "ISO, DMY",  # Django reads no other than ISO
+    "datestyle": "ISO, DMY",  # Django reads only ISO
     "intervalstyle": "sql_standard",
     "extra_float_digits": "-15",
     "timezone": "Asia/Kathmandu",

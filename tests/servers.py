@@ -1,4 +1,4 @@
-"""The ASGI servers that users run the example by, with a relay and Redis or Valkey as in production."""
+"""The ASGI servers that users run the example on, with a relay and Redis or Valkey as in production."""
 
 import os
 import signal
@@ -18,9 +18,9 @@ APPLICATION = "example_project.asgi:application"
 class Server:
     """A server's arguments to Python, where ``{port}`` stands for the port.
 
-    limit: those that give it a limit for clients that do not read, when it is told to stop.
-    code: what its process ends with when it is told to stop.
-    waits: whether it then waits for clients that do not read, for as long as they are there.
+    limit: further arguments, which limit how long a stop waits for clients that do not read.
+    code: its process' exit code when it is told to stop.
+    waits: whether a stop without such a limit waits for clients that do not read until they have gone.
     """
 
     name: str
@@ -40,7 +40,7 @@ SERVERS = [
         "uvicorn",
         ("-m", "uvicorn", APPLICATION, "--port", "{port}"),
         ("--timeout-graceful-shutdown", "5"),
-        # It ends by the signal itself, once it is done.
+        # It kills itself by the signal when it is done.
         code=-signal.SIGTERM,
     ),
     Server(
@@ -61,9 +61,9 @@ every_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: ser
 def deployed(
     database_url: str, folder: Path, server: Server, *, limited: bool, settings: str = "example_project.settings"
 ) -> Iterator[Example]:
-    """Serve the example, on a database that is prepared, by this server, with a relay of its own.
+    """Serve the example with this server and a relay, on a database that is prepared.
 
-    Yield it once it answers, and the relay leads.
+    Yield it once it answers and the relay leads.
     """
     example = Example(database_url, folder, REDIS_URL=os.environ["REDIS_URL"], DJANGO_SETTINGS_MODULE=settings)
     relay = example.run(str(MANAGE), "runrealtime")

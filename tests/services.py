@@ -1,4 +1,4 @@
-"""Run a command with a PostgreSQL and a Valkey of its own: ``python -m tests.services COMMAND ...``.
+"""Run a command with its own PostgreSQL and Valkey: ``python -m tests.services COMMAND ...``.
 
 DATABASE_URL, REDIS_URL    servers to use; where one is not set, an embedded one is started and it is set for COMMAND
 TEST_POSTGRES, TEST_REDIS  in place of --postgres and --redis
@@ -40,10 +40,10 @@ SETTINGS = {"max_connections": "200", "max_prepared_transactions": "10"}
 
 
 def main() -> int:
-    """Start what is missing, run the command, stop what was started."""
+    """Start the missing servers, run the command, stop what was started."""
     arguments = _arguments()
     environment = dict(os.environ)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of the with blocks
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that the with blocks end.
     with ExitStack() as stack:
         try:
             start_workers_services(stack, environment, arguments)
@@ -56,7 +56,7 @@ def main() -> int:
 def start_workers_services(
     stack: ExitStack, environment: MutableMapping[str, str], arguments: argparse.Namespace
 ) -> None:
-    """Start each worker's servers; those that ``environment`` names already, one worker has to itself."""
+    """Start each worker's servers. Those that ``environment`` already names are for one worker."""
     given = any(environment.get(name) for name in SERVERS)
     workers = 1 if given else arguments.workers
     start_services(stack, environment, arguments.postgres, arguments.redis)
@@ -68,7 +68,7 @@ def start_workers_services(
 
 
 def choose_servers(environment: MutableMapping[str, str]) -> None:
-    """Let ``environment`` name this worker's servers; the first worker has those that it names already."""
+    """Let ``environment`` name this worker's servers. The first worker uses those that it already names."""
     worker = environment.get("PYTEST_XDIST_WORKER", "gw0")
     if worker != "gw0":
         environment.update({name: environment[f"{name}_{worker}"] for name in SERVERS})
@@ -83,7 +83,7 @@ def start_services(
 ) -> None:
     """Start each server that ``environment`` does not name, name it there, and choose the database's role."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ayb-tests-")))
-    folder.chmod(0o755)  # ours; PostgreSQL may run as another user
+    folder.chmod(0o755)  # PostgreSQL may run as another user
     if not environment.get("DATABASE_URL"):
         server = stack.enter_context(
             postgres(folder / "postgres", binaries=binaries, settings={**SETTINGS, "fsync": fsync})
@@ -95,7 +95,7 @@ def start_services(
 
 
 def url_for_role(url: str, role: str) -> str:
-    """Return ``url`` for a superuser; for others, the same database as an ordinary role, made or reset first."""
+    """Return ``url`` for a superuser; otherwise create or reset an ordinary role, and return the URL that uses it."""
     if role in ("", "superuser"):
         return url
     if role not in ("owner", "hostile"):
@@ -110,7 +110,7 @@ def url_for_role(url: str, role: str) -> str:
 
 
 def _grant_subscriber_roles(url: str) -> None:
-    """Where an earlier run as superuser made the subscribers' roles, hand them over, as an administrator would."""
+    """If an earlier run as superuser created the subscribers' roles, grant them, as an administrator would."""
     with psycopg.connect(url, autocommit=True) as connection:
         known = connection.execute("select rolname from pg_roles where rolname = any(%s)", [list(SUBSCRIBER_ROLES)])
         for (name,) in known.fetchall():
@@ -120,27 +120,27 @@ def _grant_subscriber_roles(url: str) -> None:
 
 
 def _set_defaults(url: str, settings: Mapping[str, str]) -> None:
-    """Let the sessions of the ordinary role begin with these settings, as far as the server knows them."""
+    """Make sessions of the ordinary role begin with those of these settings that the server has."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("alter role {} reset all").format(sql.Identifier(OWNER)))
         connection.execute("load 'plpgsql'")
         for name, value in settings.items():
             if connection.execute("select 1 from pg_settings where lower(name) = %s", [name]).fetchone():
                 connection.execute("select set_config(%s, %s, false)", [name, value])
-                # As the session has it: a list, where it is one.
+                # As the session has it: a list stays a list.
                 connection.execute(
                     sql.SQL("alter role {} set {} from current").format(sql.Identifier(OWNER), sql.SQL(name))
                 )
 
 
 def run(command: list[str], environment: MutableMapping[str, str]) -> int:
-    """Run ``command`` to its end and return its exit code; a SIGTERM to us is passed on to it."""
+    """Run ``command`` to its end and return its exit code. Pass a SIGTERM on to it."""
     with subprocess.Popen(command, env=environment) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:
             try:
                 return process.wait()
-            except KeyboardInterrupt:  # the terminal told the command too: let it end
+            except KeyboardInterrupt:  # The terminal has also interrupted the command: let it end.
                 continue
 
 

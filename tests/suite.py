@@ -1,8 +1,8 @@
-"""``make test``: run tox in every environment this machine can run; the last lines name what was left out.
+"""``make test``: run every tox environment that this machine can run. The last lines name what was left out.
 
 ``python -m tests.suite [--complete] [ENVIRONMENT ...]``
 
---complete  fail when anything was left out or a test was skipped
+--complete  fail if an environment was left out or a test was skipped
 """
 
 import argparse
@@ -17,21 +17,21 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-# What pytest says of tests, and the chaos run of faults.
+# What pytest says about skipped tests, and the chaos run about faults.
 SKIPPED = re.compile(r"\b\d+ skipped\b.* in \d|^Left out: ")
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One of tox.ini: its name, the Python it needs ("" for any), and the programs, each one of several."""
+    """An environment of tox.ini: its name, its Python ("": any), and its programs, each as a choice of several."""
 
     name: str
     python: str = ""
     programs: tuple[tuple[str, ...], ...] = ()
 
 
-# The whole suite takes minutes: each environment differs from the others in several respects at a time, and .ci/run
-# divides them between an old PostgreSQL and the newest: either sees hostile settings, and either a role with its own.
+# The whole suite takes minutes, so each environment differs from the others in several respects at once. .ci/run
+# divides them between an old PostgreSQL and the newest: each of the two sees hostile settings and an ordinary role.
 ENVIRONMENTS = (
     Environment("lint"),
     Environment("py311-django52-hostile", "3.11"),
@@ -44,7 +44,7 @@ ENVIRONMENTS = (
 
 
 def main() -> int:
-    """Run the environments and return an exit code: tox's, or 1 when something is missing from a complete run."""
+    """Run the environments and return an exit code: tox's, or 1 if a complete run left something out."""
     arguments = _arguments()
     chosen = [one for one in ENVIRONMENTS if not arguments.names or one.name in arguments.names]
     pythons = {version: path for version in ("3.11", "3.12", "3.13") if (path := find_python(version))}
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def find_python(version: str) -> Path | None:
-    """Return an interpreter of this version, from the PATH or of pyenv; one that does not run does not count."""
+    """Return an interpreter of this version that runs, from the PATH or pyenv."""
     found = shutil.which(f"python{version}")
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates = [Path(found)] if found else []
@@ -70,7 +70,7 @@ def _runs(python: Path) -> bool:
 
 
 def what_is_missing(environment: Environment, pythons: dict[str, Path]) -> str:
-    """Return what keeps this machine from running it, or nothing."""
+    """Return what this machine lacks to run it; an empty string if nothing."""
     if environment.python and environment.python not in pythons:
         return f"Python {environment.python} was not found"
     missing = [names[0] for names in environment.programs if not any(map(shutil.which, names))]
@@ -78,7 +78,7 @@ def what_is_missing(environment: Environment, pythons: dict[str, Path]) -> str:
 
 
 def run_tox(names: list[str], pythons: list[Path]) -> tuple[int, list[str]]:
-    """Run tox, showing what it prints; return its exit code and the lines that tell what was skipped."""
+    """Run tox and print its output; return its exit code and the lines about skipped tests."""
     command = [sys.executable, "-m", "tox", "run", "-e", ",".join(names)]
     command += ["--discover", *map(str, pythons)] if pythons else []
     skipped = []
@@ -92,7 +92,7 @@ def run_tox(names: list[str], pythons: list[Path]) -> tuple[int, list[str]]:
 
 
 def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    """Yield the output to its end, also past a Ctrl-C, which tox gets as well and ends by."""
+    """Yield the output to its end, even after a Ctrl-C, which also reaches tox and ends it."""
     while process.stdout:
         try:
             yield from process.stdout

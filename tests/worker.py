@@ -1,4 +1,4 @@
-"""A plugin of pytest, ``-p tests.worker``: each worker of pytest-xdist takes the servers that were started for it.
+"""A pytest plugin, ``-p tests.worker``: each worker of pytest-xdist uses the servers that were started for it.
 
 pytest imports it before Django reads its settings.
 """

@@ -1,4 +1,4 @@
-"""What the acceptance tests run against: the example as processes, npm's packages, Chromium."""
+"""Fixtures of the acceptance tests: the example as processes, npm packages, Chromium."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def example(seeded_url: str, tmp_path: Path) -> Iterator[Example]:
-    """The example on its own database, served. At the end it must stop cleanly and must have logged no traceback."""
+    """The running example on its own database. At the end it must stop cleanly and must not have logged a traceback."""
     example = Example(seeded_url, tmp_path)
     example.start()
     try:
@@ -31,7 +31,7 @@ def example(seeded_url: str, tmp_path: Path) -> Iterator[Example]:
 
 @pytest.fixture(scope="session")
 def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with our script and the npm packages it needs, as published."""
+    """A folder with our script and the published npm packages that it needs."""
     folder = tmp_path_factory.mktemp("npm")
     for name in ("package.json", "sdk_client.mjs"):
         shutil.copy(HERE / name, folder)
@@ -41,7 +41,7 @@ def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture
 async def page() -> AsyncIterator[Page]:
-    """An empty page of the system's Chromium; it must log no error to its console."""
+    """An empty page of the system's Chromium; it must not log an error to its console."""
     program = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), *CHROMIUM))), None)
     assert program, f"no Chromium found; looked for {', '.join(CHROMIUM)}, and CHROMIUM names none"
     async with async_playwright() as playwright:

@@ -22,13 +22,13 @@ DATABASE_URL = re.compile(r"postgresql://\S+")
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout without anything that was made in it."""
+    """A copy of the checkout without generated files."""
     return shutil.copytree(CHECKOUT, tmp_path_factory.mktemp("demo") / "checkout", ignore=MADE_THERE)
 
 
 @contextmanager
 def demo(checkout: Path) -> Iterator[Example]:
-    """Run ``make demo`` until the block ends; Ctrl-C must end all of it, without a word of complaint."""
+    """Run ``make demo`` until the block ends; Ctrl-C must end all of it without an error."""
     environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
     log, port = checkout / "demo.log", free_port()
     child = Child.start(["make", "demo", f"PORT={port}"], log=log, env=environment, cwd=checkout)

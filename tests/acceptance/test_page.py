@@ -11,7 +11,7 @@ from tests.example import Example
 
 @pytest.fixture
 def problems(page: Page) -> list[str]:
-    """What the page complains about on its console while the test runs."""
+    """The errors on the page's console while the test runs."""
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -29,7 +29,7 @@ async def panes(example: Example, page: Page) -> tuple[Locator, Locator]:
 
 
 def item(pane: Locator, text: str) -> Locator:
-    """Return the post or comment that says ``text``, as it is in a pane or is not."""
+    """Return a locator of the post or comment with this text in a pane."""
     return pane.locator(".item").filter(has=pane.page.locator(".title").get_by_text(text, exact=True))
 
 
@@ -43,7 +43,7 @@ async def write_post(pane: Locator, title: str, *, published: bool) -> None:
 
 
 async def set_member(pane: Locator, *, member: bool) -> None:
-    """Put a pane's person in the team or take them out, and wait until the server has done so."""
+    """Add a pane's person to the team or remove them, and wait until the server has done so."""
     switch = pane.locator("[name=member]")
     if await switch.is_checked() != member:
         async with pane.page.expect_response("**/api/memberships*"):
@@ -56,7 +56,7 @@ async def test_each_sees_what_they_may(page: Page, panes: tuple[Locator, Locator
     await write_post(left, "a plan", published=False)
     await write_post(left, "good news", published=True)
     await expect(item(right, "good news")).to_be_visible()
-    await expect(item(right, "a plan")).to_have_count(0)  # it came before the news, so it would be here by now
+    await expect(item(right, "a plan")).to_have_count(0)  # It would have arrived before the news.
 
     await item(left, "a plan").locator("[data-do=publish]").click()
     await expect(item(right, "a plan")).to_be_visible()

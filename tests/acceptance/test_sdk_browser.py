@@ -52,7 +52,7 @@ async def received(page: Page, count: int) -> list[tuple[str, Any]]:
 async def test_sdk_in_chromium_receives_what_its_user_may_see(example: Example, page: Page, sdk: str) -> None:
     await subscribe(page, example, COLLEAGUE, sdk)
     draft = example.add_post("a draft", published=False)
-    # Each write waits until the one before has arrived: a record is sent as it is when it is delivered.
+    # Each write waits until the previous one has arrived, since a record is sent as it is at delivery.
     news = example.add_post("news", published=True)
     expected: list[tuple[str, Any]] = [("create", "news")]
     assert await received(page, 1) == expected

@@ -12,18 +12,18 @@ from tests.example import AUTHOR, COLLEAGUE, STRANGER, Example
 
 
 class Listener:
-    """A Node process that prints what its user's stream brings."""
+    """A Node process that prints the events of its user's stream."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
     async def next(self) -> Any:
-        """Return the next event, as it was printed."""
+        """Return the next event as printed."""
         assert self.process.stdout is not None
         return json.loads(await asyncio.wait_for(self.process.stdout.readline(), 30))
 
     async def summary(self) -> tuple[str, str, object]:
-        """Return the next event's action, table and what tells its record: a post's title, or a comment's body."""
+        """Return the next event's action, table and text: a post's title, or a comment's body."""
         event = await self.next()
         record = event["record"]
         return event["action"], event["table"], record.get("title") or record.get("body") or record
@@ -31,7 +31,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(npm: Path, address: str, email: str) -> AsyncIterator[Listener]:
-    """Sign in and subscribe in a process of its own, from when the stream is open until the block ends."""
+    """Sign in and subscribe in a separate process until the block ends; enter the block when the stream is open."""
     process = await asyncio.create_subprocess_exec(
         *("node", npm / "sdk_client.mjs", address, email, PASSWORD, "posts", "comments"), stdout=asyncio.subprocess.PIPE
     )
@@ -52,7 +52,7 @@ async def test_sdk_in_node_receives_what_its_user_may_see(example: Example, npm:
         ]
         everyone = (author, colleague, stranger)
 
-        # Each write waits until the one before has arrived: a record is sent as it is when it is delivered.
+        # Each write waits until the previous one has arrived, since a record is sent as it is at delivery.
         draft = example.add_post("a draft", published=False)
         await assert_next(("create", "posts", "a draft"), author)
         news = example.add_post("news", published=True)
@@ -68,7 +68,7 @@ async def test_sdk_in_node_receives_what_its_user_may_see(example: Example, npm:
 
 
 async def assert_next(event: tuple[str, str, object], *listeners: Listener) -> None:
-    """Expect this event, and none before it, from each of these."""
+    """Expect this event next from each of these."""
     for listener in listeners:
         assert await listener.summary() == event
 
@@ -96,7 +96,7 @@ async def test_draft_reaches_its_author_alone_and_a_new_author_from_then_on(exam
         await assert_next(("update", "posts", "handed over"), stranger)
         example.write("update posts set title = 'rewritten' where id = %s", draft)
         await assert_next(("update", "posts", "rewritten"), stranger)
-        # All hear of the delete. The author hears of nothing before it.
+        # The delete reaches all of them. Nothing reaches the author before it.
         example.write("delete from posts where id = %s", draft)
         await assert_next(("delete", "posts", {"id": draft}), author, stranger)
 
@@ -118,6 +118,6 @@ async def test_membership_counts_from_the_next_event_on_in_a_stream_that_is_open
         await assert_next(("create", "comments", "after"), colleague)
         example.write("update comments set body = 'edited again' where id = %s", early)
         await assert_next(("update", "comments", "edited again"), colleague)
-        # All hear of the delete. The stranger hears of nothing before it.
+        # The delete reaches all of them. Nothing reaches the stranger before it.
         example.write("delete from comments where id = %s", late)
         await assert_next(("delete", "comments", {"id": late}), colleague, stranger)

@@ -1,4 +1,4 @@
-"""Run the proof: ``python -m tests.chaos [--minutes N] [--layers NAME;...] [--faults NAME;...] [--seed N]``.
+"""Run the check: ``python -m tests.chaos [--minutes N] [--layers NAME;...] [--faults NAME;...] [--seed N]``.
 
 It starts every process that it needs on the loopback address, ends each of them, and prints one table. The exit code is
 1 if a change was lost, repeated, inverted or leaked.
@@ -29,7 +29,7 @@ SHOWN = 20
 def main() -> int:
     """Run once with each layer; return the exit code."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of the with blocks
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that the with blocks end.
     total = Report([])
     for layer in arguments.layers:
         _say(f"== layer {layer}, seed {arguments.seed}")
@@ -68,7 +68,7 @@ def _run(layer: str, arguments: argparse.Namespace) -> Outcome:
 
 
 def _impossible() -> dict[str, str]:
-    """Return the faults that this machine cannot have, and why."""
+    """Return the faults that cannot be injected on this machine, and why."""
     impossible = {} if clock.library() else {CLOCK_STEPPED: clock.NOT_INSTALLED}
     return impossible if webhost.is_available() else {**impossible, UNPLUGGED: webhost.NOT_AVAILABLE}
 

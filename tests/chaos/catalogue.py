@@ -1,4 +1,4 @@
-"""All that goes wrong, by the names that the table has. Each fault is done, lasts, and is mended before it returns."""
+"""All faults, by their names in the table. Each injects the fault, lets it last, and repairs it before it returns."""
 
 from collections.abc import Callable
 

@@ -1,9 +1,9 @@
 """Compare what one stream received with what was committed: lost, repeated, inverted, leaked. Pure.
 
-Who should have received what is derived from the writers' records and from arrival times alone, never from the log. A
-record is sent as its reader may see it when it is delivered, so a change may arrive with the content of a later version
-of its row, and not at all if by then the row was hidden or deleted. A change is therefore required only if its reader
-could see the row from the commit on, either to the end or until the stream had provably got past the change.
+Who should have received what follows only from the writers' records and the arrival times, never from the log. A record
+is sent as its reader may see it at delivery. So a change may arrive with the content of a later version of its row, or
+not at all if the row was hidden or deleted by then. Therefore a change is required only if its reader could see the row
+from the commit on, either to the end or until the stream had provably passed the change.
 """
 
 import math
@@ -35,9 +35,9 @@ class Finding:
 class Verdict:
     """What the checker says about one stream.
 
-    deliveries: when each required change was committed, and how many seconds later it arrived, less those in which its
-        client was away by itself.
-    resets: when they arrived.
+    deliveries: for each required change, the time of its commit, and the seconds until it arrived, without the seconds
+        in which its client stayed away.
+    resets: the times at which they arrived.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -51,7 +51,7 @@ def check(truth: Truth, user: str, events: Sequence[Event], resets_at_most: floa
 
     user: whose stream it is.
     events: in the order of their arrival.
-    resets_at_most: how often there was a reason to tell it to fetch again.
+    resets_at_most: how many resets there was a reason for.
     """
     changes = [event for event in events if event.kind == "change"]
     verdict = Verdict(resets=[event.at for event in events if event.kind == "reset"])
@@ -76,7 +76,7 @@ def check(truth: Truth, user: str, events: Sequence[Event], resets_at_most: floa
 
 
 def _order(events: Sequence[Event]) -> list[Finding]:
-    """Every id once, and ascending, but for those after a reset. An event without one says nothing of where it is."""
+    """Check that ids are unique and ascending, except after a reset. An event without an id is not checked."""
     findings = []
     seen: set[int] = set()
     last = 0
@@ -96,7 +96,7 @@ def _order(events: Sequence[Event]) -> list[Finding]:
 
 def _leak(truth: Truth, user: str, event: Event) -> Finding | None:
     if event.action == "delete":
-        return None  # by the protocol, for everyone
+        return None  # By the protocol it is for everyone.
     change = truth.tokens.get(event.token)
     if change is None or change.row != (event.table, event.pk):
         return Finding(LEAKED, event.at, f"a version that was never committed: {_described(event)}")
@@ -122,7 +122,7 @@ def _check_row(
 
 
 def _versions(changes: Sequence[Change], events: Sequence[Event]) -> list[Finding]:
-    """A row's versions never go back, and a deleted row stays so."""
+    """Check that a row's versions never decrease, and that a deleted row stays deleted."""
     findings = []
     newest = 0
     for event in events:
@@ -134,9 +134,9 @@ def _versions(changes: Sequence[Change], events: Sequence[Event]) -> list[Findin
 
 
 def required(progress: Progress, truth: Truth, user: str, changes: Sequence[Change]) -> list[bool]:
-    """Tell for each change of a row whether it had to arrive."""
+    """Return for each change of a row whether it was required to arrive."""
     musts = []
-    # When the row was hidden next, or deleted.
+    # When the row was next hidden or deleted.
     hidden_at = math.inf
     for change in reversed(changes):
         deletes = change.action == "delete"

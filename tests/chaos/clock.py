@@ -1,6 +1,6 @@
-"""The wall clock of single processes, which can be stepped while they run: by libfaketime, where it is installed.
+"""Steps the wall clock of single processes while they run, if libfaketime is installed.
 
-CLOCK_MONOTONIC, by which programs wait, goes on as it is, as on a machine whose clock is set.
+CLOCK_MONOTONIC, which programs use to wait, is not affected, as on a machine whose clock is set.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ NOT_INSTALLED = "libfaketime is not installed (on Debian: apt install libfaketim
 
 
 def library() -> Path | None:
-    """Return libfaketime, or None where it is not installed."""
+    """Return libfaketime's path; None if it is not installed."""
     found = (path for folder in LIBRARIES for path in Path("/").glob(f"{folder[1:]}/libfaketimeMT.so.1"))
     return next(found, None)
 
@@ -24,15 +24,15 @@ def environment(file: Path) -> dict[str, str]:
     return {
         "LD_PRELOAD": str(found),
         "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_CACHE_DURATION": "1",  # it looks at the file every second
+        "FAKETIME_CACHE_DURATION": "1",  # It reads the file every second.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DISABLE_SHM": "1",  # or else each process would leave something in /dev/shm
+        "FAKETIME_DISABLE_SHM": "1",  # Otherwise each process would leave a file in /dev/shm.
         "NO_FAKE_STAT": "1",
     }
 
 
 def step(file: Path, seconds: int) -> None:
-    """Set the clock so many seconds before or after the true time."""
+    """Set the clock this many seconds ahead of the true time; behind it if negative."""
     new = file.with_suffix(".new")
     new.write_text(f"{seconds:+d}")
     new.chmod(0o644)

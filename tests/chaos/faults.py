@@ -1,4 +1,4 @@
-"""What goes wrong with processes, connections and clocks; it is mended as a supervisor or an operator would."""
+"""Faults of processes, connections and clocks, and their repair, as a supervisor or an operator would do it."""
 
 import signal
 import time
@@ -19,7 +19,7 @@ LONG_SECONDS = 10.0
 UNPLUGGED_SECONDS = 12.0
 CLOCK_SECONDS = 30 * 60
 
-# Which connection holds a relay's leadership: an advisory lock.
+# The connection that holds a relay's leadership, which is an advisory lock.
 LEADER = """
 select a.application_name from pg_locks l join pg_stat_activity a using (pid)
  where l.locktype = 'advisory' and l.granted and a.application_name like 'relay-%'
@@ -29,7 +29,7 @@ TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where applic
 
 
 def leader(world: World) -> str:
-    """Return the name of the relay that leads; where none does, that of any."""
+    """Return the name of the relay that leads; if none does, that of any relay."""
     with suppress(psycopg.Error), world.connect() as connection:
         row = connection.execute(LEADER).fetchone()
         if row:
@@ -46,7 +46,7 @@ def kill_relay(world: World) -> None:
 
 
 def stop_relay(world: World) -> None:
-    """Stop the leading relay for so long that another takes over, and let it wake up as a second leader."""
+    """Suspend the leading relay until another takes over, then let it wake up as a second leader."""
     name = leader(world)
     world.signal(name, signal.SIGSTOP)
     time.sleep(STOPPED_SECONDS)
@@ -103,7 +103,7 @@ def restart_postgres_immediate(world: World) -> None:
 
 
 def lose_postgres(world: World) -> None:
-    """Leave PostgreSQL stopped for long."""
+    """Leave PostgreSQL stopped for a long time."""
     world.stop_postgres(immediate=False)
     time.sleep(LONG_SECONDS)
     world.start_postgres()
@@ -120,19 +120,19 @@ def cut_web_from_postgres(world: World) -> None:
 
 
 def cut_relay_from_postgres(world: World) -> None:
-    """Let nothing through between the leading relay and PostgreSQL for a while: its session there lives on."""
+    """Let nothing through between the leading relay and PostgreSQL for a while: its session there survives."""
     _cut(world, f"{leader(world)}-postgres")
 
 
 def _cut(world: World, proxy: str) -> None:
-    """Cut; then either what was on its way arrives, or its connections are reset."""
+    """Cut a connection; then either deliver what was under way, or reset it."""
     world.signal(proxy, signal.SIGUSR1)
     time.sleep(OUTAGE_SECONDS)
     world.signal(proxy, world.chance.choice((signal.SIGUSR2, signal.SIGHUP)))
 
 
 def unplug_web(world: World) -> None:
-    """Pull the cable of a web process's host: longer than it believes that its connections are only slow."""
+    """Pull the cable of a web process's host, until the process gives its connections up."""
     if world.host is None:
         raise ServerError(NOT_AVAILABLE)
     world.host.unplug()
@@ -141,7 +141,7 @@ def unplug_web(world: World) -> None:
 
 
 def step_clock(world: World) -> None:
-    """Set the wall clock of the leading relay, a web process or PostgreSQL half an hour wrong, and right again."""
+    """Set the wall clock of the leading relay, a web process or PostgreSQL wrong by half an hour, then right again."""
     name = world.chance.choice((leader(world), world.chance.choice(WEB), "postgres"))
     clock.step(world.clock(name), world.chance.choice((-1, 1)) * CLOCK_SECONDS)
     time.sleep(OUTAGE_SECONDS)
@@ -149,7 +149,7 @@ def step_clock(world: World) -> None:
 
 
 def kill_relays(world: World) -> None:
-    """Have no relay for a while. The writers have to go on; raises ServerError where none does."""
+    """Stop every relay for a while. Raises ServerError if no writer commits meanwhile."""
     for name in RELAYS:
         world.kill(name)
     before = _committed(world)
@@ -167,7 +167,7 @@ def _committed(world: World) -> int:
 
 
 def stop_redis(world: World) -> None:
-    """Let Redis hang: its connections live on, and nothing is answered."""
+    """Let Redis hang: its connections stay open, but it does not answer."""
     world.signal("redis", signal.SIGSTOP)
     time.sleep(STOPPED_SECONDS)
     world.signal("redis", signal.SIGCONT)

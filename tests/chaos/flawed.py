@@ -1,7 +1,7 @@
-"""The product with a flaw, to see whether the checker finds it: ``python -m tests.chaos.flawed FLAW COMMAND ...``.
+"""Run the product with a flaw, to test that the checker finds it: ``python -m tests.chaos.flawed FLAW COMMAND ...``.
 
-COMMAND is ``-m uvicorn ...`` or ``.../manage.py runrealtime``; each flaw takes away one of the things that the promise
-rests on. Only here is anything of the product's inside touched.
+COMMAND is ``-m uvicorn ...`` or ``.../manage.py runrealtime``; each flaw removes one of the things that delivery
+relies on. Only this module touches the product's internals.
 """
 
 import os
@@ -54,7 +54,7 @@ def unrepaired() -> None:
 
 
 def naive() -> None:
-    """Number whatever has a larger id than the last: a transaction that began earlier and ends later is passed over."""
+    """Number the changes with an id above the last: a transaction that began earlier and ends later is skipped."""
     from ayb_realtime.log import queries
     from ayb_realtime.log.changes import Batch, Change
 
@@ -80,7 +80,7 @@ FLAWS: dict[str, Callable[[], None]] = {"unfiltered": unfiltered, "unrepaired": 
 
 
 def main() -> None:
-    """Break the product, and run it."""
+    """Apply the flaw, and run the command."""
     _, flaw, *command = sys.argv
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
     django.setup()

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-# A comment's audience is its team, written so; a post's is "all" once it is published, else its author's id.
+# The audience of a comment is its team, in this form; that of a post is "all" once published, before that its author.
 TEAM = "team "
 ALL = "all"
-# Before a user's id: they may see it, and need not.
+# Before a user's id: that user may see it, but need not.
 MAYBE = "maybe "
 
 # The file of transactions, in a run's folder.
@@ -23,10 +23,10 @@ HISTORY = "transactions.jsonl"
 class Write:
     """One statement's effect on one row.
 
-    version: of the row, counted in the row itself, so that Postgres' row locks give the order.
+    version: of the row. The row itself counts it, so that Postgres' row locks decide the order.
     token: unique to this version; the title or body carries it.
     audience: who may see this version: ``ALL``, a user's id, or ``TEAM`` and a number.
-    at: before the statement was sent.
+    at: just before the statement was sent.
     """
 
     table: str
@@ -40,7 +40,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A user was put into a team, or taken out of it."""
+    """That a user was added to a team or removed from it."""
 
     team: int
     user: str
@@ -49,9 +49,9 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction that committed, or of which the writer does not know it yet.
+    """A transaction that committed, or whose outcome the writer does not know.
 
-    started, finished: when COMMIT was sent, and when its answer came; infinite where none came.
+    started, finished: when COMMIT was sent, and when its answer came; infinite if none came.
     """
 
     name: str
@@ -85,9 +85,9 @@ class Event:
     """One event that a stream received.
 
     at: when it arrived.
-    kind: ``connected``, ``change`` or ``reset``, or another name that the server gave; ``connecting`` where it is the
-        client that comes, for the first time or back from having left by itself.
-    token, version: of the record; empty for a delete, which carries the primary key alone.
+    kind: ``connected``, ``change``, ``reset`` or another event name of the server's; ``connecting``: the client
+        connects, for the first time or after it had left by itself.
+    token, version: of the record; empty for a delete, which carries only the primary key.
     """
 
     at: float
@@ -111,11 +111,11 @@ class Event:
 
 
 def split_text(text: Any) -> tuple[str, int]:
-    """Return the token and the version in a title or body; of one that no writer wrote, the text itself and 0."""
+    """Return the token and the version in a title or body; for text that no writer wrote, the text itself and 0."""
     token, _, version = str(text).rpartition(" ")
     return (token, int(version)) if version.isdecimal() else (str(text), 0)
 
 
 def read_events(lines: Iterable[str]) -> Iterator[Event]:
-    """Read a stream's file; a last line without an end was cut off by the end of its process."""
+    """Read a stream's file. An incomplete last line, which the end of its process cut off, is ignored."""
     return (Event.from_line(line) for line in lines if line.endswith("\n"))

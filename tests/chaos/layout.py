@@ -1,6 +1,6 @@
-"""What a run is made of: options, names, ports, and which way each process takes to PostgreSQL and Redis.
+"""The layout of a run: options, names, ports, and how each process connects to PostgreSQL and Redis.
 
-Ports lie below those that the system gives to outgoing connections: a server that was killed finds its port free again.
+Ports are below those that the system gives to outgoing connections, so that a killed server finds its port free again.
 """
 
 import random
@@ -16,13 +16,13 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is made of.
+    """The options of a run.
 
     layer: ``pubsub`` or ``core``.
-    flaw: of the flawed products in ``flawed.py``, to see whether the checker finds it; usually none.
-    clocks: whether clocks can be stepped; that takes libfaketime.
-    hosts: whether one of the web processes has a host of its own; that takes root.
-    binaries, redis: another PostgreSQL's folder of programs, another Redis's program.
+    flaw: one of those in ``flawed.py``, to test that the checker finds it; usually none.
+    clocks: whether clocks can be stepped; needs libfaketime.
+    hosts: whether one of the web processes has its own host; needs root.
+    binaries, redis: the folder of another PostgreSQL's programs, and another Redis' program.
     """
 
     layer: str = "pubsub"
@@ -34,9 +34,9 @@ class Options:
 
 
 RELAYS, WEB = ("relay-0", "relay-1"), ("web-0", "web-1")
-# Which of them has the host of its own, where there is one.
+# The web process that has its own host, if there is one.
 HOSTED = WEB[1]
-# Where each proxy leads, and which way each process of the product takes to PostgreSQL and Redis.
+# Where each proxy leads, and how each process of the product connects to PostgreSQL and Redis.
 PROXIES = {
     "web-postgres": "postgres",
     "web-redis": "redis",

@@ -1,4 +1,4 @@
-"""Faults after which a database is not what it was: a crash that forgets, a dump, a copy, a failover."""
+"""Faults that change what the database holds: a crash that loses commits, a restored dump, a copy, a failover."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ LASTS_SECONDS = 4.0
 WAIT_SECONDS = 30.0
 
 CLOSE = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'postgres' and pid <> pg_backend_pid()"
-# Enough to overtake the original.
+# Enough changes to overtake the original.
 INSERT = (
     "insert into posts (author_id, title, body, published, created_at, updated_at)"
     " select author_id, 'never ' || n || ' 1', '', true, now(), now() from generate_series(1, 100) n,"
@@ -36,7 +36,7 @@ end $$"""
 
 
 def crash_without_waiting(world: World) -> None:
-    """Let no COMMIT wait for the disk, and crash: Postgres may forget what it has just confirmed."""
+    """Let no COMMIT wait for the disk, then crash: Postgres may lose what it has just confirmed."""
     with world.connect() as connection:
         connection.execute("alter database postgres set synchronous_commit = off")
         connection.execute(CLOSE)
@@ -53,8 +53,8 @@ def crash_without_waiting(world: World) -> None:
 def restore_dump(world: World) -> None:
     """Dump the database and restore the dump in its place: the log begins another life. No write falls in between.
 
-    And again, with the log's own tables as they were in the first dump: as where one system is restored into another
-    every night, so that each life begins from the same.
+    Then restore again, with the log's own tables as in the first dump, as if one system were restored into another
+    every night: each life then begins with the same log.
     """
     first = _restore(world, "first.dump")
     time.sleep(LASTS_SECONDS)
@@ -83,7 +83,7 @@ def _restore(world: World, name: str, log: Path | None = None) -> Path:
 
 
 def run_copy(world: World) -> None:
-    """Run a copy of the data beside, with a relay and writes of its own, on the same Redis."""
+    """Run a copy of the data at the same time, with its own relay and writes, on the same Redis."""
     with _copied(world, "copy") as server, psycopg.connect(server.url(), autocommit=True) as connection:
         environment = {**world.environment("manage"), "DATABASE_URL": server.url(), "PGAPPNAME": "copy"}
         relay = world.start_python("copy", str(MANAGE), "runrealtime", env=environment)
@@ -97,7 +97,7 @@ def run_copy(world: World) -> None:
 
 
 def fail_over(world: World) -> None:
-    """Crash while a transaction is open, and go on with a standby that has all that was confirmed."""
+    """Crash while a transaction is open, and continue on a standby that has everything confirmed."""
     with _copied(world, "standby", "--write-recovery-conf") as standby:
         with world.connect() as connection:
             connection.execute("alter system set synchronous_standby_names = '*'")
@@ -120,7 +120,7 @@ def fail_over(world: World) -> None:
 
 @contextmanager
 def _copied(world: World, name: str, *options: str) -> Iterator[Postgres]:
-    """Copy the running server's data, run another on it, and remove nothing but the server when the block ends."""
+    """Copy the running server's data, and run another server on the copy until the block ends. The copy stays."""
     folder = world.folder / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -133,7 +133,7 @@ def _copied(world: World, name: str, *options: str) -> Iterator[Postgres]:
 
 
 def _run(world: World, program: str, *arguments: str | Path) -> None:
-    """Run one of Postgres' programs as its server's user. Raises ServerError where it fails."""
+    """Run one of Postgres' programs as its server's user. Raises ServerError if it fails."""
     account = account_for(world.folder / "postgres", world.binaries / "postgres")
     ran: subprocess.CompletedProcess[str] = account.run(world.binaries / program, *arguments)
     if ran.returncode != 0:

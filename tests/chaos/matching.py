@@ -1,4 +1,4 @@
-"""Which event stands for which change of a row. Pure."""
+"""Matches the events of a row with its changes. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ Matched = list[Event | None]
 
 
 def match(changes: Sequence[Change], required: Sequence[bool], events: Sequence[Event]) -> tuple[Matched, list[Event]]:
-    """Match events with changes, both in order, so that as little as possible is lost or left over.
+    """Match events with changes, both in order, so that as few as possible are lost or left over.
 
     changes, events: of one row.
     required: which changes had to arrive.
-    Returns the event of each change, and the events that stand for none.
+    Returns the event of each change, and the events that match none.
     """
     if len(changes) == len(events) and all(map(_stands_for, events, changes)):
         return list(events), []
@@ -42,12 +42,12 @@ def match(changes: Sequence[Change], required: Sequence[bool], events: Sequence[
 
 
 def _stands_for(event: Event, change: Change) -> bool:
-    """Tell whether the event can be the change's: its content is that version's, or a later one's."""
+    """Tell whether the event may be that of the change: it has the content of that version or a later one."""
     return event.action == change.action and (change.action == "delete" or event.version >= change.version)
 
 
 def _costs(changes: Sequence[Change], required: Sequence[bool], events: Sequence[Event]) -> list[list[int]]:
-    """Return how many are lost or left over at best, from each change and event on."""
+    """Return, for each change and event, the least number of lost and left-over ones from there on."""
     costs = [[0] * (len(events) + 1) for _ in range(len(changes) + 1)]
     for of in reversed(range(len(events))):
         costs[len(changes)][of] = len(events) - of

@@ -1,10 +1,10 @@
 """A TCP connection that can be cut: ``python -m tests.chaos.proxy TARGET_PORT LISTEN_PORT ADDRESS ...``.
 
-The target is on the loopback address; it listens on the addresses that are named.
+The target is on the loopback address. The proxy listens on the named addresses.
 
-SIGUSR1  cut: nothing goes through any more, in either direction, and neither side is told
-SIGUSR2  whole again: what was on its way arrives
-SIGHUP   whole again, but the connections of before are reset
+SIGUSR1  cut: nothing passes in either direction, and neither side is told
+SIGUSR2  whole again: what was under way arrives
+SIGHUP   whole again, but existing connections are reset
 """
 
 import asyncio
@@ -17,7 +17,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 class Proxy:
-    """Connects its clients with the target, while it is whole."""
+    """Passes bytes between its clients and the target, while it is not cut."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -69,7 +69,7 @@ class Proxy:
 
 
 async def run(target_port: int, listen_port: int, addresses: list[str]) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is stopped."""
     proxy = Proxy(target_port)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, proxy.cut)

@@ -56,7 +56,7 @@ class Report:
         """Count what one stream received."""
         for committed, seconds in verdict.deliveries:
             self._line(committed).deliveries += 1
-            # A fault has what it delays, also where that was committed just before.
+            # A delayed event counts for the fault that delayed it, even if its change was committed just before.
             line = self._line(committed + seconds)
             line.silence = max(line.silence, seconds)
         for at in verdict.resets:

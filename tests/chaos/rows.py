@@ -1,4 +1,4 @@
-"""Faults that users bring in themselves: a row whose policy does not end, a migration that redacts and opens."""
+"""Faults that users cause: a row whose policy does not end, a migration that redacts rows and then shows them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tests.chaos.world import World
 from tests.chaos.writers import History, Session
 
 VICTIM = ACCOUNTS[2].id
-# Of the streams that are there from the beginning: they come back within seconds wherever they are.
+# Of the streams that exist from the beginning: they reconnect within seconds wherever they are.
 WATCHED = range(10)
 ARRIVAL_SECONDS = 60.0
 
@@ -31,7 +31,7 @@ DROP_BAD_POLICY = "drop policy if exists chaos_bad on posts"
 MIGRATIONS = 5
 SEALED = 10
 UPDATES = 3
-# Long enough for a check to take a snapshot, and wait for the table.
+# Long enough for a check to take its snapshot and then wait for the table.
 MIGRATION_SECONDS = 0.2
 INSERT_SEALED = statements.INSERT_POSTS.replace("''", "'sealed'")
 UPDATE_SEALED = (
@@ -44,9 +44,9 @@ CLOSE = "drop policy chaos_open on posts"
 
 
 def write_bad_row(world: World) -> None:
-    """Write a row whose policy does not end for one user. Everything that comes later has to arrive all the same.
+    """Write a row whose policy does not end for one user. Everything after it must still arrive.
 
-    Raises ServerError where it does not.
+    Raises ServerError if something does not.
     """
     with _session(world, "bad") as session:
         _commit(session, lambda: session.connection.execute(BAD_POLICY.encode()))
@@ -103,7 +103,7 @@ def _delete_and_close(session: Session) -> None:
 
 
 def _commit(session: Session, work: Callable[[], object]) -> None:
-    """Do this in a transaction, again and again where a writer's lock is in the way."""
+    """Run this in a transaction; repeat it while a writer's lock prevents it."""
     while True:
         try:
             work()
@@ -115,7 +115,7 @@ def _commit(session: Session, work: Callable[[], object]) -> None:
 
 @contextmanager
 def _session(world: World, name: str) -> Iterator[Session]:
-    """Write as the writers do, and on record."""
+    """Write and record the transaction, as the writers do."""
     number = next(world.numbers)
     with (
         closing(History(world.folder / HISTORY)) as history,

@@ -1,4 +1,4 @@
-"""One run: everything is started, faults are injected while writers write, and the end is compared with the truth."""
+"""One run: start everything, inject faults while writers write, and compare what arrived with what was committed."""
 
 import math
 import random
@@ -26,7 +26,7 @@ from tests.chaos.world import World
 from tests.chaos.writers import History, Session
 
 MARKER = "marker-1"
-# A stream is told when its hub finds another log, when the relay begins an epoch in it, and when its client comes back.
+# A stream gets a reset if its hub finds another log, if the relay begins an epoch in it, and if its client reconnects.
 RESETS_A_LIFE = 4
 STREAMS = 12
 # Two streams begin while faults are injected, two never leave by themselves.
@@ -34,7 +34,7 @@ LATE, STAYING = (10, 11), (0, 1)
 THREADS = 4
 SETTLE_SECONDS = 2.5
 QUIET_SECONDS = 90
-# As long as a machine that is busy may need.
+# As long as a busy machine may need.
 BEGIN_SECONDS = 180
 
 
@@ -48,9 +48,9 @@ class Outcome:
 
 
 class Run:
-    """A run in a folder of its own.
+    """A run in its own folder.
 
-    say: told what happens, line by line.
+    say: called with each line about what happens.
     """
 
     def __init__(self, folder: Path, options: Options, seed: int, say: Callable[[str], object]) -> None:
@@ -63,7 +63,7 @@ class Run:
         self._history = folder / HISTORY
 
     def run(self, faults: Sequence[str], seconds: float, *, per_second: int = 80) -> Outcome:
-        """Inject the faults again and again, in random order, for so many seconds, each of them at least once."""
+        """Inject the faults in random order for this many seconds, each of them at least once."""
         with running(self._folder, self._options, self._chance) as world:
             with world.connect() as connection:
                 connection.autocommit = False
@@ -95,7 +95,7 @@ class Run:
         return self._folder / f"stream-{number}.jsonl"
 
     def _began(self, count: int) -> bool:
-        """Tell whether so many streams are connected."""
+        """Tell whether this many streams are connected."""
         return all(path.exists() and "connected" in path.read_text() for path in map(self._stream_path, range(count)))
 
     def _load(self, world: World, teams: dict[str, int], per_second: int) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Run:
             yield from self._chance.sample(faults, len(faults))
 
     def _mark(self, world: World, teams: dict[str, int]) -> None:
-        """Write what every stream sees, last of all."""
+        """Write the last change, which every stream sees."""
         with ExitStack() as stack:
             history = stack.enter_context(closing(History(self._history)))
             session = stack.enter_context(closing(Session(world.database_url(), history, "marker")))
@@ -149,7 +149,7 @@ class Run:
             session.commit()
 
     def _await_markers(self, subscribers: Child) -> None:
-        """Wait until every stream has received the last write. One that does not in time has lost it."""
+        """Wait until every stream has received the last write. A stream that does not in time has lost it."""
         self._say("the writers have stopped; waiting for the streams")
         if not _ends_within(subscribers, QUIET_SECONDS):
             self._say(f"after {QUIET_SECONDS} s some streams have not received the last write")
@@ -176,7 +176,7 @@ class Run:
         return math.inf if has_bad_row else RESETS_A_LIFE * world.lives
 
     def _committed(self, world: World) -> list[Transaction]:
-        """Return the transactions that committed: where a writer got no answer, Postgres has it."""
+        """Return the transactions that committed. If a writer got no answer, ask Postgres."""
         with world.connect() as connection:
             names = {name for (name,) in connection.execute("select name from chaos_transaction").fetchall()}
         transactions = list(map(Transaction.from_line, self._history.read_text().splitlines()))

@@ -19,14 +19,14 @@ BULK = 40
 
 
 class Rows:
-    """The rows that may still be there, for all writers to write to: so they meet each other's locks."""
+    """Rows that may still exist, which all writers use, so that they meet each other's locks."""
 
     def __init__(self, teams: dict[str, int]) -> None:
         self.teams = list(teams.values())
         self.flipping_team = teams["chaos flips"]
         self._lock = threading.Lock()
         self._keys: dict[str, list[int]] = {"posts": [], "comments": []}
-        # Only these posts are published and withdrawn again; the others stay what they were made.
+        # Only these posts are published and withdrawn again; the others stay as they were created.
         self._flipping: set[int] = set()
 
     def add(self, writes: list[Write], *, flipping: bool = False) -> None:
@@ -38,12 +38,12 @@ class Rows:
                     self._flipping.add(write.pk)
 
     def pick(self, table: str, chance: random.Random) -> int:
-        """Return a row's key; 0 where there is none."""
+        """Return a row's key; 0 if there is none."""
         with self._lock:
             return chance.choice(self._keys[table]) if self._keys[table] else 0
 
     def pick_to_delete(self, table: str, chance: random.Random) -> int:
-        """Return a row's key, and offer it no more; 0 while there are few."""
+        """Return a row's key, and no longer offer it; 0 while there are few."""
         with self._lock:
             keys = self._keys[table]
             return keys.pop(chance.randrange(len(keys))) if len(keys) > KEPT_ROWS // 2 else 0
@@ -85,7 +85,7 @@ def _insert(session: "Session", rows: Rows, chance: random.Random, table: str) -
         text, published = statements.body(chance), chance.random() < 0.6
         made = post_writes(connection, "create", statements.INSERT_POST, author, session.token(), text, published)
     session.writes += made
-    # Offered before the commit: where it fails, a writer finds no row, which is no harm.
+    # Offered before the commit: if that fails, a writer finds no row, which does no harm.
     rows.add(made, flipping=table == "posts" and chance.random() < 0.3)
 
 
@@ -133,7 +133,7 @@ def same_row(session: "Session", rows: Rows, chance: random.Random, _: threading
 
 
 def rolled_back(session: "Session", rows: Rows, chance: random.Random, _: threading.Event) -> int:
-    """Write, and take it back."""
+    """Write, and roll back."""
     for _number in range(2):
         _one(session, rows, chance)
     written = len(session.writes)
@@ -143,7 +143,7 @@ def rolled_back(session: "Session", rows: Rows, chance: random.Random, _: thread
 
 def savepoints(session: "Session", rows: Rows, chance: random.Random, _: threading.Event) -> int:
     """Write before, inside and after a savepoint that is rolled back, and inside one that is kept."""
-    session.connection.execute("select")  # begins the transaction, also where there is nothing to write
+    session.connection.execute("select")  # Begins the transaction, even if there is nothing to write.
     _one(session, rows, chance)
     kept = list(session.writes)
     with session.connection.transaction() as savepoint:
@@ -156,7 +156,7 @@ def savepoints(session: "Session", rows: Rows, chance: random.Random, _: threadi
 
 
 def long(session: "Session", rows: Rows, chance: random.Random, stop: threading.Event) -> int:
-    """Stay open for seconds between two writes: others commit before, though they began after."""
+    """Stay open for seconds between two writes: transactions that began later commit first."""
     _insert(session, rows, chance, "posts")
     stop.wait(chance.uniform(1, 3))
     _one(session, rows, chance)
@@ -175,7 +175,7 @@ def bulk(session: "Session", rows: Rows, chance: random.Random, _: threading.Eve
 
 def membership(session: "Session", rows: Rows, chance: random.Random, _: threading.Event) -> int:
     """Add a user to the team whose members change, or remove one."""
-    # One at a time: the order of the commits is then the order of the records.
+    # One at a time, so that the order of the records is that of the commits.
     session.connection.execute("select from teams where id = %s for no key update", [rows.flipping_team])
     session.memberships.append(
         statements.flip_membership(session.connection, rows.flipping_team, chance.choice(USERS[1:]))
@@ -189,5 +189,5 @@ SHAPES: dict[Shape, int] = {
 
 
 def choose(chance: random.Random) -> Shape:
-    """Return a shape, the frequent ones more often."""
+    """Draw a shape; frequent ones more often."""
     return chance.choices(list(SHAPES), weights=list(SHAPES.values()))[0]

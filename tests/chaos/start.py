@@ -1,4 +1,4 @@
-"""How a world begins."""
+"""Starts all processes of a run."""
 
 import random
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.example import MANAGE, answers
 
 @contextmanager
 def running(folder: Path, options: Options, chance: random.Random) -> Iterator[World]:
-    """Start everything: from the start of the block on, both web processes answer and a relay leads."""
+    """Start everything; enter the block when both web processes answer and a relay leads."""
     with ExitStack() as stack:
         world = World(folder, options, chance, stack.enter_context(web_host()) if options.hosts else None)
         stack.callback(world.stop)

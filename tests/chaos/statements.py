@@ -1,6 +1,6 @@
 """The writers' statements. Each gives the row a new token, and counts the row's version in the row itself.
 
-So Postgres' row locks decide the order of the versions, and a reader of a row knows which of them it is.
+So Postgres' row locks decide the order of the versions, and each row says which version it is.
 """
 
 import random
@@ -17,7 +17,7 @@ from tests.chaos.history import ALL, TEAM, Membership, Write, split_text
 Connection = psycopg.Connection[Any]
 
 USERS = [account.id for account in ACCOUNTS]
-# Those of the seed, and who is in each from the start. Of the last one, members come and go.
+# Each team with its members at the start. Those of the last team come and go.
 TEAMS: dict[str, tuple[UUID, ...]] = {"chaos two": (USERS[0], USERS[1]), "chaos flips": (USERS[0],)}
 
 INSERT_POST = (
@@ -70,13 +70,13 @@ def comment_writes(connection: Connection, action: str, statement: str, *paramet
 def _write(table: str, pk: int, action: str, text: str, audience: str, at: float) -> Write:
     token, version = split_text(text)
     if action == "delete":
-        # It returns the last version: the delete counts as the next, and carries no content.
+        # A delete returns the last version. It counts as the next one, and carries no content.
         return Write(table, pk, version + 1, action, f"{token}/deleted", audience, at)
     return Write(table, pk, version, action, token, audience, at)
 
 
 def flip_membership(connection: Connection, team: int, user: UUID) -> Membership:
-    """Take the user out of the team, or put them into it."""
+    """Remove the user from the team, or add them to it."""
     taken = connection.execute("delete from memberships where team_id = %s and user_id = %s", [team, user]).rowcount
     if not taken:
         connection.execute("insert into memberships (team_id, user_id) values (%s, %s)", [team, user])
@@ -89,7 +89,7 @@ def body(chance: random.Random) -> str:
 
 
 def prepare(connection: Connection) -> dict[str, int]:
-    """Make the teams, and the table that tells which transactions have committed; return the teams' ids."""
+    """Create the teams, and the table that records which transactions committed; return the teams' ids."""
     connection.execute("create table chaos_transaction (name text primary key)")
     made = {}
     for name, members in TEAMS.items():

@@ -1,6 +1,6 @@
-"""The streams: ``python -m tests.chaos.subscribers CONFIG``, clients that come and go, and resume where they were.
+"""The streams: ``python -m tests.chaos.subscribers CONFIG``, clients that come, go and resume.
 
-Each writes what it receives to a file of its own, and ends when it has received the markers; all end on SIGTERM.
+Each writes what it receives to its own file, and ends when it has received the markers. All end on SIGTERM.
 
 CONFIG is JSON: ``addresses`` (of the web processes), ``accounts``, ``streams`` (each with ``account``, ``history``,
 ``begins_after`` in seconds, and ``stays`` if it never leaves by itself), ``marker``, ``seed``.
@@ -32,7 +32,7 @@ LONG_ABSENCE_SECONDS = 4.0
 
 
 class Parser:
-    """Reads server-sent events out of chunks: what is not complete waits for the next chunk."""
+    """Reads server-sent events from chunks. An incomplete event waits for the next chunk."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -48,7 +48,7 @@ class Parser:
 
 
 def event_from(fields: dict[str, str]) -> Event:
-    """Make an event of its fields, as received now."""
+    """Make an event from its fields, as received now."""
     at, number, kind = time.monotonic(), int(fields.get("id", 0)), fields.get("event", "change")
     if kind != "change":
         return Event(at, number, kind)
@@ -60,19 +60,19 @@ def event_from(fields: dict[str, str]) -> Event:
 
 
 def open_history(path: str) -> TextIO:
-    """Open a file of events: each line is in it at once, so that nothing is missing when the process is ended."""
+    """Open a file of events. Lines are not buffered, so none is missing if the process is killed."""
     return Path(path).open("a", buffering=1)
 
 
 class Tokens:
-    """Each account's token, which its streams share: a password takes long to check, and they all come at once."""
+    """Each account's token, shared by its streams: checking a password is slow, and they all connect at once."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, str] = {}
         self._lock = asyncio.Lock()
 
     async def get(self, http: httpx.AsyncClient, address: str, account: str) -> str:
-        """Return the account's token; log in where it has none. Raises httpx.HTTPError."""
+        """Return the account's token; log in if it has none. Raises httpx.HTTPError."""
         async with self._lock:
             if account not in self._tokens:
                 credentials = {"email": account, "password": PASSWORD}
@@ -86,7 +86,7 @@ class Tokens:
 
 
 class Client:
-    """One account's stream, over however many connections."""
+    """One account's stream, over one or more connections."""
 
     def __init__(self, config: dict[str, Any], stream: dict[str, Any], number: int, tokens: Tokens) -> None:
         self._config = config
@@ -98,7 +98,7 @@ class Client:
         self._deleted_marker = False
 
     async def run(self, http: httpx.AsyncClient) -> None:
-        """Stream until the markers have come."""
+        """Stream until the markers have arrived."""
         await asyncio.sleep(self._stream["begins_after"])
         with open_history(self._stream["history"]) as history:
             comes_by_itself = True
@@ -115,7 +115,7 @@ class Client:
                     comes_by_itself = True
                     pause = LONG_ABSENCE_SECONDS if self._chance.random() < 0.1 else AWAY_SECONDS
                 except httpx.HTTPError:
-                    pass  # refused, reset, or silent for too long: another try, perhaps elsewhere
+                    pass  # Refused, reset, or silent for too long: try again, perhaps at the other process.
                 if not self._has_markers():
                     await asyncio.sleep(self._chance.uniform(0, 2) * pause)
 
@@ -143,12 +143,12 @@ class Client:
         if event.kind == "expired":
             self._tokens.forget(self._stream["account"])
             return
-        if event.id:  # One without an id leaves the last, as a browser does.
+        if event.id:  # Without an id the last one stays, as in a browser.
             self._last_id = event.id
         if event.kind == "change" and event.token == self._config["marker"]:
             self._markers.add((event.table, event.action))
         if event.kind == "change" and event.action == "delete" and ("posts", "create") in self._markers:
-            # The last of all writes: the marker of the comments, which not every user sees, is deleted.
+            # The last write of all deletes the marker among the comments, which not every user sees.
             self._markers.add((event.table, event.action))
 
     def _has_markers(self) -> bool:

@@ -1,4 +1,4 @@
-"""The checker, on histories made by hand: it must see what is wrong, and must not see what is not."""
+"""The checker, on handmade histories: it must report what is wrong, and nothing else."""
 
 import math
 from dataclasses import replace
@@ -13,17 +13,17 @@ ANN, BEN = "ann", "ben"
 
 
 def committed(at: float, *writes: Write) -> Transaction:
-    """A transaction that wrote just before it committed, within a tenth of a second."""
+    """Return a transaction that wrote and committed within a tenth of a second."""
     return Transaction(f"t{at}", at, at + 0.1, tuple(replace(write, at=at) for write in writes))
 
 
 def post(version: int, action: str = "update", audience: str = ALL, pk: int = 1) -> Write:
-    """A version of a post, whose token says which."""
+    """Return a version of a post; the token names both."""
     return Write("posts", pk, version, action, f"{pk}v{version}", audience, 0)
 
 
 def received(at: float, number: int, version: int, action: str = "update", pk: int = 1) -> Event:
-    """An event with a version of a post."""
+    """Return an event with a version of a post."""
     if action == "delete":
         return Event(at, number, "change", action, "posts", pk)
     return Event(at, number, "change", action, "posts", pk, f"{pk}v{version}", version)
@@ -34,7 +34,7 @@ THREE_VERSIONS = [committed(1, post(1, "create")), committed(2, post(2)), commit
 
 
 def found(transactions: list[Transaction], *events: Event, user: str = BEN) -> list[str]:
-    """Return the kinds of what the checker finds in a stream."""
+    """Return the kinds of the checker's findings in a stream."""
     verdict = check(Truth(transactions), user, [CONNECTED, *events])
     return [finding.kind for finding in verdict.findings]
 
@@ -124,7 +124,7 @@ def test_long_transaction_does_not_prove_that_the_stream_had_passed_what_committ
     long = Transaction("long", 5, 5.1, (replace(post(1, "create", pk=2), at=1.5),))
     transactions = [*THREE_VERSIONS[:2], long, committed(9, post(3, "delete"))]
     events = received(1.2, 1, 1, "create"), received(5.2, 3, 1, "create", pk=2), received(9.2, 5, 0, "delete")
-    # In one batch with the update of 2, it is before that.
+    # It is in one batch with the update of 2, and before that.
     assert found(transactions, *events) == []
 
 

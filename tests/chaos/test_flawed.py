@@ -1,4 +1,4 @@
-"""The checker on running products: it finds what each flaw breaks, and nothing where there is none."""
+"""The checker on running products: it finds what each flaw breaks, and nothing without a flaw."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The table, and what goes to files and comes back."""
+"""The table, and the files that are written and read back."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_each_fault_lasts_until_the_next() -> None:
     assert (none.times, none.found[LOST]) == (0, 1)
     assert (redis.times, redis.deliveries, redis.silence, redis.found[LEAKED]) == (2, 3, 2.0, 1)
     assert (web.times, web.deliveries, web.resets) == (1, 0, 1)
-    # Committed before, and held up by it.
+    # Committed before the fault, and held up by it.
     assert web.silence == 4.0
 
 

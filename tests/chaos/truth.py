@@ -11,15 +11,15 @@ RowKey = tuple[str, int]
 
 
 class ContradictoryHistory(Exception):
-    """The writers' records cannot be true. The harness is at fault, or Postgres lost or invented a commit."""
+    """The writers' records contradict each other. The harness is wrong, or Postgres lost or invented a commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The final state of a row in a transaction: what a subscriber is told, at most once.
+    """The final state of a row in a transaction: what a subscriber is sent, at most once.
 
     version, token, audience: of that state.
-    written: before the last statement that made it was sent.
+    written: just before the last statement that wrote it was sent.
     started, finished: of the transaction's COMMIT.
     """
 
@@ -35,7 +35,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A membership, from one moment to another: ``certain`` leaves out what lies within a COMMIT."""
+    """A membership, from one time to another. ``certain`` leaves out the time during a COMMIT."""
 
     possible: tuple[float, float]
     certain: tuple[float, float]
@@ -45,11 +45,11 @@ class Truth:
     """The committed history.
 
     rows: each row's changes, in the order of its versions.
-    tokens: the change that a token stands for; None for a version that its own transaction overwrote.
+    tokens: the change with each token; None for a version that its own transaction overwrote.
     """
 
     def __init__(self, transactions: Iterable[Transaction], members: Iterable[tuple[int, str]] = ()) -> None:
-        """members: the teams and users that were together before the first transaction."""
+        """members: the teams' users before the first transaction."""
         self.rows: dict[RowKey, list[Change]] = {}
         self.tokens: dict[str, Change | None] = {}
         self.periods: dict[tuple[int, str], list[Period]] = {}
@@ -87,14 +87,14 @@ class Truth:
                     periods.append(Period((possible, transaction.finished), (certain, transaction.started)))
 
     def could_see(self, user: str, audience: str, since: float, until: float) -> bool:
-        """Tell whether the audience may have included the user at any moment between these two."""
+        """Tell whether the audience may have included the user at any time between these two."""
         if not audience.startswith(TEAM):
             return audience in (ALL, user, f"{MAYBE}{user}")
         periods = self.periods.get((int(audience.removeprefix(TEAM)), user), ())
         return any(period.possible[0] <= until and period.possible[1] >= since for period in periods)
 
     def sees_until(self, user: str, audience: str, since: float) -> float:
-        """Return until when the audience certainly includes the user, beginning at ``since``; before it: never."""
+        """Return until when the audience certainly includes the user from ``since`` on; minus infinity: never."""
         if not audience.startswith(TEAM):
             return math.inf if audience in (ALL, user) else -math.inf
         periods = self.periods.get((int(audience.removeprefix(TEAM)), user), ())

@@ -1,7 +1,7 @@
-"""A host of its own for a web process: a network namespace at the end of a cable that can be pulled.
+"""A separate host for a web process: a network namespace at the end of a cable that can be pulled.
 
-It takes Linux, root and iproute2. Nothing in there reaches further than this machine. A cable that is pulled loses what
-is sent, and tells no peer, unlike a proxy that stands still.
+It needs Linux, root and iproute2. It reaches only this machine. A pulled cable loses what is sent and tells no peer,
+unlike a proxy that is cut.
 """
 
 import os
@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from functools import cache
 
 NOT_AVAILABLE = "a network namespace takes Linux, root and iproute2"
-# Of the network that is set aside for tests. Source: RFC 2544.
+# In the network that is reserved for tests. Source: RFC 2544.
 NETWORK = "198.18"
 
 
 class WebHost:
-    """A network namespace: this machine is ``near`` to it, and it is ``far``."""
+    """A network namespace. ``near``: this machine's address; ``far``: the namespace's."""
 
     def __init__(self) -> None:
         number = random.SystemRandom().randrange(1, 250)
@@ -27,11 +27,11 @@ class WebHost:
 
     @property
     def prefix(self) -> list[str]:
-        """Return what makes a command run on the host."""
+        """Return what to put before a command to run it on the host."""
         return ["ip", "netns", "exec", self._name]
 
     def set_up(self) -> None:
-        """Make the host, and the cable."""
+        """Create the host and the cable."""
         _ip("netns", "add", self._name)
         _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", self._name)
         _ip("address", "add", f"{self.near}/30", "dev", self._cable)
@@ -49,14 +49,14 @@ class WebHost:
         _ip("link", "set", self._cable, "up")
 
     def remove(self) -> None:
-        """Remove the host with its cable, as far as they were made."""
+        """Remove the host and its cable, if they were created."""
         with suppress(OSError, subprocess.CalledProcessError):
             _ip("netns", "delete", self._name)
 
 
 @contextmanager
 def web_host() -> Iterator[WebHost]:
-    """Make a host for the length of the block. Raises OSError or CalledProcessError where it cannot be made."""
+    """Create a host until the block ends. Raises OSError or CalledProcessError if that fails."""
     host = WebHost()
     try:
         host.set_up()
@@ -67,7 +67,7 @@ def web_host() -> Iterator[WebHost]:
 
 @cache
 def is_available() -> bool:
-    """Tell whether this machine lets us make one."""
+    """Tell whether this machine allows that."""
     try:
         with web_host():
             return True

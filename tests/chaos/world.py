@@ -1,6 +1,6 @@
 """The processes of a run: PostgreSQL, Valkey, two relays, two web processes, and proxies between them.
 
-All are children of this one, which has a single thread, so that none is left behind.
+All are children of this process, which has a single thread, so that all of them end with it.
 """
 
 import itertools
@@ -29,7 +29,7 @@ class World:
     """Start each process, end it, start it again. ``names`` of relays and web processes are 0 and 1."""
 
     def __init__(self, folder: Path, options: Options, chance: random.Random, host: WebHost | None = None) -> None:
-        """``host``: where the second of the web processes runs; None: here."""
+        """``host``: where the second web process runs; None: on this machine."""
         self.folder = folder
         self.options = options
         self.host = host
@@ -40,11 +40,11 @@ class World:
         self._postgres: ExitStack = ExitStack()
         self._server: Postgres | None = None
         self._log_number = 0
-        # When Postgres may have forgotten what it had confirmed: from, to.
+        # The periods whose confirmed commits Postgres may have lost: from, to.
         self.forgotten: list[tuple[float, float]] = []
-        # How often the log has begun another life: each time, every stream may be told to fetch again.
+        # How often the log has begun another life: each time, every stream may get a reset.
         self.lives = 0
-        # For names that have not been used.
+        # Numbers for names, each used once.
         self.numbers = itertools.count(1)
 
     @property
@@ -53,21 +53,21 @@ class World:
         return self.options.binaries or bundled_binaries()
 
     def database_url(self, port_name: str = "postgres", address: str = LOOPBACK) -> str:
-        """Return the database's URL, straight or through a proxy."""
+        """Return the database's URL, directly or through a proxy."""
         if self._server is None:
             raise ServerError("PostgreSQL is not running")
         return f"postgresql://postgres:{self._server.password}@{address}:{self.ports[port_name]}/postgres"
 
     def _far(self, name: str) -> str:
-        """Return the address that a process has, to this machine."""
+        """Return a process' address as seen from this machine."""
         return self.host.far if self.host and name == HOSTED else LOOPBACK
 
     def _near(self, name: str) -> str:
-        """Return the address that this machine has, to a process."""
+        """Return this machine's address as seen from a process."""
         return self.host.near if self.host and name == HOSTED else LOOPBACK
 
     def start_postgres(self) -> None:
-        """Start PostgreSQL on the data that is there."""
+        """Start PostgreSQL on the existing data."""
         running = postgres(
             self.folder / "postgres",
             binaries=self.options.binaries,
@@ -78,14 +78,14 @@ class World:
             self._server = self._postgres.enter_context(running)
 
     def stop_postgres(self, *, immediate: bool) -> None:
-        """Stop PostgreSQL, fast; or immediately, so that it has to recover."""
+        """Stop PostgreSQL in fast mode, or in immediate mode, so that it has to recover."""
         if immediate:
             pid = (self.folder / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
             os.kill(int(pid), signal.SIGQUIT)
         self._postgres.close()
 
     def start_redis(self) -> None:
-        """Start Valkey, without what an earlier one held."""
+        """Start an empty Valkey."""
         port = str(self.ports["redis"])
         command = [self.options.redis or bundled_binary(), "--bind", "127.0.0.1", "--port", port]
         self._start("redis", [*map(str, command), "--save", "", "--appendonly", "no", "--dir", str(self.folder)])
@@ -108,7 +108,7 @@ class World:
         self.start_product(name, "-m", "uvicorn", "example_project.asgi:application", *options)
 
     def start_product(self, name: str, *arguments: str) -> None:
-        """Start a process of the product, as it is or with a flaw."""
+        """Start a process of the product, with the flaw if the run has one."""
         if self.options.flaw:
             arguments = ("-m", "tests.chaos.flawed", self.options.flaw, *arguments)
         self.start_python(name, *arguments, env=self.environment(name))
@@ -123,7 +123,7 @@ class World:
             "CHANNEL_LAYER": self.options.layer,
             "DEBUG": "",
             **self._clock(name),
-            # psycopg's library reads it: it tells whose a connection is.
+            # libpq reads it: it tells which process has a connection.
             "PGAPPNAME": name,
         }
 
@@ -131,7 +131,7 @@ class World:
         return clock.environment(self.clock(name)) if self.options.clocks else {}
 
     def clock(self, name: str) -> Path:
-        """Return the file that says how wrong the process's clock is."""
+        """Return the file that sets how far the process' clock is wrong."""
         return self.folder / f"{name}.clock"
 
     def start_python(self, name: str, *arguments: str, env: dict[str, str] | None = None) -> Child:
@@ -140,7 +140,7 @@ class World:
         return self._start(name, [*prefix, sys.executable, *arguments], env or {})
 
     def start_configured(self, name: str, module: str, config: dict[str, Any]) -> Child:
-        """Start a module of ours that takes a file of JSON."""
+        """Start a module of this package with a JSON file as its argument."""
         path = self.folder / f"{name}.json"
         path.write_text(json.dumps(config))
         return self.start_python(name, "-m", module, str(path))
@@ -154,7 +154,7 @@ class World:
         return child
 
     def may_have_forgotten(self, confirmed: float) -> bool:
-        """Tell whether Postgres may not hold what it confirmed then."""
+        """Tell whether Postgres may have lost what it confirmed at that time."""
         return any(since <= confirmed <= until for since, until in self.forgotten)
 
     def kill(self, name: str) -> None:

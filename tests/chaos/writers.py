@@ -1,4 +1,4 @@
-"""The load: ``python -m tests.chaos.writers CONFIG``, threads that write until SIGTERM and record what committed.
+"""The writers: ``python -m tests.chaos.writers CONFIG``, threads that write until SIGTERM and record what committed.
 
 CONFIG is JSON: ``database_url``, ``history`` (a file to append to), ``teams``, ``seed``, ``threads``, ``per_second``.
 """
@@ -35,13 +35,13 @@ class History:
         self._file.close()
 
     def append(self, transaction: Transaction) -> None:
-        """Write one down."""
+        """Append a transaction."""
         with self._lock:
             self._file.write(transaction.to_line())
 
 
 class Session:
-    """One writer's connection, and the transaction that it is in."""
+    """One writer's connection and its current transaction."""
 
     def __init__(self, database_url: str, history: History, name: str) -> None:
         self._history = history
@@ -58,7 +58,7 @@ class Session:
         return f"{self._name}-{self._number}"
 
     def commit(self) -> None:
-        """Commit, and record it; where no answer comes, as unknown."""
+        """Commit and record it; if no answer comes, as unknown."""
         self._transaction += 1
         name = f"{self._name}/{self._transaction}"
         self.connection.execute("insert into chaos_transaction values (%s)", [name])
@@ -76,7 +76,7 @@ class Session:
         self.connection.close()
 
     def roll_back(self) -> None:
-        """Undo the transaction. Raises psycopg.OperationalError where the connection is lost."""
+        """Roll the transaction back. Raises psycopg.OperationalError if the connection is lost."""
         self._forget()
         self.connection.rollback()
 
@@ -85,7 +85,7 @@ class Session:
 
 
 class Writer(threading.Thread):
-    """Writes transactions of every shape, at a pace, until it is stopped."""
+    """Writes transactions of every shape at a given rate until it is stopped."""
 
     def __init__(
         self, config: dict[str, Any], number: int, rows: Rows, history: History, stop: threading.Event
@@ -99,7 +99,7 @@ class Writer(threading.Thread):
         self._chance = random.Random(f"{config['seed']} {number}")
 
     def run(self) -> None:
-        """Write; whenever the connection is lost, with a new one."""
+        """Write; if the connection is lost, open a new one."""
         life = 0
         while not self._stop_event.is_set():
             life += 1
@@ -125,7 +125,7 @@ class Writer(threading.Thread):
 
 
 def main() -> None:
-    """Write until SIGTERM; then end after the transactions that are open."""
+    """Write until SIGTERM, then finish the open transactions."""
     config = json.loads(Path(sys.argv[1]).read_text())
     rows = Rows(config["teams"])
     stop = threading.Event()

@@ -1,1 +1,1 @@
-"""The example with one more address, which says what its process holds."""
+"""The example with one more URL, which reports what its process holds."""

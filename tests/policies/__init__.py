@@ -1,1 +1,1 @@
-"""Random tables, policies and changes, and what Postgres itself says of them: for the proof in test_policies.py."""
+"""Random tables, policies and changes, and what Postgres shows of them, for the comparison in test_policies.py."""

@@ -1,4 +1,4 @@
-"""What Postgres says when it is asked as anybody would ask: by SELECT, under a role and settings, over a connection."""
+"""The rows that an ordinary SELECT returns under a role and settings, to compare with what the hub sends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from tests.policies.world import Record, World, parse
 
 Connection = psycopg.Connection[Any]
 
-# As the log has it.
+# As in the log.
 SETTINGS = ("timezone", "UTC"), ("intervalstyle", "postgres"), ("bytea_output", "hex"), ("datestyle", "ISO")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The rows that an identity selects. is_certain: whether all of them have to be sent."""
+    """The rows that an identity selects. is_certain: whether each of them must be sent."""
 
     rows: list[Record]
     is_certain: bool = True
@@ -28,7 +28,7 @@ class Shown:
 def shown(connection: Connection, world: World, identity: Identity) -> Shown:
     """Return the rows that an identity selects, of the columns that it may select.
 
-    Where the SELECT fails, each row is selected by itself, and those on which it fails are not shown.
+    If the SELECT fails, each row is selected by itself, and rows on which that fails are not visible.
     """
     columns = ", ".join(world.columns_of(identity.role))
     if not columns:
@@ -98,7 +98,7 @@ def acting(connection: Connection, identity: Identity) -> Iterator[None]:
 
 
 def in_utc(record: Record) -> Record:
-    """Write timestamps as the protocol has them."""
+    """Write timestamps as in the protocol."""
     return tuple((name, _in_utc(value) if name in UTC_COLUMNS else value) for name, value in record)
 
 

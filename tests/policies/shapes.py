@@ -1,4 +1,4 @@
-"""Shapes of policies, and the tables and functions that they use. Each is a way in which a site writes a policy.
+"""Shapes of policies, and the tables and functions that they use. Each is a way in which sites write policies.
 
 A policy may use the columns in tables.py. In its text, ``{t}`` is the table.
 """
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 ME = "current_setting('ayb.user_id')"
 
-# In a schema of its own: who is in which team, in tables that all may read, that have a policy of their own, and that
-# no subscriber may read; and functions.
+# In a separate schema: memberships of teams, in one table that all may read, one with its own policy, and one that no
+# subscriber may read; and functions.
 SETUP = f"""
 create schema "the proof";
 grant usage on schema "the proof" to public;

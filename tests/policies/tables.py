@@ -1,4 +1,4 @@
-"""Random tables, and what happens to them: key types, composite keys, odd names, columns of many types."""
+"""Random tables and changes: key types, composite keys, odd names, columns of many types."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ KEYS = {
 }
 SLOTS = range(6)
 
-# Type and values of the columns that policies speak of.
+# Type and values of the columns that policies use.
 COLUMNS = {
     "owner": ("text", (*PEOPLE, *PEOPLE, "x", None)),
     "owner_uuid": ("uuid", (ANN, BOB, None)),
@@ -52,7 +52,7 @@ COLUMNS = {
     "amount": ("numeric(8, 2)", ("1.50", "20", "4.2", None)),
     "divisor": ("int", ("1", "0", "5", None)),
 }
-# And of others, of which some are there.
+# Types and values of other columns, some of which a table gets.
 MORE = {
     "at": ("timestamptz", ("2026-02-28 12:00:00.5+02", "infinity", None)),
     "stamps": ("timestamptz[]", ("{2026-02-28 12:00:00+02,NULL}", "{}")),
@@ -98,7 +98,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Change the key of a row to that of a slot that is free."""
+    """Change the key of a row to that of a free slot."""
 
     slot: int
     to: int
@@ -122,14 +122,14 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Secure:
-    """Put other policies in the place of the table's."""
+    """Replace the table's policies."""
 
     shape: Shape
 
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Let a role read these columns, and no others."""
+    """Let a role read only these columns."""
 
     role: str
     columns: tuple[str, ...]
@@ -153,7 +153,7 @@ class Case:
 
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
-    """Draw a table with every column that policies speak of, in any order, and some others."""
+    """Draw a table with every column that policies use, in any order, and some others."""
     keys = draw(st.lists(st.sampled_from(KEY_NAMES), min_size=1, max_size=2, unique=True))
     columns = [(name, draw(st.sampled_from(list(KEYS)))) for name in keys]
     columns += [(name, kind) for name, (kind, _) in COLUMNS.items()]
@@ -179,7 +179,7 @@ def acts(table: Table) -> st.SearchStrategy[Act]:
     slots = st.sampled_from(SLOTS)
     put, join = puts(table, slots), st.builds(Join, st.sampled_from([1, 2, 3]), st.sampled_from(PEOPLE), st.booleans())
     allow = st.builds(Allow, st.sampled_from([AUTHENTICATED_ROLE, ANONYMOUS_ROLE]), readable(table))
-    # What stands twice happens twice as often.
+    # An entry that is listed twice is drawn twice as often.
     return st.one_of(
         *(put, put, put, put),
         *(join, join),

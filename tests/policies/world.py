@@ -1,4 +1,4 @@
-"""A case as it happens: what the owner does to the database, and what has to be told of it to those who may see it."""
+"""Runs a case: what the owner does to the database, and which events those who may see it must get."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Record = tuple[tuple[str, Any], ...]
 
 
 def parse(text: str) -> Any:
-    """Parse JSON to the letter: objects as pairs, numbers as they are written."""
+    """Parse JSON exactly: objects as pairs, numbers as text."""
     return json.loads(
         text, object_pairs_hook=tuple, parse_int=_Number, parse_float=_Number, parse_constant=_no_constant
     )
@@ -39,10 +39,10 @@ def _no_constant(name: str) -> Any:
 class World:
     """One table.
 
-    script: the statements so far, to be run again by hand.
+    script: the statements so far, so that a person can run them again.
     shape: of its policies.
     readable: by role, the columns that it may read.
-    told: of what the transactions have done, action and key, in order.
+    told: the action and key of each expected event, in order.
     keys: the keys of the slots.
     """
 
@@ -69,18 +69,18 @@ class World:
         self.readable[AUTHENTICATED_ROLE] = [name for name, _ in self.table.columns]
 
     def drop(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything."""
         self._run(f"drop table {self.table.name}")
         self._run('truncate "the proof".members, "the proof".guarded, "the proof".closed')
 
     def do(self, transaction: Sequence[Act]) -> None:
-        """Do all this in one transaction, and take down what it has done to each row."""
+        """Run these acts in one transaction, and record what that did to each row."""
         before = set(self._present)
         touched: dict[int, None] = {}
         with self._owner.transaction():
             for act in transaction:
                 for slot in self._do(act):
-                    # A row's place among the others is that of the last change of it.
+                    # A row's last change decides its place among the others.
                     touched.pop(slot, None)
                     touched[slot] = None
         for slot in touched:
@@ -91,7 +91,7 @@ class World:
                 self.told.append((action, self.keys[slot]))
 
     def _do(self, act: Act) -> Sequence[int]:
-        """Do this, and return the slots of the rows that it changes."""
+        """Run this act, and return the slots of the rows that it changes."""
         match act:
             case Put(slot, values):
                 return self._put(slot, values)
@@ -154,12 +154,12 @@ class World:
         self.readable[role] = columns
 
     def columns_of(self, role: str) -> list[str]:
-        """Return the columns that a role may read, in the table's order; none, where it may not read all of the key."""
+        """Return the columns that a role may read, in the table's order; none, if it may not read the whole key."""
         all_columns = [name for name, _ in self.table.columns]
         readable = self.readable.get(role, ())
         if not set(self.table.keys) <= set(readable):
             return []
-        # What was granted on the whole table includes what is added to it.
+        # A grant on the whole table includes columns that are added later.
         added = ["added"] if self._has_added and len(readable) == len(all_columns) else []
         return [name for name in all_columns if name in readable] + added
 

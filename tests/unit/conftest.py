@@ -1,4 +1,4 @@
-"""A stream for the tests of subscribers, and the time as it knows it."""
+"""Fixtures of the tests of subscribers: a stream, and its clock."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ TABLE = Table(7, "public", "notes", ("id",), (), row_security=False, trigger=1)
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The time as the stream knows it: ``clock.now`` in seconds since the epoch."""
+    """The stream's clock: ``clock.now`` in seconds since the epoch."""
     stub = SimpleNamespace(now=1000.0)
 
     def time() -> float:
@@ -37,7 +37,7 @@ def make(*, buffer_bytes: int = 1000, heartbeat_seconds: float = 3600.0, expires
 
 
 async def read(stream: Subscriber) -> bytes:
-    """Read what comes when the stream has been looked at while the reader waits."""
+    """Call ``tick`` while a reader waits; return what it reads."""
     reading = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)  # the reader waits now
     stream.tick()
@@ -46,6 +46,6 @@ async def read(stream: Subscriber) -> bytes:
 
 
 async def rest(stream: Subscriber) -> list[bytes]:
-    """Read to the end, which must come."""
+    """Read to the end of the stream."""
     async with asyncio.timeout(30):
         return [chunk async for chunk in stream]

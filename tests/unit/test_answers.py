@@ -1,4 +1,4 @@
-"""Who sees what: identities that see the same rows are in one view, from where the database's reply is read."""
+"""Answers: identities that see the same rows share one view from the database's reply on."""
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.visibility.answers import Answers, View, merged, united

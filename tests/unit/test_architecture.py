@@ -1,4 +1,4 @@
-"""The pages that describe the code name every module of the rooms, and nothing that is not there."""
+"""The pages that describe the code name every module of the packages, and none that does not exist."""
 
 import re
 from pathlib import Path

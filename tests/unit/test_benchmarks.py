@@ -1,4 +1,4 @@
-"""What the benchmarks count, and how they judge it."""
+"""What the benchmarks count, and how they compare it with targets."""
 
 import asyncio
 import re
@@ -129,7 +129,7 @@ async def test_a_client_comes_back_with_the_id_of_its_last_whole_event() -> None
     complete = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Send one event whole, and one that the connection ends within."""
+        """Send one whole event, and one that the end of the connection cuts off."""
         request = await reader.readuntil(b"\r\n\r\n")
         came.append(int(found[1]) if (found := re.search(rb"\r\nLast-Event-ID: (\d+)\r\n", request)) else 0)
         events = [b"id: %d\ndata: %s\n\n" % (n, Event(n, 123).text().encode()) for n in (came[-1] + 1, came[-1] + 2)]
@@ -172,7 +172,7 @@ async def test_a_client_that_is_refused_gives_up_and_says_why() -> None:
 
 async def test_connections_that_have_been_read_from_read_on_one_after_the_other() -> None:
     class Connection(asyncio.ReadTransport):
-        """Is read from, or not."""
+        """A transport that remembers whether it is read from."""
 
         reads = True
 

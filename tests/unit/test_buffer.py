@@ -1,4 +1,4 @@
-"""A client's buffer: what goes in comes out, in order, in pieces, and no more waits than may."""
+"""A client's buffer: what goes in comes out in order, in pieces, and it never holds more than its limit."""
 
 import random
 

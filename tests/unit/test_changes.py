@@ -1,4 +1,4 @@
-"""Changes on their way through the layer."""
+"""Changes that are sent through the layer."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A row reads the same when it is logged and when it is checked: that is what tells whether it has changed since."""
+"""A row is written alike when it is logged and when it is checked, so that a difference means that it has changed."""
 
 import re
 

@@ -38,7 +38,7 @@ def stream(identity: Identity, *tables: Table, position: int = 1) -> Subscriber:
 
 
 def visible(delivery: Delivery, views: Collection[View]) -> None:
-    """Add a create and an update that are visible as these views have it."""
+    """Add a create and an update that these views show."""
     delivery.add_rows(NOTES, {2: CREATE, 3: UPDATE}, ROWS, Answers(list(views)))
 
 
@@ -117,7 +117,7 @@ def test_update_out_of_a_view_is_a_delete_to_those_that_saw_the_row() -> None:
     delivery = Delivery()
     visible(delivery, now.views)
     delivery.add_vanished(NOTES, [UPDATE, DELETE], ROWS, now, before)
-    # A delete is told as one in any case; of the update, CYD does not know whether it sees the row.
+    # A delete is always sent as a delete. For the update, it is unknown whether CYD sees the row.
     assert sent(delivery, stream(ANN), stream(BOB), stream(CYD)) == [
         EVENTS[3] + EVENTS[4],
         VANISHED + EVENTS[4],
@@ -159,7 +159,7 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
     delivery.dispatch(Subscribers([subscriber]), 9)
     *resets, event = subscriber._buffer._chunks
     assert resets == [reset_event(ResetReason.UNCHECKED, ["notes"], position) for position in range(2, BURST + 2)]
-    # Until the stream is told, its client must come back to where it was.
+    # Until the reset is sent, a client that reconnects must resume at the position before.
     assert event.startswith(b"data: ")
 
 

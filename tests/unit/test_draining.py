@@ -1,4 +1,4 @@
-"""Few streams end at once, many in groups; each says when its client may come back."""
+"""Few streams end at once, many in groups; each tells its client when to reconnect."""
 
 import asyncio
 import re
@@ -13,12 +13,12 @@ from ayb_realtime.identity import Identity
 
 
 def make() -> Subscriber:
-    """Make a stream that is silent for as long as nothing happens."""
+    """Make a stream that sends no heartbeats."""
     return Subscriber(Identity("ayb_authenticated", ()), [], buffer_bytes=1000, heartbeat_seconds=3600.0)
 
 
 async def rest(stream: Subscriber) -> bytes:
-    """Read to the end, which must come."""
+    """Read to the end of the stream."""
     async with asyncio.timeout(30):
         return b"".join([chunk async for chunk in stream])
 
@@ -58,7 +58,7 @@ def test_clients_are_told_to_come_back_at_random_times_around_the_usual_one() ->
         waits.append(int(found[1]))
     assert 1000 <= min(waits) < 1100
     assert 2900 < max(waits) <= 3000
-    # Spread evenly: no tenth of the time gets twice its share.
+    # Spread evenly: no tenth of the time has twice its share of streams.
     assert max(sum(low <= wait < low + 200 for wait in waits) for low in range(1000, 3000, 200)) < 2 * 200
 
 

@@ -1,4 +1,4 @@
-"""The embedded servers, where they need no server to be tested."""
+"""The embedded servers, as far as they can be tested without running one."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""Failures of checks are counted, and logged once in a while."""
+"""Failures of checks are counted, and logged at intervals."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Identities: what they may hold, and whom the setting ``IDENTITY`` asks."""
+"""Identities: what they may hold, and what the setting ``IDENTITY`` calls."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SOMEBODY = User(email="somebody@example.com")
 
 
 def of_an_organisation(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identity:
-    """Return an identity that its organisation alone makes out."""
+    """Return an identity that consists only of its organisation."""
     role = AUTHENTICATED_ROLE if user else ANONYMOUS_ROLE
     return Identity(role, (("ayb.claims", json.dumps({"org": claims.get("org")})),))
 

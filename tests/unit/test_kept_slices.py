@@ -1,4 +1,4 @@
-"""What was read for one stream serves the next, as far as it fits."""
+"""A slice that was read for one stream serves another if it fits."""
 
 import pytest
 

@@ -12,7 +12,7 @@ MODULE_LINES_MAX, FUNCTION_LINES_MAX = 200, 40
 
 
 def long_functions(source: str) -> Iterator[str]:
-    """Yield the names of functions that are too long, from ``def`` to the last line less the docstring."""
+    """Yield the names of functions that are too long, from ``def`` to the last line, without the docstring."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node, clean=False) or ""

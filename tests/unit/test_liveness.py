@@ -11,7 +11,7 @@ from ayb_realtime.wire import sse
 
 
 def make() -> Subscriber:
-    """Make a stream that is silent for as long as nothing happens."""
+    """Make a stream that sends no heartbeats."""
     return Subscriber(Identity("ayb_authenticated", ()), [], buffer_bytes=1000, heartbeat_seconds=3600.0)
 
 

@@ -1,4 +1,4 @@
-"""The seal: what is taken from the layer, and from whom."""
+"""The seal: which messages of the layer are accepted, and from whom."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is asked next where a check fails: few attempts find the identity and the row to blame."""
+"""What is asked next if a check fails: few attempts find the identity and the row that cause it."""
 
 from collections.abc import Callable, Collection
 
@@ -17,9 +17,9 @@ Fails = Callable[[Identity, int], bool]
 def asked(
     plan: Plan[Identity], fails: Fails, *, is_found: bool = True
 ) -> tuple[set[tuple[Identity, int]], list[Part[Identity]]]:
-    """Answer a plan's parts as a database would for which some pairs do not end.
+    """Answer a plan's parts as a database would in which some pairs of a row and an identity do not end.
 
-    is_found: whether they take long, and it is seen for whom; else they fail at once.
+    is_found: whether these pairs take long, and the watchdog sees for which identity; otherwise they fail at once.
     Returns the pairs about which there was an answer, and the parts that failed.
     """
     answered: set[tuple[Identity, int]] = set()
@@ -40,12 +40,12 @@ def asked(
 
 
 def unanswered(plan: Plan[Identity]) -> set[tuple[Identity, int]]:
-    """Return the pairs about which there was no answer."""
+    """Return the pairs without an answer."""
     return {(who, row) for who, rows in plan.unanswered.items() for row in rows}
 
 
 def pairs(people: Collection[Identity], rows: Collection[int]) -> set[tuple[Identity, int]]:
-    """Return all of these."""
+    """Return all pairs of these."""
     return {(who, row) for who in people for row in rows}
 
 

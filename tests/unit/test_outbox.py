@@ -1,4 +1,4 @@
-"""The relay's outbox: few messages, each position at most once, and the head at last."""
+"""The relay's outbox: few messages, each position at most once, and the head at the end."""
 
 from collections.abc import Sequence
 
@@ -99,7 +99,7 @@ def test_outbox_tells_each_position_at_most_once_in_order_and_the_head_at_last(s
                 batches.append(outbox.take())
             elif step == "fail":
                 outbox.leave_to_log()
-            elif isinstance(step, int):  # so many that only the log has
+            elif isinstance(step, int):  # So many that only the log holds them.
                 head += step
                 outbox.put(Batch(head))
             elif isinstance(step, list):

@@ -1,4 +1,4 @@
-"""How an attempt ended, and what is asked next."""
+"""Classifies how an attempt ended, and plans what is asked next."""
 
 import pytest
 
@@ -12,7 +12,7 @@ PART = Part((1, 2, 3, 4), (ANN, BOB, CYD), 1.0)
 
 
 def parts_after(attempt: Attempt[Identity], part: Part[Identity] = PART) -> list[Part[Identity]]:
-    """Return the parts that are asked about after an attempt at a part, if each is answered."""
+    """Return the parts that are asked after an attempt at a part, if each of them is answered."""
     plan = Plan[Identity]()
     plan.add(part.rows, part.identities)
     parts = []
@@ -39,7 +39,7 @@ def parts_after(attempt: Attempt[Identity], part: Part[Identity] = PART) -> list
         (Failure("57P01", is_transaction_lost=True), Outcome.CONNECTION_LOST),
         (Failure("42P01", is_transaction_lost=True), Outcome.CONNECTION_LOST),
         (Failure(None, is_transaction_lost=True, is_policy_suspected=True), Outcome.UNCANCELLABLE),
-        # On a connection of its own only the attempt is lost, not the check's transaction.
+        # If each part has its own connection, only the attempt is lost, not the check's transaction.
         (Failure("57P01"), Outcome.FAILED),
     ],
 )

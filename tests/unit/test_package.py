@@ -1,4 +1,4 @@
-"""What is installed: in tox the wheel, elsewhere the checkout that these tests are in."""
+"""The installed package: the wheel in tox, otherwise the checkout of these tests."""
 
 import os
 import re

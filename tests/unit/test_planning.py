@@ -1,4 +1,4 @@
-"""What is to be done with the changes of a table, before and after Postgres is asked."""
+"""What is done with the changes of a table, before and after Postgres is asked."""
 
 import pytest
 

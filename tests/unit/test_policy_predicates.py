@@ -1,4 +1,4 @@
-"""What a policy's condition implies, as far as it is understood completely."""
+"""What a policy's condition implies, if it is understood completely."""
 
 import pytest
 

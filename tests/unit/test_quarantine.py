@@ -1,4 +1,4 @@
-"""What got no answer is set apart, so that the others do not wait for it again."""
+"""Identities and rows without an answer are asked separately, so that the others do not wait for them again."""
 
 import time
 
@@ -17,7 +17,7 @@ from ayb_realtime.visibility.quarantine import (
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, in seconds: its one member."""
+    """The time in seconds, as the only item of a list."""
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now

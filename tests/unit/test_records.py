@@ -1,4 +1,4 @@
-"""Rows are taken apart and put together to the letter; the texts are what Postgres' row_to_json writes."""
+"""Rows are split and joined exactly. The texts are what Postgres' row_to_json writes."""
 
 import json
 

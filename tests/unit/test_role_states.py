@@ -1,4 +1,4 @@
-"""What a refused role is told."""
+"""The messages about refused roles."""
 
 from ayb_realtime.visibility.role_states import RoleState
 

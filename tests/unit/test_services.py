@@ -1,4 +1,4 @@
-"""What the tests' own servers are asked for."""
+"""The options of the tests' own servers."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The checks of the settings: exactly which message, and when."""
+"""The checks of the settings: which message, and when."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ PUBSUB = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": 
 
 @pytest.fixture(autouse=True)
 def sound(settings: Any) -> None:
-    """Settings that no check has anything to say about."""
+    """Settings without a finding of any check."""
     settings.INSTALLED_APPS = OTHERS
     settings.CHANNEL_LAYERS = {"default": PUBSUB}
 
 
 def messages(*, deploy: bool = False) -> list[CheckMessage]:
-    """Return what the checks of asynchronous parts find."""
+    """Return the findings of the checks with the tag ``async_support``."""
     return run_checks(tags=[Tags.async_support], include_deployment_checks=deploy)
 
 
 def found(*, deploy: bool = False) -> list[str]:
-    """Return the ids of what they find; each comes with a hint."""
+    """Return the ids of the findings; each must have a hint."""
     assert all(message.hint for message in messages(deploy=deploy))
     return [str(message.id) for message in messages(deploy=deploy)]
 

@@ -1,4 +1,4 @@
-"""The signal chain, on real signals: the server's own handler always has its turn, and its place back."""
+"""The signal chain, on real signals: the server's own handler is always called, and finally restored."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from ayb_realtime.hub.signal_chain import SignalChain
 
 
 class Calls(list[str]):
-    """Who was called, in order."""
+    """Those that were called, in order."""
 
     def first(self) -> None:
         """Be called by the chain."""
@@ -25,7 +25,7 @@ class Calls(list[str]):
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Put the handlers back that there were."""
+    """Restore the signal handlers after the test."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

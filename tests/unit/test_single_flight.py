@@ -1,4 +1,4 @@
-"""One answer for all who ask at the same time."""
+"""One answer for all callers that wait at the same time."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from ayb_realtime.hub.single_flight import SingleFlight
 
 
 class Question:
-    """Counts how often it is put; each time, the test gives the answer."""
+    """A call that counts how often it is made. The test gives the answer each time."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -21,7 +21,7 @@ class Question:
         return await answer
 
     async def next(self) -> asyncio.Future[int]:
-        """Wait until it is put, and return what to answer into."""
+        """Wait until the call is made; return the future of its answer."""
         return await self._put.get()
 
 

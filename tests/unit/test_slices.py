@@ -1,4 +1,4 @@
-"""Where slices end, and how much is in one."""
+"""Where slices end, and how much they hold."""
 
 import pytest
 

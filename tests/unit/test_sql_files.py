@@ -1,4 +1,4 @@
-"""Every SQL file has its one place in the Python, and every function its one definition."""
+"""Python uses every SQL file in exactly one place, and every function has exactly one definition."""
 
 import ast
 import re
@@ -52,7 +52,7 @@ def test_each_function_is_defined_once_and_called_somewhere() -> None:
     assert called == set(defined)
 
 
-# A literal, or whatever may hold what looks like one.
+# A literal, or text that may hold something like one.
 LITERAL = re.compile(r"""--[^\n]*|(?P<escaped>\bE'(?:[^'\\]|\\.|'')*')|(?P<plain>'(?:[^']|'')*')""", re.IGNORECASE)
 
 
@@ -66,8 +66,8 @@ def test_no_literal_means_something_else_where_standard_conforming_strings_is_of
     assert not misread
 
 
-# An unqualified operator finds that of Postgres, unless a search path names pg_catalog last. A function may have no
-# search path, to take the place of its call or to run policies as they are: all that it names has to be qualified.
+# An unqualified operator is Postgres' own unless a search path names pg_catalog last. A function may have no search
+# path, so that Postgres can inline it or it can run policies unchanged: then it must qualify all names.
 IGNORED = ("--ignore", "PS001", "--ignore", "PS005")
 
 
@@ -76,7 +76,7 @@ def test_pgspot_parses_each_file_and_finds_no_name_that_another_schema_could_tak
     queries = [
         re.sub(r"%\(\w+\)s", "$1", text).replace("%%", "%") for name, text in FILES.items() if name not in created
     ]
-    # The hub and the relay set a search path before they query; the migrations run under whatever there is.
+    # The hub and the relay set a search path before they query; the migrations run under any.
     script = [*(FILES[name] for name in sorted(created)), "set search_path = pg_catalog, pg_temp", *queries]
 
     command = [sys.executable, "-m", "pgspot", *IGNORED]

@@ -9,7 +9,7 @@ from ayb_realtime.wire import sse
 
 
 def parsed(stream: bytes) -> list[ServerSentEvent]:
-    """Read a stream as a client does: by the specification, what has no data is no event."""
+    """Read a stream as a client does: by the specification, an event without data is ignored."""
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
     return [event for event in EventSource(response).iter_sse() if event.data]
 

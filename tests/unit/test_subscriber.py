@@ -1,4 +1,4 @@
-"""A stream's buffer: what goes in comes out, in order."""
+"""A stream: what the hub puts in comes out in order."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""How a stream ends: every end is told, after what is in the buffer."""
+"""How a stream ends: always after what is in its buffer."""
 
 import asyncio
 from types import SimpleNamespace

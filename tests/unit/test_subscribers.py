@@ -1,4 +1,4 @@
-"""An audience: who subscribes to which table is known from run to run, and never out of date."""
+"""Who subscribes to which table: kept between slices, and never out of date."""
 
 from ayb_realtime.hub.delivery import Delivery
 from ayb_realtime.hub.subscriber import Subscriber

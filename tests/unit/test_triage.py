@@ -1,4 +1,4 @@
-"""Whom a check asks together, apart or not now, and what it leaves in quarantine."""
+"""Which identities a check asks together, separately or later, and which it leaves in quarantine."""
 
 import time
 
@@ -21,7 +21,7 @@ BOB_ON_2 = Pair(BOB, ("2",))
 
 @pytest.fixture
 def quarantine(monkeypatch: pytest.MonkeyPatch) -> Quarantine:
-    """An empty quarantine, in time that stands still."""
+    """An empty quarantine with a stopped clock."""
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     quarantine = Quarantine()
     monkeypatch.setattr(triage, "quarantine", quarantine)
@@ -88,7 +88,7 @@ def test_postponed_identity_stays_in_quarantine(quarantine: Quarantine) -> None:
 
 
 def fail_for_bob_on_2(plan: Plan[Identity]) -> None:
-    """Ask about all parts of a plan, as if Postgres did not answer for one identity and row."""
+    """Take all parts of a plan, as if Postgres did not answer about one identity and row."""
     for part in plan:
         if 2 in part.rows and BOB in part.identities:
             plan.give_up(Part((2,), (BOB,), part.share), "late")

@@ -1,4 +1,4 @@
-"""Fair turns: every identity that resumes gets on, and every slice that its streams are at."""
+"""Fair turns: every identity that resumes makes progress, as does each slice that its streams are at."""
 
 import random
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class At:
 
 
 def turns(*identities: str) -> Turns[str]:
-    """Let identities come, one after the other."""
+    """Let identities take turns, in the order in which they came."""
     made: Turns[str] = Turns()
     for identity in identities:
         made.join(identity)

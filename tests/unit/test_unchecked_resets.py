@@ -19,7 +19,7 @@ def test_resets_are_sent_then_owed_then_due(monkeypatch: pytest.MonkeyPatch) -> 
     now += RESET_SECONDS - 0.1
     assert not resets.take_due()
     now += 0.1
-    # What is owed is not sent among other events: those before it would say how far the stream is.
+    # An owed reset is not sent among other events, since the ids of earlier ones would say how far the stream is.
     assert not resets.may_send(7)
     assert resets.take_due() == {7}
     assert not resets.owed

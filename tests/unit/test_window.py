@@ -1,4 +1,4 @@
-"""The window hands out every position once, in order, and says which part of the log has to be read."""
+"""The window hands out every position once, in order, and says which part of the log must be read."""
 
 import random
 
@@ -29,7 +29,7 @@ def read(first: int, last: int) -> Slice:
 
 
 def positions(window: Window) -> list[int]:
-    """Return the positions of all that waits."""
+    """Return the positions of all changes that wait."""
     return [change.position for taken in iter(window.take, None) for change in taken.changes]
 
 
@@ -177,7 +177,7 @@ def test_what_waits_is_bounded_and_the_rest_is_left_to_the_log(characters: int) 
     assert [change.position for change in waiting] == list(range(1, len(waiting) + 1))
     assert len(waiting) <= window_module.WAITING_CHANGES
     assert size < window_module.WAITING_CHARACTERS + max(1, characters)
-    # As much as fits, and what comes later does not leave a gap.
+    # It takes as much as fits, and what arrives later leaves no gap.
     assert len(waiting) == window_module.WAITING_CHANGES or size >= window_module.WAITING_CHARACTERS
     assert positions(window) == list(range(1, len(waiting) + 1))
     assert window.open_gap() is not None
