@@ -1,4 +1,4 @@
-"""What the integration tests share: the test database, tables of their own, layers, a relay, streams."""
+"""Fixtures of the integration tests: the test database, tables, layers, a relay, streams."""
 
 import os
 import tempfile
@@ -29,7 +29,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "pubsub": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_HOST]}},
 }
 
-# What the suite's own statements mean, whatever the role has set (tests/hostile.py); and they are not tried again.
+# The suite's own statements must not depend on what the role has set (tests/hostile.py), and are not repeated.
 OWN_TEXT = (
     r"-c default_transaction_isolation=read\ committed -c standard_conforming_strings=on -c array_nulls=on"
     " -c row_security=on -c bytea_output=hex"
@@ -38,7 +38,7 @@ OWN_TEXT = (
 
 @pytest.fixture(autouse=True)
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no connection of a test reach into the next."""
+    """Close all connections between tests."""
     monkeypatch.setattr("ayb_realtime.postgres.threads.LINGER_SECONDS", 0.0)
 
 
@@ -48,13 +48,13 @@ def database_url(transactional_db: None) -> Iterator[str]:
     parameters = connections["default"].get_connection_params()
     kept = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters}
     yield psycopg.conninfo.make_conninfo(**kept, options=OWN_TEXT)
-    # The test may have ended Django's own connection behind its back.
+    # The test may have terminated Django's own connection.
     connections.close_all()
 
 
 @pytest.fixture
 def owner(database_url: str) -> Iterator[Owner]:
-    """A connection of the tables' owner, in autocommit mode: any writer, from outside Django."""
+    """A connection of the tables' owner in autocommit mode: a writer outside Django."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
 
@@ -80,7 +80,7 @@ def make_table(owner: Owner) -> Iterator[MakeTable]:
 
 
 def number(owner: Owner) -> None:
-    """Number what has committed, unless a relay does: streams that open later begin after it."""
+    """Number what has committed, if no relay leads: streams that open later begin after it."""
     leader, *_ = owner.execute(database.sql("status")).fetchone() or (None,)
     if leader is None:
         owner.execute(database.sql("next_batch"), {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES})
@@ -98,7 +98,7 @@ def another_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]
 
 @pytest.fixture(params=list(LAYERS))
 def layer(request: pytest.FixtureRequest, settings: Any) -> BaseChannelLayer:
-    """Each of the Channels layers in its turn."""
+    """Each of the Channels layers in turn."""
     settings.CHANNEL_LAYERS = {"default": LAYERS[request.param]}
     return configured_layer()
 
@@ -119,10 +119,10 @@ def configured_layer() -> BaseChannelLayer:
 
 @pytest_asyncio.fixture
 async def the_hub(database_url: str) -> AsyncIterator[Hub]:
-    """The hub of this test's event loop; closed afterwards, also where the test made it by itself."""
+    """The hub of this test's event loop; closed afterwards, even if the test created it."""
     yield await get_hub()
     await close_hub()
-    # Those of Django's asynchronous ORM.
+    # The connections of Django's asynchronous ORM.
     await sync_to_async(connections.close_all)()
 
 
@@ -136,19 +136,19 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def world_layer(request: pytest.FixtureRequest) -> Any:
-    """The layer that the test asks for, by ``layer`` (each in its turn) or by ``own_layer``; else the in-memory one."""
+    """The layer that the test requests by ``layer`` (each in turn) or ``own_layer``; otherwise the in-memory one."""
     asked_for = {"layer", "own_layer"}.intersection(request.fixturenames)
     return request.getfixturevalue(asked_for.pop() if asked_for else "memory_layer")
 
 
 @pytest_asyncio.fixture
 async def running_relay(world_layer: BaseChannelLayer, the_hub: Hub) -> AsyncIterator[None]:
-    """A relay, for the length of the test."""
+    """A relay that runs during the test."""
     async with relaying(world_layer):
         yield
 
 
 @pytest.fixture
 def world(world_layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable) -> World:
-    """A hub with all that a scenario needs."""
+    """A hub with everything that a scenario needs."""
     return World(the_hub, world_layer, owner, make_table)

@@ -1,4 +1,4 @@
-"""A log on a PostgreSQL server of the test's own, with a hub and a relay on it."""
+"""A log on a PostgreSQL server that only one test uses, with a hub and a relay."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -34,14 +34,14 @@ def server(folder: Path, port: int = 0) -> Iterator[Postgres]:
 
 
 def install(url: str) -> None:
-    """Make the log, and a table that is streamed."""
+    """Create the log and a streamed table."""
     with psycopg.connect(url) as connection:
         make_log(connection)
         connection.execute(TABLE.encode())
 
 
 def make_log(connection: psycopg.Connection[Any]) -> None:
-    """Make the log as the migration does."""
+    """Create the log as the migration does."""
     migration = __import__(f"{migrations}.0001_initial", fromlist=["Migration"]).Migration
     for operation in migration.operations:
         assert isinstance(operation, RunSQLFile)
@@ -49,14 +49,14 @@ def make_log(connection: psycopg.Connection[Any]) -> None:
 
 
 def insert(url: str, *ids: int) -> None:
-    """Insert rows, each in a transaction of its own."""
+    """Insert rows, each in its own transaction."""
     with psycopg.connect(url, autocommit=True) as connection:
         for row_id in ids:
             connection.execute("insert into notes values (%s)", [row_id])
 
 
 def delete_all(url: str) -> None:
-    """Delete every row, each in a transaction of its own."""
+    """Delete every row, each in its own transaction."""
     with psycopg.connect(url, autocommit=True) as connection:
         for (row_id,) in connection.execute("select id from notes order by id").fetchall():
             connection.execute("delete from notes where id = %s", [row_id])

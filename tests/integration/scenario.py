@@ -34,7 +34,7 @@ def person(user_id: object) -> Identity:
 
 @asynccontextmanager
 async def relaying(layer: BaseChannelLayer, connect: Callable[[], Any] | None = None) -> AsyncIterator[Relay]:
-    """Run a relay; from the start of the block on, it leads."""
+    """Run a relay; enter the block when it leads."""
     relay = Relay(layer, connect or (lambda: database.connect("default")))
     running = asyncio.create_task(relay.run())
     leads = asyncio.create_task(relay.leads.wait())
@@ -59,7 +59,7 @@ class Stream:
     async def next(self) -> ServerSentEvent:
         """Wait for the next event, as long as a slow machine may need. Raises StopAsyncIteration at the end."""
         async with asyncio.timeout(30):
-            # The parser makes an event of a comment, too; a browser does not.
+            # This parser yields an event for a comment, too; a browser does not.
             while not (event := await anext(self._events)).data:
                 pass
             return event
@@ -76,12 +76,12 @@ class Stream:
         return change["action"], change["record"]
 
     async def next_ids(self, count: int) -> list[int]:
-        """Wait for so many changes, and return the ids of their rows."""
+        """Wait for this many changes; return the ids of their rows."""
         return [(await self.next_change())["record"]["id"] for _ in range(count)]
 
 
 async def read_to_end(subscriber: Subscriber) -> bytes:
-    """Return what is left in a stream that has ended."""
+    """Return the rest of a stream that has ended."""
     async with asyncio.timeout(30):
         return b"".join([chunk async for chunk in subscriber])
 
@@ -92,7 +92,7 @@ async def open_stream(the_hub: Hub, identity: Identity, *tables: str, after: int
 
 
 async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int | None = None) -> Subscriber:
-    """Subscribe an identity to tables, without a client that reads more than the greeting.
+    """Subscribe an identity to tables, and read only the greeting.
 
     Raises PositionUnavailable if the stream begins with a reset, because it cannot resume after that position.
     """
@@ -104,13 +104,13 @@ async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int 
 
 
 def group_of(the_hub: Hub) -> str:
-    """Return the group that a hub is a member of."""
+    """Return the layer's group that a hub has joined."""
     assert the_hub._receiver is not None
     return the_hub._receiver.group
 
 
 async def until(owner: Owner, condition: str, values: Any = None) -> None:
-    """Wait until a query answers true: only for what no part of ours signals, such as a wait for a lock."""
+    """Poll until a query returns true: only for what the package does not signal, such as a wait for a lock."""
     async with asyncio.timeout(30):
         while (await asyncio.to_thread(owner.execute, condition.encode(), values)).fetchone() != (True,):
             pass
@@ -149,7 +149,7 @@ class World:
     table: MakeTable
 
     def relaying(self, layer: BaseChannelLayer | None = None) -> Any:
-        """Run a relay, on another layer than the hub's if one is given; from the start of the block on, it leads."""
+        """Run a relay, on another layer than the hub's if one is given; enter the block when it leads."""
         return relaying(layer or self.layer)
 
     async def stream(self, identity: Identity, *tables: str, after: int | None = None) -> Stream:
@@ -161,16 +161,16 @@ class World:
         return await subscribed(self.hub, identity, *tables, after=after)
 
     def write(self, statement: str, values: Any = None) -> psycopg.Cursor[Any]:
-        """Run a statement as the tables' owner, in a transaction of its own."""
+        """Run a statement as the tables' owner, in its own transaction."""
         return self.owner.execute(statement.encode(), values)
 
     def insert(self, table: str, *ids: int) -> None:
-        """Insert one row after the other, each in a transaction of its own."""
+        """Insert one row after the other, each in its own transaction."""
         for row_id in ids:
             self.write(f"insert into {table} (id) values (%s)", [row_id])
 
     async def caught_up(self) -> int:
-        """Insert a note, and return its position once it is delivered: what earlier tests changed is behind it."""
+        """Insert a note, and return its position once it is delivered: earlier tests' changes are before it."""
         stream = await self.stream(person(1), "notes")
         self.insert("notes", -1)
         event = await stream.next()
@@ -184,5 +184,5 @@ class World:
 
     @property
     def group(self) -> str:
-        """The group that the hub is a member of."""
+        """The layer's group that the hub has joined."""
         return group_of(self.hub)

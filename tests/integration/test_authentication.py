@@ -1,4 +1,4 @@
-"""Who may stream: the site's REST framework classes decide, by tokens, sessions or whatever they read."""
+"""Who may stream: the site's REST framework classes decide, by tokens, sessions or anything else they read."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ async def test_page_of_another_site_may_stream_by_a_token(get: Callable[..., Any
 
 
 class Keyed(TokenAuthentication):  # type: ignore[misc]  # REST framework has no types
-    """Tokens of one's own, of which each has an expiry, as knox' do."""
+    """A site's own tokens, each with an expiry, like those of knox."""
 
     keyword = "Key"
 
@@ -191,7 +191,7 @@ async def test_class_of_ones_own_is_given_header_and_parameter(
 
 
 class Cookie(BaseAuthentication):  # type: ignore[misc]  # REST framework has no types
-    """A cookie of one's own, as dj-rest-auth has one."""
+    """A site's own cookie, like that of dj-rest-auth."""
 
     def authenticate(self, request: Any) -> tuple[Any, None] | None:
         """Return the user whose id the cookie is."""
@@ -211,7 +211,7 @@ async def test_cookie_of_ones_own_is_no_use_to_pages_of_other_sites(
 
 
 class TestSimpleJWT:
-    """Its settings hold here as they do in its own views."""
+    """Settings of REST framework apply as in the site's own views."""
 
     async def test_stream_lasts_as_long_as_the_token_with_its_leeway(
         self, get: Callable[..., Any], user: Any, monkeypatch: pytest.MonkeyPatch
@@ -255,7 +255,7 @@ class Away(BaseAuthentication):  # type: ignore[misc]  # REST framework has no t
     """A class whose database does not answer."""
 
     def authenticate(self, request: Any) -> Any:
-        """Fail, as a class does that hides why."""
+        """Raise an error that hides its cause, as some classes do."""
         try:
             raise OperationalError("no answer")
         except OperationalError as error:

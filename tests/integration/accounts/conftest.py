@@ -1,4 +1,4 @@
-"""What the tests of the accounts share: a user, requests, and what their answers have to be."""
+"""Fixtures of the tests of the accounts: a user, requests, and the expected answers."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def quick_hashes() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def fresh_throttles() -> None:
-    """Let no test's logins count for the next."""
+    """Clear the login throttle's counts between tests."""
     cache.clear()
 
 

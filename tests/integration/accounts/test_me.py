@@ -1,4 +1,4 @@
-"""Asking who one is."""
+"""``/api/auth/me``."""
 
 import json
 

@@ -42,7 +42,7 @@ def test_refresh_token_works_once(client: Client, refresh_token: str) -> None:
 @pytest.mark.usefixtures("user")
 def test_refresh_token_works_once_under_concurrency(refresh_token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = Barrier(4)
-    # A site that is serializable has to try again.
+    # With the isolation level "serializable", a site must retry.
     committed = {"isolation_level": IsolationLevel.READ_COMMITTED}
     monkeypatch.setitem(connections.settings["default"], "OPTIONS", committed)
 

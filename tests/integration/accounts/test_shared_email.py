@@ -1,4 +1,4 @@
-"""Logging in by an email that several users have."""
+"""Logging in with an email that several users have."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user model whose emails are not unique, as Django's own."""
+    """A user model whose emails are not unique, like Django's own."""
     monkeypatch.setattr(type(User._meta.get_field("email")), "unique", property(lambda _: False))
 
 
 def sharing(user: User, email: str, password: str, *, days: int = 1) -> User:
-    """Make a user of the same email in another case and of the last key, who joined so many days later."""
+    """Create a user with this email and the largest key, who joined this many days after the other."""
     other = User.objects.create_user(email, password, id=UUID(int=2**128 - 1))
     User.objects.filter(pk=other.pk).update(date_joined=user.date_joined + timedelta(days))
     return other

@@ -1,4 +1,4 @@
-"""What the site's settings of REST framework and simplejwt change, and what they do not."""
+"""Which of the site's settings of REST framework and simplejwt have an effect, and which do not."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_framework_settings_of_the_site_do_not_change_the_wire(
 ) -> None:
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, *apps]
     for name, value in DEFAULTS.items():
-        monkeypatch.setattr(APIView, name, value)  # It has read the site's when it was imported.
+        monkeypatch.setattr(APIView, name, value)  # APIView read the setting when it was imported.
     settings.REST_FRAMEWORK = SETTINGS
 
     session = client.post(
@@ -108,7 +108,7 @@ def test_framework_settings_of_the_site_do_not_change_the_wire(
 
 
 class TestSimpleJWT:
-    """Its settings hold as they do in its own views."""
+    """Settings of REST framework apply as in the site's own views."""
 
     def test_last_login_is_updated_if_the_site_says_so(
         self, client: Client, user: User, monkeypatch: pytest.MonkeyPatch
@@ -160,7 +160,7 @@ class TestSimpleJWT:
 
 
 class WithOrg(TokenObtainPairSerializer):
-    """Puts a claim of its own into each token."""
+    """Adds a claim to each token."""
 
     @classmethod
     def get_token(cls, user: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the tests of altered tables share: one in partitions, a plain one, and what streams are told of them."""
+"""Fixtures of the tests of altered tables: a partitioned one, a plain one, and what streams get about them."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,14 +23,14 @@ FILLED = "create table visits_3 (id int primary key, body text); insert into vis
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits that a test would only sit through."""
+    """Shorten intervals."""
     monkeypatch.setattr(relay_module, "ALTERED_SECONDS", 0.05)
     monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 0.05)
 
 
 @pytest.fixture
 def visits(owner: Owner, make_table: MakeTable) -> None:
-    """A partitioned table with rows in two partitions, a default one, and one that has partitions."""
+    """A partitioned table with rows in two partitions, a default partition, and a partition with its own partitions."""
     make_table("visits", "id int primary key, body text", suffix=PARTITIONED)
     owner.execute(
         "create table visits_1 partition of visits for values in (1);"
@@ -51,19 +51,19 @@ def notes(owner: Owner, make_table: MakeTable) -> None:
 
 
 def settle(owner: Owner) -> None:
-    """Let everything so far be known, and numbered."""
+    """Let the relay note the tables' definitions, and number all changes so far."""
     owner.execute("select ayb_realtime.announce_altered_v1()")
     number(owner)
 
 
 def script(owner: Owner, statements: str) -> None:
-    """Run statements one by one, each in a transaction of its own: some may not run in one."""
+    """Run statements one by one, outside a transaction block, in which some of them may not run."""
     for statement in statements.split(";"):
         owner.execute(statement.encode())
 
 
 async def told(world: World, alter: Callable[[], object]) -> None:
-    """Alter the table ``visits``; see that a live stream and one that was away are told, and of nothing else before."""
+    """Alter the table ``visits``; check that this is the next event of a live stream and of one that was away."""
     async with world.relaying():
         begin = await caught_up(world.hub)
         live = await world.stream(person(1), "visits")
@@ -73,7 +73,7 @@ async def told(world: World, alter: Callable[[], object]) -> None:
 
 
 async def caught_up(the_hub: Hub) -> int:
-    """Wait until the hub is where the log is now, and return that position."""
+    """Wait until the hub has reached the log's head; return that position."""
     async with the_hub._pool.connection() as connection:
         head = await queries.head(connection)
     while the_hub.position < head:
@@ -87,7 +87,7 @@ async def is_reset(stream: Stream) -> None:
 
 
 def altered(owner: Owner) -> int:
-    """Return how often the log tells that ``visits`` was altered."""
+    """Return how often the log says that ``visits`` was altered."""
     row = owner.execute(
         "select count(*) from ayb_realtime.change where action = 'alter' and relation = 'visits'::regclass"
     ).fetchone()

@@ -1,4 +1,4 @@
-"""When the log tells that a table was altered: once, and only where its rows are others."""
+"""When the log says that a table was altered: once, and only if its rows differ."""
 
 import asyncio
 
@@ -87,7 +87,7 @@ def test_partition_that_is_made_empty_is_not_told(owner: Owner, make_table: Make
     for statement in EMPTY[case].split(";"):
         owner.execute(statement.encode())
         owner.execute("select ayb_realtime.announce_altered_v1()")
-    # And it stays so when there are rows in it.
+    # That does not change when it has rows.
     owner.execute("insert into visits values (3, 'three')")
     owner.execute("select ayb_realtime.announce_altered_v1()")
     assert altered(owner) == 0
@@ -111,7 +111,7 @@ def test_look_waits_for_no_lock_on_a_table(owner: Owner, visits: None, database_
     script(owner, "alter table visits attach partition visits_3 for values in (3)")
     with psycopg.connect(database_url) as other:
         other.execute("lock table visits, visits_3 in access exclusive mode")
-        # It cannot look whether that was empty, and so tells it.
+        # It cannot see whether the partition was empty, so it announces it.
         owner.execute("set statement_timeout = '10s'")
         owner.execute("select ayb_realtime.announce_altered_v1()")
     assert altered(owner) == before + 1

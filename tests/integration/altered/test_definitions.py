@@ -1,4 +1,4 @@
-"""Tables, types and names that are altered: streams are told to fetch again."""
+"""After tables, types or names are altered, streams get a reset."""
 
 import asyncio
 
@@ -115,7 +115,7 @@ async def test_stream_follows_the_name_of_a_table_that_was_dropped_to_one_that_h
     world.table("visits", "id int primary key")
     world.table("visits_new", "id int primary key")
     settle(world.owner)
-    # Without the layer, the hub reads from the log only what streams are of.
+    # Without the layer, the hub reads only the changes of tables with streams.
     async with relaying(world.layer if heard else InMemoryChannelLayer()):
         await caught_up(world.hub)
         live = await world.stream(person(1), "visits")

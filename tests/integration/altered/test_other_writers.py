@@ -1,4 +1,4 @@
-"""Rows that a crash empties, or that a replica or a subscription writes."""
+"""Unlogged tables that a crash empties, and rows that a replica session or a subscription writes."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from tests.integration.scenario import open_stream, person
 async def test_what_is_written_as_a_replica_is_a_change_as_any_other(
     folder: Path, memory_layer: BaseChannelLayer
 ) -> None:
-    # On a server of its own, since only a superuser may write as one.
+    # On a separate server, since only a superuser may write as a replica.
     with server(folder) as running:
         install(running.url())
         async with serving(memory_layer, running.url()) as hub:
@@ -34,7 +34,7 @@ async def test_what_is_written_as_a_replica_is_a_change_as_any_other(
 
 
 def crash(data: Path) -> None:
-    """Stop a server at once, so that it has to recover."""
+    """Stop a server in immediate mode, so that it has to recover."""
     pid = int((data / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGQUIT)
 
@@ -76,7 +76,7 @@ async def test_unlogged_table_that_a_crash_has_emptied_is_told_by_a_reset(
             connection.commit()
             await is_reset(both)
             await is_reset(await open_stream(hub, person(1), "visits", after=begin))
-            # An orderly restart empties nothing, and is not told.
+            # An orderly restart empties nothing, so it is not announced.
         with server(folder, port) as running, psycopg.connect(url, autocommit=True) as connection:
             connection.execute("insert into visits values (1)")
             assert (await both.next_change())["record"] == {"id": 1}

@@ -1,4 +1,4 @@
-"""Partitions that come and go, and rows that move between them."""
+"""Partitions that are attached and detached, and rows that move between them."""
 
 import asyncio
 
@@ -55,7 +55,7 @@ async def test_partition_that_is_detached_concurrently_is_told_once(world: World
             begin = await caught_up(world.hub)
             live = await world.stream(person(1), "visits")
             with psycopg.connect(database_url) as reader, psycopg.connect(database_url, autocommit=True) as other:
-                # Who reads the table lets the first half be done, and the second wait: it is then cancelled.
+                # A reader of the table lets the first half finish and makes the second wait, which is then cancelled.
                 reader.execute("select * from visits")
                 other.execute("set lock_timeout = '200ms'")
                 with pytest.raises(psycopg.errors.LockNotAvailable):
@@ -95,7 +95,7 @@ MOVES = {
 async def test_row_that_is_moved_and_there_is_not_told_as_deleted(
     world: World, visits: None, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whatever the relay's regular look does: it comes too late.
+    # The relay's regular look comes too late here.
     monkeypatch.setattr(relay_module, "ALTERED_SECONDS", 3600.0)
 
     def move() -> None:
@@ -111,7 +111,7 @@ async def test_deletes_are_not_told_of_a_table_that_has_rows_without_our_trigger
     world.write("create table visits_7 partition of visits for values in (7)")
     world.write("insert into visits values (7, 'seven')")
     settle(world.owner)
-    # The row goes to where no trigger tells of it.
+    # The row moves to a table without a trigger.
     world.write("delete from visits where id = 1")
     await told(world, lambda: script(world.owner, "update visits set id = 1 where id = 7"))
 

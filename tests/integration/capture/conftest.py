@@ -1,4 +1,4 @@
-"""What the tests of capture share: what has been logged, and a role that writes."""
+"""Fixtures of the tests of capture: what was logged, and a role that writes."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def log_after(connection: Owner, last_id: int = 0) -> list[tuple[str, str, str |
 
 @pytest.fixture
 def writer_role(owner: Owner) -> Iterator[str]:
-    """A role that may do nothing yet, and that the owner can act as."""
+    """A role without privileges, which the owner can act as."""
     name = f"writer_{uuid4().hex}"
     owner.execute(f"create role {name}".encode())
     owner.execute(f"grant {name} to current_user".encode())

@@ -1,4 +1,4 @@
-"""Tables with odd names, in other schemas, renamed or altered."""
+"""Tables with odd names or in other schemas, and tables that are renamed or altered."""
 
 import pytest
 

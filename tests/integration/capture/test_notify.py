@@ -34,7 +34,7 @@ SEEN_ASLEEP = "select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds
 @pytest.mark.parametrize(
     ("relay", "is_told"),
     [
-        ("alter sequence ayb_realtime.asleep_at restart", False),  # as it is before the first relay
+        ("alter sequence ayb_realtime.asleep_at restart", False),  # as before the first relay
         ("select setval('ayb_realtime.asleep_at', 0)", False),  # awake
         (SEEN_ASLEEP.format(milliseconds=+1500), True),
         (SEEN_ASLEEP.format(milliseconds=-3000), False),  # gone
@@ -51,6 +51,6 @@ def test_writers_notify_a_relay_that_sleeps_and_no_other(
         owner.execute(relay.encode())
         owner.execute("insert into notes values (1)")
         owner.execute("notify marker")
-        # What one commit has sent, and the next one, arrives in that order.
+        # Notifications arrive in the order of the commits.
         first = next(listener.notifies(timeout=30, stop_after=1)).channel
     assert first == ("ayb_realtime" if is_told else "marker")

@@ -174,7 +174,7 @@ def test_row_that_is_nested_too_deeply_to_be_taken_apart_stops_neither_its_write
     make_table("notes", "id int primary key, a json")
     nested = "(repeat('[', %s) || repeat(']', %s))::json"
     depth, step = 0, 1 << 16
-    while step := step // 2:  # the deepest that this session's stack allows
+    while step := step // 2:  # as deep as this session's stack allows
         try:
             owner.execute(f"select {nested}".encode(), [depth + step] * 2)
             depth += step

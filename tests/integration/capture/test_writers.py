@@ -1,4 +1,4 @@
-"""What writers set, own or put in the way does not change what is logged."""
+"""Settings, objects and rights of writers do not change what is logged."""
 
 import psycopg
 import pytest

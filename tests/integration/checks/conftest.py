@@ -1,4 +1,4 @@
-"""What the tests of the checks share: the tables as they should be, and what the checks say once one thing is wrong."""
+"""Fixtures of the tests of the checks: tables without a finding, and what the checks say after one change."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -26,7 +26,7 @@ def run(db: None) -> Run:
 
 
 def messages() -> list[CheckMessage]:
-    """Return what the checks of the database find. Each comes with a hint."""
+    """Return the findings of the database checks. Each must have a hint."""
     found = [
         message
         for message in run_checks(tags=[Tags.database], databases=["default"])
@@ -37,14 +37,14 @@ def messages() -> list[CheckMessage]:
 
 
 def one(number: str) -> CheckMessage:
-    """Return the one message that the checks have, which has this id."""
+    """Return the message of the only finding, which must have this id."""
     (message,) = messages()
     assert message.id == f"ayb_realtime.{number}"
     return message
 
 
 def follow(run: Run, hint: str) -> None:
-    """Do as a hint says, as far as it is SQL."""
+    """Run the SQL of a hint."""
     run(hint.partition(" (where")[0].removeprefix("As its owner: ").removeprefix("As a superuser: "))
     assert messages() == []
 

@@ -1,4 +1,4 @@
-"""Tables that are no longer what their migrations made, and databases that are not asked."""
+"""Tables that differ from what their migrations enabled, and databases that are not checked."""
 
 from typing import Any
 
@@ -124,5 +124,5 @@ def test_check_that_cannot_find_out_says_so(run: Run, broken: str) -> None:
     run(f"alter function ayb_realtime.{broken} rename to away")
     found = messages()
     assert {message.id for message in found} == {"ayb_realtime.W021"}
-    # The others run in the same transaction, which has failed.
+    # The other checks run in the same transaction, which has failed.
     assert broken.partition("(")[0] in found[0].msg

@@ -1,4 +1,4 @@
-"""Policies that fail, or read past row security."""
+"""Policies that fail, or that bypass row-level security."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_cast_that_fails_for_anonymous_subscribers_is_warned_of_where_there_are_
 
 def test_policy_that_reads_past_row_security_through_a_view_is_warned_of(run: Run) -> None:
     run(f"{VIEW}; {POLICY.format('team_members')}")
-    assert messages() == []  # Nothing is passed by: there are no policies on the table.
+    assert messages() == []  # Nothing is bypassed: the table has no policies.
     run("alter table memberships enable row level security")
     message = one("W016")
     assert "members of public.posts reads a view that is not security_invoker: team_members reads memberships" in (

@@ -17,7 +17,7 @@ def test_role_that_no_policy_binds_is_an_error(run: Run, role: str, attribute: s
     try:
         with transaction.atomic():
             run(f"alter role {role} {attribute}")
-    except Error:  # Only a superuser can make another role one.
+    except Error:  # Only a superuser can make another role a superuser.
         assert messages() == []
         return
     message = one("E009")

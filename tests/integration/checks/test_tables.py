@@ -1,4 +1,4 @@
-"""Tables whose triggers, keys or rows are not what streams need."""
+"""Tables whose triggers, keys or rows are not as streams need them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tests of explain share: the steps of an explanation, and which of them are obstacles."""
+"""Helpers of the tests of explain: the steps of an explanation, and the obstacles among them."""
 
 from ayb_realtime.diagnostics.explain import Step, explain
 from ayb_realtime.identity import Identity
@@ -16,13 +16,13 @@ async def steps(name: str, *key: str, identity: Identity = person(1)) -> list[St
 
 
 async def obstacles(name: str, *key: str, identity: Identity = person(1)) -> list[Step]:  # noqa: B008 - likewise
-    """Return those steps that an event does not get past, but that there is no relay: most tests have none."""
+    """Return the steps that stop an event, except for the missing relay: most tests have none."""
     found = [step for step in await steps(name, *key, identity=identity) if step.holds is False]
     return [step for step in found if not step.found.startswith(NO_RELAY)]
 
 
 async def told(name: str, *key: str, identity: Identity = person(1)) -> list[str]:  # noqa: B008 - likewise
-    """Return what is said of the policies, and of the row: the steps from row-level security on."""
+    """Return the steps about the policies and the row."""
     found = [step.found for step in await steps(name, *key, identity=identity)]
     first = next(place for place, sentence in enumerate(found) if sentence.startswith("Row-level security"))
     return found[first:]

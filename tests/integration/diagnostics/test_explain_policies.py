@@ -1,4 +1,4 @@
-"""What explain says of a row and of the policies that hide it."""
+"""What explain says about a row and the policies that hide it."""
 
 from typing import Any
 

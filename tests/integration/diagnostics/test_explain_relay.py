@@ -1,4 +1,4 @@
-"""What explain says where the database or the relay is not there, and how its command prints it."""
+"""What explain says without a database or a relay, and how the command prints it."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tests.integration.scenario import MakeTable, Owner, relaying
 
 @pytest.fixture
 def another(another_database: dict[str, Any], settings: Any, database_url: str) -> dict[str, Any]:
-    """The settings of another database, which is the one whose tables are streamed."""
+    """The settings of another database, whose tables are streamed."""
     settings.AYB_REALTIME = {"DATABASE": "another"}
     return another_database
 
@@ -55,7 +55,7 @@ async def test_stopped_relay_is_reported(memory_layer: BaseChannelLayer, owner: 
 
 
 class TestCommand:
-    """The command: who, the steps, one line at the end, and the exit code."""
+    """The command prints the user, the steps and a summary, and exits with 0 or 1."""
 
     @pytest.fixture(autouse=True)
     def _user(self, transactional_db: None) -> None:
@@ -131,7 +131,7 @@ class TestCommand:
 
 
 def explain_command(*arguments: str) -> None:
-    """Run the command, and close what it has opened, perhaps in a thread of its own."""
+    """Run the command, and close the connections that it opened, perhaps in another thread."""
     try:
         call_command("realtime_explain", *arguments)
     finally:

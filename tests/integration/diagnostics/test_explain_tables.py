@@ -1,4 +1,4 @@
-"""What explain says of tables, roles, privileges and triggers."""
+"""What explain says about tables, roles, privileges and triggers."""
 
 import pytest
 
@@ -50,7 +50,7 @@ async def test_forced_row_security_is_reported(owner: Owner, make_table: MakeTab
     assert said[-1].startswith("It is visible")
     if owner.info.parameter_status("is_superuser") == "on":
         assert said[2] == "Row (42) is there."
-    else:  # A role that policies bind cannot tell "not there" from "not for me".
+    else:  # A role that policies bind cannot tell a missing row from a hidden one.
         refusal = 'SQLSTATE 42501: query would be affected by row-level security policy for table "notes"'
         assert said[2] == f"Row (42) can only be looked for as the subscriber: {refusal}."
     assert (await told("notes", "43"))[-1].startswith("It is not visible to the subscriber")

@@ -1,4 +1,4 @@
-"""What a stream is sent: the changes of its tables that it may see, in order, each once."""
+"""What a stream is sent: the visible changes of its tables, in order, each once."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""How streams end: a slow client, a signal, a closed or a failed hub; and what they outlive."""
+"""How streams end: a slow client, a signal, a closed or a failed hub; and what does not end them."""
 
 import asyncio
 import re
@@ -98,7 +98,7 @@ async def test_streams_end_on_the_signal_that_stops_the_server_and_later_ones_st
         signal.raise_signal(signal.SIGTERM)
         assert re.search(rb"^retry: \d+\n\n\Z", await read_to_end(stopped), re.MULTILINE)
         assert handled == [signal.SIGTERM]
-        # The process lives on.
+        # The process continues.
         await the_hub.end_streams()
         async with relaying(memory_layer):
             later = await open_stream(the_hub, person(1), "notes")

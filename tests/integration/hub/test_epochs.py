@@ -1,4 +1,4 @@
-"""A log that begins again, or goes back: every stream is told to fetch again."""
+"""If the log begins again or goes back, every stream gets a reset."""
 
 import asyncio
 
@@ -41,7 +41,7 @@ async def test_positions_that_go_back_reset_every_stream(world: World) -> None:
         stream = await world.stream(person(1), "notes")
         world.insert("notes", *range(1, 100))
         assert await stream.next_ids(99) == list(range(1, 100))
-    # As if the schema had been dropped and made again while the hub was there.
+    # As if the schema had been dropped and recreated while the hub ran.
     world.write("truncate ayb_realtime.change, ayb_realtime.batch")
     world.write("insert into ayb_realtime.batch values (0, 1, 0, '3:3:', '3:3:', 0, 0)")
     async with world.relaying():
@@ -69,7 +69,7 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
         await queries.next_batch(connection)
         world.write("truncate ayb_realtime.change")
         gone = await queries.head(connection)
-        # As a joiner does: the feed finds out that the change is gone, but the hub has to wait for its turn.
+        # As a stream that joins does: the feed notices that the change is gone, but the hub has to wait for the lock.
         async with world.hub._live.delivery_lock:
             world.hub._feed.accept(Batch(gone))
             await jumped.wait()

@@ -7,7 +7,7 @@ from tests.integration.scenario import World, person
 
 
 def greeting(subscriber: Subscriber, position: int, reset: str = "") -> bytes:
-    """Return what a stream has to begin with."""
+    """Return the expected beginning of a stream."""
     connected = f'id: {position}\nevent: connected\ndata: {{"clientId":"{subscriber.client_id}"}}\n\n'
     return f"retry: 2000\n{connected}{reset}".encode()
 

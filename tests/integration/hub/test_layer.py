@@ -1,4 +1,4 @@
-"""The Channels layer as it should not be: messages that are none of ours, and a Redis that hangs."""
+"""A Channels layer that misbehaves: foreign messages, and a Redis that hangs."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ ROW = '{"id":666}'
 
 
 def forged(head: int, relation: int) -> list[dict[str, Any]]:
-    """Return messages that are no batch, and such as are one, but not the relay's."""
+    """Return messages that are not batches, and batches that are not the relay's."""
 
     def change(
         position: object = head + 1, relation: object = relation, action: object = "create", record: object = ROW
@@ -72,7 +72,7 @@ async def relation_of(owner: Owner, table: str) -> int:
 async def heard(
     layer: BaseChannelLayer, the_hub: Hub, owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Stream]:
-    """A stream of the table ``notes``, whose hub hears of a change through the layer, or not at all."""
+    """A stream of the table ``notes`` whose hub learns of new changes only through the layer."""
     monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
     make_table("notes", "id int primary key")
     async with relaying(layer):
@@ -88,7 +88,7 @@ async def test_forged_messages_are_not_told_and_stop_nothing(world: World, heard
     for row_id in range(1, len(forged(0, 0)) + 1, 8):
         head = world.hub.position
         for message in forged(head, relation)[row_id - 1 : row_id + 7]:
-            with suppress(TypeError, ValueError, OverflowError):  # of a layer that does not carry it
+            with suppress(TypeError, ValueError, OverflowError):  # from a layer that does not take it
                 await world.layer.group_send(world.group, message)
         world.write("insert into notes values (%s)", [row_id])
         event = await heard.next()
@@ -149,7 +149,7 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
     world.table("notes", "id int primary key")
     stream = await world.stream(person(1), "notes")
     head = world.hub.position
-    # As a fault of ours could have it, for what is sealed is not looked at again.
+    # As a bug of ours could send it: a sealed message is not validated further.
     wrong: Any = [1]
     changed = (Change(head + 1, wrong, Action.CREATE, ROW),)
     async with world.relaying(InMemoryChannelLayer()):
@@ -159,7 +159,7 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
 
 
 class ForeignLayer(InMemoryChannelLayer):
-    """A layer whose messages another site has sealed."""
+    """A layer whose messages another site seals."""
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         await super().group_send(group, {**message, "seal": "0" * 64})
@@ -207,7 +207,7 @@ async def test_repeated_messages_do_not_keep_the_hub_from_the_log(
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A Redis of the test's own, which it may stop: its URL and process."""
+    """A Redis that the test may stop: its URL and process."""
     with valkey(tmp_path) as url:
         with redis.Redis.from_url(url) as connection:
             process = int(connection.info("server")["process_id"])
@@ -284,7 +284,7 @@ async def test_redis_that_goes_on_is_used_again(
         world.write("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
         os.kill(own_redis[1], signal.SIGCONT)
-        # From now on nothing but the layer tells of a change.
+        # From now on only the layer announces changes.
         monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
         for n in (2, 3, 4):
             world.write("insert into notes values (%s)", [n])

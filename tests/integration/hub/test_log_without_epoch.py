@@ -1,4 +1,4 @@
-"""A log that was emptied by hand, until a relay begins the next epoch, or before ``migrate`` has filled it."""
+"""A log without an epoch: emptied by hand until a relay begins the next epoch, or before ``migrate`` has run."""
 
 import asyncio
 from collections.abc import Iterator

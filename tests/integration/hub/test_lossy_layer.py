@@ -36,7 +36,7 @@ async def test_positions_that_the_layer_lost_are_read_from_the_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.table("notes", "id int primary key")
-    # The feed does not ask the log by itself: it has to notice that positions are missing.
+    # The feed does not poll the log here: it has to notice that positions are missing.
     monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
     async with world.relaying():
         begin = await world.caught_up()
@@ -127,6 +127,6 @@ async def test_change_that_comes_while_the_log_is_asked_for_its_end_resets_no_st
 
         monkeypatch.setattr(queries, "head", overtaken)
         monkeypatch.setattr("ayb_realtime.hub.feed.SILENCE_SECONDS", 0.01)
-        run = await the_feed.next(frozenset)
-        assert [change.action for change in run.changes] == ["create"]
+        piece = await the_feed.next(frozenset)
+        assert [change.action for change in piece.changes] == ["create"]
         assert asked

@@ -10,7 +10,7 @@ from tests.integration.scenario import World, person
 
 @pytest.fixture(autouse=True)
 def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the relay's own look at definitions out: it would reset streams at a moment of its own."""
+    """Switch off the relay's look at definitions, which would reset streams at other times."""
     monkeypatch.setattr(relay_module, "ALTERED_SECONDS", 3600.0)
 
 

@@ -1,4 +1,4 @@
-"""Tables that are renamed, altered or made again while streams follow them."""
+"""Tables that are renamed, altered or recreated while streams follow them."""
 
 import asyncio
 from typing import Any
@@ -34,7 +34,7 @@ async def test_rename_while_changes_are_checked_loses_none(
             migration.execute(f"alter {rename}".encode())
         event = await waiting
     if "column" in rename:
-        # It was logged under another name: what it is called now can only be fetched.
+        # It was logged under another name, so the row with its present names has to be fetched.
         assert (event.event, event.json()["reason"]) == ("reset", "table definition changed")
     else:
         assert event.json() == {"action": "create", "table": "renamed", "record": {"id": 1, "body": "x"}}
@@ -42,7 +42,7 @@ async def test_rename_while_changes_are_checked_loses_none(
 
 
 async def test_key_of_another_type_has_to_be_fetched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The relay's own look at the table's definition would make a second reset, at a moment of its own.
+    # The relay's look at the table's definition would cause a second reset, at another time.
     monkeypatch.setattr(relay_module, "ALTERED_SECONDS", 3600.0)
     world.table("notes", "id text primary key", policy="true")
     async with world.relaying():
@@ -50,13 +50,13 @@ async def test_key_of_another_type_has_to_be_fetched(world: World, monkeypatch: 
         world.write("insert into notes values ('0')")
         begin = int((await stream.next()).id)
         while begin % slices.SLICE_CHANGES > slices.SLICE_CHANGES - 5:
-            # All that follows is to be in one run.
+            # Everything that follows must be in one slice.
             world.write("insert into notes values (%s)", [str(1000 + begin % 1000)])
             begin = int((await stream.next()).id)
         world.write("insert into notes values ('a')")
         assert (await stream.next_change())["record"] == {"id": "a"}
         world.write("update notes set id = '1' where id = 'a'")
-        # What was delivered before it resumes, it gets in one run.
+        # A stream that resumes gets what was already delivered in one slice.
         assert [(await stream.next_change())["action"] for _ in range(2)] == ["delete", "create"]
         world.write("alter table notes alter id type int using id::int")
         resumed = await world.stream(person(1), "notes", after=begin)
@@ -108,7 +108,7 @@ async def test_table_that_changed_behind_the_log_is_reset(world: World, statemen
         assert sorted(event.event for event in events) == ["message", "reset"]
         (reset,) = (event for event in events if event.event == "reset")
         assert reset.json() == {"reason": "table made anew", "tables": ["notes"]}
-        # Once is enough.
+        # It gets one reset only.
         world.insert("notes", 3)
         assert await stream.next_ids(1) == [3]
 

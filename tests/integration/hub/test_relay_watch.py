@@ -1,4 +1,4 @@
-"""A stream that no relay serves: somebody is told, or the process relays by itself."""
+"""If no relay leads, a warning is logged, or the process runs a relay."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from tests.integration.scenario import MakeTable, Owner, World, open_stream, per
 
 
 async def until_looked(hub: Any) -> None:
-    """Wait until the looks that streams have caused are over."""
+    """Wait until the looks that new streams have caused are over."""
     looks = [task for task in hub._tasks._tasks if "RelayWatch.look" in repr(task.get_coro())]
     await asyncio.gather(*looks)
 

@@ -1,4 +1,4 @@
-"""Those that resume get on in fair turns, however many come behind them."""
+"""Streams that resume make progress in fair turns, however many come after them."""
 
 import asyncio
 from collections.abc import Callable, Set
@@ -14,29 +14,29 @@ from tests.integration.scenario import OWN, Owner, World, open_stream, person
 
 # Far more rounds than fair turns need.
 ROUNDS_MAX = 120
-RUNS, SLICE_CHANGES = 20, 50
+SLICES, SLICE_CHANGES = 20, 50
 
 
 @pytest.fixture(autouse=True)
-def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a log of a thousand changes be long."""
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make slices short, so that a log of a thousand changes is long."""
     monkeypatch.setattr(slices, "SLICE_CHANGES", SLICE_CHANGES)
 
 
 async def fill(the_hub: Hub, owner: Owner) -> int:
-    """Write twenty runs of changes, of which person 1 sees every tenth; return the position before."""
+    """Write twenty slices of changes, of which person 1 sees every tenth; return the position before them."""
     watcher = await open_stream(the_hub, person(1), "notes")
     owner.execute("insert into notes values (0, '1')")
     begin = int((await watcher.next()).id)
     rows = "select n, case when n %% 10 = 0 then '1' else '' end from generate_series(1, %s) n"
-    owner.execute(f"insert into notes {rows}".encode(), [RUNS * SLICE_CHANGES])
-    while (await watcher.next_change())["record"]["id"] != RUNS * SLICE_CHANGES:
+    owner.execute(f"insert into notes {rows}".encode(), [SLICES * SLICE_CHANGES])
+    while (await watcher.next_change())["record"]["id"] != SLICES * SLICE_CHANGES:
         pass
     return begin
 
 
 def at_each_round(the_hub: Hub, monkeypatch: pytest.MonkeyPatch, come: Callable[[int], Any]) -> list[int]:
-    """Call this before each round of the replay, up to ROUNDS_MAX; return the list of the rounds so far."""
+    """Call ``come`` before each round of the replay, up to ROUNDS_MAX; return the list of the rounds so far."""
     rounds: list[int] = []
     advance = the_hub._replay.advance
 
@@ -74,19 +74,19 @@ async def test_streams_that_come_at_the_oldest_position_again_and_again_do_not_h
     assert needed < ROUNDS_MAX
 
 
-async def test_each_stretch_gets_on_however_many_there_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_slice_gets_on_however_many_there_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.table("notes", "id int primary key, author text", policy=OWN)
     async with world.relaying():
         begin = await fill(world.hub, world.owner)
         come: list[Subscriber] = []
 
         async def others(number: int) -> None:
-            # Of one person who is on every stretch, all the time.
+            # They are of one person, and always at every slice.
             for subscriber in come:
                 world.hub.leave(subscriber)
             come[:] = [
                 await world.subscriber(person(2), "notes", after=begin + number % SLICE_CHANGES + first)
-                for first in range(0, (RUNS - 1) * SLICE_CHANGES, SLICE_CHANGES)
+                for first in range(0, (SLICES - 1) * SLICE_CHANGES, SLICE_CHANGES)
             ]
 
         rounds = at_each_round(world.hub, monkeypatch, others)
@@ -95,8 +95,8 @@ async def test_each_stretch_gets_on_however_many_there_are(world: World, monkeyp
         ids = [(await stream.next_change())["record"]["id"] for _ in range(60)]
         needed = len(rounds)
     assert ids == list(range(410, 1001, 10))
-    # Every other round is its own.
-    assert needed < 2 * (RUNS + 2)
+    # Every second round is for this stream.
+    assert needed < 2 * (SLICES + 2)
 
 
 async def test_streams_that_are_opened_together_wait_for_each_other_and_share_each_round(
@@ -115,8 +115,8 @@ async def test_streams_that_are_opened_together_wait_for_each_other_and_share_ea
         world.write("insert into notes select 1000 + n, n from generate_series(2, 7) n")
         ids = [(await stream.next_change())["record"]["id"] for stream in streams]
     assert ids == list(range(1002, 1008))
-    # A stretch may end before a run does, and new changes may come in two.
-    assert len(rounds) <= RUNS + 3
+    # A slice may end early, and the new changes may be in two slices.
+    assert len(rounds) <= SLICES + 3
 
 
 async def test_streams_that_are_being_opened_hold_up_each_round_for_a_moment_only(

@@ -1,4 +1,4 @@
-"""A stream that resumes, or begins while changes flow: no gap, no repetition."""
+"""A stream that resumes, or begins while changes flow: without a gap or a repetition."""
 
 import asyncio
 

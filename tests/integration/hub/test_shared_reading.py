@@ -1,4 +1,4 @@
-"""What the log is asked for, and what many streams that resume share of it."""
+"""Which reads of the log there are, and how many streams that resume share them."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.integration.scenario import (
 
 
 def noted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note from now on after which position the log is read, each time."""
+    """Record from now on the position after which the log is read, each time."""
     reads: list[int] = []
     read = queries.read
 
@@ -31,7 +31,7 @@ def noted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def write_at_length(world: World, begin: int) -> None:
-    """Write five thousand letters in one transaction, then a note; the layer hears of none of them."""
+    """Write five thousand letters in one transaction, then a note; none of them goes through the layer."""
     world.write("insert into letters select n, repeat('x', 100) from generate_series(1, 5000) n")
     async with world.relaying(InMemoryChannelLayer()):
         world.insert("notes", 1)
@@ -99,15 +99,15 @@ async def test_streams_that_resume_together_share_the_reading(world: World, monk
         streams = [await world.stream(person(n), "notes", after=begin) for n in range(50)]
         ids = await asyncio.gather(*(stream.next_ids(3001) for stream in streams))
     assert ids == [list(range(1, 3002))] * 50
-    # Seven runs of 500, and again for those who were not yet there or had not yet read.
+    # Seven slices of 500, and again for streams that were not open yet or had not read yet.
     assert len(reads) < 50
 
 
-@pytest.mark.parametrize(("kept_runs", "is_read_again"), [(kept_slices.KEPT_SLICES, False), (2, True)])
+@pytest.mark.parametrize(("count", "is_read_again"), [(kept_slices.KEPT_SLICES, False), (2, True)])
 async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_as_it_is_kept(
-    world: World, monkeypatch: pytest.MonkeyPatch, kept_runs: int, is_read_again: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, count: int, is_read_again: bool
 ) -> None:
-    monkeypatch.setattr(kept_slices, "KEPT_SLICES", kept_runs)
+    monkeypatch.setattr(kept_slices, "KEPT_SLICES", count)
     world.table("notes", "id int primary key")
     async with world.relaying():
         begin = await world.caught_up()
@@ -116,12 +116,12 @@ async def test_streams_that_resume_one_after_the_other_share_the_reading_as_far_
         follower = await world.stream(person(0), "notes", after=begin + 1499)
         assert await follower.next_ids(1) == [1500]
         reads = noted_reads(monkeypatch)
-        await world.stream(person(0), "notes", after=begin)  # does not read, and so is on the way for long
+        await world.stream(person(0), "notes", after=begin)  # does not read, so it resumes for a long time
         for n in range(5):
             stream = await world.stream(person(n), "notes", after=begin + n)
             assert await stream.next_ids(1500 - n) == list(range(n + 1, 1501))
     assert (len(reads) > len(set(reads))) == is_read_again
-    # Each from where it began, and from there on the stretches of all.
+    # The first slice of each, and from there on the slices of all.
     assert len(set(reads)) <= 5 + 1500 / slices.SLICE_CHANGES + 1
 
 
@@ -144,7 +144,7 @@ async def test_thousands_that_come_back_at_once_share_what_they_ask_and_read(
 
 
 def counting(calls: list[str], ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same question, but note each time that it is put."""
+    """Return a function that does the same, and records each call."""
 
     async def noted(*arguments: Any, **options: Any) -> Any:
         calls.append(ask.__name__)

@@ -1,4 +1,4 @@
-"""What the tests of identities share: roles, tokens, and streams that a view answers."""
+"""Fixtures of the tests of identities: roles, tokens, and streams that the view opens."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,7 +26,7 @@ def under(role: str) -> Callable[..., Identity]:
 
 @pytest.fixture
 def make_role(owner: Owner) -> Iterator[MakeRole]:
-    """Make roles that the tables' owner may act as."""
+    """Create roles that the tables' owner may act as."""
     made: list[str] = []
 
     def make(options: str = "") -> str:
@@ -68,6 +68,6 @@ async def streaming(client: AsyncClient, **parameters: str) -> AsyncIterator[Str
 
 
 async def refused(client: AsyncClient, token: str) -> tuple[int, Any]:
-    """Ask for a stream that is not to be had; return the answer."""
+    """Request a stream that is refused; return the status and the body."""
     response: Any = await client.get("/api/realtime", {"tables": "notes", "token": token})
     return response.status_code, json.loads(response.content)

@@ -1,4 +1,4 @@
-"""What a callable IDENTITY finds of what middleware has set: context variables, and no thread-locals."""
+"""A callable IDENTITY sees the context variables that middleware has set, but no thread-locals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def remember() -> None:
 
 
 def sync_middleware(get_response: Callable[..., Any]) -> Callable[..., Any]:
-    """Remember the tenant, as most sites' middleware does."""
+    """Store the tenant as most sites' middleware does."""
 
     def middleware(request: HttpRequest) -> Any:
         remember()
@@ -42,7 +42,7 @@ def sync_middleware(get_response: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class AsyncMiddleware:
-    """Remember the tenant, in the event loop."""
+    """Store the tenant in asynchronous middleware."""
 
     sync_capable = False
     async_capable = True
@@ -58,7 +58,7 @@ class AsyncMiddleware:
 
 
 def identity(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identity:
-    """Say what there is."""
+    """Return an identity that holds what was stored."""
     found = {
         "ayb.tenant": tenant.get(),
         "ayb.thread": getattr(thread, "tenant", "none"),

@@ -1,4 +1,4 @@
-"""Roles that policies do not hold get no stream, and lose those that they have."""
+"""Roles that policies do not bind get no stream, and their open streams end."""
 
 import asyncio
 import re
@@ -24,12 +24,12 @@ UNAVAILABLE = (503, {"code": 503, "message": "database unavailable"})
 
 
 def superuser(owner: Owner, make_role: MakeRole) -> str:
-    """Return the role that made the cluster."""
+    """Return the role that created the cluster."""
     return str((owner.execute("select rolname from pg_roles where oid = 10").fetchone() or [""])[0])
 
 
 def bypasser(owner: Owner, make_role: MakeRole) -> str:
-    """Make a role with BYPASSRLS; where the tests' user may not do that, return one that has it besides."""
+    """Create a role with BYPASSRLS; if the tests' user may not, return another role that has it."""
     try:
         return make_role("bypassrls")
     except psycopg.errors.InsufficientPrivilege:
@@ -37,7 +37,7 @@ def bypasser(owner: Owner, make_role: MakeRole) -> str:
 
 
 def tables_owner(owner: Owner, make_role: MakeRole) -> str:
-    """Let a role own the table."""
+    """Make a role the owner of the table."""
     role = make_role()
     owner.execute(f'grant create on schema public to "{role}"'.encode())
     owner.execute(f'alter table notes owner to "{role}"'.encode())
@@ -45,7 +45,7 @@ def tables_owner(owner: Owner, make_role: MakeRole) -> str:
 
 
 def heir_of_the_owner(owner: Owner, make_role: MakeRole) -> str:
-    """Let a role be able to take, by way of another one, the privileges of the table's owner."""
+    """Let a role act as the table's owner through another role."""
     owners, between, heir = tables_owner(owner, make_role), make_role("noinherit"), make_role("noinherit")
     owner.execute(f'grant "{owners}" to "{between}"'.encode())
     owner.execute(f'grant "{between}" to "{heir}"'.encode())
@@ -53,7 +53,7 @@ def heir_of_the_owner(owner: Owner, make_role: MakeRole) -> str:
 
 
 def missing(owner: Owner, make_role: MakeRole) -> str:
-    """Return the name of no role."""
+    """Return a name that no role has."""
     return "No such role"
 
 

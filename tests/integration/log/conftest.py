@@ -1,4 +1,4 @@
-"""What the tests of the log share: a relay's connection, another writer's, and what they number and read."""
+"""Fixtures of the tests of the log: a relay's connection, another writer's, and functions that number and read."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ Connection = psycopg.AsyncConnection[Any]
 
 @pytest_asyncio.fixture
 async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
-    """A connection as a sleeping relay has it, with the table ``notes`` streamed, and all that was there numbered."""
+    """A sleeping relay's connection, with the table ``notes`` streamed and all changes numbered."""
     make_table("notes", "id int primary key, version int")
     async with await database.connect("default") as connection:
         await sessions.settle(connection)
@@ -51,7 +51,7 @@ def records(changes: list[Change]) -> list[Any]:
 
 
 async def assert_same_when_read(relay: Connection, batches: list[list[Change]], after: int) -> None:
-    """Compare what ``next_batch`` returned with what ``read`` finds: all at once, by batch, and one by one."""
+    """Check that ``read`` returns what ``next_batch`` returned: in one read, batch by batch, and one by one."""
     changes = [change for batch in batches for change in batch]
     upto = after + len(changes)
     assert [change.position for change in changes] == list(range(after + 1, upto + 1))

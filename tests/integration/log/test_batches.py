@@ -1,4 +1,4 @@
-"""What a batch holds and what is handed out of it, also where it is large."""
+"""What a batch holds and what is read from it, even if it is large."""
 
 import psycopg
 import pytest
@@ -130,7 +130,7 @@ async def test_changes_of_other_tables_are_passed_over_without_their_rows(
     assert [change.position for change in read] == list(range(start + 2001, start + 3001))
     assert [change.record for change in read if change.record] == ['{"id":1,"version":0}']
     async with relay.transaction(force_rollback=True):
-        # Neither is passed over what is gone, nor are the rows that are not read left out of the proof.
+        # A gap is not skipped, and rows that are not read count when gaps are looked for.
         await relay.execute("delete from ayb_realtime.batch where first_position = %s", [start + 1001])
         assert await queries.skip(relay, after=start, upto=end, unread=letters) == start + 1000
         assert await queries.skip(relay, after=start + 1000, upto=end, unread=letters) == start + 1000

@@ -1,4 +1,4 @@
-"""A log that is emptied, restored, copied or restarted: which lives are an epoch of their own."""
+"""A log that is emptied, restored, copied or restarted: when a new epoch begins."""
 
 import psycopg
 import pytest
@@ -21,7 +21,7 @@ async def test_log_that_was_emptied_by_hand_begins_an_epoch(relay: Connection, e
 
 
 async def restore(relay: Connection, table: str) -> None:
-    """Do what a restore of a table's data does: the same rows, by another transaction."""
+    """Rewrite a table's rows in another transaction, as a restore of its data does."""
     await relay.execute(f"create temp table saved as table ayb_realtime.{table}".encode())
     await relay.execute(f"truncate ayb_realtime.{table}".encode())
     await relay.execute(f"insert into ayb_realtime.{table} table saved".encode())
@@ -61,7 +61,7 @@ async def test_epochs_are_never_the_same(relay: Connection) -> None:
     beginnings = [row[0] for row in await (await relay.execute(query, [0])).fetchall()]
     assert len(set(beginnings)) == 1000
     assert 0 < min(beginnings) <= max(beginnings) < 1 << 53
-    # Where the clock went back, or it is the same day, they are above what was told.
+    # If the clock went back, or on the same day, new positions are above those that were sent.
     for told in (max(beginnings), (1 << 53) - (1 << 37)):
         later = [row[0] for row in await (await relay.execute(query, [told])).fetchall()]
         assert len(set(later)) == 1000
@@ -78,7 +78,7 @@ async def test_change_of_another_cluster_is_never_numbered(owner: Owner, relay: 
     assert await queries.ensure_epoch(relay)
     not_ended = "select count(*) from ayb_realtime.change where not pg_visible_in_snapshot(xid, pg_current_snapshot())"
     assert owner.execute(not_ended.encode()).fetchone() == (0,)
-    # And where they come later than the epoch began, or alone.
+    # The same if they are restored after the epoch began, or alone.
     owner.execute(foreign)
     for n in range(30):
         owner.execute("insert into notes values (%s, 0)", [n])
@@ -97,7 +97,7 @@ async def test_epoch_begins_while_writers_and_readers_are_in_the_log(
         other.execute("insert into notes values (2, 0)")
         await relay.execute("set lock_timeout = '1ms'")
         assert await queries.ensure_epoch(relay)
-        # What ended before is behind all who come, or fetch again now; what ends later is told.
+        # Changes that committed before are behind every stream that begins or is reset now; later ones are sent.
         assert await numbered(relay) == []
         owner.execute("insert into notes values (3, 0)")
         assert records(await numbered(relay)) == [("create", 3, 0)]
@@ -112,7 +112,7 @@ async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Owner,
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
     owner.execute("insert into notes values (2, 0)")
-    # A server may start again and again, and nothing is written.
+    # A server may restart many times without a write.
     beginnings = []
     for _ in range(2):
         owner.execute(RESTART)
@@ -122,7 +122,7 @@ async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Owner,
     oldest, _ = await queries.bounds(relay)
     assert oldest <= start
     assert records(await numbered(relay)) == [("create", 2, 0)]
-    # Who had a position before it goes on by itself.
+    # A client with an earlier position resumes.
     read, after = [], start
     while after < beginnings[1] + 1:
         read += await queries.read(relay, after=after, upto=after + 500)
@@ -130,7 +130,7 @@ async def test_log_goes_on_after_a_restart_at_positions_of_its_own(owner: Owner,
     assert [(change.action, change.position) for change in read] == [
         ("create", start + 1), ("epoch", beginnings[0]), ("epoch", beginnings[1]), ("create", beginnings[1] + 1),
     ]  # fmt: skip
-    # But not with a position that this log has not told: it is of a copy, or of a server that has lost it.
+    # But not with a position that this log never sent: it is from a copy, or from before a crash that lost it.
     for unknown in (start + 2, beginnings[0] - 1, beginnings[0] + 1):
         with pytest.raises(PositionUnavailable):
             await queries.read(relay, after=unknown, upto=unknown + 1)

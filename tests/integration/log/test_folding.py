@@ -1,4 +1,4 @@
-"""What a transaction is told as: one change for each row that it leaves otherwise than it found it."""
+"""A transaction becomes one change for each row that it leaves different."""
 
 import json
 from typing import Any
@@ -77,7 +77,7 @@ SWAPPED = [("update", {"id": 2, "who": "x"}), ("update", {"id": 1, "who": "y"})]
             ],
             [("update", {"id": 1, "who": "new"})],
         ),
-        # That it is the old row which is updated and deleted, is not to be seen. What is sent is the row as it is.
+        # The log cannot tell that the old row is the one updated and deleted. The row is sent as it is now.
         (
             [
                 "insert into seats values (1, 'z')",
@@ -164,7 +164,7 @@ async def test_large_transaction_is_told_once_for_each_row_and_reads_the_same_in
 ) -> None:
     start = await queries.head(relay)
     with owner.transaction():
-        # Each row is written three times, far apart; the first of them are deleted again.
+        # Each row is written three times, far apart; the first rows are deleted again.
         owner.execute("insert into notes select n, 0 from generate_series(1, 3000) n")
         owner.execute("update notes set version = version + 1")
         owner.execute("update notes set version = version + 1")

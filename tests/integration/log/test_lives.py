@@ -1,4 +1,4 @@
-"""The lives of a log: its server restarts, its files are copied, its dump is restored. On servers of the test's own."""
+"""The lives of a log: its server restarts, its files are copied, its dump is restored. Each test starts servers."""
 
 import asyncio
 import subprocess
@@ -21,7 +21,7 @@ from tests.integration.scenario import Stream, group_of, open_stream, person
 
 
 async def caught_up(stream: Stream, url: str, row_id: int) -> int:
-    """Insert a row, and return its position once it has come; whatever comes before it is not looked at."""
+    """Insert a row, and return its position once it arrives. Earlier events are ignored."""
     insert(url, row_id)
     while True:
         event = await stream.next()
@@ -55,7 +55,7 @@ async def test_restart_of_the_server_resets_no_stream_and_loses_nothing(
 
 
 async def assert_heard(hub: Hub, url: str, stream: Stream, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Assert that a hub hears the relay by itself, in another group than before."""
+    """Assert that a hub hears the relay through the layer, in a new group."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
         group = await queries.group(connection)
         assert group != before
@@ -63,13 +63,13 @@ async def assert_heard(hub: Hub, url: str, stream: Stream, before: str, monkeypa
         while group_of(hub) != group:
             await asyncio.to_thread(lambda: None)
     await caught_up(stream, url, 100)
-    monkeypatch.setattr(queries, "read", None)  # the log is not read any more
+    monkeypatch.setattr(queries, "read", None)  # The log is no longer read.
     insert(url, *range(110, 120))
     assert await stream.next_ids(10) == list(range(110, 120))
 
 
 def copy_files(folder: Path, copy: Path) -> None:
-    """Copy the files of a server that is stopped."""
+    """Copy the files of a stopped server."""
     subprocess.run(["cp", "-a", folder, copy], check=True)
 
 
@@ -97,14 +97,14 @@ async def test_copy_of_the_files_and_the_original_tell_nothing_of_each_other(
             assert [event["record"]["id"] for event in positions_a.values()] == list(range(1000, 1050))
             assert [event["action"] for event in positions_b.values()] == ["delete"] * 100
             assert not positions_a.keys() & positions_b.keys()
-            # And a client that comes from the one to the other has to fetch.
+            # A client that moves from one to the other has to fetch.
             for hub, positions in ((hub_a, positions_b), (hub_b, positions_a)):
                 await assert_fetches(hub, max(positions))
                 await assert_fetches(hub, min(positions))
 
 
 async def assert_fetches(hub: Hub, after: int) -> None:
-    """Assert that a client that had a position elsewhere is told that it has to fetch again."""
+    """Assert that a client with a position of another server gets a reset."""
     try:
         stream = await open_stream(hub, person(1), "notes", after=after)
     except PositionUnavailable:
@@ -149,7 +149,7 @@ async def test_dump_restored_every_night_is_another_log_every_night(
 
 @contextmanager
 def standby_of(primary: Postgres, folder: Path) -> Iterator[Postgres]:
-    """Run a server that follows another one."""
+    """Run a standby of another server."""
     folder.mkdir()
     (folder / "password").write_text(primary.password)
     account = account_for(folder, primary.binaries / "postgres")
@@ -167,7 +167,7 @@ async def test_failover_with_a_transaction_open_resets_and_tells_what_the_new_pr
         with server(folder / "primary") as primary:
             install(primary.url())
             standby = stack.enter_context(standby_of(primary, folder / "standby"))
-            # As an application has it that follows a failover.
+            # As in an application that follows a failover.
             hosts = f"{primary.url().removesuffix('/postgres')},{LOOPBACK}:{standby.port}"
             url = f"{hosts}/postgres?target_session_attrs=primary"
             hub = await stack.enter_async_context(serving(memory_layer, url))
@@ -194,7 +194,7 @@ async def test_failover_with_a_transaction_open_resets_and_tells_what_the_new_pr
 
 
 def stop_following(primary: Postgres, standby: Postgres) -> None:
-    """Let a standby fall behind, once it has all that there is now."""
+    """Disconnect a standby from its primary once it has caught up."""
     with (
         psycopg.connect(primary.url(), autocommit=True) as leading,
         psycopg.connect(standby.url(), autocommit=True) as following,

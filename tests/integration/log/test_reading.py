@@ -1,4 +1,4 @@
-"""Reading a range of the log, and ranges that it does not hold."""
+"""Reading a range of the log, and ranges that the log does not hold."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Transactions that overlap, last, wait or fail, and relays that number at the same time."""
+"""Transactions that overlap, take long, wait or fail, and relays that number at the same time."""
 
 import asyncio
 import random
@@ -82,7 +82,7 @@ async def test_two_writers_of_one_row_are_in_the_order_of_their_commits(
     owner.execute("insert into notes values (1, 0)")
     assert len(await numbered(relay)) == 1
     with owner.transaction():
-        # Has the older transaction id, and gets the row's lock second.
+        # It has the older transaction id, and gets the row's lock second.
         owner.execute("insert into notes values (2, 0)")
         other.execute("update notes set version = 1 where id = 1")
         owner.execute("update notes set version = 2 where id = 1")
@@ -103,7 +103,7 @@ async def test_second_of_two_relays_is_fenced(owner: Owner, relay: Connection) -
     async with await database.connect("default") as rival:
         async with rival.transaction():
             theirs = await numbered(rival)
-            # Waits for the rival to end: both open the same batch.
+            # It waits until the rival has ended: both were to create the same batch.
             ours = asyncio.create_task(numbered(relay))
             await until_blocked(owner, relay.info.backend_pid)
             assert not ours.done()
@@ -135,7 +135,7 @@ TRANSACTIONS = 150
 
 
 class RandomWriter(threading.Thread):
-    """Writes to a few rows that others write to, too, with savepoints and rollbacks."""
+    """Writes to a few rows at the same time as others, with savepoints and rollbacks."""
 
     def __init__(self, url: str, seed: int) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class RandomWriter(threading.Thread):
             for _ in range(TRANSACTIONS):
                 done = 0
                 with connection.transaction():
-                    # In one order, so that there are no deadlocks.
+                    # Always in the same order, so that there are no deadlocks.
                     for row in sorted(self._chance.sample(range(ROWS), self._chance.randint(1, 3))):
                         done += self._write(connection, row)
                     if self._chance.random() < 0.2:
@@ -157,7 +157,7 @@ class RandomWriter(threading.Thread):
                 self.committed += done
 
     def _write(self, connection: Owner, row: int) -> int:
-        """Count the row's version up; now and then inside a savepoint, or one that is rolled back."""
+        """Increment the row's version, sometimes inside a savepoint that is kept or rolled back."""
         count_up = "update notes set version = version + 1 where id = %s"
         kind = self._chance.choice(("plain", "savepoint", "rolled back"))
         if kind == "plain":

@@ -1,4 +1,4 @@
-"""What the tests of the migration operations share: to run one there and back, and what it has made."""
+"""Helpers of the tests of the migration operations: run one forwards and backwards, and see what it created."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +30,13 @@ def backwards(operation: Operation) -> None:
 
 
 def triggers(owner: Owner, table: str) -> list[str]:
-    """Return the names of a table's triggers, but for those of foreign keys."""
+    """Return the names of a table's triggers, except those of foreign keys."""
     query = "select tgname from pg_trigger where tgrelid = %s::regclass and not tgisinternal order by 1"
     return [name for (name,) in owner.execute(query, [table])]
 
 
 def may_select(owner: Owner, table: str) -> bool:
-    """Tell whether subscribers may read a table, as far as row-level security lets them."""
+    """Tell whether subscribers have the privilege to read a table."""
     row = owner.execute("select has_table_privilege('ayb_authenticated', %s::regclass, 'select')", [table]).fetchone()
     return row == (True,)
 
@@ -53,7 +53,7 @@ def refusal(table: str) -> str:
 
 @pytest.fixture
 def plain_role(owner: Owner) -> Iterator[str]:
-    """A role without CREATEROLE that may call the package's functions; all that the test does is rolled back."""
+    """A role without CREATEROLE that may call the package's functions. The test is rolled back."""
     name = f"plain_{uuid4().hex}"
     with owner.transaction(force_rollback=True):
         owner.execute(f"create role {name}".encode())

@@ -1,4 +1,4 @@
-"""EnableRealtime there and back, as Django writes, prints and squashes it."""
+"""EnableRealtime forwards and backwards, and how Django writes, prints and squashes it."""
 
 import io
 import re

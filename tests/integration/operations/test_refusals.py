@@ -1,4 +1,4 @@
-"""Tables and databases that cannot be streamed are refused with a sentence, and left as they were."""
+"""Tables and databases that cannot be streamed are refused with a message, and left unchanged."""
 
 from collections.abc import Iterator
 from pathlib import Path

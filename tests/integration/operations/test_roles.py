@@ -1,4 +1,4 @@
-"""The subscribers' roles: made, granted, or said to be missing."""
+"""The subscribers' roles: created, granted, or reported as missing."""
 
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ ROLES = ("ayb_authenticated", "ayb_anonymous")
 
 
 def without_roles(owner: Owner) -> None:
-    """Hide that the subscribers' roles exist, until the transaction is rolled back."""
+    """Rename the subscribers' roles until the transaction is rolled back."""
     for role in ROLES:
         owner.execute(f"alter role {role} rename to hidden_{uuid4().hex}".encode())
 
@@ -59,7 +59,7 @@ def test_user_who_may_not_make_the_roles_is_told_what_to_run(owner: Owner, plain
     with acting_as(owner, plain_role):
         owner.execute(make_roles)
         assert all(may_act_as(owner, role) for role in ROLES)
-        # Where Postgres can tell the two apart, it may not do by itself what subscribers may.
+        # If Postgres separates the two, the user does not inherit the subscribers' privileges.
         inherits = owner.execute("select pg_has_role(current_user, 'ayb_authenticated', 'usage')").fetchone()
         assert inherits == (owner.info.server_version < 160000,)
 
@@ -72,7 +72,7 @@ def test_role_made_beforehand_that_policies_do_not_hold_is_refused(
     make_powerful = f"alter role {role} {power}".encode()
     with owner.transaction(force_rollback=True):
         if owner.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() != (True,):
-            # Then only a superuser can have done so, as in the run of these tests as one.
+            # Then only a superuser can have done so, as when these tests run as one.
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 owner.execute(make_powerful)
             return

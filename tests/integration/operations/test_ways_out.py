@@ -1,4 +1,4 @@
-"""Migrations that cannot run, and databases without our schema: one sentence with the way out, and no traceback."""
+"""Migrations that cannot run, and databases without our schema: one message that says what to do, and no traceback."""
 
 import io
 

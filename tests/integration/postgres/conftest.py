@@ -1,4 +1,4 @@
-"""What the tests of sessions share: the defaults of a database, each the opposite of what we rely on."""
+"""Fixtures of the tests of sessions: defaults of a database, each the opposite of what we rely on."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +20,7 @@ PRESENT = "select name, setting from pg_catalog.pg_settings order by name"
 
 @pytest.fixture
 def set_default(owner: Owner) -> Iterator[SetDefault]:
-    """Set something for the whole database: for the sessions that begin afterwards."""
+    """Set a setting for the database, and so for sessions that begin afterwards."""
     statement = "alter database {} {}"
     done: list[str] = []
 
@@ -38,12 +38,12 @@ def set_default(owner: Owner) -> Iterator[SetDefault]:
 
 
 def knows(owner: Owner, name: str) -> bool:
-    """Tell whether this server has a setting."""
+    """Tell whether this server knows a setting."""
     return owner.execute("select from pg_settings where name = %s", [name]).fetchone() is not None
 
 
 async def settings_of(connection: psycopg.AsyncConnection[Any]) -> dict[str, str]:
-    """Return what a session has set."""
+    """Return a session's settings."""
     return dict(await (await connection.execute(PRESENT)).fetchall())
 
 

@@ -31,7 +31,7 @@ select ayb_realtime.enable_v1('notes');
 
 @pytest.fixture
 def roles(owner: Owner) -> Iterator[tuple[str, str]]:
-    """The names of a role that logs in, and of the one that it may assume."""
+    """The names of a role that logs in, and of the role that it may assume."""
     login, assumed = f"login_{uuid4().hex}", f"owns_{uuid4().hex}"
     owner.execute(f"create role {login} login noinherit password 'login'".encode())
     owner.execute(f"create role {assumed}".encode())

@@ -1,4 +1,4 @@
-"""Statements to which something else appends a comment, as OpenTelemetry's psycopg instrumentation does."""
+"""Statements to which a library appends a comment, as OpenTelemetry's psycopg instrumentation does."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ COMMENT = " /*db_driver='psycopg%%3A3',traceparent='00-0af7651916cd43dd8448eb211
 
 @pytest.fixture
 def commented(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Append a comment to every statement of an asynchronous connection; returns them."""
+    """Append a comment to every statement of asynchronous connections; return the statements."""
     statements: list[str] = []
     execute: Any = psycopg.AsyncCursor.execute
 

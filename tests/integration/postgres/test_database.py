@@ -1,4 +1,4 @@
-"""Connections: how many messages a run takes, and whether a connection of the pool is still there."""
+"""Connections: how many messages a check takes, and whether a connection of the pool still works."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -14,13 +14,13 @@ from tests.integration.scenario import Owner, person
 
 @pytest.fixture(autouse=True)
 def long_freshness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time that no test can outlast."""
+    """Timeouts that are longer than any test."""
     monkeypatch.setattr(database, "FRESH_SECONDS", 3600.0)
 
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """One entry for each time that an asynchronous connection has waited for an answer."""
+    """One entry for each time that an asynchronous connection waited for an answer."""
     answered: list[None] = []
     wait = psycopg.AsyncConnection.wait
 
@@ -75,7 +75,7 @@ async def test_run_of_one_table_takes_three_messages(
     (change,) = batch.changes
     async with database.pool() as pool:
         await pool.wait()  # else another is opened meanwhile
-        for _ in range(2):  # The first makes the function that checks the table.
+        for _ in range(2):  # The first creates the function that checks the table.
             messages.clear()
             await planning.plan_delivery(pool, batch.changes, {change.relation: [person(1), person(2)]})
         assert len(messages) == 3

@@ -1,4 +1,4 @@
-"""Tables are streamed and written however the database reads literals."""
+"""Tables are enabled and written to, however the database is set to read literals."""
 
 import pytest
 from django.db import connections
@@ -57,7 +57,7 @@ async def test_stream_and_its_guards_work_where_the_database_reads_literals_in_a
         " begin execute 'select public.' || 'mi' || 'ne($1)' into is_it using who; return is_it; end $$"
     )
     world.table("notes", COLUMNS, policy="public.sly(author)")
-    await close_hub()  # whose sessions began before
+    await close_hub()  # Its sessions began before the change.
     hub = await get_hub()
     try:
         relation = "select ayb_realtime.immutable_functions_v1('public.notes'::regclass)"

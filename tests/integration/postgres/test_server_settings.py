@@ -1,9 +1,9 @@
-"""Each setting that a server has is one that we set, or one that cannot matter."""
+"""We set each of the server's settings, or it cannot matter."""
 
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.visibility import check_settings
 
-# Kinds of settings that cannot change what a statement of ours answers, nor whether it is let finish.
+# Kinds of settings that cannot change what a statement of ours returns, or whether it finishes.
 HARMLESS_KINDS = {
     "Reporting and Logging": "what is written to the server's log",
     "Statistics": "what the server counts",
@@ -14,7 +14,7 @@ HARMLESS_KINDS = {
 }
 
 
-# Of the other kinds, what we leave as the site has it, and why it cannot matter.
+# Settings of the other kinds that we leave as the site has them, by the reason why they cannot matter.
 LEFT_TO_THE_SITE = {
     "a transaction's own, which its beginning says": {
         "transaction_deferrable", "transaction_isolation", "transaction_read_only",
@@ -49,7 +49,7 @@ LEFT_TO_THE_SITE = {
 }  # fmt: skip
 
 
-# Before version 17, those of vacuum are filed under what a client may set.
+# Before version 17, the settings of vacuum are in the category of client settings.
 KNOBS = """
 select name, case when name ^@ 'vacuum_' then 'Vacuuming' else category end
   from pg_settings where context in ('user', 'superuser') order by name
@@ -58,7 +58,7 @@ select name, case when name ^@ 'vacuum_' then 'Vacuuming' else category end
 
 async def test_each_setting_of_this_server_is_set_by_us_or_cannot_matter(database_url: str) -> None:
     async with await database.connect("default") as connection:
-        await connection.execute("do 'begin end'")  # so that the settings of plpgsql are there
+        await connection.execute("do 'begin end'")  # so that plpgsql is loaded, with its settings
         rows = await (await connection.execute(KNOBS)).fetchall()
         wanted = (await sessions.of(connection)).wanted
     left = {name for names in LEFT_TO_THE_SITE.values() for name in names}

@@ -65,7 +65,7 @@ async def test_check_runs_under_what_we_rely_on_but_in_the_sites_search_path_and
         assert await settings_of(connection) == before
     assert within["search_path"] == before["search_path"]
     assert before["search_path"].startswith("public, pg_catalog")
-    assert within["standard_conforming_strings"] == "off"  # as in the session of whom the policy is about
+    assert within["standard_conforming_strings"] == "off"  # as in the subscriber's own session
     assert (within["transaction_isolation"], within["row_security"]) == ("repeatable read", "on")
     assert (within["max_parallel_workers_per_gather"], within["enable_indexscan"]) == ("0", "on")
     assert (within["enable_seqscan"], within["random_page_cost"]) == ("off", "4")
@@ -84,18 +84,18 @@ async def test_users_transactions_do_not_fail_where_serializable_is_the_default(
     ):
         async with world.relaying():
             for n in range(5):
-                # One has read what the other writes, and that is all that is between them.
+                # The only dependency between them: one has read what the other writes.
                 reader.execute("select count(*) from notes")
                 reader.execute("insert into replies values (%s, '1')", [n])
                 writer.execute("insert into notes values (%s, '1')", [n])
-                await stream.next()  # so that the log was looked at meanwhile
+                await stream.next()  # so that the log was read meanwhile
                 reader.commit()
 
 
 async def test_site_that_commits_without_waiting_for_the_disk_keeps_what_was_told_through_a_crash(
     tmp_path: Path,
 ) -> None:
-    # Only what is told is waited for: the writers' own transactions are on disk before the numbers of their changes.
+    # Waiting for the numbering is enough: the writers' transactions are on disk before the numbers of their changes.
     options = {"fsync": "off", "synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
     with postgres(tmp_path / "postgres", settings=options) as server:
         example = Example(server.url(), tmp_path)
@@ -131,7 +131,7 @@ async def test_batch_that_takes_longer_than_the_sites_timeouts_is_numbered(
     connect = Connector()
     async with relaying(world.layer, connect):
         with world.owner.transaction():
-            world.write("lock table ayb_realtime.batch in exclusive mode")  # which holds the numbering up
+            world.write("lock table ayb_realtime.batch in exclusive mode")  # This blocks the numbering.
             await until_blocked(world.owner, connect.opened[0].info.backend_pid)
             world.write("select pg_sleep(0.3)")
         world.write("insert into notes values (1, '1')")
@@ -139,7 +139,7 @@ async def test_batch_that_takes_longer_than_the_sites_timeouts_is_numbered(
         assert len(connect.opened) == 3  # none was lost
 
 
-# What our statements call, for exactly what they call it with; Postgres' own take it by a conversion, or come later.
+# Functions with the exact argument types of our calls; Postgres' own need a conversion, or are found later.
 TRAPS = """
 create function public.pg_column_size(json) returns int language plpgsql as $$ begin raise 'trapped'; end $$;
 create function public.format(text, bigint, oid) returns text language plpgsql as $$ begin raise 'trapped'; end $$;

@@ -1,4 +1,4 @@
-"""A process that stops in the middle of a check, or is busy elsewhere."""
+"""A process that is suspended or busy in the middle of a check."""
 
 import asyncio
 import os
@@ -68,7 +68,7 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
 
     async def check_late(connection: visibility.Connection, *arguments: Any, **options: Any) -> visibility.Answers:
         if not ended:
-            # As in a process that is stopped, nothing runs until Postgres has ended the session, and says so.
+            # As in a suspended process, nothing runs here until Postgres has ended the session and reports it.
             assert select([connection.fileno()], [], [], 30)[0]
             ended.append(transactions.state(connection).backend_pid)
         return await check(connection, *arguments, **options)
@@ -83,6 +83,6 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
 async def test_check_of_a_process_that_is_busy_elsewhere_goes_on(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_settings, "FROZEN_SECONDS", 0.4)
     async with database.pool() as pool, pool.connection() as connection, transactions.snapshot(connection):
-        # As where each part of a check is asked on a connection of its own.
+        # As when each part of a check has its own connection.
         await asyncio.to_thread(owner.execute, "select pg_sleep(1)")
         assert await (await connection.execute("select 1")).fetchone() == (1,)

@@ -1,4 +1,4 @@
-"""The streamed tables, as the catalog knows them."""
+"""The streamed tables, as found in the catalog."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Calls of Django's ORM that come together share connections; a little later there is none."""
+"""Simultaneous calls of Django's ORM share connections, which close soon afterwards."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ THREADS = 3
 
 @pytest.fixture
 def threads(database_url: str) -> Iterator[ConnectionThreads]:
-    """Some threads, without work; afterwards none are left."""
+    """An executor with idle threads; afterwards all have ended."""
     made = ConnectionThreads(THREADS)
     yield made
     made.shutdown()
@@ -25,7 +25,7 @@ def threads(database_url: str) -> Iterator[ConnectionThreads]:
 
 @pytest.fixture
 def hold(threads: ConnectionThreads) -> Iterator[Event]:
-    """Set it for the threads to begin: until then they are kept busy."""
+    """An event that blocks all threads until it is set."""
     begin = Event()
     held = [threads.submit(begin.wait, 60) for _ in range(THREADS)]
     yield begin
@@ -34,20 +34,20 @@ def hold(threads: ConnectionThreads) -> Iterator[Event]:
 
 
 def backend() -> int:
-    """Return which connection of this thread's Postgres knows."""
+    """Return the backend's process id of this thread's connection."""
     with connections["default"].cursor() as cursor:
         cursor.execute("select pg_backend_pid()")
         return int(cursor.fetchone()[0])
 
 
 def failing() -> None:
-    """Use the connection, and fail."""
+    """Use the connection, then raise."""
     backend()
     raise LookupError("nobody")
 
 
 def results(futures: list[Future[Any]]) -> list[Any]:
-    """Wait for all."""
+    """Wait for all results."""
     return [future.result(60) for future in futures]
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the relay share: a receiver of its messages, its connections, its log lines, short waits."""
+"""Fixtures of the tests of the relay: a receiver of its messages, its connections and log lines, short intervals."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ Connection = psycopg.AsyncConnection[Any]
 
 
 class Receiver:
-    """A member of the layer's group, as a hub is one."""
+    """A member of the layer's group, as a hub is."""
 
     def __init__(self, layer: BaseChannelLayer, group: str, layer_channel: str) -> None:
         self._layer = layer
@@ -38,7 +38,7 @@ class Receiver:
             return from_message(await self._layer.receive(self._layer_channel), self._group)
 
     async def records(self, count: int) -> list[str | None]:
-        """Wait for so many changes, and return their records."""
+        """Wait for this many changes; return their records."""
         records: list[str | None] = []
         while len(records) < count:
             records += [change.record for change in (await self.next()).changes]
@@ -55,7 +55,7 @@ async def receiver(layer: BaseChannelLayer) -> Receiver:
 
 
 class Connector:
-    """Opens connections for a relay, and keeps them in view. While it ``fails``, none can be had."""
+    """Opens connections for a relay, and keeps a list of them. While it ``fails``, it opens none."""
 
     def __init__(self) -> None:
         self.fails = False
@@ -69,7 +69,7 @@ class Connector:
         return self.opened[-1]
 
     def terminate(self, owner: Owner, *ordinals: int) -> None:
-        """End some of the server's processes behind the connections."""
+        """Terminate some of the connections' backends."""
         for ordinal in ordinals:
             assert owner.execute(
                 "select pg_terminate_backend(%s, 30000)", [self.opened[ordinal].info.backend_pid]
@@ -77,7 +77,7 @@ class Connector:
 
 
 class LogWatch(logging.Handler):
-    """Tells when something is logged."""
+    """Waits until something is logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class LogWatch(logging.Handler):
         return sum(text in line for line in self.lines)
 
     async def until(self, text: str, times: int = 1) -> None:
-        """Wait until a line with this text has been logged so many times."""
+        """Wait until a line with this text has been logged this many times."""
         async with asyncio.timeout(30):
             while self.count(text) < times:
                 self._news.clear()
@@ -101,7 +101,7 @@ class LogWatch(logging.Handler):
 
 @pytest.fixture
 def logs() -> Iterator[LogWatch]:
-    """What the relay logs, and what asyncio has to complain about."""
+    """What the relay and asyncio log."""
     watch = LogWatch()
     loggers = [logging.getLogger(name) for name in ("ayb_realtime.relay", "asyncio")]
     for logger in loggers:
@@ -113,7 +113,7 @@ def logs() -> Iterator[LogWatch]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits that a test would only sit through."""
+    """Shorten intervals."""
     monkeypatch.setattr(leadership, "TRY_SECONDS", 0.02)
     monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 0.05)
     monkeypatch.setattr(publisher, "PAUSE_SECONDS", 0.02)
@@ -122,7 +122,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_asyncio.fixture
 async def notes(make_table: MakeTable) -> None:
-    """The table ``notes``, streamed; whatever was changed before is numbered."""
+    """The streamed table ``notes``. All earlier changes are numbered."""
     make_table("notes", "id int primary key, body text")
     async with await database.connect("default") as connection:
         while await queries.next_batch(connection):
@@ -131,7 +131,7 @@ async def notes(make_table: MakeTable) -> None:
 
 @asynccontextmanager
 async def standing_by(layer: BaseChannelLayer, connect: Connector, logs: LogWatch) -> AsyncIterator[Relay]:
-    """Run a relay beside a leader; from the start of the block on, it stands by."""
+    """Run a relay beside a leader; enter the block when it stands by."""
     seen = logs.count("stands by")
     relay = Relay(layer, connect)
     running = asyncio.create_task(relay.run())

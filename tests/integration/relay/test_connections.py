@@ -1,4 +1,4 @@
-"""A relay whose database cannot be reached, or is lost, or hears no notification."""
+"""A relay whose database cannot be reached or is lost, or which gets no notification."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ async def test_relay_that_does_not_hear_itself_reports_why(
     opened: list[None] = []
 
     async def connect() -> Connection:
-        # The second one listens. In another database, like behind a pooler, it hears nothing.
+        # The second connection listens. In another database, as behind a pooler, it gets no notification.
         opened.append(None)
         if len(opened) == 2:
             return await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True)
@@ -65,7 +65,7 @@ async def test_lost_connections_are_replaced_and_nothing_is_missing(
         connect.fails = False
         await logs.until("relay leads", 2)
         owner.execute("insert into notes values (4, 'after')")
-        # What was numbered as the connection was lost may not have been published. Then its position is.
+        # What was numbered when the connection was lost may not have been published. Then the head is.
         while (await hub.next()).head < start + 4:
             pass
         logged = await queries.read(connection, after=start, upto=start + 4)
@@ -86,7 +86,7 @@ async def test_both_connections_lost_at_once_leave_no_complaint_of_asyncio(
     connect = Connector()
     async with relaying(memory_layer, connect):
         with owner.transaction():
-            # The numbering waits in the database, and does not see that the listening has ended.
+            # The numbering waits in the database, and does not notice that the listening connection has ended.
             owner.execute("lock table ayb_realtime.batch in access exclusive mode")
             await until_blocked(owner, connect.opened[WRITER].info.backend_pid)
             connect.terminate(owner, LISTENER)

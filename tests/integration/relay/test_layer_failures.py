@@ -1,4 +1,4 @@
-"""A Channels layer that fails: nothing waits for it, and it is used again when it is back."""
+"""A Channels layer that fails: nothing waits for it, and the relay uses it again once it works."""
 
 import asyncio
 from typing import Any
@@ -37,7 +37,7 @@ async def test_layer_that_fails_holds_nothing_up_and_is_logged_once(
 
 
 class FailingLayer(InMemoryChannelLayer):
-    """An in-memory layer that fails for as long as it is told to."""
+    """An in-memory layer that fails on request."""
 
     fails = True
 

@@ -1,4 +1,4 @@
-"""One relay leads, and those that stand by take over."""
+"""One relay leads, and a standby takes over."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ async def test_stopped_leader_is_replaced_and_fenced(
     hub = await receiver(memory_layer)
     connect = Connector()
     async with relaying(memory_layer, connect) as stopped:
-        # A process that is stopped keeps its connections, but does not say that it is there.
+        # A suspended process keeps its connections, but does not renew its leadership.
         monkeypatch.setattr(leadership, "be_seen", lambda connection: asyncio.Event().wait())
         await asyncio.to_thread(connect.terminate, owner, KEEPER)
         await logs.until("relay leads", 2)
@@ -55,7 +55,7 @@ async def test_standby_takes_over_when_the_leader_loses_its_database(
         await leads(standby)
         assert await hub.records(1) == ['{"id":1,"body":"x"}']
         assert not leader.leads.is_set()
-        # Back again, the old leader stands by.
+        # When it continues, the old leader stands by.
         connect.fails = False
         await logs.until("stands by", 2)
         owner.execute("insert into notes values (2, 'y')")

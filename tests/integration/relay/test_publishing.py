@@ -76,7 +76,7 @@ async def test_transaction_that_takes_long_to_number_is_numbered_whatever_its_ro
     class Impatient(Connector):
         async def __call__(self) -> Connection:
             connection = await super().__call__()
-            if len(self.opened) == 1:  # that which numbers
+            if len(self.opened) == 1:  # The connection that numbers.
                 await connection.execute("set statement_timeout = '20ms'")
             return connection
 

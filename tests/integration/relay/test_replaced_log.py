@@ -1,4 +1,4 @@
-"""A log that is another than the one that the relay began with."""
+"""A log that is replaced while a relay runs."""
 
 import pytest
 from channels.layers import BaseChannelLayer
@@ -27,7 +27,7 @@ async def test_new_epoch_begins_on_another_cluster_far_above_the_old_one(
         assert await queries.ensure_epoch(connection) is False
 
 
-# What a restore of the data alone does, in one transaction: the relay finds no table missing.
+# As a restore of only the data does, in one transaction: the relay never misses a table.
 RESTORED = [
     f"""create temp table saved_{name} on commit drop as table ayb_realtime.{name};
         delete from ayb_realtime.{name};
@@ -36,7 +36,7 @@ RESTORED = [
 ]
 
 
-# And to remove the log and make it again.
+# Or remove the log and create it again.
 MADE_AGAIN = ["delete from ayb_realtime.epoch", "select ayb_realtime.ensure_epoch_v1()"]
 
 
@@ -54,7 +54,7 @@ async def test_relay_starts_again_when_its_log_is_replaced(
                 owner.execute(statements.encode())
         await logs.until("relay leads", 2)
         assert await queries.epoch(connection) == await queries.head(connection) > before + 1
-        # Nothing is said of the positions before any more.
+        # Earlier positions are no longer published.
         while (message := await hub.next()).head <= before:
             pass
         owner.execute("insert into notes values (2, 'y')")

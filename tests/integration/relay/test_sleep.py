@@ -35,7 +35,7 @@ async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_
             await asyncio.to_thread(write_until, other, "is awake", f"select not ({ASLEEP})")
             for _ in other.notifies(timeout=0):
                 pass
-            # This one is told not to notify, and commits only when the relay is about to sleep.
+            # This transaction is told not to notify, and commits only when the relay is about to sleep.
             late.execute("insert into notes values (0, 'late')")
             row = other.execute("select count(*) from notes").fetchone()
             await until(other, ASLEEP)
@@ -43,7 +43,7 @@ async def test_relay_under_load_tells_writers_not_to_notify_and_later_to_notify_
             assert not list(other.notifies(timeout=0))
             records = await hub.records((row or (0,))[0] + 1)
             assert records[-1] == '{"id":0,"body":"late"}'
-            # And from now on they notify again.
+            # From now on transactions notify again.
             for n in (-1, -2, -3):
                 owner.execute("insert into notes values (%s, 'x')", [n])
                 assert await hub.records(1) == [f'{{"id":{n},"body":"x"}}']
@@ -57,7 +57,7 @@ async def test_relay_that_sleeps_for_long_is_still_notified(
     async with relaying(memory_layer):
         await until(owner, ASLEEP)
         for n in (1, 2):
-            # As if it had been seen asleep long ago, and not since; or the clock had gone.
+            # As if it had last been seen asleep long ago; or the clock had gone wrong.
             owner.execute("select setval('ayb_realtime.asleep_at', 1)")
             await until(owner, "select last_value > 1 from ayb_realtime.asleep_at")
             owner.execute("insert into notes values (%s, 'x')", [n])
@@ -71,7 +71,7 @@ BURSTS, WRITERS = 60, 3
 async def test_relay_that_falls_asleep_again_and_again_misses_no_commit(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No regular look would find what no notification told of; and it is asleep as soon as it may be.
+    # No regular look finds a change without a notification, and the relay sleeps as soon as it may.
     monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 3600.0)
     monkeypatch.setattr(numbering, "IDLE_SECONDS", 0.003)
     awake = 0
@@ -79,7 +79,7 @@ async def test_relay_that_falls_asleep_again_and_again_misses_no_commit(
         for burst in range(BURSTS):
             writers = [asyncio.to_thread(write_slowly, database_url, burst, number) for number in range(WRITERS)]
             awake += sum(await asyncio.gather(*writers))
-            # The writers have ended, so a commit that the relay has missed stays where it is.
+            # The writers have ended, so a commit that the relay has missed would stay unnumbered.
             await until(owner, f"select {NUMBERED} = count(*) from notes")
     # Some of them were told not to notify.
     assert awake > 0
@@ -93,7 +93,7 @@ NUMBERED = """
 
 
 def write_slowly(database_url: str, burst: int, number: int) -> int:
-    """Insert some rows, and commit each a moment later; return how many of them the relay wanted no word of."""
+    """Insert rows and commit each a moment later; return for how many the relay wanted no notification."""
     chance = random.Random(f"{burst} {number}")
     awake = 0
     with psycopg.connect(database_url) as connection:
@@ -109,7 +109,7 @@ def write_slowly(database_url: str, burst: int, number: int) -> int:
 
 
 def write_until(connection: Owner, body: str, condition: str) -> None:
-    """Insert rows, each in a transaction of its own, until a condition holds."""
+    """Insert rows, each in its own transaction, until a condition holds."""
     n = 0
     while connection.execute(condition.encode()).fetchone() != (True,):
         n += 1

@@ -1,4 +1,4 @@
-"""Streams that leave Django: what goes out instead of its response, and what becomes of those that get not so far."""
+"""Streams that leave Django: what is sent in place of its response, and what happens if that names no stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,12 +22,12 @@ from ayb_realtime.hub.hub import Hub
 Communicator: Any = ApplicationCommunicator
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-# What a test's own middleware does with a response.
+# What the test's middleware does with a response.
 changes: list[Callable[[HttpResponseBase], HttpResponseBase]] = []
 
 
 def middleware(get_response: GetResponse) -> GetResponse:
-    """Do with a response what the test says."""
+    """Apply the test's function to a response."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -40,7 +40,7 @@ def middleware(get_response: GetResponse) -> GetResponse:
 
 @pytest.fixture(autouse=True)
 def with_middleware(settings: Any) -> Any:
-    """Answer by way of the test's own middleware."""
+    """Answer through the test's middleware."""
     settings.MIDDLEWARE = [f"{__name__}.middleware", *settings.MIDDLEWARE]
     yield
     changes.clear()
@@ -62,7 +62,7 @@ async def scope(the_hub: Hub) -> dict[str, Any]:
 
 @pytest_asyncio.fixture
 async def ask(scope: dict[str, Any]) -> AsyncIterator[Callable[..., Any]]:
-    """Ask an application for the stream; afterwards go away."""
+    """Request the stream of an application; disconnect afterwards."""
     asked: list[Any] = []
 
     async def request(application: Application) -> Any:
@@ -77,7 +77,7 @@ async def ask(scope: dict[str, Any]) -> AsyncIterator[Callable[..., Any]]:
 
 
 async def gone(communicator: Any) -> None:
-    """Go away, and wait until the application is done."""
+    """Disconnect, and wait until the application is done."""
     communicator.input_queue.put_nowait({"type": "http.disconnect"})
     await done(communicator)
 
@@ -94,7 +94,7 @@ async def output(communicator: Any) -> Any:
 
 
 def wrapped() -> Any:
-    """The site as the documentation has it."""
+    """The site as in the documentation."""
     return Realtime(get_asgi_application())
 
 
@@ -182,7 +182,7 @@ def replaced(_: HttpResponseBase) -> HttpResponseBase:
 
 
 def forged(_: HttpResponseBase) -> HttpResponseBase:
-    """Answer with a name that is none."""
+    """Answer with a name that no stream has."""
     return HttpResponse("no", status=403, headers={HEADER: "x"})
 
 

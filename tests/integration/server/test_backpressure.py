@@ -1,4 +1,4 @@
-"""A client that does not read costs its buffer and no more, and delays no other."""
+"""A client that does not read costs no more than its buffer, and delays no other client."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ ROWS, ROW_BYTES = 70, 1_000_000
 # The first row is larger than a client's buffer of 1 MiB. All wait for the same bytes.
 LARGEST_BYTES = 2_400_000
 CLIENTS = 40
-# The server may hold what one run of changes takes, and of each client what is on its way.
+# The server may hold one slice of changes, and for each client what is under way.
 GROWTH_BYTES_MAX = 80_000_000
 INSERT = """insert into posts (author_id, title, body, published, created_at, updated_at)
             values (%s, 'large', repeat('x', %s), true, now(), now())"""
@@ -32,7 +32,7 @@ def request(token: str) -> bytes:
 
 
 def connect_and_never_read(example: Example, token: str) -> socket.socket:
-    """Open a stream, read its beginning, and then no more."""
+    """Open a stream, read its beginning, then stop reading."""
     client = socket.create_connection(("127.0.0.1", example.port), timeout=30)
     client.sendall(request(token))
     assert b"200" in client.recv(4096)
@@ -40,7 +40,7 @@ def connect_and_never_read(example: Example, token: str) -> socket.socket:
 
 
 def close(clients: list[socket.socket]) -> None:
-    """Close the connections, which may be closed already."""
+    """Close the connections, which may already be closed."""
     for client in clients:
         client.close()
 
@@ -74,7 +74,7 @@ async def test_client_that_never_reads_is_let_go_and_others_get_everything(
         growth = await read_large_posts(example, token)
         if server.waits:
             close(idle)
-        # With a limit also while clients that do not read are connected.
+        # With a limit, even while clients that do not read are connected.
         code = example.stop()
         assert answers(example.address) is False
         close(idle)

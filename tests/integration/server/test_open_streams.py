@@ -1,4 +1,4 @@
-"""Open streams on each server: none has a thread, each gets everything, and none is left when its client goes."""
+"""Open streams on each server: none uses a thread, each gets everything, and each ends when its client leaves."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from tests.example import AUTHOR, Example
 from tests.servers import Server, deployed, every_server
 
 STREAMS = 20
-# More than the buffers of two sockets take.
+# More than the buffers of two sockets hold.
 ROWS, ROW_BYTES = 10, 1_000_000
 INSERT = """insert into posts (author_id, title, body, published, created_at, updated_at)
             values (%s, 'large', repeat('x', %s), true, now(), now())"""
@@ -42,14 +42,14 @@ async def opened(client: httpx.AsyncClient, stack: AsyncExitStack, url: str) -> 
 
 
 async def read_until(lines: Lines, found: str) -> None:
-    """Read up to the line that has this in it."""
+    """Read up to the line that contains this."""
     async with asyncio.timeout(60):
         while found not in await lines.get():
             pass
 
 
 def connected(example: Example, path: str) -> socket.socket:
-    """Open a stream, read its beginning, and then no more."""
+    """Open a stream, read its beginning, then stop reading."""
     client = socket.create_connection(("127.0.0.1", example.port), timeout=30)
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     assert b"200" in client.recv(4096)
@@ -79,6 +79,6 @@ async def test_streams_have_no_threads_and_leave_nothing(seeded_url: str, tmp_pa
                 while (none := await observed(client, example))["tasks"] >= one["tasks"]:
                     pass
     assert (one["subscribers"], many["subscribers"], none["subscribers"]) == (1, 1 + STREAMS, 0)
-    # There may be some more or less of those that answer any request.
+    # The number of threads that answer ordinary requests varies.
     assert many["threads"] < one["threads"] + STREAMS / 2
     assert "Traceback" not in example.log()

@@ -1,4 +1,4 @@
-"""The example as it is deployed: several processes, a relay of their own, Redis or Valkey between them."""
+"""The example as deployed: several web processes, a relay process, Redis or Valkey between them."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ class Stream:
         self.events = events
 
     async def next(self) -> Any:
-        """Return the next change, within what a slow machine needs."""
+        """Return the next change, with time enough for a slow machine."""
         async with asyncio.timeout(60):
             while not (event := await anext(self.events)).data:  # a heartbeat
                 pass
@@ -35,7 +35,7 @@ class Stream:
 
 @asynccontextmanager
 async def streaming(client: httpx.AsyncClient, address: str, token: str) -> AsyncIterator[Stream]:
-    """Open a stream of posts; from the start of the block on, it misses nothing."""
+    """Open a stream of posts; enter the block when it misses no further change."""
     parameters = {"tables": "posts", "token": token}
     async with aconnect_sse(client, "GET", f"{address}/api/realtime", params=parameters) as source:
         events = source.aiter_sse()
@@ -106,7 +106,7 @@ async def test_open_streams_hold_no_database_connections(seeded_url: str, tmp_pa
 
 
 def connections_to(database_url: str) -> int:
-    """Count the database's client connections, but for the one that asks."""
+    """Count the database's client connections, except this one."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"

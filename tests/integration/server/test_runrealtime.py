@@ -1,4 +1,4 @@
-"""``manage.py runrealtime``: whatever keeps it from working is said in a sentence."""
+"""``manage.py runrealtime``: whatever prevents it from working is reported in one message."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.integration.scenario import relaying
 
 @pytest.fixture
 def redis_layer(settings: Any) -> None:
-    """A layer that leaves the process."""
+    """A layer between processes."""
     settings.CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -122,7 +122,7 @@ def test_database_without_our_tables_is_told_to_migrate(redis_layer: None, anoth
 
 @pytest.fixture
 def example(database_url: str, tmp_path: Path) -> Example:
-    """The example, on the test database."""
+    """The example on the test database."""
     name = connections["default"].settings_dict["NAME"]
     return Example(urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")), tmp_path)
 

@@ -1,4 +1,4 @@
-"""A server that is told to stop ends its streams, and their clients go on at another one."""
+"""A server that is told to stop ends its streams, and their clients resume at another one."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ POSTS = "tables=posts&token={token}"
 
 
 async def read_until(lines: asyncio.StreamReader, found: bytes) -> bytes:
-    """Return what comes up to the end of the line that has this in it."""
+    """Return everything up to the end of the line that contains this."""
     read = b""
     async with asyncio.timeout(60):
         while found not in read:
@@ -116,7 +116,7 @@ async def test_server_and_relay_stop_although_redis_hangs(
                     example.add_post("meanwhile", published=True)
                     await read_until(stream, b'"meanwhile"')
                     await read_until(late, b'"meanwhile"')
-                    # Not killed: it would be by another signal.
+                    # It was not killed: that would be another signal.
                     assert await asyncio.to_thread(example.stop) == server.code
         finally:
             os.kill(process, signal.SIGCONT)

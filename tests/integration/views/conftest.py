@@ -1,4 +1,4 @@
-"""What the tests of the view share: a user, a token, requests, and their answers."""
+"""Fixtures of the tests of the view: a user, a token, requests, and their answers."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -58,7 +58,7 @@ async def get(the_hub: Hub, async_client: AsyncClient) -> AsyncIterator[Callable
 
 
 def answer(response: Any) -> tuple[int, Any]:
-    """Return the status and the body of an answer that is no stream."""
+    """Return the status and the body of an answer that is not a stream."""
     assert response.headers["Content-Type"] == "application/json"
     return response.status_code, response.json()
 

@@ -140,22 +140,22 @@ def gone_from_django(patch: pytest.MonkeyPatch) -> None:
 
 
 def gone_from_the_hub(patch: pytest.MonkeyPatch) -> None:
-    """Let the hub get no connection."""
+    """Make the hub's connections fail."""
     patch.setattr(Hub, "resolve", failing(PoolTimeout("none in time")))
 
 
 def without_its_schema(patch: pytest.MonkeyPatch) -> None:
-    """Let the hub find no tables of ours: ``migrate`` is still to run, or a dump is being restored."""
+    """Hide the package's tables from the hub: ``migrate`` has not run, or a dump is being restored."""
     patch.setattr(Hub, "resolve", failing(psycopg.errors.InvalidSchemaName("there is none")))
 
 
 def gone_from_the_users(patch: pytest.MonkeyPatch) -> None:
-    """Let the look-up of users fail."""
+    """Make the look-up of users fail."""
     patch.setattr(JWTAuthentication, "get_user", failing(ConnectionResetError("the directory is gone")))
 
 
 def failing(error: Exception) -> Callable[..., Any]:
-    """Return what raises this."""
+    """Return a function that raises this."""
 
     def fail(*_: object) -> None:
         raise error
@@ -184,6 +184,6 @@ def test_atomic_requests_of_any_database_leave_the_view_alone(
 ) -> None:
     another_database["ATOMIC_REQUESTS"] = True
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
-    # The view as it is in a project with these settings.
+    # The view as imported in a project with these settings.
     view = run_path(views.__file__)["realtime"]
     assert BaseHandler().make_view_atomic(view) is view

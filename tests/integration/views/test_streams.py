@@ -1,4 +1,4 @@
-"""A stream as the view answers it: its headers, first bytes, resumes and end."""
+"""A stream of the view: its headers, first bytes, resumes and end."""
 
 import asyncio
 from collections.abc import Callable
@@ -133,7 +133,7 @@ async def test_closed_response_leaves_the_hub(get: Callable[..., Any], the_hub: 
     subscriber = next(iter(the_hub.subscribers))
     await sync_to_async(response.close)()
     async with asyncio.timeout(30):
-        assert [chunk async for chunk in subscriber] == []  # it holds not even the greeting
+        assert [chunk async for chunk in subscriber] == []  # not even the greeting
     assert not the_hub.subscribers
 
 

@@ -1,4 +1,4 @@
-"""What the tests of visibility share: a transaction to check in, and what identities see of all that the log holds."""
+"""Helpers of the tests of visibility: a transaction to check in, and what identities see of the logged changes."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ select record::text from ayb_realtime.change join pg_class on pg_class.oid = rel
 
 
 async def seen(table: str, identities: Sequence[Identity]) -> list[dict[int, str | None]]:
-    """Check everything that the log holds of a table, as if it were new; return what each identity sees by position."""
+    """Check all logged changes of a table, as if they were new; return what each identity sees, by position."""
     async with await database.connect("default") as reader:
         logged = await (await reader.execute(LOGGED, [table])).fetchall()
     rows = {place: Row(record) for place, (record,) in enumerate(logged, 1)}
@@ -41,10 +41,9 @@ PEOPLE = [person(n) for n in range(1, 5)]
 async def would_see(
     owner: Owner, table: str, people: Sequence[Identity] = PEOPLE, search_path: str = "public"
 ) -> tuple[list[set[int]], set[int]]:
-    """Check the rows of a table as if they were gone; return the ordinals that each would see, and those that do not
-    tell.
+    """Check the rows of a table as if they were gone; return the ordinals that each would see, and the inexact ones.
 
-    Who would see a row has to be who sees it while it is there.
+    Asserts that an identity would see an exact row if and only if it sees it now.
     """
     rows = {n: Row(record) for n, (record,) in enumerate(owner.execute(LOGGED, [table]).fetchall(), 1)}
     async with checking(table) as (connection, target):

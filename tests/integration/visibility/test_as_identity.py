@@ -1,4 +1,4 @@
-"""Reading as a subscriber: a block's queries find what the stream would show, and nothing of it outlasts the block."""
+"""Reading as a subscriber: a block's queries find what the stream would show, and no setting outlasts the block."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,7 +17,7 @@ from tests.integration.scenario import OWN, MakeTable, Owner, person
 
 @pytest.fixture
 def notes(owner: Owner, make_table: MakeTable) -> None:
-    """Notes of two authors, each of which may see and write their own."""
+    """Notes of two authors, who may see and write their own."""
     make_table("notes", "id int primary key, author text", policy=OWN)
     owner.execute("insert into notes values (1, '1'), (2, '2')")
     owner.execute("grant insert, update, delete on notes to ayb_authenticated")
@@ -37,7 +37,7 @@ def write(row_id: int, author: str) -> None:
 
 
 def acting() -> tuple[str, str]:
-    """Return the role that is acted as, if any, and the user's id that policies see."""
+    """Return the current role and the user's id that policies see."""
     with connection.cursor() as cursor:
         cursor.execute("select current_setting('role'), coalesce(current_setting('ayb.user_id', true), '')")
         role, user_id = cursor.fetchall()[0]
@@ -94,7 +94,7 @@ def test_block_that_raises_leaves_nothing_behind_in_the_transaction_around_it(er
 
 
 def write_twice_as(identity: Identity) -> None:
-    """Write a note again that is there, and take no notice of the error."""
+    """Insert an existing note, and ignore the error."""
     with as_identity(identity):
         write(3, "1")
         with suppress(DatabaseError):

@@ -1,4 +1,4 @@
-"""A row that Postgres does not answer about is told by a reset to those whom it concerns; all else goes on."""
+"""A row about which Postgres does not answer causes a reset for those concerned; everything else continues."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,9 +22,9 @@ CATCHES = "begin perform pg_sleep(60); exception when query_canceled then loop e
 
 
 class Client:
-    """A client as browsers are: when its stream ends, it resumes after the last id that it has had.
+    """A client that, like a browser, resumes after its last id when its stream ends.
 
-    resumes: how often it had to.
+    resumes: how often it did.
     """
 
     def __init__(self, hub: Hub, identity: Identity, tables: tuple[str, ...], after: int | None) -> None:
@@ -33,7 +33,7 @@ class Client:
         self._hub, self._identity, self._tables = hub, identity, tables
 
     async def open(self) -> "Client":
-        """Open the stream, or open it again."""
+        """Open or reopen the stream."""
         self._stream = await open_stream(self._hub, self._identity, *self._tables, after=self.last_id)
         if self.last_id is None:
             self.last_id = self._hub.position
@@ -52,7 +52,7 @@ class Client:
                 return event
 
     async def until(self, table: str, row_id: int) -> "Told":
-        """Return what comes up to the event of a row, and how."""
+        """Return everything up to the event of a row."""
         told = Told()
         while True:
             event = await self.next()
@@ -67,7 +67,7 @@ class Client:
 
 
 class Told:
-    """Of a stretch of a stream: the tables that were reset, why, and the rows that came."""
+    """A part of a stream: the tables that were reset, the reasons, and the rows that arrived."""
 
     def __init__(self) -> None:
         self.resets: list[str] = []
@@ -82,7 +82,7 @@ async def opened(hub: Hub, user: int, *tables: str, after: int | None = None) ->
 
 @asynccontextmanager
 async def slow_notes(owner: Owner, make_table: MakeTable, condition: str, action: str) -> AsyncIterator[None]:
-    """Make a table ``notes`` whose policy does something odd under a condition, and ``marks``, whose has none."""
+    """Create a table ``notes`` whose policy acts oddly under a condition, and an ordinary table ``marks``."""
     owner.execute(SLOW.format(condition, action).encode())
     make_table("notes", "id int primary key", policy="slow(id)")
     make_table("marks", "id int primary key", policy="true")
@@ -161,7 +161,7 @@ async def test_policy_that_ends_for_no_row_of_one_costs_them_resets_now_and_then
             told = await slow.until("marks", 30)
             assert told.rows == [("marks", row_id) for row_id in range(1, 31)]
             assert told.reasons == {"row could not be checked"}
-            # Those that may come at once, and one or two that were owed.
+            # Those that may be sent at once, and one or two that were owed.
             assert 1 <= len(told.resets) <= BURST + 2
             assert slow.resumes == other.resumes == 0
         assert "did not say what 1 identities may see" in caplog.text
@@ -223,7 +223,7 @@ async def test_row_that_has_become_too_large_to_send_is_told_by_a_reset(world: W
         client = await opened(world.hub, 5, "marks")
         world.write("insert into notes values (1, ''), (2, ''); insert into marks values (1)")
         await client.until("marks", 1)
-    # Without a relay, the update gets no position: the row is only read at that of its create.
+    # Without a relay the update gets no position, so the row is read only for its create.
     world.write("update notes set body = repeat('x', %s) where id = 1", [LARGEST_CHARACTERS])
     again = await opened(world.hub, 5, "notes", after=after)
     told = await again.until("notes", 2)

@@ -1,4 +1,4 @@
-"""What each identity is shown: what Postgres shows it at the moment of the check."""
+"""Each identity sees what Postgres shows it at the time of the check."""
 
 import pytest
 from django.db import connections

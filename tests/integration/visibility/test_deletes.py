@@ -1,4 +1,4 @@
-"""DELETE_VISIBILITY = "policy": who hears of a delete, and of an update that takes a row out of their view."""
+"""DELETE_VISIBILITY = "policy": who is sent a delete, or an update that hides a row from them."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,14 +19,14 @@ GONE: Told = [("delete", {"id": 1})]
 
 
 class Stage:
-    """Writes, and tells what each identity has been told of them."""
+    """Writes, and returns what each identity was sent."""
 
     def __init__(self, world: World, watcher: Stream) -> None:
         self._world = world
         self._watcher = watcher
 
     async def told(self, write: str, *identities: Identity, table: str = "notes") -> list[Told]:
-        """Run SQL in one transaction; return what each identity has been told, live, and again in a replay."""
+        """Run SQL in one transaction; return what each identity was sent, both live and in a replay."""
         after, _ = await self._mark()
         live = [await self._world.stream(identity, table, "marks") for identity in identities]
         self._world.write(write)
@@ -37,7 +37,7 @@ class Stage:
         return told
 
     async def _mark(self) -> tuple[int, Any]:
-        """Write a mark and wait until it is delivered; return its position, and itself."""
+        """Write a mark and wait until it is delivered; return its position and the mark."""
         row = self._world.write("insert into marks default values returning id").fetchone()
         mark = {"id": row[0]} if row else None
         while (event := await self._watcher.next()).json()["record"] != mark:
@@ -99,7 +99,7 @@ async def test_row_that_comes_into_view_is_an_update(stage: Stage, owner: Owner,
 
 
 TRANSACTIONS: dict[str, list[Told]] = {
-    # What is told to 1, 2 and 3 of the row 1, which was 1's.
+    # What users 1, 2 and 3 are sent about row 1, which was user 1's.
     "delete from notes": [GONE, [], []],
     "update notes set author = '2'; delete from notes": [GONE, [], []],
     "update notes set author = '2'; update notes set author = '3'": [
@@ -210,7 +210,7 @@ async def test_row_that_was_not_kept_is_withheld(stage: Stage, owner: Owner, mak
     owner.execute("insert into notes values (1, '1'), (2, '1')")
     owner.execute("select setval('ayb_realtime.keeps_before', 0)")
     assert await stage.told("delete from notes where id = 1; update notes set author = '2'", person(1)) == [[]]
-    # Kept from the middle of a transaction on, a row as it was before is still not known.
+    # If old rows are logged only from the middle of a transaction on, the row before it is still unknown.
     write = "update notes set author = '1'; select setval('ayb_realtime.keeps_before', 1); delete from notes"
     assert await stage.told(write, person(1), person(2)) == [[], []]
 
@@ -257,7 +257,7 @@ async def test_slow_policy_on_an_old_row_costs_only_its_own_stream_a_reset(
     world.write("insert into notes values (1)")
     world.write(f"create policy p on notes using ({slow})")
     world.write("alter table notes enable row level security")
-    # The insert is delivered before.
+    # The insert is delivered first.
     await stage.told("select")
     culprit = await world.stream(person(5), "notes")
     assert await stage.told("delete from notes", person(6)) == [GONE]

@@ -1,4 +1,4 @@
-"""The fingerprint of what decides who sees a table's rows: what decides changes it, and nothing else that is usual."""
+"""The fingerprint of what decides who sees a table's rows: it changes with that, and with no other usual change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,13 +77,13 @@ create type pg_temp.temporary_type as enum ('a');
 
 @pytest.fixture(params=[OWN, MEMBER, VIEW, "is_mine(id)", "is_member(id)", "asks(id)"])
 def policy(request: pytest.FixtureRequest) -> str:
-    """Each of the policies in its turn."""
+    """Each of the policies in turn."""
     return str(request.param)
 
 
 @contextmanager
 def made(owner: Owner, policy: str) -> Iterator[str]:
-    """Make a streamed table with this policy, and all that policies read, for a block. Yields its deciders."""
+    """Create a streamed table with this policy, and all that policies read, for a block. Yields its deciders."""
     with owner.transaction(force_rollback=True):
         owner.execute(MAKE.encode())
         owner.execute(f"create policy p on notes using ({policy})".encode())
@@ -107,7 +107,7 @@ def test_what_decides_changes_the_fingerprint(owner: Owner, case: str) -> None:
     policy, change = DECIDES[case]
     with made(owner, policy) as deciders:
         before = fingerprint(owner, deciders)
-        with owner.transaction():  # a savepoint: what it changes has another xmin
+        with owner.transaction():  # A savepoint: rows changed in it have another xmin.
             owner.execute(change.encode())
         assert fingerprint(owner, deciders) != before
 
@@ -125,7 +125,7 @@ def test_key_that_a_table_comes_by_changes_the_fingerprint(owner: Owner) -> None
 def test_what_does_not_decide_leaves_the_fingerprint(owner: Owner, policy: str, database_url: str) -> None:
     with made(owner, policy) as deciders, psycopg.connect(database_url, autocommit=True) as other:
         before = fingerprint(owner, deciders)
-        # Of another session, which no other can read.
+        # A temporary table of another session, which no other can read.
         other.execute(OWN_OBJECTS.encode())
         owner.execute("insert into notes values (1); analyze notes; comment on table notes is 'x'")
         assert fingerprint(owner, deciders) == before

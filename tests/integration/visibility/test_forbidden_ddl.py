@@ -1,11 +1,11 @@
-"""A database in which the hub may not make the functions that check tables."""
+"""A database in which the hub may not create the functions that check tables."""
 
 import pytest
 
 from tests.integration.scenario import OWN, World, person
 
 MAKE = "ayb_realtime.make_check_function_v1"
-# As where an event trigger forbids DDL: what is there already is found.
+# As if an event trigger forbids DDL: existing functions are found.
 FORBIDDEN = """
 create function ayb_realtime.make_check_function_v1(relation oid, role name) returns text language plpgsql as $$
 declare

@@ -1,4 +1,4 @@
-"""The SQL that the database writes for a table, beside the templates that it is written from."""
+"""The SQL that the database generates for a table from templates."""
 
 import re
 from pathlib import Path

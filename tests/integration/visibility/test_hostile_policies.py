@@ -1,4 +1,4 @@
-"""Policies that misbehave: what they do, they do to their own identities alone."""
+"""Policies that misbehave harm only their own identities."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ async def test_whatever_a_policy_does_for_one_the_others_are_served(
                 world.write("insert into notes values (%s)", [row_id])
                 for stream in streams:
                     assert (await stream.next_change())["record"] == {"id": row_id}
-            # Others of the same identity: it is asked by itself, and then is not asked.
+            # Further rows of the same identity: it is asked separately, and then no longer asked.
             culprits = [culprit]
             for row_id in (3, 4):
                 culprits.append(await world.subscriber(person(5), "notes"))
@@ -101,7 +101,7 @@ async def test_policy_that_does_not_let_go_for_one_of_many_is_found_in_time(
     people = [person(n) for n in range(64)]
     async with checking("notes") as (connection, table):
         answers = await visibility.check(connection, table, {1: Row('{"id":1}')}, people, isolate=True)
-    # On a slow machine it may be found no further than to its neighbours.
+    # On a slow machine it may be narrowed down only to itself and its neighbours.
     assert all(answers.visible_to(person(n)) == {1: None} for n in range(16, 64))
     assert person(0) not in answers.by_identity
     owner.execute("drop table notes; drop function evil()")

@@ -1,4 +1,4 @@
-"""Policies that read more than the row: they cannot be evaluated for a row that is gone, and the checks say so."""
+"""Policies that read more than the row cannot be evaluated for a row that is gone, and a check says so."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ INEXACT = {
 
 @pytest.fixture
 def readers(owner: Owner, make_table: MakeTable) -> Iterator[None]:
-    """A table, and what reads it: a parent, views, functions of each kind, another table's policy."""
+    """A table and objects that read it: a parent, views, functions of each kind, another table's policy."""
     make_table("parent", "id int", enable=False)
     make_table("notes", "primary key (id), author text", policy="true", suffix="inherits (parent)")
     owner.execute("create view seen as select * from notes; create view seen_again as select id from seen")

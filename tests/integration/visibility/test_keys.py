@@ -1,4 +1,4 @@
-"""Rows are found by keys of each type, and names are only names."""
+"""Rows are found by keys of each type, whatever the names of columns."""
 
 import pytest
 from psycopg import sql
@@ -44,7 +44,7 @@ async def test_key_of_each_type_finds_its_row(owner: Owner, make_table: MakeTabl
 
 
 async def test_key_is_compared_as_its_index_does(owner: Owner, make_table: MakeTable) -> None:
-    # An operator of the site may match a varchar better than the equality of text.
+    # A site's own operator may match varchar better than the equality of text.
     owner.execute("create schema elsewhere; create type elsewhere.kind as enum ('a', 'b')")
     try:
         make_table("notes", "id varchar(10), kind elsewhere.kind, author text, primary key (id, kind)", policy=OWN)
@@ -60,7 +60,7 @@ async def test_key_is_compared_as_its_index_does(owner: Owner, make_table: MakeT
 
 
 async def test_key_without_overlaps_finds_its_row(owner: Owner, make_table: MakeTable) -> None:
-    kind = " without overlaps" if owner.info.server_version >= 180000 else ""  # Before, it is a key as others are.
+    kind = " without overlaps" if owner.info.server_version >= 180000 else ""  # Before, it is an ordinary key.
     make_table("stays", f"room int4range, at int4range, author text, primary key (room, at{kind})", policy=OWN)
     owner.execute("insert into stays values ('[1,1]', '[1,5)', '1'), ('[1,1]', '[5,9)', '2')")
     owner.execute("update stays set at = '[2,5)' where author = '1'")

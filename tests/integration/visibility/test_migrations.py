@@ -1,4 +1,4 @@
-"""A migration that redacts and then opens, while rows are checked: what it redacted is never sent."""
+"""A migration redacts rows and then shows them, while rows are checked: what it redacted is never sent."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,11 +21,12 @@ ALICE = "current_setting('ayb.user_id') = 'alice'"
 
 @dataclass(frozen=True)
 class Migration:
-    """What opens the rows of ``notes``, and closes them again.
+    """Statements that show the rows of ``notes``, and hide them again.
 
-    close: run first, and again after each race. open: after what was secret was redacted, in its transaction.
-    policy: of the table, which may read ``members``; without one row-level security is off.
-    make: what it takes, made before the table.
+    close: run first, and again after each race.
+    open: run after the secret was redacted, in the same transaction.
+    policy: of the table; it may read ``members``. Without one row-level security is off.
+    make, unmake: create what these need, before the table is created, and drop it.
     """
 
     open: str
@@ -156,7 +157,7 @@ MIGRATIONS = {
 }
 
 
-# Of each of these there are RACES races with real time; the others are like them.
+# Each of these runs RACES races in real time; the others are similar.
 RACED = [
     "policy altered",
     "restrictive policy dropped",
@@ -179,7 +180,7 @@ BYSTANDERS = 30
 
 @contextmanager
 def prepared(migration: Migration, owner: Owner, make_table: MakeTable) -> Iterator[None]:
-    """Make what the migration is about, and take it away at the end."""
+    """Create the table and what the migration needs; drop it all at the end."""
     if migration.make:
         owner.execute(migration.make.encode())
     make_table("notes", migration.columns, policy=migration.policy)
@@ -194,7 +195,7 @@ def prepared(migration: Migration, owner: Owner, make_table: MakeTable) -> Itera
 
 
 def migrate(owner: Owner, migration: Migration, more: str = "select") -> None:
-    """Redact what is secret, and open the rows, in one transaction."""
+    """Redact the secret and show the rows, in one transaction."""
     with owner.transaction():
         owner.execute("update notes set secret = ''")
         owner.execute(migration.open.encode())
@@ -202,7 +203,7 @@ def migrate(owner: Owner, migration: Migration, more: str = "select") -> None:
 
 
 async def opened(stream: Stream) -> None:
-    """Read until the row comes as the migration has left it."""
+    """Read until the row arrives as the migration left it."""
     while True:
         change = await stream.next_change()
         assert change["record"].get("secret", "") == "", change
@@ -212,7 +213,7 @@ async def opened(stream: Stream) -> None:
 
 @pytest.fixture
 def others(owner: Owner, make_table: MakeTable) -> Iterator[None]:
-    """A table in a schema of its own, since a migration may be about that of ``notes``."""
+    """A table in another schema, since a migration may change that of ``notes``."""
     owner.execute("create schema aside_of_notes")
     make_table("aside_of_notes.others", "id int primary key")
     yield
@@ -240,7 +241,7 @@ async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
     with prepared(migration, world.owner, world.table), psycopg.connect(database_url, autocommit=True) as migrator:
         async with world.relaying():
             stream = await world.stream(person("alice"), "notes", "others")
-            # What the hub needs to know of the table, it knows by then.
+            # By now the hub knows everything that it needs to know about the table.
             world.write("update notes set n = n + 1")
             world.write("insert into aside_of_notes.others values (1)")
             while (await stream.next_change())["table"] != "others":
@@ -267,16 +268,16 @@ async def test_secret_is_not_sent_while_migrations_race_with_checks(world: World
         writer.execute("update notes set secret = %s", [SECRET])
         for _ in range(WRITES):
             writer.execute("update notes set n = n + 1")
-        # It commits a little later: a check that has its snapshot by then waits for it, and goes on afterwards.
+        # It commits a little later: a check that already has its snapshot waits for it, and continues afterwards.
         migrate(world.owner, migration, "select pg_sleep(0.005)")
 
     with prepared(migration, world.owner, world.table), psycopg.connect(database_url, autocommit=True) as writer:
         async with world.relaying():
             stream = await world.stream(person("alice"), "notes")
-            # Each check asks for many, so that migrations commit while it is under way.
+            # Each check is for many identities, so that migrations commit during it.
             for n in range(BYSTANDERS):
                 await world.subscriber(person(n), "notes")
             for _ in range(RACES):
-                # In a thread, so that the hub goes on meanwhile.
+                # In a thread, so that the hub continues meanwhile.
                 await asyncio.to_thread(race, writer)
                 await opened(stream)

@@ -1,4 +1,4 @@
-"""Policies on rows that are gone: the same answer as on the rows themselves, or none."""
+"""Policies on rows that are gone give the same answer as on the rows themselves, or none."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from tests.integration.visibility.conftest import PEOPLE, checking, would_see
 
 @pytest.fixture
 def team(owner: Owner) -> Iterator[None]:
-    """A team's members, in a schema of its own, and functions of several kinds that ask for them."""
+    """A team's members in a separate schema, and functions of several kinds that read them."""
     owner.execute(
         """
         create schema team;
@@ -193,7 +193,7 @@ async def test_policy_that_names_what_the_role_may_not_name_says_no(owner: Owner
     try:
         async with checking("notes") as (connection, table):
             rows = {1: Row('{"id":1}')}
-            # A policy that is run by Postgres has its names looked up already; one that is parsed again has not.
+            # In a policy that Postgres runs, names are already resolved; one that is parsed again is resolved then.
             assert (await visibility.check(connection, table, rows, [person(1)])).by_identity == {person(1): {1: None}}
             answers = await visibility.check_before(connection, table, rows, [person(1)])
             assert (answers.by_identity, answers.unanswered, answers.postponed) == ({}, {}, set())

@@ -1,4 +1,4 @@
-"""Values of rows that are gone are read as they were, or are said not to tell."""
+"""Values of rows that are gone are read as they were, or reported as inexact."""
 
 from collections.abc import Iterator
 
@@ -54,7 +54,7 @@ def types(owner: Owner) -> Iterator[None]:
 @pytest.mark.parametrize("kind", list(TYPES))
 async def test_value_of_each_type_is_read_as_it_was(owner: Owner, make_table: MakeTable, kind: str) -> None:
     values = [*TYPES[kind], "null"]
-    # The value's text has all of it, and its bytes.
+    # The value's text keeps all of it, down to its bytes.
     policy = "value::text is not distinct from (select v::text from expected e where e.id = notes.id)"
     make_table("expected", f"id int primary key, v {kind}", enable=False)
     owner.execute("grant select on expected to ayb_authenticated")

@@ -1,6 +1,6 @@
 """What the hub would send is what SELECT returns: over random tables, policies, rows, identities and changes.
 
-Each failure ends with the statements that lead to it.
+Each failure prints the statements that lead to it.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ from tests.policies.world import Record, World, parse
 # An action and the record that came with it.
 Event = tuple[str, Record]
 
-# (policy, row, identity). Each shape has its part in them.
+# (policy, row, identity). They are divided among the shapes.
 CASES = 10_000
 EXAMPLES = 2
 
 
 @pytest.fixture
 def proof(owner: Owner) -> Iterator[Owner]:
-    """The owner's connection, where the schema with the policies' tables and functions is there."""
+    """The owner's connection, with the schema that has the policies' tables and functions."""
     owner.execute(SETUP.encode())
     yield owner
     owner.execute('drop schema "the proof" cascade')
@@ -47,7 +47,7 @@ def proof(owner: Owner) -> Iterator[Owner]:
 
 @pytest.fixture
 def reader(database_url: str) -> Iterator[Owner]:
-    """A connection of its own to ask Postgres over."""
+    """A separate connection for the SELECTs."""
     with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
         yield connection
 
@@ -64,7 +64,7 @@ class Comparison:
         self._reader = reader
 
     async def run(self, case: Case) -> None:
-        """Let a case happen; after each step, and in the end from its beginning, compare what each identity gets."""
+        """Run a case; compare what each identity gets after each step, and at the end from the beginning."""
         world = World(self._owner, case.table)
         try:
             async with database.pool() as pool:
@@ -102,13 +102,13 @@ class Comparison:
     def _expected(
         self, world: World, told: Sequence[tuple[str, Record]], identity: Identity, shown: Sequence[Record]
     ) -> list[Event]:
-        """Return what an identity that selects these rows is to get."""
+        """Return the events that an identity that selects these rows should get."""
         names = [name for name, _ in world.keys[0]]
         rows = {tuple((name, dict(row)[name]) for name in names): row for row in shown}
         expected = []
         for action, key in told:
             if action == "delete":
-                # By the protocol, they go to all who may read the key.
+                # By the protocol, deletes go to everyone who may read the key.
                 if world.columns_of(identity.role):
                     expected.append((action, key))
             else:
@@ -148,16 +148,16 @@ def events(chunk: bytes) -> list[Event]:
 def test_what_is_sent_is_what_select_returns(
     proof: Owner, reader: Owner, shape: Shape, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # However few they are, only those are asked for whom a row can be.
+    # Even with few identities, ask only those who may see a row.
     monkeypatch.setattr(routing, "FEW", 0)
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 60}
     comparison = Comparison(proof, reader)
 
-    # The same cases at every run, others for each shape.
+    # Each run has the same cases; each shape has others.
     @seed(zlib.crc32(shape.name.encode()))
     @hypothesis.settings(
         max_examples=EXAMPLES,
-        # To shrink what failed takes minutes; it is short enough to be read as it is.
+        # Shrinking a failure takes minutes; it is short enough to read as it is.
         phases=[Phase.generate],
         deadline=None,
         database=None,
@@ -174,8 +174,8 @@ def test_what_is_sent_is_what_select_returns(
     assert comparison.counts[shape, False] or not shape.hides
 
 
-# Whether two numerics are equal may raise an error, and so tell of a row that is not to be seen. That is why Postgres
-# runs the policy first then, on every row of the table, also where the identity itself selects one row.
+# The equality of two numerics may raise an error, and so reveal a hidden row. Therefore Postgres runs the policy first
+# then, on every row of the table, even if the identity selects only one row.
 @pytest.mark.parametrize(("kind", "shown"), [("int", ["1", "3"]), ("numeric", [])])
 async def test_policy_that_fails_on_one_row_of_a_small_table_shows_the_others(
     owner: Owner, make_table: Callable[..., None], kind: str, shown: list[str]

@@ -1,4 +1,4 @@
-"""What a subscriber's own SELECT needs, an event needs, and nothing more."""
+"""An event needs exactly the privileges that the subscriber's own SELECT needs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ def aside(owner: Owner) -> Iterator[str]:
     owner.execute("drop schema aside cascade")
 
 
-# How the type of a key is made in that schema, and two of its values.
+# How to create the type of a key in that schema, and two values of it.
 KEYS = {
     "enum": ("create type aside.key as enum ('a', 'b')", "'a'", "'b'"),
     "domain": ("create domain aside.key as text check (value <> '')", "'a'", "'b'"),
@@ -65,7 +65,7 @@ async def test_schema_that_may_not_be_used_any_more_sends_nothing(world: World, 
         world.write("delete from aside.notes")
         world.write("truncate aside.notes")
         world.write("insert into others values (1)")
-        # Not even that rows are deleted, or a table is emptied.
+        # Not even deletes or truncates are sent.
         assert (await stream.next_change())["table"] == "others"
         world.write(f"grant usage on schema aside to {AUTHENTICATED_ROLE}")
         world.write("insert into aside.notes values (3)")

@@ -1,4 +1,4 @@
-"""A row that a user could never see is never sent to them, while rows change hands fast: live and in replay."""
+"""A row that a user could never see is never sent to them while rows change owners fast, live and in replay."""
 
 import asyncio
 import math
@@ -23,12 +23,12 @@ RESUMES = 12
 READ = 20
 FLIPS = 250
 
-# A row goes from one reader to the other, to none, and back. Its content says whom it is for.
+# A row passes from one reader to the other, to neither, and back. Its content says whom it is for.
 NEXT_READER = """
 create function next_reader(text) returns text language sql immutable
 as $$ select case $1 when '1' then '2' when '2' then 'nobody' else '1' end $$
 """
-# By a column of the row itself, and by one of another table.
+# Decided by a column of the row itself, and by one of another table.
 OWN = "reader = current_setting('ayb.user_id')"
 SHARED = "exists (select from readers r where r.letter = letters.id and r.person = current_setting('ayb.user_id'))"
 
@@ -57,7 +57,7 @@ END = "the end"
 
 
 def write(database_url: str, resumes: threading.Semaphore) -> None:
-    """Flip rows over a connection of its own, and each time do something for the third reader, who sees no flip."""
+    """Flip rows over a separate connection; after each flip write something for the third reader, who sees no flip."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         for _ in range(2 * RESUMES):
             resumes.acquire()
@@ -74,7 +74,7 @@ class Reader:
     seen: int = 0
 
     async def read(self, after: int, at_most: float = math.inf) -> None:
-        """Read what comes after a position, to the end or so many events; where the stream ends, resume."""
+        """Read events after a position, to the last one or this many; if the stream ends, resume."""
         limit = self.seen + at_most
         is_over = False
         while not is_over:
@@ -91,7 +91,7 @@ class Reader:
                 self.the_hub.leave(subscriber)
 
     def _take(self, event: ServerSentEvent) -> bool:
-        """Count an event, which has to be for this reader; return whether it is the last."""
+        """Count an event, which must be for this reader; return whether it is the last."""
         assert event.event == "message", event
         content = event.json()["record"]["content"]
         assert content.startswith(f"for {self.name}, "), event
@@ -99,7 +99,7 @@ class Reader:
         return bool(content.endswith(END))
 
     async def resume_again_and_again(self, begin: int, resumes: threading.Semaphore) -> None:
-        """Resume from old positions, at random, and read a little each time, while the writers write."""
+        """Resume from random old positions, and read a little each time, while the writers write."""
         chance = random.Random(self.name)
         for _ in range(RESUMES):
             resumes.release(WRITERS)
@@ -108,7 +108,7 @@ class Reader:
 
 @pytest.fixture
 def next_reader(owner: Owner) -> Iterator[None]:
-    """The function that says for whom a row is next."""
+    """The function that returns for whom a row is next."""
     owner.execute(NEXT_READER)
     yield
     owner.execute("drop function next_reader")
@@ -131,7 +131,7 @@ async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(world
     async with world.relaying():
         live = [Reader(world.hub, name) for name in ("1", "2", "3")]
         again = [Reader(world.hub, name) for name in ("1", "2")]
-        # Each check asks for many who see nothing, too, so that rows flip while it is under way.
+        # Each check is also for many identities who see nothing, so that rows flip during it.
         for n in range(50):
             await world.subscriber(person(f"bystander {n}"), "notes", "letters")
         resumes = threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""Roles that cannot be checked: policies do not hold them, or the hub may not act as them."""
+"""Roles that cannot be checked: policies do not bind them, or the hub may not act as them."""
 
 import psycopg
 import pytest
@@ -53,7 +53,7 @@ async def test_hub_whose_user_has_only_the_subscribers_role_checks_a_table_in_th
     owner.execute(f"grant ayb_authenticated to visitor {'with set true, inherit false' if has_set else ''}".encode())
     owner.execute("grant usage on schema ayb_realtime to visitor; create schema sales")
     owner.execute("grant select on all tables in schema ayb_realtime to visitor")
-    # As careful administrators have it.
+    # As careful administrators configure it.
     owner.execute("alter default privileges revoke execute on functions from public")
     try:
         make_table("sales.notes", "id int primary key, author text", policy=OWN)

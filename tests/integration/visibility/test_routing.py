@@ -1,4 +1,4 @@
-"""Routing: a row is asked about only for those whom its policies can show it."""
+"""Routing: a check of a row asks only the identities whom the policies can show it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,7 +21,7 @@ ANN, BOB = PEOPLE[1], PEOPLE[2]
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
-    """Those who have been asked about rows, once for each time."""
+    """The identities that were asked about rows, once for each time."""
     found: list[Identity] = []
     answer = RowsCheck.answer
 
@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
 
 
 async def shown(table: str = "notes", people: Sequence[Identity] = PEOPLE) -> dict[Identity, dict[int, str | None]]:
-    """Return what each sees that sees something."""
+    """Return the rows of each identity that sees any."""
     return {who: rows for who, rows in zip(people, await seen(table, people), strict=True) if rows}
 
 
@@ -122,7 +122,7 @@ async def test_each_permissive_policy_of_the_role_has_to_tell(
     assert [[each] for each in await seen("notes", PEOPLE)] == few
 
 
-# Each has its own meaning of something that is written like Postgres' own.
+# Each redefines something that is written like Postgres' own.
 OWN = """
 create schema own;
 grant usage on schema own to public;
@@ -212,12 +212,12 @@ async def test_row_that_is_gone_asks_no_identity(owner: Owner, make_table: MakeT
 
 @pytest.fixture
 def held_migrator(owner: Owner) -> Iterator[None]:
-    """The function that reads what rows hold is one's whom row-level security holds."""
+    """Give the function that reads rows' values an owner whom row-level security binds."""
     give = "alter function ayb_realtime.current_values_v1(oid, text[], json) owner to"
     owner.execute(f"grant create, usage on schema ayb_realtime to {AUTHENTICATED_ROLE}".encode())
     owner.execute(f"{give} {AUTHENTICATED_ROLE}".encode())
     yield
-    # Since version 16 one who has made a role has its rights only by a grant that says so.
+    # Since version 16 the creator of a role has its rights only by an explicit grant.
     has_rights = owner.info.server_version < 160000 or owner.info.parameter_status("is_superuser") == "on"
     if not has_rights:
         owner.execute(f"grant {AUTHENTICATED_ROLE} to current_user with inherit true".encode())

@@ -1,4 +1,4 @@
-"""Checks that take too long, wait for locks or cannot be made: others are not held up."""
+"""Checks that take too long, wait for locks or cannot be run do not hold up others."""
 
 import asyncio
 from typing import Any
@@ -35,7 +35,7 @@ async def test_sleeping_policy_costs_only_its_own_identities(
 async def test_check_that_takes_long_for_its_size_alone_answers_all_identities(
     owner: Owner, make_table: MakeTable, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # More than the patience with failures, and each part well within the time for it.
+    # More than the time limit for failures, with each part well within its own limit.
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 0.4}
     monkeypatch.setattr(narrowing, "MOST_PAIRS", 2)
     make_table("notes", "id int primary key", policy="pg_sleep(0.05) is not null")
@@ -72,7 +72,7 @@ async def test_table_that_cannot_be_checked_holds_up_no_other(world: World) -> N
 async def test_each_of_several_that_sleep_is_found_without_halving(
     owner: Owner, make_table: MakeTable, settings: Any
 ) -> None:
-    # To halve would take more time than there is.
+    # Halving would take more time than is left.
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 2}
     sleeps = "current_setting('ayb.user_id')::int % 11 = 5"
     make_table("notes", "id int primary key", policy=f"case when {sleeps} then pg_sleep(60) is null else true end")
@@ -125,7 +125,7 @@ async def test_time_limit_of_suspects_is_not_left_to_other_statements(
 async def test_check_is_ended_behind_a_proxy_and_at_the_second_attempt(
     owner: Owner, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A proxy in transaction mode tells its clients a process id that is none.
+    # A pooler in transaction mode gives its clients a process id that does not exist.
     monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", 0)
     connect, attempts = database.connect, []
 
@@ -187,12 +187,12 @@ async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
         ]
         deliveries = []
         for who in (person(1), person(2)):
-            # The first time it is learned what there is to know of the tables.
+            # The first check reads what it needs to know about the tables.
             whom = {relations["notes"]: [who], relations["others"]: [person(3)]}
             with psycopg.connect(database_url) as migration:
                 migration.execute(f"lock table {locked} in access exclusive mode".encode())
                 deliveries.append(await asyncio.wait_for(planning.plan_delivery(pool, changes, whom), 30))
-    # The streams of that table end, to resume.
+    # The streams of that table end, and their clients resume.
     assert [each.ended for each in deliveries] == [{relations["notes"]: {person(n)}} for n in (1, 2)]
     for each in deliveries:
         assert b'"table":"others"' in each.chunk(person(3), [relations["others"]], after=0)

@@ -1,4 +1,4 @@
-"""What the tests of how rows are written share: types around one that has a cast to json, and what was logged."""
+"""Fixtures of the tests of how rows are written: types around one with a cast to json, and what was logged."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def types(owner: Owner) -> Iterator[None]:
 
 
 def make_cast(owner: Owner, body: str) -> None:
-    """Make casts to json with this body."""
+    """Create casts to json with this body."""
     for kind in ("place", "span"):
         owner.execute(
             f"create function {kind}_to_json({kind}) returns json language plpgsql as $$ {body} $$;"
@@ -67,7 +67,7 @@ def ran(owner: Owner) -> bool:
 
 @pytest.fixture
 def logged(owner: Owner) -> Logged:
-    """Return what has been logged of the table ``notes`` since the last call."""
+    """Return what was logged of the table ``notes`` since the last call."""
     last = list(owner.execute(NEWEST).fetchone() or [0])
 
     def read() -> list[tuple[str, Any]]:

@@ -76,7 +76,7 @@ def test_type_without_a_cast_to_json_is_written_as_it_is(owner: Owner, make_tabl
 
 @pytest_asyncio.fixture
 async def relay(memory_layer: BaseChannelLayer, the_hub: Hub) -> AsyncIterator[None]:
-    """A relay, for the length of the test."""
+    """A relay that runs during the test."""
     async with relaying(memory_layer):
         yield
 

@@ -1,4 +1,4 @@
-"""Keys are found whatever the row holds."""
+"""Keys are found, whatever the row holds."""
 
 from tests.integration.scenario import MakeTable, Owner
 from tests.integration.written.conftest import Logged

@@ -1,4 +1,4 @@
-"""A row is logged under the names that its columns have, whatever was altered."""
+"""A row is logged under the present names of its columns, whatever was altered."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.integration.written.conftest import Logged
 
 SWAPPED = "alter {0} rename {1} a to c; alter {0} rename {1} b to a; alter {0} rename {1} c to b"
 ALTERED: dict[str, tuple[str, str, dict[str, Any]]] = {
-    # what is altered, the row that is then written, and how it is logged
+    # What is altered, the row that is then written, and how it is logged.
     "renamed": ("alter table notes rename a to c", "(2, 'in', 'x')", {"c": "in", "b": "x"}),
     "swapped": (SWAPPED.format("table notes", "column"), "(2, 'in', 'x')", {"b": "in", "a": "x"}),
     "dropped": ("alter table notes drop column b", "(2, 'in')", {"a": "in"}),

@@ -12,7 +12,7 @@ from tests.integration.written.conftest import Logged, ran
 
 @pytest.fixture
 def mallory(owner: Owner) -> Iterator[Callable[[str], None]]:
-    """A role that may make tables and types, and acts: it owns the type ``mine``, and its cast to json."""
+    """Runs statements as a role that may create tables and types, and owns the type ``mine`` and its cast to json."""
     name = f"mallory_{uuid4().hex}"
     owner.execute(
         f"""
@@ -43,7 +43,7 @@ create cast (mine as json) with function to_json(mine)
 
 
 def give(owner: Owner, act: Callable[[str], None]) -> None:
-    """Give the table to Mallory, who has a role of its own."""
+    """Make Mallory the owner of the table."""
     act("create table named (); alter table named rename to named_before")
     row = owner.execute("select relowner::regrole::text from pg_class where relname = 'named_before'").fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""A value of any type is written as Postgres writes it, where no user-defined cast to json is in the way."""
+"""A value of any type is written as Postgres writes it, unless a user-defined cast to json would be used."""
 
 import psycopg
 import pytest
