@@ -15,7 +15,10 @@ logger = logging.getLogger(__package__)
 QUIET_SECONDS = 10.0
 
 # Kinds of failure: what to log, for the table, the number of identities, and the first reason.
-POLICY_FAILED = "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s"
+POLICY_FAILED = (
+    "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s."
+    " manage.py realtime_explain shows Postgres' message"
+)
 UNANSWERED = (
     "%s: Postgres did not say what %d identities may see of some rows (%s);"
     " they are told to fetch the table again instead"
