@@ -50,21 +50,3 @@ def writer_role(owner: Owner) -> Iterator[str]:
     owner.execute("reset role")
     owner.execute(f"drop owned by {name}".encode())
     owner.execute(f"drop role {name}".encode())
-
-
-@pytest.fixture
-def types(owner: Owner) -> Iterator[None]:
-    """Types of each kind around one that has a cast to json, and a sequence that says whether the cast ran."""
-    owner.execute(
-        """
-        create sequence if not exists ran;
-        grant usage on ran to public;
-        create type place as enum ('in', 'out');
-        create type held as (n int, place place);
-        create type held_twice as (held held, other text);
-        create domain placed as place;
-        create type span as range (subtype = float8);
-        """
-    )
-    yield
-    owner.execute("drop type if exists place, held, held_twice, span cascade; drop sequence if exists ran")
