@@ -14,13 +14,13 @@ from unittest.mock import patch
 import django
 import psycopg
 
-NAIVE_TABLE = "create table if not exists chaos_naive (position bigint primary key, id bigint not null)"
+NAIVE_TABLE = "create table if not exists public.chaos_naive (position bigint primary key, id bigint not null)"
 NAIVE_NEXT = """
 with numbered as (
-    insert into chaos_naive (position, id)
-    select (select coalesce(max(position), 0) from chaos_naive) + row_number() over (order by id), id
+    insert into public.chaos_naive (position, id)
+    select (select coalesce(max(position), 0) from public.chaos_naive) + row_number() over (order by id), id
       from ayb_realtime.change
-     where id > (select coalesce(max(id), 0) from chaos_naive)
+     where id > (select coalesce(max(id), 0) from public.chaos_naive)
     returning position, id
 )
 select position, relation::bigint, action, record::text, null
@@ -28,7 +28,7 @@ select position, relation::bigint, action, record::text, null
 """
 NAIVE_READ = """
 select position, relation::bigint, action, record::text, null
-  from chaos_naive join ayb_realtime.change using (id)
+  from public.chaos_naive join ayb_realtime.change using (id)
  where position > %s and position <= %s order by position
 """
 
@@ -70,7 +70,7 @@ def naive() -> None:
         return [Change.from_row(row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]
 
     async def bounds(connection: Any) -> tuple[int, int]:
-        cursor = await connection.execute("select coalesce(max(position), 0) from chaos_naive")
+        cursor = await connection.execute("select coalesce(max(position), 0) from public.chaos_naive")
         return 0, (await cursor.fetchone())[0]
 
     patch.multiple(queries, next_batch=next_batch, read=read, bounds=bounds).start()
