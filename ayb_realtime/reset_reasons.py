@@ -9,9 +9,10 @@ class ResetReason(StrEnum):
     NOT_A_POSITION = "the last event id is not a position"
     BEYOND_THE_END = "the log ends before that position"
     NO_LONGER_HELD = "the log no longer holds what came after that position"
-    BEGUN_ANEW = "the log has begun anew"
-    MADE_ANEW = "table made anew"
+    LOG_REWOUND = "the log has begun anew"
+    TABLE_RECREATED = "table made anew"
+    # Also for a row that cannot be logged: written as JSON, or its key read from that.
     TRUNCATED = "table truncated"
     ALTERED = "table altered"
     DEFINITION_CHANGED = "table definition changed"
-    UNCHECKED = "row could not be checked"
+    UNANSWERED = "row could not be checked"

@@ -29,7 +29,7 @@ class Buffer:
         return not self._rest and not self._chunks
 
     @property
-    def is_drained(self) -> bool:
+    def is_caught_up(self) -> bool:
         """Whether there is nothing to take but a greeting or last words."""
         return self._size == self._free and not self._rest
 

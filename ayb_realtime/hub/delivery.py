@@ -86,7 +86,7 @@ class Delivery:
         }
         subscriber.position = position
         if recreated:
-            subscriber.reset(ResetReason.MADE_ANEW, recreated)
+            subscriber.reset(ResetReason.TABLE_RECREATED, recreated)
 
     def _numbers(self, identity: Identity, relations: Iterable[int]) -> tuple[int, ...]:
         """Return the numbers of the lists that go to this identity, of these tables."""
@@ -109,10 +109,10 @@ class Delivery:
         A client that fetches the table then finds what was committed after that row, too.
         """
         for table in subscriber.tables:
-            missing = self.unanswered.get(table.relation, {}).get(subscriber.identity, ())
-            first = min((at for at in missing if at > subscriber.position), default=None)
+            unanswered = self.unanswered.get(table.relation, {}).get(subscriber.identity, ())
+            first = min((at for at in unanswered if at > subscriber.position), default=None)
             if first is not None and subscriber.may_reset(table.relation):
-                yield first, reset_event(ResetReason.UNCHECKED, [table.name], first)
+                yield first, reset_event(ResetReason.UNANSWERED, [table.name], first)
 
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
         """Reset the table for each subscriber that came before it was enabled with the trigger that it has now."""
@@ -136,8 +136,8 @@ class Delivery:
     def add_unanswered(self, table: Table, unanswered: Mapping[Identity, Iterable[int]]) -> None:
         """Add the positions of rows of which it is not known whether an identity may see them."""
         for identity, positions in unanswered.items():
-            missing = self.unanswered.setdefault(table.relation, {})
-            missing[identity] = {*missing.get(identity, ()), *positions}
+            known = self.unanswered.setdefault(table.relation, {})
+            known[identity] = {*known.get(identity, ()), *positions}
 
     def add_rows(self, table: Table, changes: Mapping[int, Change], rows: Mapping[int, Row], answers: Answers) -> None:
         """Tell each view's identities of its rows. A row that has become too large since it was logged is not sent.

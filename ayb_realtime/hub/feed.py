@@ -105,7 +105,7 @@ class Feed:
         self._head_read_at = time.monotonic()
         if head < reached:
             self._skip_to(head)
-            raise PositionUnavailable(ResetReason.BEGUN_ANEW)
+            raise PositionUnavailable(ResetReason.LOG_REWOUND)
         self._window.raise_head(head)
 
     async def _fill_gap(self, gap: Gap, unread: Set[int]) -> Slice | None:

@@ -54,7 +54,7 @@ class Replay:
 
     def add(self, subscriber: Subscriber) -> None:
         """Take a subscriber along from its position."""
-        subscriber.on_drained = self.notify
+        subscriber.on_caught_up = self.notify
         self.subscribers.add(subscriber)
         self._turns.join(subscriber.identity)
         self.notify()
@@ -151,14 +151,14 @@ class Replay:
             self._kept.clear()
         if len(self._turns) > len(self.subscribers):
             self._turns.keep({subscriber.identity for subscriber in self.subscribers})
-        return [subscriber for subscriber in self.subscribers if subscriber.is_drained]
+        return [subscriber for subscriber in self.subscribers if subscriber.is_caught_up]
 
     def _take_arrived(self, position: int) -> set[Subscriber]:
         """Forget the subscribers that are at this position, and return them."""
         arrived = {subscriber for subscriber in self.subscribers if subscriber.position == position}
         self.subscribers -= arrived
         for subscriber in arrived:
-            subscriber.on_drained = None
+            subscriber.on_caught_up = None
         return arrived
 
 

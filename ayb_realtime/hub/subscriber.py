@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable
 from uuid import uuid4
 
 from ayb_realtime.hub.buffer import Buffer
-from ayb_realtime.hub.unchecked_resets import UncheckedResets
+from ayb_realtime.hub.unanswered_resets import UnansweredResets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
 from ayb_realtime.reset_reasons import ResetReason
@@ -34,12 +34,12 @@ class Subscriber:
         "_buffer",
         "_expires_at",
         "_heartbeat_seconds",
-        "_unchecked_resets",
+        "_unanswered_resets",
         "_waiting",
         "client_id",
         "ended",
         "identity",
-        "on_drained",
+        "on_caught_up",
         "position",
         "read_at",
         "relations",
@@ -65,11 +65,11 @@ class Subscriber:
         self._heartbeat_seconds = heartbeat_seconds
         self._expires_at = expires_at
         # Of tables with rows that could not be checked: most streams have none.
-        self._unchecked_resets: UncheckedResets | None = None
+        self._unanswered_resets: UnansweredResets | None = None
         # What the reader awaits, while it waits.
         self._waiting: asyncio.Future[None] | None = None
         # Called each time that the buffer has become empty.
-        self.on_drained: Callable[[], None] | None = None
+        self.on_caught_up: Callable[[], None] | None = None
         self.ended = False
         self.read_at = time.monotonic()
 
@@ -90,7 +90,7 @@ class Subscriber:
         """Put whole events into the buffer. If it is full, end the stream."""
         if self.ended or not chunk:
             return
-        if self._unchecked_resets is not None and self._unchecked_resets.owed:
+        if self._unanswered_resets is not None and self._unanswered_resets.owed:
             # If the client leaves before it hears of the reset, it has to come back to the position before.
             chunk = sse.without_ids(chunk)
         if self._buffer.push(chunk):
@@ -105,8 +105,8 @@ class Subscriber:
 
     def may_reset(self, relation: int) -> bool:
         """Return whether to reset a table now whose rows could not be checked; otherwise ``tick`` does it soon."""
-        self._unchecked_resets = self._unchecked_resets or UncheckedResets()
-        return self._unchecked_resets.may_send(relation)
+        self._unanswered_resets = self._unanswered_resets or UnansweredResets()
+        return self._unanswered_resets.may_send(relation)
 
     def end(self, last_words: bytes = b"") -> None:
         """End the stream after what is in the buffer, and after these last words. May be called again.
@@ -125,9 +125,9 @@ class Subscriber:
         self.end()
 
     @property
-    def is_drained(self) -> bool:
+    def is_caught_up(self) -> bool:
         """Whether everything has been handed out, except a greeting or last words."""
-        return self._buffer.is_drained
+        return self._buffer.is_caught_up
 
     def __aiter__(self) -> "Subscriber":
         return self
@@ -143,7 +143,7 @@ class Subscriber:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
-        is_owed_reset = self._unchecked_resets is not None and self._unchecked_resets.owed
+        is_owed_reset = self._unanswered_resets is not None and self._unanswered_resets.owed
         return sse.heartbeat(None if is_owed_reset else self.position)
 
     def tick(self) -> None:
@@ -151,8 +151,8 @@ class Subscriber:
 
         Called about once a second: a timer of its own would cost each stream more than everything else it has.
         """
-        if self._unchecked_resets is not None:
-            self.reset(ResetReason.UNCHECKED, self._unchecked_resets.take_due())
+        if self._unanswered_resets is not None:
+            self.reset(ResetReason.UNANSWERED, self._unanswered_resets.take_due())
         if time.monotonic() - self.read_at >= self._heartbeat_seconds or self._has_expired():
             self.wake()
 
@@ -174,6 +174,6 @@ class Subscriber:
 
     def _take(self) -> bytes:
         piece = self._buffer.take()
-        if self.on_drained is not None and self._buffer.is_drained:
-            self.on_drained()
+        if self.on_caught_up is not None and self._buffer.is_caught_up:
+            self.on_caught_up()
         return piece

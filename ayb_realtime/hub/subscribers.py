@@ -75,4 +75,4 @@ def relink_recreated_tables(subscribers: Iterable[Subscriber], streamed: Iterabl
             gone = subscriber.relations
             subscriber.set_tables(followed)
             subscriber.set_baseline(subscriber.position)
-            subscriber.reset(ResetReason.MADE_ANEW, subscriber.relations - gone)
+            subscriber.reset(ResetReason.TABLE_RECREATED, subscriber.relations - gone)

@@ -15,9 +15,9 @@ def everything(buffer: Buffer) -> bytes:
     return taken
 
 
-def test_new_buffer_is_empty_and_drained() -> None:
+def test_new_buffer_is_empty_and_caught_up() -> None:
     assert Buffer(10).is_empty
-    assert Buffer(10).is_drained
+    assert Buffer(10).is_caught_up
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_greeting_and_last_words_always_have_room_and_take_none() -> None:
     assert buffer.push(b"data")
     buffer.prepend(b"welcome ")
     buffer.push_last(b" bye")
-    assert not buffer.is_drained
+    assert not buffer.is_caught_up
     assert everything(buffer) == b"welcome data bye"
     buffer.prepend(b"welcome")
-    assert buffer.is_drained
+    assert buffer.is_caught_up
     assert not buffer.is_empty
     assert buffer.push(b"data")
 
@@ -49,7 +49,7 @@ def test_chunk_on_its_way_out_does_not_count() -> None:
     assert len(buffer.take()) == PIECE_BYTES
     assert buffer.push(b"1234567890")
     assert not buffer.push(b"1")
-    assert not buffer.is_drained
+    assert not buffer.is_caught_up
 
 
 def test_cleared_buffer_holds_nothing_of_a_chunk_that_was_begun() -> None:
@@ -59,7 +59,7 @@ def test_cleared_buffer_holds_nothing_of_a_chunk_that_was_begun() -> None:
     buffer.push(b"more")
     buffer.clear()
     assert buffer.is_empty
-    assert buffer.is_drained
+    assert buffer.is_caught_up
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -75,5 +75,5 @@ def test_what_had_room_comes_out_in_order_in_pieces(seed: int) -> None:
             piece = buffer.take()
             assert 0 < len(piece) <= PIECE_BYTES
             taken += piece
-        assert buffer.is_drained == (len(taken) == len(put))
+        assert buffer.is_caught_up == (len(taken) == len(put))
     assert taken + everything(buffer) == put

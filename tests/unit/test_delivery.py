@@ -8,7 +8,7 @@ from ayb_realtime.hub import delivery as module
 from ayb_realtime.hub.delivery import Delivery
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
-from ayb_realtime.hub.unchecked_resets import BURST
+from ayb_realtime.hub.unanswered_resets import BURST
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
@@ -135,7 +135,7 @@ def test_row_that_has_become_too_large_is_fetched_instead(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "LARGEST_CHARACTERS", 20)
     delivery = Delivery()
     visible(delivery, [View({2: '{"id":2,"body":"larger"}', 3: None}, [ANN]), View({3: None}, [BOB])])
-    reset = reset_event(ResetReason.UNCHECKED, ["notes"], 2)
+    reset = reset_event(ResetReason.UNANSWERED, ["notes"], 2)
     assert sent(delivery, stream(ANN), stream(BOB)) == [reset + EVENTS[3], EVENTS[3]]
 
 
@@ -144,7 +144,7 @@ def test_rows_without_an_answer_are_one_reset_in_place_of_the_first() -> None:
     visible(delivery, [View({2: None}, [ANN])])
     delivery.add_unanswered(NOTES, {ANN: [3], BOB: [3]})
     delivery.add_unanswered(NOTES, {ANN: [4]})
-    reset = reset_event(ResetReason.UNCHECKED, ["notes"], 3)
+    reset = reset_event(ResetReason.UNANSWERED, ["notes"], 3)
     assert sent(delivery, stream(ANN), stream(BOB), stream(BOB, position=3)) == [EVENTS[2] + reset, reset, b""]
 
 
@@ -158,7 +158,7 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
     delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([View({9: None}, [ANN])]))
     delivery.dispatch(Subscribers([subscriber]), 9)
     *resets, event = subscriber._buffer._chunks
-    assert resets == [reset_event(ResetReason.UNCHECKED, ["notes"], position) for position in range(2, BURST + 2)]
+    assert resets == [reset_event(ResetReason.UNANSWERED, ["notes"], position) for position in range(2, BURST + 2)]
     # Until the reset is sent, a client that reconnects must resume at the position before.
     assert event.startswith(b"data: ")
 

@@ -74,7 +74,7 @@ async def test_greeting_comes_first_and_takes_no_room() -> None:
     stream.prepend(b"welcome ")
     assert await anext(stream) == b"welcome event"
     stream.prepend(b"again")
-    assert stream.is_drained
+    assert stream.is_caught_up
 
 
 async def test_those_with_equal_tables_share_them() -> None:
@@ -106,21 +106,21 @@ async def test_chunk_larger_than_the_buffer_passes_alone() -> None:
     assert await rest(stream) == [b"a"]
 
 
-async def test_large_chunk_goes_out_in_pieces_and_is_drained_after_the_last() -> None:
+async def test_large_chunk_goes_out_in_pieces_and_is_caught_up_after_the_last() -> None:
     stream = make(buffer_bytes=10 * PIECE_BYTES)
-    drained: list[bool] = []
-    stream.on_drained = lambda: drained.append(True)
+    caught_up: list[bool] = []
+    stream.on_caught_up = lambda: caught_up.append(True)
     large = random.Random(1).randbytes(5 * PIECE_BYTES + 7)
     stream.prepend(b"welcome ")
     stream.push(large)
     stream.push(b" and more")
     pieces = []
-    while not drained:
-        assert not stream.is_drained
+    while not caught_up:
+        assert not stream.is_caught_up
         pieces.append(await anext(stream))
     assert b"".join(pieces) == b"welcome " + large + b" and more"
     assert max(map(len, pieces)) <= PIECE_BYTES
-    assert stream.is_drained
+    assert stream.is_caught_up
 
 
 async def test_clients_that_do_not_read_share_a_large_chunk_and_its_pieces() -> None:
@@ -163,16 +163,16 @@ async def test_stream_whose_client_has_gone_holds_nothing() -> None:
     assert await rest(stream) == []
 
 
-async def test_buffer_says_when_it_is_drained() -> None:
+async def test_buffer_says_when_it_is_caught_up() -> None:
     stream = make()
-    drained: list[bool] = []
-    stream.on_drained = lambda: drained.append(stream.is_drained)
-    assert stream.is_drained
+    caught_up: list[bool] = []
+    stream.on_caught_up = lambda: caught_up.append(stream.is_caught_up)
+    assert stream.is_caught_up
     stream.push(b"a")
-    assert not stream.is_drained
-    assert drained == []
+    assert not stream.is_caught_up
+    assert caught_up == []
     await anext(stream)
-    assert drained == [True]
+    assert caught_up == [True]
 
 
 async def test_reset_names_those_of_the_tables_and_the_position() -> None:
@@ -181,7 +181,7 @@ async def test_reset_names_those_of_the_tables_and_the_position() -> None:
     stream.reset("gone", {8})
     stream.reset("gone", {7, 8})
     assert await anext(stream) == b'id: 42\nevent: reset\ndata: {"reason":"gone","tables":["notes"]}\n\n'
-    assert stream.is_drained
+    assert stream.is_caught_up
 
 
 async def test_reading_is_noticed(clock: SimpleNamespace) -> None:

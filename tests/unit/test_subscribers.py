@@ -52,5 +52,5 @@ def test_who_gets_nothing_of_a_run_is_at_its_position_all_the_same() -> None:
     delivery.set_readers(NOTES, [ANN, BOB])
     delivery.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, Answers([View({2: None}, [ANN])]))
     delivery.dispatch(Subscribers([ann, bob]), 3)
-    assert [each.is_drained for each in (ann, bob)] == [False, True]
+    assert [each.is_caught_up for each in (ann, bob)] == [False, True]
     assert [each.position for each in (ann, bob)] == [3, 3]

@@ -9,7 +9,7 @@ from httpx_sse import ServerSentEvent
 
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.unchecked_resets import BURST
+from ayb_realtime.hub.unanswered_resets import BURST
 from ayb_realtime.identity import Identity
 from tests.integration.scenario import USER, MakeTable, Owner, World, open_stream, person
 

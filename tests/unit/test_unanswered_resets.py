@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from ayb_realtime.hub.unchecked_resets import BURST, RESET_SECONDS, UncheckedResets
+from ayb_realtime.hub.unanswered_resets import BURST, RESET_SECONDS, UnansweredResets
 
 
 def test_resets_are_sent_then_owed_then_due(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    resets = UncheckedResets()
+    resets = UnansweredResets()
     assert all(resets.may_send(7) for _ in range(BURST))
     assert not resets.owed
     assert not resets.may_send(7)

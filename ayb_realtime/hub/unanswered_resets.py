@@ -1,4 +1,6 @@
-"""Limits how often a stream is sent a reset because rows of a table could not be checked. Pure. For ``subscriber``.
+"""Limits how often a stream is sent a reset of a table for rows about which Postgres did not answer. Pure.
+
+Called by ``subscriber``.
 
 Such a reset makes the client fetch a table whose policies may never end, so few are sent.
 """
@@ -10,8 +12,8 @@ BURST = 5
 RESET_SECONDS = 10.0
 
 
-class UncheckedResets:
-    """The resets for unchecked rows that a stream has been sent, and those that it is owed.
+class UnansweredResets:
+    """The resets for unanswered rows that a stream has been sent, and those that it is owed.
 
     owed: the tables to reset later. Until then the stream must not tell its position: a client that leaves has to come
         back to the position before.
@@ -19,7 +21,7 @@ class UncheckedResets:
 
     def __init__(self) -> None:
         self.owed: frozenset[int] = frozenset()
-        # The time by which one reset in every RESET_SECONDS would be as many as have been sent.
+        # Table (oid) → when a rate of one reset per RESET_SECONDS will have caught up with those sent: a token bucket.
         self._earned_at: dict[int, float] = {}
 
     def may_send(self, relation: int) -> bool:
