@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility.checkers import make_checker
+from ayb_realtime.visibility.check_functions import make_check_function
 from ayb_realtime.visibility.role_states import RoleState, TableRole
 from ayb_realtime.visibility.transactions import Connection
 
@@ -55,10 +55,10 @@ class _Row:
     @classmethod
     def of(cls, columns: Sequence[Any]) -> "_Row":
         memberships, relation, schema, name, keys, utc, row_security, trigger, *others = columns
-        deciders, fingerprint, lockable, *state, checker, is_made = others
+        deciders, fingerprint, lockable, *state, check_function, is_made = others
         table = Table.from_row((relation, schema, name, keys, utc, row_security, trigger))
         facts = TableFacts(table, deciders, fingerprint, tuple(lockable), {})
-        return cls(memberships, facts, TableRole(RoleState(*state), checker, is_made))
+        return cls(memberships, facts, TableRole(RoleState(*state), check_function, is_made))
 
 
 class _Plans:
@@ -90,7 +90,7 @@ def fingerprints(tables: int) -> str:
 
 
 async def facts(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, TableFacts]:
-    """Return what the catalogs say of these, without those that are not streamed, and make missing checkers.
+    """Return what the catalogs say of these, without those that are not streamed, and make missing check functions.
 
     connection: in no transaction. subjects: all with the same roles. Raises psycopg.Error.
     """
@@ -98,7 +98,7 @@ async def facts(connection: Connection, subjects: Sequence[Subject]) -> dict[Sub
     if unknown := [subject for subject in subjects if subject not in known]:
         read = await _read(connection, unknown)
         for each in read.values():
-            await _make_checkers(connection, each)
+            await _make_check_functions(connection, each)
         if len(_cache) + len(read) > MOST_SUBJECTS:
             _cache.clear()
         _cache.update(read)
@@ -120,13 +120,13 @@ async def _read(connection: Connection, subjects: Sequence[Subject]) -> dict[Sub
     return read
 
 
-async def _make_checkers(connection: Connection, facts: TableFacts) -> None:
+async def _make_check_functions(connection: Connection, facts: TableFacts) -> None:
     for name, role in facts.roles.items():
-        if role.checker is not None and not role.is_checker_made:
+        if role.check_function is not None and not role.is_check_function_made:
             # If that fails, the check tries again and tells the subscribers that it concerns.
             with suppress(CheckerNotMade):
-                checker = await make_checker(connection, facts.table.relation, name)
-                facts.roles[name] = replace(role, checker=checker, is_checker_made=True)
+                made = await make_check_function(connection, facts.table.relation, name)
+                facts.roles[name] = replace(role, check_function=made, is_check_function_made=True)
 
 
 def forget(subjects: Collection[Subject]) -> None:

@@ -9,7 +9,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import routing, transactions
 from ayb_realtime.visibility.answers import Answers, View, united
-from ayb_realtime.visibility.checkers import checker
+from ayb_realtime.visibility.check_functions import check_function_name
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.old_rows import OldRowsCheck, why_inexact
 from ayb_realtime.visibility.rows import RowsCheck
@@ -43,7 +43,7 @@ async def check(
     answers = []
     for role, alike in IdentitiesByRole.of(identities).by_role.items():
         try:
-            name = await checker(connection, table, role)
+            name = await check_function_name(connection, table, role)
         except CheckerNotMade as error:
             logger.error("%s: streams with the role %s are told to fetch it again. %s", table.name, role, error)
             answers.append(Answers(unanswered=dict.fromkeys(alike, rows.keys())))

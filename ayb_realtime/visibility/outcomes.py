@@ -12,10 +12,10 @@ IdentityT = TypeVar("IdentityT", bound=Hashable)
 
 # A name that the query uses is gone: a migration has renamed it since this snapshot, or a policy is broken.
 UNDEFINED = {"42P01", "42703", "42704", "42883"}
-# The checking function says that the table is not the one that the snapshot knows.
+# The check function says that the table is not the one that the snapshot knows.
 TABLE_REPLACED = "AYB01"
 # SQLSTATE classes: a logged key is no value of the key's type, or of its domain. An error that a policy raises does not
-# come this far: the checking function catches it and returns it for its identity.
+# come this far: the check function catches it and returns it for its identity.
 UNREADABLE_KEY = {"22", "23"}
 LOCK_NOT_AVAILABLE = "55P03"
 

@@ -60,10 +60,10 @@ class RoleState:
 class TableRole:
     """What is known of a role that asks about a table.
 
-    checker: the name of the database function that checks the table for the role; None if that may not read the key.
-    is_checker_made: whether that function exists.
+    check_function: the name of the function that checks the table for the role; None if that may not read the key.
+    is_check_function_made: whether that function exists.
     """
 
     state: RoleState
-    checker: str | None
-    is_checker_made: bool
+    check_function: str | None
+    is_check_function_made: bool

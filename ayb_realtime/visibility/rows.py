@@ -15,13 +15,13 @@ from ayb_realtime.wire.records import Row
 
 
 class RowsCheck(Check):
-    """A check of rows for identities of one role, by the function that ``checker`` names."""
+    """A check of rows for identities of one role, by the check function that has this name."""
 
-    def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, checker: str) -> None:
+    def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, name: str) -> None:
         super().__init__(connection, table, undefined_is_failure)
         self._statement = sql.SQL(
             "select identity, shown, records, error from ayb_realtime.{}(%s::json, %s::int, %s::text[], %s::text[])"
-        ).format(sql.Identifier(checker))
+        ).format(sql.Identifier(name))
 
     async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
@@ -35,7 +35,7 @@ def read_views(
 ) -> tuple[list[View], dict[Identity, str]]:
     """Return who sees which rows, and the SQLSTATE for whom the policies failed.
 
-    replies: the rows of a checker: for each identity its ordinal, from 1, the ordinals of its rows, from 0, and the
+    replies: the rows of a check function: for each identity its ordinal, the ordinals of its rows, and the
         SQLSTATE of a failure. The last is for all: the ordinals of the rows that any identity sees, and each as it is.
     positions, identities: what the ordinals count.
     """

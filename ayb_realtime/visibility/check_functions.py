@@ -15,7 +15,7 @@ from ayb_realtime.visibility.transactions import Connection
 MAKE = "select ayb_realtime.make_check_function_v1(%s::oid, %s)"
 
 
-async def checker(connection: Connection, table: Table, role: str) -> str | None:
+async def check_function_name(connection: Connection, table: Table, role: str) -> str | None:
     """Return the name of the function that checks a table for a role, and make it if need be.
 
     connection: in a configured transaction.
@@ -25,21 +25,21 @@ async def checker(connection: Connection, table: Table, role: str) -> str | None
     known = transactions.state(connection).roles.get(table.relation, {}).get(role)
     name: str | None
     if known:
-        name, is_made = known.checker, known.is_checker_made
+        name, is_made = known.check_function, known.is_check_function_made
     else:
         name, is_made = await _look_up(connection, table.relation, role)
     if name is None or is_made:
         return name
     # This transaction is read-only, so that another one makes it. A snapshot does not hide new functions.
     async with await database.connect(conf.database) as maker:
-        name = await make_checker(maker, table.relation, role)
+        name = await make_check_function(maker, table.relation, role)
     # A session learns of objects that others have made when it takes a lock that it does not hold yet.
     async with connection.transaction(force_rollback=True):
         await connection.execute("lock table ayb_realtime.epoch in access share mode")
     return name
 
 
-async def make_checker(connection: Connection, relation: int, role: str) -> str | None:
+async def make_check_function(connection: Connection, relation: int, role: str) -> str | None:
     """Make the function that checks a table for a role, unless there is one, and return its name.
 
     connection: in no transaction.
