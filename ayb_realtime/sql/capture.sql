@@ -26,8 +26,9 @@ create table ayb_realtime.layout (
     classes oid[] not null,
     sizes int[] not null,
     hstore_cast oid[],
-    -- A regtype, so that a dump has the type's name. Null if row_to_json() can write the row as it is.
+    -- A regtype, so that a dump has the type's name. Null if row_to_json() can write the row as it is, or `query` writes it.
     shadow regtype,
+    query text,
     primary key (relation, file, id)
 );
 
@@ -56,9 +57,11 @@ begin
 end
 $$;
 
--- Look at a table's columns, and return its shadow (written.sql); null if row_to_json() can write its rows as they are.
--- Called by capture_v1(). Raises object_not_in_prerequisite_state if the table was altered after the transaction's snapshot.
-create function ayb_realtime.look_v1(relation oid) returns regtype
+-- Look at a table's columns, and return its shadow (written.sql), or the query that writes its rows where DDL is forbidden. Both
+-- are null if row_to_json() can write its rows as they are.
+-- Called by enable_v1() and capture_v1(). Raises object_not_in_prerequisite_state if the table was altered after the transaction's
+-- snapshot.
+create function ayb_realtime.look_v1(relation oid, out shadow regtype, out query text)
     language plpgsql
     set search_path = pg_catalog, pg_temp
     set plan_cache_mode = force_generic_plan
@@ -66,7 +69,6 @@ as $$
 declare
     parts record;
     live text;
-    shadow regtype;
     newest int;
     file oid;
     is_settled boolean;
@@ -74,7 +76,11 @@ begin
     select * into parts from ayb_realtime.parts_v1(relation);
     live := ayb_realtime.live_v1(parts.classes, parts.sizes, parts.hstore_cast);
     if not parts.is_plain then
-        shadow := ayb_realtime.shadow_v1(relation, null, true);
+        begin
+            shadow := ayb_realtime.shadow_v1(relation, null, true);
+        exception when others then  -- such as the error of an event trigger
+            query := ayb_realtime.row_query_v1(relation);
+        end;
     end if;
     select max(a.attnum), max(c.relfilenode),
            -- False if a transaction that may still be rolled back, such as this one, wrote the columns.
@@ -93,13 +99,12 @@ begin
     ) then
         raise exception 'the table was altered meanwhile' using errcode = 'object_not_in_prerequisite_state';
     end if;
-    insert into ayb_realtime.layout (relation, file, live, classes, sizes, hstore_cast, shadow)
-    values (look_v1.relation, file, live, parts.classes, parts.sizes, parts.hstore_cast, shadow);
+    insert into ayb_realtime.layout (relation, file, live, classes, sizes, hstore_cast, shadow, query)
+    values (look_v1.relation, file, live, parts.classes, parts.sizes, parts.hstore_cast, shadow, query);
     if parts.is_plain and is_settled then
         perform setval(format('ayb_realtime.shape_%s', relation::bigint % 8)::regclass,
                        (file::bigint << 31) | ((relation::bigint & 1048575) << 11) | newest);
     end if;
-    return shadow;
 end
 $$;
 
@@ -132,6 +137,7 @@ declare
         'ayb_realtime.shape_4,ayb_realtime.shape_5,ayb_realtime.shape_6,ayb_realtime.shape_7}'::regclass[]
     )[tg_relid::bigint % 8 + 1]);
     shadow oid;
+    query text;
     old_row json;
     new_row json;
     key_column text;
@@ -156,22 +162,29 @@ begin
             old_row := row_to_json(old);
             new_row := row_to_json(new);
         else
-            select l.shadow
-              into shadow
+            select l.shadow, l.query
+              into shadow, query
               from ayb_realtime.layout l
              where l.relation = tg_relid and l.file = pg_relation_filenode(tg_relid)
                and l.live = ayb_realtime.live_v1(l.classes, l.sizes, l.hstore_cast)
              order by l.id
              limit 1;
             if not found then
-                shadow := ayb_realtime.look_v1(tg_relid);
+                select * into shadow, query from ayb_realtime.look_v1(tg_relid);
             end if;
-            if shadow is null then
+            if shadow is not null then
+                old_row := row_to_json(record_in(record_out(old), shadow, -1));
+                new_row := row_to_json(record_in(record_out(new), shadow, -1));
+            elsif query is null then
                 old_row := row_to_json(old);
                 new_row := row_to_json(new);
             else
-                old_row := row_to_json(record_in(record_out(old), shadow, -1));
-                new_row := row_to_json(record_in(record_out(new), shadow, -1));
+                if tg_op <> 'INSERT' then
+                    execute query into old_row using old;
+                end if;
+                if tg_op <> 'DELETE' then
+                    execute query into new_row using new;
+                end if;
             end if;
         end if;
         if tg_op = 'UPDATE' then

@@ -261,6 +261,9 @@ begin
     -- Hubs that need it at the same time wait for each other. Any user could hold an advisory lock instead.
     lock table ayb_realtime.epoch in share update exclusive mode;
     perform ayb_realtime.written_v1(relation, 't', ayb_realtime.readable_v1(relation, role), true);
+    -- Writers may have done without a shadow where DDL was forbidden. They find this one, or try again to create theirs.
+    perform ayb_realtime.written_v1(relation, 't', null, true);
+    delete from ayb_realtime.layout l where l.query is not null;
     select * into made from ayb_realtime.check_function_v1(relation, role);
     if made.name is null or to_regproc('ayb_realtime.' || made.name) is not null then
         return made.name;

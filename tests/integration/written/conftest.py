@@ -14,7 +14,7 @@ Logged = Callable[[], list[tuple[str, Any]]]
 LOGGED = (
     "select action, record::text from ayb_realtime.change where relation = 'notes'::regclass and id > %s order by id"
 )
-SHADOWS = "select shadow from ayb_realtime.layout where relation = 'notes'::regclass"
+SHADOW = "select shadow from ayb_realtime.layout where relation = 'notes'::regclass order by id desc limit 1"
 NEWEST = "select coalesce(max(id), 0) from ayb_realtime.change"
 
 BODIES = {

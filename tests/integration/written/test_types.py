@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from tests.integration.scenario import MakeTable, Owner
-from tests.integration.written.conftest import LOGGED, NEWEST, SHADOWS, Logged
+from tests.integration.written.conftest import LOGGED, NEWEST, SHADOW, Logged
 
 VALUES = {
     "xml": "'<?xml version=\"1.0\"?><a/>'",
@@ -93,7 +93,7 @@ def test_value_of_any_type_is_written_as_row_to_json_writes_it(
         expected = owner.execute("select row_to_json(n)::text from public.notes n order by id").fetchall()
         owner.execute("reset search_path")
         assert owner.execute(LOGGED, last).fetchall() == [("create", record) for (record,) in expected]
-        ((shadow,),) = owner.execute(SHADOWS).fetchall()
+        ((shadow,),) = owner.execute(SHADOW).fetchall()
         assert shadow is not None
     finally:
         owner.execute("reset all")
@@ -121,12 +121,12 @@ def test_column_that_got_a_type_of_an_extension_without_a_new_file_is_seen_by_th
     try:
         make_table("notes", "id int primary key, a text")
         owner.execute("insert into notes values (1, 'x')")
-        assert owner.execute(SHADOWS).fetchall() == [(None,)]
+        assert owner.execute(SHADOW).fetchall() == [(None,)]
         owner.execute("alter table notes alter a type citext")
         owner.execute("select ayb_realtime.announce_altered_v1()")
         owner.execute("insert into notes values (2, 'y')")
         assert [record for _, record in logged() if record] == [{"id": 1, "a": "x"}, {"id": 2, "a": "y"}]
-        ((shadow,),) = owner.execute(SHADOWS).fetchall()
+        ((shadow,),) = owner.execute(SHADOW).fetchall()
         assert shadow is not None
     finally:
         owner.execute("drop extension citext cascade")
@@ -151,7 +151,7 @@ def test_shadow_is_dropped_by_the_next_checker_once_nothing_uses_it(owner: Owner
     make = "select ayb_realtime.make_check_function_v1('notes'::regclass, 'ayb_authenticated') is not null"
     make_table("notes", "id int primary key, a place, of_this_test held")
     owner.execute("insert into notes values (1, 'in', null)")
-    ((shadow,),) = owner.execute(SHADOWS).fetchall()
+    ((shadow,),) = owner.execute(SHADOW).fetchall()
     for change, is_there in [("select", True), ("alter table notes drop of_this_test", False)]:
         owner.execute(change.encode())
         owner.execute("select ayb_realtime.announce_altered_v1()")
