@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         RunSQLFile("policy_dependencies"),
         RunSQLFile("fill_template"),
         RunSQLFile("check_function"),
-        RunSQLFile("routing"),
+        RunSQLFile("shortlist"),
         RunSQLFile("fingerprint"),
         RunSQLFile("check_context"),
         RunSQLFile("visible_before"),

@@ -1,6 +1,6 @@
 """The streamed tables, read from the catalog. Our trigger is the allow-list: a table that carries it is streamed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -35,6 +35,13 @@ class Table:
         """Make a table from a row of ``streamed_tables_v1``."""
         relation, schema, name, keys, utc, row_security, trigger = row
         return cls(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
+
+    def key_members(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """Return the values of a row's key as our SQL functions take them: ``k1``, ``k2`` and so on, as JSON text.
+
+        columns: the JSON text of each column's value.
+        """
+        return {f"k{place}": columns[name] for place, name in enumerate(self.key_columns, start=1)}
 
 
 async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:

@@ -36,7 +36,7 @@ $$;
 --
 -- A hub calls the function in a read-only transaction with the settings of capture_v1(), for some of the table's changes and
 -- all identities of the role that subscribe to the table.
--- keys: a JSON array of {"n": ordinal of the change, "record": the row as logged, "k1": key column 1, "k2": ...}.
+-- keys: a JSON array of {"n": ordinal of the row, from 1, "record": the row as logged, "k1": key column 1, "k2": ...}.
 -- Identity i (from 1) has, for the setting setting_names[j], the value
 -- setting_values[(i - 1) * cardinality(setting_names) + j].
 -- It returns one row for each identity; `shown` holds the ordinals of the rows that the identity may see. If the policies

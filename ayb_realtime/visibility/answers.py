@@ -10,7 +10,10 @@ from functools import cached_property
 from itertools import chain
 
 from ayb_realtime.identity import Identity
+from ayb_realtime.wire.records import Row
 
+# Some rows by the positions of their changes, and the identities to ask about each of them.
+Shortlist = tuple[Mapping[int, Row], Sequence[Identity]]
 # Position of a change → the row as an identity may see it; None: as it was logged.
 VisibleRows = Mapping[int, str | None]
 

@@ -7,12 +7,12 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility import routing, transactions
+from ayb_realtime.visibility import shortlist, transactions
 from ayb_realtime.visibility.answers import Answers, View, united
 from ayb_realtime.visibility.check_functions import check_function_name
+from ayb_realtime.visibility.current_rows import CurrentRowsCheck
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.old_rows import OldRowsCheck, why_inexact
-from ayb_realtime.visibility.rows import RowsCheck
 from ayb_realtime.visibility.transactions import Connection
 from ayb_realtime.wire.records import Row
 
@@ -50,12 +50,13 @@ async def check(
             continue
         if name is None:
             continue
-        rows_check = RowsCheck(None if isolate else connection, table, undefined_is_failure, name)
+        current_rows_check = CurrentRowsCheck(None if isolate else connection, table, undefined_is_failure, name)
         if table.row_security:
-            answers.append(await rows_check.answer(await routing.routes(connection, table, role, rows, alike)))
+            shortlists = await shortlist.whom_to_ask(connection, table, role, rows, alike)
+            answers.append(await current_rows_check.answer(shortlists))
         else:
             # Without policies the role alone decides, so one identity is asked for all.
-            answer = await rows_check.answer([(rows, [next(iter(alike))])])
+            answer = await current_rows_check.answer([(rows, [next(iter(alike))])])
             answers.append(answer.for_all(alike))
     return united(answers)
 

@@ -1,6 +1,6 @@
 """Locks tables, so that their definitions stay as they are while rows are checked, and finds the locks of others.
 
-Called by ``transactions`` and ``attempts``.
+Called by ``transactions`` and ``partwise_check``.
 """
 
 from collections.abc import Collection

@@ -1,6 +1,6 @@
 """Narrows a failed check down to the identities and rows to blame, so that the others get their answers. Pure.
 
-``attempts`` asks about each part that a plan hands out, and ``outcomes`` tells the plan what came of it.
+``partwise_check`` asks about each part that a plan hands out, and ``outcomes`` tells the plan what came of it.
 """
 
 from collections import deque

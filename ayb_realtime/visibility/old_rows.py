@@ -7,7 +7,7 @@ from psycopg import sql
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.answers import View, grouped
-from ayb_realtime.visibility.attempts import Check, settings_of
+from ayb_realtime.visibility.partwise_check import PartwiseCheck, settings_of
 from ayb_realtime.visibility.transactions import Connection, query
 from ayb_realtime.wire.records import Row
 
@@ -17,7 +17,7 @@ VISIBLE_BEFORE = sql.SQL(
 )
 
 
-class OldRowsCheck(Check):
+class OldRowsCheck(PartwiseCheck):
     """A check of rows as they were before their changes.
 
     inexact: the positions of those of which Postgres cannot say exactly to whom they were visible.

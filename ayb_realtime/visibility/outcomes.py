@@ -1,4 +1,4 @@
-"""What came of an attempt to ask about a part of a check, and what to ask next. Pure. Called by ``attempts``."""
+"""What came of an attempt to ask about a part of a check, and what to ask next. Pure. Called by ``partwise_check``."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Finds in a policy's condition a column that has to equal an expression of the identity's settings. Pure.
 
-Called by ``routing``. A condition that this module does not understand completely implies nothing.
+Called by ``shortlist``. A condition that this module does not understand completely implies nothing.
 """
 
 import re

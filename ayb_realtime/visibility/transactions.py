@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from ayb_realtime.conf import conf
 from ayb_realtime.postgres import database, sessions
-from ayb_realtime.visibility import check_settings
+from ayb_realtime.visibility import transaction_settings
 from ayb_realtime.visibility.locking import lock_statements
 from ayb_realtime.visibility.role_states import TableRole
 
@@ -90,7 +90,7 @@ async def _kept_alive(connection: Connection) -> AsyncIterator[None]:
     async def keep_alive() -> None:
         while not ended.is_set():
             try:
-                async with asyncio.timeout(check_settings.FROZEN_SECONDS / 4):
+                async with asyncio.timeout(transaction_settings.FROZEN_SECONDS / 4):
                     await ended.wait()
             except TimeoutError:
                 with suppress(psycopg.Error):  # The block's own statements fail then, too.
@@ -109,7 +109,7 @@ async def configure(connection: Connection, begin: str = "") -> None:
 
     begin: statements that begin the transaction, each ending in a semicolon.
     """
-    settings = check_settings.of_check(await sessions.of(connection), conf.check_timeout_seconds)
+    settings = transaction_settings.of_check(await sessions.of(connection), conf.check_timeout_seconds)
     setting, parameters = _setting(settings)
     cursor = psycopg.AsyncClientCursor(connection)
     await cursor.execute(begin.replace("%", "%%") + setting + ", pg_catalog.pg_backend_pid()", parameters)
@@ -151,12 +151,12 @@ async def time_limit(connection: Connection, seconds: float) -> AsyncIterator[No
     if seconds == conf.check_timeout_seconds:
         yield
         return
-    await set_local(connection, check_settings.timeouts(seconds))
+    await set_local(connection, transaction_settings.timeouts(seconds))
     try:
         yield
     finally:
         if connection.info.transaction_status == TransactionStatus.INTRANS:
-            await set_local(connection, check_settings.timeouts(conf.check_timeout_seconds))
+            await set_local(connection, transaction_settings.timeouts(conf.check_timeout_seconds))
 
 
 async def set_local(connection: Connection, settings: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Which identities and rows a check asks about together, apart, or not now, by how they have failed before.
 
-Called by ``attempts``.
+Called by ``partwise_check``.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Finds the identity that holds up a check, and ends a check that does not end by itself. Called by ``attempts``."""
+"""Finds the identity that holds up a check, and ends a check that does not end by itself.
+
+Called by ``partwise_check``.
+"""
 
 import asyncio
 import logging

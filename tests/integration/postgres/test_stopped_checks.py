@@ -12,7 +12,7 @@ import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.postgres import database
-from ayb_realtime.visibility import check_settings, transactions
+from ayb_realtime.visibility import transaction_settings, transactions
 from tests.integration.postgres.conftest import COLUMNS
 from tests.integration.scenario import OWN, MakeTable, Owner, World, person
 
@@ -23,8 +23,8 @@ django.setup()
 from django.conf import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
 from ayb_realtime.postgres import database
-from ayb_realtime.visibility import check_settings, transactions
-check_settings.FROZEN_SECONDS = 1
+from ayb_realtime.visibility import transaction_settings, transactions
+transaction_settings.FROZEN_SECONDS = 1
 
 async def main():
     async with database.pool() as pool, pool.connection() as connection, transactions.snapshot(connection):
@@ -62,7 +62,7 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
 ) -> None:
     world.table("notes", COLUMNS, policy=OWN)
     stream = await world.stream(person(1), "notes")
-    monkeypatch.setattr(check_settings, "FROZEN_SECONDS", 0.2)
+    monkeypatch.setattr(transaction_settings, "FROZEN_SECONDS", 0.2)
     check = visibility.check
     ended: list[int] = []
 
@@ -81,7 +81,7 @@ async def test_streams_go_on_after_a_check_was_held_up_for_so_long_that_postgres
 
 
 async def test_check_of_a_process_that_is_busy_elsewhere_goes_on(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_settings, "FROZEN_SECONDS", 0.4)
+    monkeypatch.setattr(transaction_settings, "FROZEN_SECONDS", 0.4)
     async with database.pool() as pool, pool.connection() as connection, transactions.snapshot(connection):
         # As when each part of a check has its own connection.
         await asyncio.to_thread(owner.execute, "select pg_sleep(1)")

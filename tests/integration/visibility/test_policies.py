@@ -22,7 +22,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import database
-from ayb_realtime.visibility import routing
+from ayb_realtime.visibility import shortlist
 from tests.integration.scenario import Owner
 from tests.policies import oracle
 from tests.policies.shapes import SETUP, SHAPES, Shape
@@ -149,7 +149,7 @@ def test_what_is_sent_is_what_select_returns(
     proof: Owner, reader: Owner, shape: Shape, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Even with few identities, ask only those who may see a row.
-    monkeypatch.setattr(routing, "FEW", 0)
+    monkeypatch.setattr(shortlist, "FEW", 0)
     settings.AYB_REALTIME = {"CHECK_TIMEOUT_SECONDS": 60}
     comparison = Comparison(proof, reader)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ayb_realtime.identity import AUTHENTICATED_ROLE
-from ayb_realtime.visibility import routing
+from ayb_realtime.visibility import shortlist
 from tests.integration.scenario import USER, MakeTable, Owner
 from tests.integration.visibility.conftest import checking
 
@@ -75,5 +75,5 @@ async def test_condition_is_a_route_where_it_requires_a_column_to_equal_settings
 ) -> None:
     make_table("notes", COLUMNS, policy=condition)
     async with checking("notes") as (connection, table):
-        equalities = await routing.derive_equalities(connection, table, AUTHENTICATED_ROLE)
+        equalities = await shortlist.derive_equalities(connection, table, AUTHENTICATED_ROLE)
     assert [equality.column for equality in equalities or ()] == [column] * bool(column)

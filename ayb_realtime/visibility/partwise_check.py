@@ -1,4 +1,4 @@
-"""One check, put to Postgres in parts where it fails as a whole. Called by ``rows`` and ``old_rows``."""
+"""One check, put to Postgres in parts where it fails as a whole. Called by ``current_rows`` and ``old_rows``."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePol
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
-from ayb_realtime.visibility.answers import Answers, View, merged
+from ayb_realtime.visibility.answers import Answers, Shortlist, View, merged
 from ayb_realtime.visibility.failures import POLICY_FAILED, POSTPONED, UNANSWERED, failures
 from ayb_realtime.visibility.locking import is_a_table_locked
 from ayb_realtime.visibility.narrowing import Plan
@@ -36,7 +36,7 @@ from ayb_realtime.wire.records import Row
 LEAST_SECONDS = 0.5
 
 
-class Check(ABC):
+class PartwiseCheck(ABC):
     """One question about some rows of a table, put in parts where it fails as a whole. To be answered once.
 
     connection: in a configured transaction; None to isolate each part, on a connection of its own.
@@ -54,14 +54,14 @@ class Check(ABC):
         self._postponed: dict[Identity, str] = {}
         self._policy_errors: dict[Identity, str] = {}
 
-    async def answer(self, parts: Iterable[tuple[Mapping[int, Row], Sequence[Identity]]]) -> Answers:
-        """Ask Postgres which of these rows these identities see. Each part is some rows, and whom to ask about them.
+    async def answer(self, shortlists: Iterable[Shortlist]) -> Answers:
+        """Ask Postgres which of these rows these identities see.
 
         Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless each part has a
         connection of its own; and psycopg.OperationalError if the connection is lost.
         """
         triage = Triage(self._table)
-        for rows, identities in parts:
+        for rows, identities in shortlists:
             self._rows.update(rows)
             # Some policy is known to go on after its timeout: with less time for each part, it is found sooner.
             triage.add(self._plan, rows, identities, 1.0 if self._connection is not None else LEAST_SHARE)

@@ -9,12 +9,13 @@ from psycopg import sql
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.answers import View, grouped
-from ayb_realtime.visibility.attempts import Check, settings_of
+from ayb_realtime.visibility.partwise_check import PartwiseCheck, settings_of
 from ayb_realtime.visibility.transactions import Connection, query
+from ayb_realtime.wire import records
 from ayb_realtime.wire.records import Row
 
 
-class RowsCheck(Check):
+class CurrentRowsCheck(PartwiseCheck):
     """A check of rows for identities of one role, by the check function that has this name."""
 
     def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, name: str) -> None:
@@ -37,21 +38,21 @@ def read_views(
 
     replies: the rows of a check function: for each identity its ordinal, the ordinals of its rows, and the
         SQLSTATE of a failure. The last is for all: the ordinals of the rows that any identity sees, and each as it is.
-    positions, identities: what the ordinals count.
+    positions, identities: what the ordinals count, from 1.
     """
     *own, (_, ordinals, records, _) = replies
     # A volatile policy may have shown a row, and then not let it be read.
     rows = dict(zip(ordinals, records, strict=True))
     groups = grouped((identities[identity - 1], shown) for identity, shown, _, _ in own)
     policy_errors = {identities[identity - 1]: error for identity, _, _, error in own if error}
-    views = [View({positions[n]: rows[n] for n in shown if n in rows}, those) for shown, those in groups.items()]
+    views = [View({positions[n - 1]: rows[n] for n in shown if n in rows}, those) for shown, those in groups.items()]
     return views, policy_errors
 
 
 def _keys(table: Table, rows: Mapping[int, Row]) -> str:
     """Write the JSON array that the function takes. The key's values are JSON text already, not to be parsed."""
-    members = []
-    for n, row in enumerate(rows.values()):
-        key = "".join(f',"k{place}":{row.columns[name]}' for place, name in enumerate(table.key_columns, 1))
-        members.append(f'{{"n":{n},"record":{json.dumps(row.text)}{key}}}')
-    return f"[{','.join(members)}]"
+    keys = [
+        records.join({"n": str(n), "record": json.dumps(row.text), **table.key_members(row.columns)})
+        for n, row in enumerate(rows.values(), start=1)
+    ]
+    return f"[{','.join(keys)}]"

@@ -3,7 +3,7 @@
 import re
 
 from ayb_realtime.postgres.database import sql
-from ayb_realtime.visibility.check_settings import JSON_SETTINGS
+from ayb_realtime.visibility.transaction_settings import JSON_SETTINGS
 
 
 def test_settings_of_the_check_are_those_of_the_capture() -> None:

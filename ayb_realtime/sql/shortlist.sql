@@ -31,7 +31,7 @@ as $$
 $$;
 
 -- The current values of these columns in some rows, as text. Rows that no longer exist are left out.
--- keys: a JSON array of {"n": ordinal of the change, "k1": key column 1, "k2": ...}.
+-- keys: a JSON array of {"n": ordinal of the row, from 1, "k1": key column 1, "k2": ...}.
 -- security definer, since the hub's user may read the log but not the table. Raises insufficient_privilege if this function's
 -- owner may not read the table, or is subject to its row-level security; feature_not_supported if a key column's type is
 -- not built in, because a user's functions would run here with the owner's privileges; and AYB01 as check functions do.

@@ -1,19 +1,20 @@
-"""Routing: a check of a row asks only the identities whom the policies can show it."""
+"""Shortlists: a check of a row asks only the identities whom the policies can show it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.exceptions import CatalogChanged
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
-from ayb_realtime.visibility import Answers, routing
-from ayb_realtime.visibility.rows import RowsCheck
+from ayb_realtime.visibility import Answers, shortlist
+from ayb_realtime.visibility.answers import Shortlist
+from ayb_realtime.visibility.current_rows import CurrentRowsCheck
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import USER, MakeTable, Owner, person
 from tests.integration.visibility.conftest import checking, seen
 
-PEOPLE = [person(n) for n in range(routing.FEW + 4)]
+PEOPLE = [person(n) for n in range(shortlist.FEW + 4)]
 
 
 ANN, BOB = PEOPLE[1], PEOPLE[2]
@@ -23,14 +24,14 @@ ANN, BOB = PEOPLE[1], PEOPLE[2]
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
     """The identities that were asked about rows, once for each time."""
     found: list[Identity] = []
-    answer = RowsCheck.answer
+    answer = CurrentRowsCheck.answer
 
-    async def tell(self: RowsCheck, parts: Sequence[tuple[Mapping[int, Row], Sequence[Identity]]]) -> Answers:
-        for _, identities in parts:
+    async def tell(self: CurrentRowsCheck, shortlists: Sequence[Shortlist]) -> Answers:
+        for _, identities in shortlists:
             found.extend(identities)
-        return await answer(self, parts)
+        return await answer(self, shortlists)
 
-    monkeypatch.setattr(RowsCheck, "answer", tell)
+    monkeypatch.setattr(CurrentRowsCheck, "answer", tell)
     return found
 
 
@@ -48,11 +49,11 @@ async def test_only_those_are_asked_for_whom_the_row_is(
     assert sorted(asked, key=PEOPLE.index) == [ANN, BOB]
 
 
-async def test_route_of_several_expressions_and_many_identities_is_found_at_once(
+async def test_shortlist_of_several_expressions_and_many_identities_is_found_at_once(
     owner: Owner, make_table: MakeTable, asked: list[Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routing, "_indexes", {})
-    monkeypatch.setattr(routing, "EVALUATED_TOGETHER", 7)
+    monkeypatch.setattr(shortlist, "_indexes", {})
+    monkeypatch.setattr(shortlist, "EVALUATED_TOGETHER", 7)
     make_table("notes", "id int primary key, owner text, i int", policy=f"owner = {USER}")
     owner.execute(f"create policy q on notes using (i = {USER}::int)".encode())
     owner.execute("insert into notes values (1, '1', 2), (2, null, 19)")
@@ -116,7 +117,7 @@ async def test_each_permissive_policy_of_the_role_has_to_tell(
         owner.execute(f"create policy p{number} on notes {policy}".encode())
     owner.execute("insert into notes values (1, '1', 2, true), (2, '2', 2, false), (3, null, null, true)")
     async with checking("notes") as (connection, table):
-        equalities = await routing.derive_equalities(connection, table, AUTHENTICATED_ROLE)
+        equalities = await shortlist.derive_equalities(connection, table, AUTHENTICATED_ROLE)
     assert (None if equalities is None else [equality.column for equality in equalities]) == columns
     few = [await seen("notes", [who]) for who in PEOPLE]
     assert [[each] for each in await seen("notes", PEOPLE)] == few
@@ -166,7 +167,7 @@ async def test_what_only_looks_like_postgres_own_is_no_route(
     owner.execute("alter table notes enable row level security; select ayb_realtime.enable_v1('notes')")
     owner.execute("insert into notes values (1, '1'), (2, '2'), (3, '2')")
     async with checking("notes") as (connection, table):
-        assert await routing.derive_equalities(connection, table, AUTHENTICATED_ROLE) is None
+        assert await shortlist.derive_equalities(connection, table, AUTHENTICATED_ROLE) is None
     few = [await seen("notes", [who]) for who in PEOPLE]
     assert [[each] for each in await seen("notes", PEOPLE)] == few
 
@@ -199,7 +200,7 @@ async def test_who_cannot_be_told_is_asked(owner: Owner, make_table: MakeTable, 
     one, odd, neither = (Identity(AUTHENTICATED_ROLE, settings) for settings in (
         (("ayb.number", "1"),), (("ayb.number", "x"),), (("ayb.user_id", "1"),)
     ))  # fmt: skip
-    others = [Identity(AUTHENTICATED_ROLE, (("ayb.number", str(n)),)) for n in range(2, routing.FEW + 2)]
+    others = [Identity(AUTHENTICATED_ROLE, (("ayb.number", str(n)),)) for n in range(2, shortlist.FEW + 2)]
     assert await shown(people=[one, odd, neither, *others]) == {one: {1: None}}
     assert set(asked) == {one, odd, neither}
 

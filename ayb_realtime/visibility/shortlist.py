@@ -1,7 +1,7 @@
 """Finds out which identities to ask about which rows. Called by ``checking``.
 
 Where each policy requires a column to equal an expression of the identity's settings, only the identities for which it
-does are asked. Postgres decides what they see, so that a wrong route never shows a row to an identity that may not see
+does are asked. Postgres decides what they see, so a wrong shortlist never shows a row to an identity that may not see
 it. Where a policy is not understood, or a row cannot be looked up, all identities are asked.
 """
 
@@ -13,20 +13,19 @@ import psycopg
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility.attempts import settings_of
+from ayb_realtime.visibility.answers import Shortlist
+from ayb_realtime.visibility.partwise_check import settings_of
 from ayb_realtime.visibility.policy_predicates import Equality, derive_equality
 from ayb_realtime.visibility.transactions import Connection
+from ayb_realtime.wire import records
 from ayb_realtime.wire.records import Row
 
 logger = logging.getLogger(__package__)
 
-# Some rows, and the identities to ask about each of them.
-Route = tuple[Mapping[int, Row], Sequence[Identity]]
-
 # To ask so few identities takes less time than to find out which to ask.
 FEW = 16
-# How many pairs of row and identity a route may have where its rows are for different identities.
-ROUTE_PAIRS = 1024
+# How many pairs of row and identity a shortlist may have where its rows are for different identities.
+SHORTLIST_PAIRS = 1024
 # How many identities' settings are evaluated in one statement.
 EVALUATED_TOGETHER = 1000
 # How many expressions are remembered, and how many identities beside those that are asked.
@@ -62,16 +61,16 @@ class _Index:
 _indexes: dict[tuple[str, str], _Index] = {}
 
 
-async def routes(
+async def whom_to_ask(
     connection: Connection, table: Table, role: str, rows: Mapping[int, Row], identities: Mapping[Identity, None]
-) -> list[Route]:
+) -> list[Shortlist]:
     """Return which of these identities, the keys, to ask about which rows. The others do not see those rows.
 
     connection: as for ``visibility.check``.
     identities: all have this role.
     Raises psycopg.Error if the connection is lost.
     """
-    everyone: list[Route] = [(rows, list(identities))]
+    everyone: list[Shortlist] = [(rows, list(identities))]
     if len(identities) < FEW or not rows:
         return everyone
     equalities = await derive_equalities(connection, table, role)
@@ -109,16 +108,15 @@ async def _current_values(
 
     A row that is gone is not in the result.
     """
-    keys = []
-    for n, row in enumerate(rows.values()):
-        key = "".join(f',"k{place}":{row.columns[name]}' for place, name in enumerate(table.key_columns, 1))
-        keys.append(f'{{"n":{n}{key}}}')
+    keys = [
+        records.join({"n": str(n), **table.key_members(row.columns)}) for n, row in enumerate(rows.values(), start=1)
+    ]
     cursor = await connection.execute(
         "select n, texts from ayb_realtime.current_values_v1(%s::oid, %s::text[], %s::json)",
         [table.relation, columns, f"[{','.join(keys)}]"],
     )
     positions = list(rows)
-    return {positions[n]: values for n, values in await cursor.fetchall()}
+    return {positions[n - 1]: values for n, values in await cursor.fetchall()}
 
 
 async def _index(connection: Connection, role: str, equality: Equality, identities: Mapping[Identity, None]) -> _Index:
@@ -163,14 +161,14 @@ def _candidates(
     }
 
 
-def _group(rows: Mapping[int, Row], candidates: Mapping[int, Iterable[Identity]]) -> Iterator[Route]:
-    """Put rows for the same identities into one route, and others as long as the route stays small."""
+def _group(rows: Mapping[int, Row], candidates: Mapping[int, Iterable[Identity]]) -> Iterator[Shortlist]:
+    """Put rows for the same identities into one shortlist, and others as long as it stays small."""
     taken: dict[int, Row] = {}
     identities: dict[Identity, None] = {}
     positions = [position for position, found in candidates.items() if found]
     for position in sorted(positions, key=lambda each: [hash(identity) for identity in candidates[each]]):
         more = {**identities, **dict.fromkeys(candidates[position])}
-        if taken and len(more) > len(identities) and (len(taken) + 1) * len(more) > ROUTE_PAIRS:
+        if taken and len(more) > len(identities) and (len(taken) + 1) * len(more) > SHORTLIST_PAIRS:
             yield taken, list(identities)
             taken, more = {}, dict.fromkeys(candidates[position])
         taken[position] = rows[position]
