@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+from ayb_realtime.reset_reasons import ResetReason
+
 # What to do about a database whose dump did not have the schema ``ayb_realtime``.
 RESTORE_LOG = (
     "manage.py sqlmigrate ayb_realtime 0001 | manage.py dbshell; then `manage.py check --database default` says which"
@@ -57,7 +59,11 @@ class RoleRefused(RealtimeError):
 
 
 class PositionUnavailable(RealtimeError):
-    """The log does not hold the changes after this position: it ends before it, or no longer goes back that far."""
+    """The stream cannot go on after this position. ``reason`` is what the client is told."""
+
+    def __init__(self, reason: ResetReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class InvalidMessage(RealtimeError):

@@ -143,7 +143,7 @@ async def _verdict(connection: Connection, identity: Identity, table: Table, key
     """Check as the hub does, and say what Postgres answers."""
     readers, _ = await visibility.may_select(connection, table, [identity])
     answers = await visibility.check(connection, table, {1: Row(record)}, readers, undefined_is_failure=True)
-    if identity in answers.unanswered or identity in answers.postponed:
+    if identity in answers.unanswered or identity in answers.locked_out:
         found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: a reset is sent."
         return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
     if 1 in (visible := answers.visible_to(identity)):

@@ -24,30 +24,26 @@ ChunkKey = tuple[tuple[int, ...], tuple[Event, ...], int]
 LARGEST_CHARACTERS = 8 * 1024 * 1024
 
 
-class Delivery:
+class DeliveryPlan:
     """The events of a slice, in lists that each go to many identities.
 
-    ended: table → the identities whose streams of it have to end.
+    endings: table → the identities whose streams that include the table are ended at dispatch.
     unanswered: table → identity → the positions of the rows about which Postgres did not answer.
     """
 
     def __init__(self) -> None:
-        self.ended: dict[int, set[Identity]] = {}
+        self.endings: dict[int, set[Identity]] = {}
         self.unanswered: dict[int, dict[Identity, Set[int]]] = {}
         # The lists of events, each encoded once. A list's number is its index.
         self._lists: list[Sequence[Event]] = []
         # Table → identity → the numbers of the lists that go to it.
-        self._by_viewer: dict[int, dict[Identity, tuple[int, ...]]] = {}
+        self._by_identity: dict[int, dict[Identity, tuple[int, ...]]] = {}
         # Table → the numbers of the lists that go to all its readers.
         self._broadcast: dict[int, tuple[int, ...]] = {}
         # Table → the identities whose role may SELECT from it.
         self._readers: dict[int, Collection[Identity]] = {}
         # Each says that a table is streamed from there on.
         self._enabled: list[Change] = []
-
-    def chunk(self, identity: Identity, relations: Iterable[int], after: int) -> bytes:
-        """Return the events after a position for a subscriber with this identity and these tables, as one chunk."""
-        return self._join((self._numbers(identity, relations), (), after))
 
     def dispatch(self, subscribers: Subscribers, position: int) -> None:
         """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
@@ -58,20 +54,20 @@ class Delivery:
         for subscriber in subscribers:
             subscriber.position = position
 
-    def add_ended(self, table: Table, identities: Collection[Identity]) -> None:
-        """End the streams of a table that these identities have: their role is refused, or the table is locked."""
+    def add_endings(self, table: Table, identities: Collection[Identity]) -> None:
+        """End these identities' streams of a table at dispatch: their role is refused, or the table is locked."""
         if identities:
-            self.ended.setdefault(table.relation, set()).update(identities)
+            self.endings.setdefault(table.relation, set()).update(identities)
 
     def _concerned(self, subscribers: Subscribers) -> Iterable[Subscriber]:
         """Return the subscribers that may get something."""
         if self._enabled or self._broadcast:
             return list(subscribers)
-        concerned = (*self.ended.values(), *self._by_viewer.values(), *self.unanswered.values())
+        concerned = (*self.endings.values(), *self._by_identity.values(), *self.unanswered.values())
         return subscribers.of(set[Identity]().union(*concerned))
 
     def _dispatch_to(self, subscriber: Subscriber, position: int, chunks: dict[ChunkKey, bytes]) -> None:
-        if any(subscriber.identity in self.ended.get(relation, ()) for relation in subscriber.relations):
+        if any(subscriber.identity in self.endings.get(relation, ()) for relation in subscriber.relations):
             subscriber.end()
             return
         resets = tuple(self._resets(subscriber)) if self.unanswered else ()
@@ -94,8 +90,8 @@ class Delivery:
         for relation in relations:
             if relation in self._broadcast and identity in self._readers.get(relation, ()):
                 numbers += self._broadcast[relation]
-            if relation in self._by_viewer:
-                numbers += self._by_viewer[relation].get(identity, ())
+            if relation in self._by_identity:
+                numbers += self._by_identity[relation].get(identity, ())
         return numbers
 
     def _join(self, key: ChunkKey) -> bytes:
@@ -115,7 +111,7 @@ class Delivery:
                 yield first, reset_event(ResetReason.UNANSWERED, [table.name], first)
 
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
-        """Reset the table for each subscriber that came before it was enabled with the trigger that it has now."""
+        """Note enables. ``dispatch`` resets the table for streams whose ``triggers`` lack the current one."""
         # With another trigger, it was enabled once more since: a later change says so.
         self._enabled += [change for change in changes if change.trigger == table.trigger]
 
@@ -123,7 +119,7 @@ class Delivery:
         """Set the identities whose role may SELECT from a table."""
         self._readers[table.relation] = readers
 
-    def add_reset(self, table: Table, reason: str, position: int) -> None:
+    def add_reset(self, table: Table, reason: ResetReason, position: int) -> None:
         """Tell all readers of a table to fetch it again."""
         self._add_broadcast(table, [(position, reset_event(reason, [table.name], position))])
 
@@ -180,9 +176,9 @@ class Delivery:
 
     def _add(self, table: Table, identities: Iterable[Identity], events: Sequence[Event]) -> None:
         number = self._number(events)
-        by_viewer = self._by_viewer.setdefault(table.relation, {})
+        by_identity = self._by_identity.setdefault(table.relation, {})
         for identity in identities:
-            by_viewer[identity] = (*by_viewer.get(identity, ()), number)
+            by_identity[identity] = (*by_identity.get(identity, ()), number)
 
     def _add_broadcast(self, table: Table, events: Sequence[Event]) -> None:
         if events:

@@ -38,7 +38,7 @@ def retry_hint(retry_milliseconds: int, random: Random) -> bytes:
     return sse.retry(round(retry_milliseconds * random.uniform(0.5, 1.5))) + b"\n"
 
 
-async def end_all(subscribers: Sequence[Subscriber], random: Random = _random) -> None:
+async def end_in_groups(subscribers: Sequence[Subscriber], random: Random = _random) -> None:
     """End these streams, group after group, each with a retry hint."""
     for seconds, group in groups(subscribers, random):
         await asyncio.sleep(seconds)
@@ -48,6 +48,6 @@ async def end_all(subscribers: Sequence[Subscriber], random: Random = _random) -
 
 async def end_with_latecomers(streams: Callable[[], Sequence[Subscriber]]) -> None:
     """End the streams, and a second later those of requests that arrived before the server stopped listening."""
-    await end_all(streams())
+    await end_in_groups(streams())
     await asyncio.sleep(LATECOMERS_SECONDS)
-    await end_all(streams())
+    await end_in_groups(streams())

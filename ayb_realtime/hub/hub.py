@@ -22,6 +22,7 @@ from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import connected_event, parse_event_id, reset_event
 
@@ -38,7 +39,7 @@ class Hub:
         self._live = Live(pool, self._feed, self._replay)
         self._relay_watch = RelayWatch(pool)
         self._layer = layer
-        self._tasks = Tasks(self._end_all)
+        self._tasks = Tasks(self._end_at_once)
 
     @property
     def position(self) -> int:
@@ -46,8 +47,8 @@ class Hub:
         return self._live.position
 
     @property
-    def subscribers(self) -> Subscribers:
-        """The subscribers at the hub's position."""
+    def live_subscribers(self) -> Subscribers:
+        """The subscribers at the hub's position, without those that are still resuming."""
         return self._live.subscribers
 
     @property
@@ -67,7 +68,7 @@ class Hub:
             raise
         self._tasks.spawn(self._live.run())
         self._tasks.spawn(self._replay.run(self._live))
-        self._tasks.spawn(liveness.run(self._open, self.leave))
+        self._tasks.spawn(liveness.run(self.open_streams, self.leave))
         if self._layer is not None and conf.relay_in_process:
             self._tasks.spawn(run_relay(self._layer))
         if self._receiver is not None:
@@ -76,10 +77,10 @@ class Hub:
             self._tasks.spawn(self._receiver.follow_group())
 
     async def close(self) -> None:
-        """End every stream, as ``end_streams`` does, and stop."""
-        await draining.end_all(self._open())
+        """End every stream, group after group and each with a retry hint, and stop."""
+        await draining.end_in_groups(self.open_streams())
         await self._tasks.stop()
-        self._end_all()
+        self._end_at_once()
         if self._receiver is not None:
             await self._receiver.close()
         await self._pool.close()
@@ -89,7 +90,7 @@ class Hub:
 
         If the server goes on, so does the hub: streams that are opened later stay open.
         """
-        return self._tasks.spawn(draining.end_with_latecomers(self._open))
+        return self._tasks.spawn(draining.end_with_latecomers(self.open_streams))
 
     def opening(self) -> AbstractContextManager[None]:
         """Let replays wait for a stream that is opened in the block."""
@@ -100,7 +101,7 @@ class Hub:
         return await self._admission.resolve(names)
 
     async def subscribe(
-        self, identity: Identity, streamed: Iterable[Table], *, resume: str = "", expires_at: float | None = None
+        self, identity: Identity, tables: Iterable[Table], *, resume: str = "", expires_at: float | None = None
     ) -> Subscriber:
         """Open a stream of these tables, which holds its greeting: the server's retry time, and ``connected``.
 
@@ -112,16 +113,16 @@ class Hub:
         await self._admission.check_role(identity.role)
         subscriber = Subscriber(
             identity,
-            streamed,
+            tables,
             buffer_bytes=conf.buffer_bytes,
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,
         )
-        reset_reason = ""
+        reset_reason = None
         try:
             await (self._resume(subscriber, resume) if resume else self._live.join(subscriber))
         except PositionUnavailable as error:
-            reset_reason = str(error)
+            reset_reason = error.reason
             await self._live.join(subscriber)
         subscriber.prepend(_greeting(subscriber, reset_reason))
         self._live.look_up_tables_if_unknown(subscriber.relations)
@@ -138,26 +139,27 @@ class Hub:
 
     def beat(self) -> None:
         """Have each stream that waits send a heartbeat now, which says its position."""
-        for subscriber in self._open():
+        for subscriber in self.open_streams():
             subscriber.wake()
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber whose client has gone. May be called again."""
+        """Forget a subscriber: its response has ended, its client has gone, or reads nothing. May be called again."""
         subscriber.abandon()
         self._live.subscribers.discard(subscriber)
         self._replay.subscribers.discard(subscriber)
 
-    def _end_all(self) -> None:
-        for subscriber in self._open():
+    def open_streams(self) -> list[Subscriber]:
+        """Return the open streams: those at the hub's position, and those that are still resuming."""
+        return [*self._live.subscribers, *self._replay.subscribers]
+
+    def _end_at_once(self) -> None:
+        for subscriber in self.open_streams():
             subscriber.end()
         self._live.subscribers.clear()
         self._replay.subscribers.clear()
 
-    def _open(self) -> list[Subscriber]:
-        return [*self._live.subscribers, *self._replay.subscribers]
 
-
-def _greeting(subscriber: Subscriber, reset_reason: str) -> bytes:
+def _greeting(subscriber: Subscriber, reset_reason: ResetReason | None) -> bytes:
     """Encode what a stream begins with: a reset of all its tables is part of it if there is a reason for one."""
     names = [table.name for table in subscriber.tables]
     reset = reset_event(reset_reason, names, subscriber.position) if reset_reason else b""

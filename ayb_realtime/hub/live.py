@@ -21,6 +21,7 @@ from ayb_realtime.hub.subscribers import Subscribers, relink_recreated_tables
 from ayb_realtime.log.changes import Action
 from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import tables
+from ayb_realtime.reset_reasons import ResetReason
 
 logger = logging.getLogger(__package__)
 
@@ -63,7 +64,7 @@ class Live:
             try:
                 await self._deliver(await self._feed.next(self._unread))
             except PositionUnavailable as error:
-                await self._reset(str(error))
+                await self._reset(error.reason)
             except Exception:
                 self._logger.warning("changes cannot be delivered now; the streams wait", exc_info=True)
                 # Also if the database answers: what came through the layer may be at fault.
@@ -98,9 +99,9 @@ class Live:
         relink_recreated_tables([*self.subscribers, *self._replay.subscribers], streamed)
         self.subscribers.tables_changed()
 
-    async def _reset(self, reason: str) -> None:
-        """Go on where the feed does, and have every client fetch again: the log no longer holds what came before."""
-        logger.warning("%s: every stream is told to fetch again", reason)
+    async def _reset(self, reason: ResetReason) -> None:
+        """Go on where the feed does, and reset every live stream: the log no longer holds what came before."""
+        logger.warning("%s: every live stream is told to fetch again", reason)
         async with self.delivery_lock:
             # The feed's head may be further on by now.
             position = self._feed.position

@@ -1,4 +1,7 @@
-"""Who gets which changes of a slice: Postgres is asked, and a delivery made of its answers. Called by the hub."""
+"""Who gets which changes of a slice: Postgres is asked, and a delivery planned by its answers.
+
+Called by ``live`` and ``replay``.
+"""
 
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePolicy
-from ayb_realtime.hub.delivery import Delivery
+from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.table_changes import TableChanges
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
@@ -21,56 +24,58 @@ from ayb_realtime.wire.records import Row
 
 
 async def plan_delivery(
-    pool: AsyncConnectionPool[Any], changes: Sequence[Change], audience: Mapping[int, Collection[Identity]]
-) -> Delivery:
+    pool: AsyncConnectionPool[Any], changes: Sequence[Change], identities_by_table: Mapping[int, Collection[Identity]]
+) -> DeliveryPlan:
     """Find out who gets which of these changes.
 
     pool: of connections whose transactions are read-only and see one snapshot.
     changes: in position order.
-    audience: table → the identities that subscribe to it.
+    identities_by_table: table (oid) → the identities that subscribe to it.
     Raises psycopg.Error or PoolTimeout where the database does not answer: then nothing has been delivered.
     """
     by_relation: dict[int, list[Change]] = {}
     for change in changes:
-        if change.relation in audience:
+        if change.relation in identities_by_table:
             by_relation.setdefault(change.relation, []).append(change)
+    # True on the second try: a name that is still undefined is then the policy's failure, and no longer a sign that a
+    # migration has committed since the snapshot.
     undefined_is_failure = False
     uncancellable: set[int] = set()
     while by_relation:
         try:
-            return await _plan(pool, by_relation, audience, undefined_is_failure, uncancellable)
+            return await _plan(pool, by_relation, identities_by_table, undefined_is_failure, uncancellable)
         except CatalogChanged:
             undefined_is_failure = True
         except UncancellablePolicy as error:
             uncancellable.add(error.relation)
-    return Delivery()
+    return DeliveryPlan()
 
 
 async def _plan(
     pool: AsyncConnectionPool[Any],
     by_relation: Mapping[int, Sequence[Change]],
-    audience: Mapping[int, Collection[Identity]],
+    identities_by_table: Mapping[int, Collection[Identity]],
     undefined_is_failure: bool,
     uncancellable: Set[int],
-) -> Delivery:
-    roles = {identity.role for relation in by_relation for identity in audience[relation]}
-    delivery = Delivery()
+) -> DeliveryPlan:
+    roles = {identity.role for relation in by_relation for identity in identities_by_table[relation]}
+    delivery = DeliveryPlan()
     async with (
         pool.connection() as connection,
         visibility.check_transaction(connection, by_relation, roles) as streamed,
     ):
         for table in streamed:
             planner = _Planner(delivery, connection, table, undefined_is_failure, table.relation in uncancellable)
-            changes = TableChanges.sort(table, by_relation[table.relation])
-            await planner.plan(changes, audience[table.relation])
+            changes = TableChanges.of(table, by_relation[table.relation])
+            await planner.plan(changes, identities_by_table[table.relation])
     return delivery
 
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
-    """Adds the changes of one table to a delivery. The fields are what ``visibility.check`` takes."""
+    """Adds the changes of one table to a delivery. All fields but it are arguments of ``visibility.check``."""
 
-    delivery: Delivery
+    delivery: DeliveryPlan
     connection: Connection
     table: Table
     undefined_is_failure: bool
@@ -83,7 +88,7 @@ class _Planner:
         if changes.has_only_enables:
             return
         readers, refused = await visibility.may_select(self.connection, table, identities)
-        delivery.add_ended(table, refused)
+        delivery.add_endings(table, refused)
         delivery.set_readers(table, readers)
         self._reset_too_large(changes.too_large, readers)
         if changes.reset:
@@ -120,7 +125,7 @@ class _Planner:
             isolate=self.isolate,
         )
         self.delivery.add_rows(self.table, changes.current, rows, answers)
-        self._take_unanswered(answers)
+        self._add_resets_and_endings(answers)
         return answers
 
     async def _add_vanished(self, changes: TableChanges, now: Answers, readers: Collection[Identity]) -> None:
@@ -137,11 +142,11 @@ class _Planner:
             isolate=self.isolate,
         )
         self.delivery.add_vanished(self.table, vanished, changes.rows, now, before)
-        self._take_unanswered(before)
+        self._add_resets_and_endings(before)
 
-    def _take_unanswered(self, answers: Answers) -> None:
+    def _add_resets_and_endings(self, answers: Answers) -> None:
         self.delivery.add_unanswered(self.table, answers.unanswered)
-        self.delivery.add_ended(self.table, answers.postponed)
+        self.delivery.add_endings(self.table, answers.locked_out)
 
 
 def hidden_updates(current: Mapping[int, Change], now: Answers, readers: Collection[Identity]) -> list[Change]:

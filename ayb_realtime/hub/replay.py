@@ -96,13 +96,13 @@ class Replay:
         await self._wait_for_openings()
         far, near = far_and_near(self._ready(), live.position)
         if far:
-            await self.advance(far, live.position, live.known_relations)
+            await self._advance(far, live.position, live.known_relations)
         if near:
             async with live.delivery_lock:
                 # One slice, however large its rows are; a stream that has not arrived then has another round.
                 still_near = set(near)
                 if behind := [s for s in self._ready() if s in still_near and s.position < live.position]:
-                    await self.advance(behind, live.position, live.known_relations)
+                    await self._advance(behind, live.position, live.known_relations)
                 live.subscribers |= self._take_arrived(live.position)
         return bool(far or near)
 
@@ -113,7 +113,7 @@ class Replay:
                 async with asyncio.timeout(OPENING_SECONDS):
                     await self._all_opened.wait()
 
-    async def advance(self, subscribers: list[Subscriber], upto: int, known: Set[int]) -> None:
+    async def _advance(self, subscribers: list[Subscriber], upto: int, known: Set[int]) -> None:
         """Take those whose turn it is, and all at the same slice, to the end of it, or to ``upto``.
 
         subscribers: at least one, each before ``upto``.
@@ -128,7 +128,7 @@ class Replay:
             for subscriber in group:
                 if subscriber.position == after:
                     subscriber.set_baseline(upto)
-                    subscriber.reset(str(error), subscriber.relations)
+                    subscriber.reset(error.reason, subscriber.relations)
             return
         along = Subscribers(subscriber for subscriber in group if subscriber.position < read.upto)
         delivery = await planning.plan_delivery(self._pool, read.changes, along.identities)

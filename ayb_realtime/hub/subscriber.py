@@ -98,7 +98,7 @@ class Subscriber:
         else:
             self.end()
 
-    def reset(self, reason: str, relations: Container[int]) -> None:
+    def reset(self, reason: ResetReason, relations: Container[int]) -> None:
         """Tell the client to fetch its tables among these again, and then to go on after ``position``."""
         if names := [table.name for table in self.tables if table.relation in relations]:
             self.push(reset_event(reason, names, self.position))

@@ -16,7 +16,7 @@ class TableChanges:
 
     enables: each says that the table is streamed from there on.
     too_large: positions of rows that are not checked, since that would keep all other streams waiting.
-    last: the position of the last other change; 0 if there is none.
+    last: the position of the last change that is neither an ENABLE nor too large; 0 if there is none.
     reset: why and at which position all readers have to fetch the table again; None: they need not.
     rows: position → the row that was logged, for each create, update and delete.
     current: position → the creates and updates. Postgres is asked who sees their rows now.
@@ -26,7 +26,7 @@ class TableChanges:
     enables: Sequence[Change]
     too_large: Set[int]
     last: int = 0
-    reset: tuple[str, int] | None = None
+    reset: tuple[ResetReason, int] | None = None
     rows: Mapping[int, Row] = field(default_factory=dict)
     current: Mapping[int, Change] = field(default_factory=dict)
     deletes: Sequence[Change] = ()
@@ -37,8 +37,8 @@ class TableChanges:
         return not self.last and not self.too_large
 
     @classmethod
-    def sort(cls, table: Table, changes: Sequence[Change]) -> "TableChanges":
-        """Sort the changes of a table, which are in position order."""
+    def of(cls, table: Table, changes: Sequence[Change]) -> "TableChanges":
+        """Sort the changes of a table into these. changes: in position order."""
         enables = [change for change in changes if change.action is Action.ENABLE]
         too_large = {change.position for change in changes if change.characters > LARGEST_CHARACTERS}
         others = [each for each in changes if each.action is not Action.ENABLE and each.position not in too_large]
@@ -59,7 +59,7 @@ def _can_be_found(table: Table, rows: Mapping[int, Row]) -> bool:
     return bool(table.key_columns) and all(name in row.columns for row in rows.values() for name in table.key_columns)
 
 
-def _reset(changes: Sequence[Change]) -> tuple[str, int] | None:
+def _reset(changes: Sequence[Change]) -> tuple[ResetReason, int] | None:
     resets = [change for change in changes if change.record is None]
     if not resets:
         return None

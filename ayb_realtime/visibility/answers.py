@@ -32,13 +32,13 @@ class Answers:
 
     views: each identity is in at most one. An identity in no view sees no row about which Postgres answered.
     unanswered: identity → the positions of the rows about which Postgres did not answer.
-    postponed: identities that were not asked, since the table is locked. Their streams of it end, and resume.
+    locked_out: identities that were not asked, since the table is locked. Their streams of it end.
     policy_errors: identity → the SQLSTATE with which a policy failed. The rows on which it failed are not visible.
     """
 
     views: Sequence[View] = ()
     unanswered: Mapping[Identity, Collection[int]] = field(default_factory=dict)
-    postponed: Set[Identity] = frozenset()
+    locked_out: Set[Identity] = frozenset()
     policy_errors: Mapping[Identity, str] = field(default_factory=dict)
 
     @cached_property
@@ -52,7 +52,7 @@ class Answers:
 
     def hidden_from(self, identity: Identity, positions: Set[int]) -> Set[int]:
         """Return those of these positions whose rows an identity does not see: Postgres answered, and said so."""
-        if identity in self.postponed:
+        if identity in self.locked_out:
             return frozenset()
         return positions - self.visible_to(identity).keys() - set(self.unanswered.get(identity, ()))
 
@@ -61,13 +61,13 @@ class Answers:
         return Answers(
             [View(view.rows, identities) for view in self.views],
             {identity: positions for positions in self.unanswered.values() for identity in identities},
-            frozenset(identities if self.postponed else ()),
+            frozenset(identities if self.locked_out else ()),
             {identity: sqlstate for sqlstate in self.policy_errors.values() for identity in identities},
         )
 
     def with_view(self, view: View) -> "Answers":
         """Return these answers with another view: its identities see its rows, too."""
-        return Answers(merged([*self.views, view]), self.unanswered, self.postponed, self.policy_errors)
+        return Answers(merged([*self.views, view]), self.unanswered, self.locked_out, self.policy_errors)
 
 
 def united(answers: Collection[Answers]) -> Answers:
@@ -75,7 +75,7 @@ def united(answers: Collection[Answers]) -> Answers:
     return Answers(
         [view for each in answers for view in each.views],
         {identity: positions for each in answers for identity, positions in each.unanswered.items()},
-        frozenset[Identity]().union(*(each.postponed for each in answers)),
+        frozenset[Identity]().union(*(each.locked_out for each in answers)),
         {identity: sqlstate for each in answers for identity, sqlstate in each.policy_errors.items()},
     )
 

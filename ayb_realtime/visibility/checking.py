@@ -32,14 +32,14 @@ async def check(
 
     connection: in a configured, read-only transaction with one snapshot.
     rows: position of a create or update → the row as it was logged.
-    undefined_is_failure: whether a name that is not there is the policy's failure, rather than a new table or column.
+    undefined_is_failure: whether an undefined name is the policy's failure; otherwise it raises CatalogChanged.
     isolate: whether to ask each part on a connection of its own, since a policy of this table could not be cancelled.
     A view holds the row itself where it has changed since it was logged: an older one was perhaps never visible.
     Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless isolate; and
     psycopg.OperationalError if the connection is lost.
     """
     if _is_locked(connection, table):
-        return Answers(postponed=frozenset(identities))
+        return Answers(locked_out=frozenset(identities))
     answers = []
     for role, alike in IdentitiesByRole.of(identities).by_role.items():
         try:
@@ -78,7 +78,7 @@ async def check_before(
     Raises what ``check`` raises.
     """
     if _is_locked(connection, table):
-        return Answers(postponed=frozenset(identities))
+        return Answers(locked_out=frozenset(identities))
     reason = await why_inexact(connection, table)
     logged = {position: row for position, row in rows.items() if row is not None}
     _warn_of_unlogged(table, len(rows) - len(logged))

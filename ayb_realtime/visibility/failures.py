@@ -23,7 +23,7 @@ UNANSWERED = (
     "%s: Postgres did not say what %d identities may see of some rows (%s);"
     " they are told to fetch the table again instead"
 )
-POSTPONED = "%s: Postgres did not say what %d identities may see (%s); their streams end and resume"
+LOCKED_OUT = "%s: Postgres did not say what %d identities may see (%s); their streams end and resume"
 
 
 class Failures:
@@ -36,7 +36,7 @@ class Failures:
     def add(self, kind: str, relation: int, table: str, reasons: Mapping[Identity, str]) -> None:
         """Count failures, and log them if the last line is long enough ago.
 
-        kind: POLICY_FAILED, UNANSWERED or POSTPONED.
+        kind: POLICY_FAILED, UNANSWERED or LOCKED_OUT.
         reasons: for each identity for which a check failed, why.
         """
         if not reasons:

@@ -77,10 +77,7 @@ class Attempt(Generic[IdentityT]):
 
 
 def classify(failure: Failure, *, undefined_is_failure: bool) -> Outcome:
-    """Return how an attempt ended that raised an error.
-
-    undefined_is_failure: whether this is a second snapshot, so that a missing name is the policy's fault.
-    """
+    """Return how an attempt ended that raised an error. undefined_is_failure: as for ``visibility.check``."""
     sqlstate = failure.sqlstate or ""
     if failure.is_transaction_lost:
         return Outcome.UNCANCELLABLE if failure.is_policy_suspected else Outcome.CONNECTION_LOST
@@ -94,7 +91,7 @@ def classify(failure: Failure, *, undefined_is_failure: bool) -> Outcome:
 
 
 def plan_next(plan: Plan[IdentityT], part: Part[IdentityT], attempt: Attempt[IdentityT]) -> Sequence[Part[IdentityT]]:
-    """Plan what to ask after an attempt at a part; return the parts to postpone, since a table is locked.
+    """Plan what to ask after an attempt at a part; return the parts not to ask about, since a table is locked.
 
     attempt: not one whose outcome ends the whole check.
     """

@@ -13,7 +13,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.answers import Answers, Shortlist, View, merged
-from ayb_realtime.visibility.failures import POLICY_FAILED, POSTPONED, UNANSWERED, failures
+from ayb_realtime.visibility.failures import LOCKED_OUT, POLICY_FAILED, UNANSWERED, failures
 from ayb_realtime.visibility.locking import is_a_table_locked
 from ayb_realtime.visibility.narrowing import Plan
 from ayb_realtime.visibility.outcomes import (
@@ -40,7 +40,7 @@ class PartwiseCheck(ABC):
     """One question about some rows of a table, put in parts where it fails as a whole. To be answered once.
 
     connection: in a configured transaction; None to isolate each part, on a connection of its own.
-    undefined_is_failure: whether a name that is not there is the policy's failure, rather than a new table or column.
+    undefined_is_failure: as for ``visibility.check``.
     """
 
     def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool) -> None:
@@ -49,9 +49,9 @@ class PartwiseCheck(ABC):
         self._undefined_is_failure = undefined_is_failure
         self._rows: dict[int, Row] = {}
         self._plan = Plan[Identity](quarantine.patience(table.relation))
-        # The answers so far, part by part; the identities that were postponed, or for which a policy failed, and why.
+        # The answers so far, part by part; the identities that were locked out, or for which a policy failed, and why.
         self._views: list[View] = []
-        self._postponed: dict[Identity, str] = {}
+        self._locked_out: dict[Identity, str] = {}
         self._policy_errors: dict[Identity, str] = {}
 
     async def answer(self, shortlists: Iterable[Shortlist]) -> Answers:
@@ -66,12 +66,12 @@ class PartwiseCheck(ABC):
             # Some policy is known to go on after its timeout: with less time for each part, it is found sooner.
             triage.add(self._plan, rows, identities, 1.0 if self._connection is not None else LEAST_SHARE)
         for part in self._plan:
-            for postponed in plan_next(self._plan, part, await self._attempt(part)):
-                self._postponed |= dict.fromkeys(postponed.identities, "locked")
-        triage.record(self._plan, self._rows, self._postponed)
+            for locked_out in plan_next(self._plan, part, await self._attempt(part)):
+                self._locked_out |= dict.fromkeys(locked_out.identities, "locked")
+        triage.record(self._plan, self._rows, self._locked_out)
         self._report()
         unanswered = {identity: rows.keys() for identity, rows in self._plan.unanswered.items() if rows}
-        return Answers(merged(self._views), unanswered, self._postponed.keys(), self._policy_errors)
+        return Answers(merged(self._views), unanswered, self._locked_out.keys(), self._policy_errors)
 
     async def _attempt(self, part: Part[Identity]) -> Attempt[Identity]:
         """Ask about a part once. Raises what ``answer`` raises."""
@@ -156,7 +156,7 @@ class PartwiseCheck(ABC):
         }
         failures.add(POLICY_FAILED, self._table.relation, self._table.name, self._policy_errors)
         failures.add(UNANSWERED, self._table.relation, self._table.name, unanswered)
-        failures.add(POSTPONED, self._table.relation, self._table.name, self._postponed)
+        failures.add(LOCKED_OUT, self._table.relation, self._table.name, self._locked_out)
 
 
 def settings_of(identities: Sequence[Identity]) -> tuple[list[str], list[str]]:

@@ -54,7 +54,7 @@ class Triage:
         self._retried_pairs += [(pair.identity, position) for pair in suspected]
         plan.add([position], [pair.identity for pair in (*trusted, *suspected)], share)
 
-    def record(self, plan: Plan[Identity], rows: Mapping[int, Row], postponed: Container[Identity]) -> None:
+    def record(self, plan: Plan[Identity], rows: Mapping[int, Row], locked_out: Container[Identity]) -> None:
         """Quarantine what has failed in a finished plan, and release what was retried and answered."""
         relation = self._table.relation
         failed = self._pairs(plan.failed_pairs, rows)
@@ -65,11 +65,11 @@ class Triage:
         quarantine.add(relation, [*failed, *(plan.failed_identities - explained), *([TABLE] if plan.ran_out else [])])
         if not self._is_table_barred and not plan.ran_out:
             quarantine.release(relation, [TABLE])
-        answered = [each for each in self._retried if each not in plan.unanswered and each not in postponed]
+        answered = [each for each in self._retried if each not in plan.unanswered and each not in locked_out]
         answered_pairs = [
             (identity, position)
             for identity, position in self._retried_pairs
-            if position not in plan.unanswered.get(identity, ()) and identity not in postponed
+            if position not in plan.unanswered.get(identity, ()) and identity not in locked_out
         ]
         quarantine.release(relation, answered)
         quarantine.release(relation, self._pairs(answered_pairs, rows))

@@ -30,7 +30,7 @@ def connected_event(client_id: str, position: int) -> bytes:
     return sse.encode(_compact({"clientId": client_id}), event="connected", id=str(position))
 
 
-def reset_event(reason: str, tables: list[str], position: int) -> bytes:
+def reset_event(reason: ResetReason, tables: list[str], position: int) -> bytes:
     """Encode the event that tells a client to fetch these tables again. The stream then goes on after ``position``."""
     return sse.encode(_compact({"reason": reason, "tables": tables}), event="reset", id=str(position))
 

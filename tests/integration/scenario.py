@@ -19,6 +19,7 @@ from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
 from ayb_realtime.relay.relay import Relay
+from ayb_realtime.reset_reasons import ResetReason
 
 Owner = psycopg.Connection[Any]
 MakeTable = Callable[..., None]
@@ -99,7 +100,7 @@ async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int 
     resume = "" if after is None else str(after)
     subscriber = await the_hub.subscribe(identity, await the_hub.resolve(tables), resume=resume)
     if reset := re.search(rb'event: reset\ndata: {"reason":"(.*?)"', await anext(subscriber)):
-        raise PositionUnavailable(reset[1].decode())
+        raise PositionUnavailable(ResetReason(reset[1].decode()))
     return subscriber
 
 

@@ -58,10 +58,10 @@ async def get(the_hub: Hub, async_client: AsyncClient) -> AsyncIterator[Callable
     responses: list[Any] = []
 
     async def request(headers: dict[str, str] | None = None, **parameters: str) -> tuple[int, Subscriber | None]:
-        before = set(the_hub.subscribers)
+        before = set(the_hub.live_subscribers)
         path = "/api/realtime"
         responses.append(await async_client.get(path, {"tables": "posts", **parameters}, headers=headers or {}))
-        opened = set(the_hub.subscribers) - before
+        opened = set(the_hub.live_subscribers) - before
         return responses[-1].status_code, (opened.pop() if opened else None)
 
     yield request

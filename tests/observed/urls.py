@@ -10,10 +10,10 @@ from ayb_realtime.hub.registry import get_hub
 
 
 async def observed(request: HttpRequest) -> JsonResponse:
-    """Count the subscribers, threads and tasks."""
+    """Count the open streams, threads and tasks."""
     hub = await get_hub()
     return JsonResponse(
-        {"subscribers": len(hub.subscribers), "threads": threading.active_count(), "tasks": len(asyncio.all_tasks())}
+        {"subscribers": len(hub.open_streams()), "threads": threading.active_count(), "tasks": len(asyncio.all_tasks())}
     )
 
 

@@ -35,7 +35,7 @@ def test_views_of_several_parts_become_one_for_each_content() -> None:
 
 
 def test_row_is_hidden_only_where_there_was_an_answer() -> None:
-    answers = Answers([View({1: None}, [ANN])], unanswered={ANN: [2], BOB: [3]}, postponed={CYD})
+    answers = Answers([View({1: None}, [ANN])], unanswered={ANN: [2], BOB: [3]}, locked_out={CYD})
     assert answers.hidden_from(ANN, {1, 2, 3}) == {3}
     assert answers.hidden_from(BOB, {1, 2, 3}) == {1, 2}
     assert answers.hidden_from(CYD, {1, 2, 3}) == set()
@@ -51,7 +51,7 @@ def test_answers_of_one_that_was_asked_for_all_are_those_of_all() -> None:
 
 def test_answers_about_different_identities_are_united() -> None:
     one = Answers([View({1: None}, [ANN])], unanswered={BOB: [1]})
-    other = Answers(postponed={CYD}, policy_errors={CYD: "22012"})
+    other = Answers(locked_out={CYD}, policy_errors={CYD: "22012"})
     assert united([one, other]) == Answers([View({1: None}, [ANN])], {BOB: [1]}, {CYD}, {CYD: "22012"})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import pytest
 
 from ayb_realtime.hub import delivery as module
-from ayb_realtime.hub.delivery import Delivery
+from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.hub.unanswered_resets import BURST
@@ -37,12 +37,12 @@ def stream(identity: Identity, *tables: Table, position: int = 1) -> Subscriber:
     return subscriber
 
 
-def visible(delivery: Delivery, views: Collection[View]) -> None:
+def visible(delivery: DeliveryPlan, views: Collection[View]) -> None:
     """Add a create and an update that these views show."""
     delivery.add_rows(NOTES, {2: CREATE, 3: UPDATE}, ROWS, Answers(list(views)))
 
 
-def sent(delivery: Delivery, *subscribers: Subscriber) -> list[bytes]:
+def sent(delivery: DeliveryPlan, *subscribers: Subscriber) -> list[bytes]:
     """Dispatch, and return what each subscriber has in its buffer."""
     delivery.dispatch(Subscribers(subscribers), 9)
     assert {subscriber.position for subscriber in subscribers if not subscriber.ended} <= {9}
@@ -57,7 +57,7 @@ def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch
         return change_event(change, table, row)
 
     monkeypatch.setattr(module, "change_event", count)
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     visible(delivery, [View({2: None, 3: None}, CROWD[:300]), View({3: None}, CROWD[300:])])
     subscribers = [stream(identity) for identity in CROWD for _ in range(2)]
     delivery.dispatch(Subscribers(subscribers), 9)
@@ -72,7 +72,7 @@ def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch
 
 
 def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     visible(delivery, [View({2: None}, CROWD[:250])])
     delivery.add_vanished(
         NOTES, [UPDATE], ROWS, Answers([View({2: None}, CROWD[:250])]), Answers([View({3: None}, CROWD)])
@@ -84,7 +84,7 @@ def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
 
 
 def test_each_gets_what_its_view_holds_in_the_order_of_positions() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     delivery.set_readers(NOTES, [ANN, BOB, CYD])
     delivery.add_deletes(NOTES, [DELETE], ROWS)
     visible(delivery, [View({3: None, 2: None}, [ANN]), View({3: '{"id":3,"other":true}'}, [BOB])])
@@ -98,23 +98,22 @@ def test_each_gets_what_its_view_holds_in_the_order_of_positions() -> None:
 
 
 def test_what_is_at_or_before_the_position_of_a_stream_is_not_sent() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     visible(delivery, [View({2: None, 3: None}, [ANN])])
     assert sent(delivery, stream(ANN, position=2), stream(ANN)) == [EVENTS[3], EVENTS[2] + EVENTS[3]]
-    assert delivery.chunk(ANN, [7], after=2) == EVENTS[3]
 
 
 def test_reset_goes_to_all_readers_and_to_no_other() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     delivery.set_readers(NOTES, [ANN])
-    delivery.add_reset(NOTES, "table truncated", 5)
-    assert sent(delivery, stream(ANN), stream(BOB)) == [reset_event("table truncated", ["notes"], 5), b""]
+    delivery.add_reset(NOTES, ResetReason.TRUNCATED, 5)
+    assert sent(delivery, stream(ANN), stream(BOB)) == [reset_event(ResetReason.TRUNCATED, ["notes"], 5), b""]
 
 
 def test_update_out_of_a_view_is_a_delete_to_those_that_saw_the_row() -> None:
     now = Answers([View({3: None}, [ANN])], unanswered={CYD: [3]})
     before = Answers([View({3: None, 4: None}, [ANN, BOB, CYD])])
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     visible(delivery, now.views)
     delivery.add_vanished(NOTES, [UPDATE, DELETE], ROWS, now, before)
     # A delete is always sent as a delete. For the update, it is unknown whether CYD sees the row.
@@ -126,21 +125,21 @@ def test_update_out_of_a_view_is_a_delete_to_those_that_saw_the_row() -> None:
 
 
 def test_delete_goes_only_to_those_that_saw_the_row() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     delivery.add_vanished(NOTES, [DELETE], ROWS, Answers(), Answers([View({4: None}, [BOB])]))
     assert sent(delivery, stream(ANN), stream(BOB)) == [b"", EVENTS[4]]
 
 
 def test_row_that_has_become_too_large_is_fetched_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGEST_CHARACTERS", 20)
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     visible(delivery, [View({2: '{"id":2,"body":"larger"}', 3: None}, [ANN]), View({3: None}, [BOB])])
     reset = reset_event(ResetReason.UNANSWERED, ["notes"], 2)
     assert sent(delivery, stream(ANN), stream(BOB)) == [reset + EVENTS[3], EVENTS[3]]
 
 
 def test_rows_without_an_answer_are_one_reset_in_place_of_the_first() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     visible(delivery, [View({2: None}, [ANN])])
     delivery.add_unanswered(NOTES, {ANN: [3], BOB: [3]})
     delivery.add_unanswered(NOTES, {ANN: [4]})
@@ -151,10 +150,10 @@ def test_rows_without_an_answer_are_one_reset_in_place_of_the_first() -> None:
 def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
     subscriber = stream(ANN)
     for position in range(2, BURST + 4):
-        delivery = Delivery()
+        delivery = DeliveryPlan()
         delivery.add_unanswered(NOTES, {ANN: [position]})
         delivery.dispatch(Subscribers([subscriber]), position)
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([View({9: None}, [ANN])]))
     delivery.dispatch(Subscribers([subscriber]), 9)
     *resets, event = subscriber._buffer._chunks
@@ -164,19 +163,19 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
 
 
 def test_table_that_was_enabled_is_reset_for_those_that_came_before() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     delivery.add_enabled(NOTES, [Change(at, 7, Action.ENABLE, f'{{"trigger":{oid}}}') for at, oid in ((5, 1), (4, 9))])
     earlier, later, resumed = stream(ANN), stream(ANN), stream(ANN, position=5)
     earlier.triggers = resumed.triggers = frozenset()
     assert sent(delivery, earlier, later, resumed, stream(BOB, POSTS)) == [
-        reset_event("table made anew", ["notes"], 9), b"", b"", b"",
+        reset_event(ResetReason.TABLE_RECREATED, ["notes"], 9), b"", b"", b"",
     ]  # fmt: skip
 
 
 def test_stream_of_a_locked_table_ends_without_events_and_no_other_of_its_identity() -> None:
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     visible(delivery, [View({2: None}, [ANN, BOB])])
-    delivery.add_ended(NOTES, [ANN, CYD])
+    delivery.add_endings(NOTES, [ANN, CYD])
     subscribers = [stream(ANN), stream(BOB), stream(CYD), stream(ANN, POSTS), stream(ANN, POSTS, NOTES)]
     assert sent(delivery, *subscribers) == [b"", EVENTS[2], b"", b"", b""]
     assert [each.ended for each in subscribers] == [True, False, True, False, True]

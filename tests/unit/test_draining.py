@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from ayb_realtime.hub import draining
-from ayb_realtime.hub.draining import end_all, groups, retry_hint
+from ayb_realtime.hub.draining import end_in_groups, groups, retry_hint
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 
@@ -66,7 +66,7 @@ async def test_every_stream_gets_what_it_has_and_its_retry_hint_and_ends() -> No
     streams = [make() for _ in range(3)]
     for stream in streams:
         stream.push(b"data: waiting\n\n")
-    await end_all(streams, Random(1))
+    await end_in_groups(streams, Random(1))
     said = [await rest(stream) for stream in streams]
     assert all(re.fullmatch(rb"data: waiting\n\nretry: \d+\n\n", words) for words in said)
     assert len(set(said)) == 3
@@ -76,7 +76,7 @@ async def test_next_group_waits_until_the_pause_is_over(monkeypatch: pytest.Monk
     monkeypatch.setattr(draining, "GROUP_STREAMS", 2)
     monkeypatch.setattr(draining, "PAUSE_SECONDS", 3600.0)
     streams = [make() for _ in range(4)]
-    ending = asyncio.create_task(end_all(streams, Random(1)))
+    ending = asyncio.create_task(end_in_groups(streams, Random(1)))
     readings = [asyncio.create_task(rest(stream)) for stream in streams]
     await asyncio.wait(readings, return_when=asyncio.FIRST_COMPLETED)
     assert sum(stream.ended for stream in streams) == 2

@@ -112,8 +112,8 @@ def test_connected_names_the_client_and_the_position() -> None:
 
 
 def test_reset_names_the_reason_and_the_tables() -> None:
-    assert reset_event("too old", ["posts", "comments"], 9) == (
-        b'id: 9\nevent: reset\ndata: {"reason":"too old","tables":["posts","comments"]}\n\n'
+    assert reset_event(ResetReason.TRUNCATED, ["posts", "comments"], 9) == (
+        b'id: 9\nevent: reset\ndata: {"reason":"table truncated","tables":["posts","comments"]}\n\n'
     )
 
 

@@ -26,7 +26,7 @@ LARGE = Change(9, 7, Action.UPDATE, ROW, "x" * LARGEST_CHARACTERS)
 
 def test_changes_of_rows_are_those_to_ask_about_and_deletes() -> None:
     rows = {2: Row(ROW), 3: Row(ROW), 4: Row(ROW)}
-    sorted_changes = TableChanges.sort(NOTES, [ENABLE, CREATE, UPDATE, DELETE])
+    sorted_changes = TableChanges.of(NOTES, [ENABLE, CREATE, UPDATE, DELETE])
     assert sorted_changes == TableChanges([ENABLE], set(), 4, None, rows, {2: CREATE, 3: UPDATE}, [DELETE])
 
 
@@ -40,7 +40,7 @@ def test_changes_of_rows_are_those_to_ask_about_and_deletes() -> None:
     ],
 )
 def test_change_of_a_whole_table_resets_it(changes: list[Change], reset: tuple[str, int] | None) -> None:
-    assert TableChanges.sort(NOTES, changes).reset == reset
+    assert TableChanges.of(NOTES, changes).reset == reset
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_change_of_a_whole_table_resets_it(changes: list[Change], reset: tuple[s
 )
 def test_rows_without_a_key_are_not_told_but_fetched_again(table: Table, record: str) -> None:
     changes = [CREATE, Change(3, 7, Action.DELETE, record), TRUNCATE, LARGE]
-    assert TableChanges.sort(table, changes) == TableChanges([], {9}, 5, (ResetReason.DEFINITION_CHANGED, 5))
+    assert TableChanges.of(table, changes) == TableChanges([], {9}, 5, (ResetReason.DEFINITION_CHANGED, 5))
 
 
 def test_row_that_is_too_large_with_what_it_was_before_is_not_asked_about() -> None:
-    assert TableChanges.sort(NOTES, [ENABLE, LARGE]) == TableChanges([ENABLE], {9})
-    assert TableChanges.sort(NOTES, [CREATE, LARGE]).current == {2: CREATE}
+    assert TableChanges.of(NOTES, [ENABLE, LARGE]) == TableChanges([ENABLE], {9})
+    assert TableChanges.of(NOTES, [CREATE, LARGE]).current == {2: CREATE}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_row_that_is_too_large_with_what_it_was_before_is_not_asked_about() -> N
     [([ENABLE], True), ([ENABLE, LARGE], False), ([TRUNCATE], False), ([DELETE], False)],
 )
 def test_that_a_table_was_enabled_needs_no_answer(changes: list[Change], *, has_only_enables: bool) -> None:
-    assert TableChanges.sort(NOTES, changes).has_only_enables is has_only_enables
+    assert TableChanges.of(NOTES, changes).has_only_enables is has_only_enables
 
 
 def test_update_that_one_reader_does_not_see_may_be_a_delete_to_it() -> None:

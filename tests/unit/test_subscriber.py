@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from ayb_realtime.hub.buffer import PIECE_BYTES
+from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
 from tests.unit.conftest import TABLE, make, read, rest
 
@@ -178,9 +179,9 @@ async def test_buffer_says_when_it_is_caught_up() -> None:
 async def test_reset_names_those_of_the_tables_and_the_position() -> None:
     stream = make()
     stream.set_baseline(42)
-    stream.reset("gone", {8})
-    stream.reset("gone", {7, 8})
-    assert await anext(stream) == b'id: 42\nevent: reset\ndata: {"reason":"gone","tables":["notes"]}\n\n'
+    stream.reset(ResetReason.TRUNCATED, {8})
+    stream.reset(ResetReason.TRUNCATED, {7, 8})
+    assert await anext(stream) == b'id: 42\nevent: reset\ndata: {"reason":"table truncated","tables":["notes"]}\n\n'
     assert stream.is_caught_up
 
 

@@ -1,6 +1,6 @@
 """Who subscribes to which table: kept between slices, and never out of date."""
 
-from ayb_realtime.hub.delivery import Delivery
+from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
@@ -48,7 +48,7 @@ def test_identities_are_gathered_again_only_after_a_join_or_leave() -> None:
 def test_who_gets_nothing_of_a_run_is_at_its_position_all_the_same() -> None:
     ann, bob = stream(ANN, NOTES), stream(BOB, NOTES)
     change = Change(2, 7, Action.CREATE, '{"id":1}')
-    delivery = Delivery()
+    delivery = DeliveryPlan()
     delivery.set_readers(NOTES, [ANN, BOB])
     delivery.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, Answers([View({2: None}, [ANN])]))
     delivery.dispatch(Subscribers([ann, bob]), 3)

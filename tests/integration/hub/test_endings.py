@@ -32,7 +32,7 @@ async def test_subscriber_that_does_not_read_is_ended_and_others_are_not(world: 
         for row_id in range(20):
             world.write("insert into notes values (%s, repeat('x', 1000))", [row_id])
             assert await reader.next_ids(1) == [row_id]
-        assert slow not in world.hub.subscribers
+        assert slow not in world.hub.live_subscribers
         received = await read_to_end(slow)
         assert 0 < len(received) <= 10_000
         assert received.endswith(b"\n\n")

@@ -16,7 +16,7 @@ async def test_stream_without_an_event_id_begins_at_the_position_of_the_hub(worl
     world.table("notes", "id int primary key")
     subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]))
     assert await anext(subscriber) == greeting(subscriber, world.hub.position)
-    assert subscriber in world.hub.subscribers
+    assert subscriber in world.hub.live_subscribers
 
 
 async def test_stream_with_an_event_id_begins_after_that_event(world: World) -> None:
@@ -45,4 +45,4 @@ async def test_stream_whose_event_id_is_not_in_the_log_begins_now_with_a_reset_o
     position = world.hub.position
     reset = f'id: {position}\nevent: reset\ndata: {{"reason":"{reason}","tables":["notes","letters"]}}\n\n'
     assert await anext(subscriber) == greeting(subscriber, position, reset)
-    assert subscriber in world.hub.subscribers
+    assert subscriber in world.hub.live_subscribers

@@ -38,7 +38,7 @@ async def fill(the_hub: Hub, owner: Owner) -> int:
 def at_each_round(the_hub: Hub, monkeypatch: pytest.MonkeyPatch, come: Callable[[int], Any]) -> list[int]:
     """Call ``come`` before each round of the replay, up to ROUNDS_MAX; return the list of the rounds so far."""
     rounds: list[int] = []
-    advance = the_hub._replay.advance
+    advance = the_hub._replay._advance
 
     async def noted(subscribers: list[Subscriber], upto: int, known: Set[int]) -> None:
         rounds.append(len(rounds))
@@ -46,7 +46,7 @@ def at_each_round(the_hub: Hub, monkeypatch: pytest.MonkeyPatch, come: Callable[
             await come(len(rounds))
         await advance(subscribers, upto, known)
 
-    monkeypatch.setattr(the_hub._replay, "advance", noted)
+    monkeypatch.setattr(the_hub._replay, "_advance", noted)
     return rounds
 
 

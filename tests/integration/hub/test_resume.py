@@ -1,9 +1,11 @@
 """A stream that resumes, or begins while changes flow: without a gap or a repetition."""
 
 import asyncio
+import json
 
 import pytest
 from channels.layers import InMemoryChannelLayer
+from django.http import HttpRequest
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import feed
@@ -11,11 +13,8 @@ from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Batch
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
-from tests.integration.scenario import (
-    Stream,
-    World,
-    person,
-)
+from tests.integration.scenario import Stream, World, person
+from tests.observed.urls import observed
 
 
 async def test_resume_goes_on_after_the_given_position_without_gap_or_repetition(world: World) -> None:
@@ -103,3 +102,13 @@ async def test_position_that_was_pruned_cannot_be_resumed_after(world: World) ->
                 assert await queries.prune(connection, keep_hours=0)
         with pytest.raises(PositionUnavailable, match="no longer holds"):
             await world.stream(person(1), "notes", after=begin)
+
+
+async def test_stream_that_is_still_resuming_counts_as_open(world: World) -> None:
+    world.table("notes", "id int primary key")
+    async with world.relaying():
+        begin = await world.caught_up()
+        async with world.hub._live.delivery_lock:
+            await world.subscriber(person(1), "notes", after=begin)
+            held = json.loads((await observed(HttpRequest())).content)
+    assert held["subscribers"] == len(world.hub.open_streams()) == 2

@@ -81,7 +81,7 @@ async def test_callable_has_the_context_variables_of_middleware_and_not_its_thre
     settings.MIDDLEWARE = [f"{__name__}.{middleware}"]
     settings.AYB_REALTIME = {"IDENTITY": identity}
     async with streaming(async_client, token=await sync_to_async(token)()):
-        (subscriber,) = the_hub.subscribers
+        (subscriber,) = the_hub.live_subscribers
     assert dict(subscriber.identity.settings) == {
         "ayb.tenant": "acme",
         "ayb.thread": "none",

@@ -124,7 +124,7 @@ async def test_invalid_identity_is_an_error_and_no_stream(
     assert await refused(async_client, await sync_to_async(token)(org="nobody's\0business")) == INVALID
     assert "no stream can be opened: " in caplog.text
     assert "business" not in caplog.text
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 async def test_callable_may_refuse_a_user(
@@ -154,7 +154,7 @@ async def test_callable_may_query_and_leaves_no_connection_open(
     make_table("notes", "id int primary key")
     await Team.objects.acreate(name="the team")
     async with streaming(async_client, token=await sync_to_async(token)()):
-        (subscriber,) = the_hub.subscribers
+        (subscriber,) = the_hub.live_subscribers
         assert dict(subscriber.identity.settings)["ayb.team"] == "the team"
         assert used[0].connection is None
 

@@ -84,7 +84,7 @@ async def test_role_that_policies_do_not_hold_gets_no_stream(
     assert await refused(async_client, await sync_to_async(token)()) == UNAVAILABLE
     (line,) = [record.message for record in caplog.records if record.name == "ayb_realtime.views"]
     assert re.search(told, line)
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 @pytest.mark.parametrize(("kind", "told"), POWERFUL)

@@ -121,7 +121,7 @@ async def test_stream_has_the_headers_of_middleware_and_not_its_name(
     assert not {HEADER.lower().encode(), b"content-length", b"etag"} & headers.keys()
     assert first["body"].startswith(b"retry: 2000\nid: ")
     assert first["more_body"]
-    next(iter(the_hub.subscribers)).push(b"event\n\n")
+    next(iter(the_hub.live_subscribers)).push(b"event\n\n")
     assert (await output(communicator))["body"] == b"event\n\n"
 
 
@@ -146,19 +146,19 @@ async def test_stream_that_ends_ends_its_response(ask: Callable[..., Any], the_h
     communicator = await ask(wrapped())
     await output(communicator)
     await output(communicator)
-    next(iter(the_hub.subscribers)).end(b"last")
+    next(iter(the_hub.live_subscribers)).end(b"last")
     assert await output(communicator) == {"type": "http.response.body", "body": b"last", "more_body": True}
     assert await output(communicator) == {"type": "http.response.body", "body": b""}
     await done(communicator)
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 async def test_client_that_goes_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
     communicator = await ask(wrapped())
     await output(communicator)
-    assert len(the_hub.subscribers) == 1
+    assert len(the_hub.live_subscribers) == 1
     await gone(communicator)
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 async def test_client_that_goes_before_django_is_done_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
@@ -166,14 +166,14 @@ async def test_client_that_goes_before_django_is_done_leaves_the_hub(ask: Callab
     here: list[Any] = []
 
     def go(response: HttpResponseBase) -> HttpResponseBase:
-        assert len(the_hub.subscribers) == 1
+        assert len(the_hub.live_subscribers) == 1
         loop.call_soon_threadsafe(here[0].input_queue.put_nowait, {"type": "http.disconnect"})
         return response
 
     changes.append(go)
     here.append(await ask(wrapped()))
     await done(here[0])
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 def replaced(_: HttpResponseBase) -> HttpResponseBase:
@@ -195,7 +195,7 @@ async def test_replaced_response_goes_out_and_the_stream_leaves_the_hub(
     assert (await output(communicator))["status"] == 403
     assert (await output(communicator))["body"] == b"no"
     await done(communicator)
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 async def test_application_that_fails_behind_the_view_leaves_the_hub(scope: dict[str, Any], the_hub: Hub) -> None:
@@ -203,14 +203,14 @@ async def test_application_that_fails_behind_the_view_leaves_the_hub(scope: dict
 
     async def failing(*given: Any) -> None:
         await application(*given)
-        assert len(the_hub.subscribers) == 1
+        assert len(the_hub.live_subscribers) == 1
         raise RuntimeError("too late")
 
     communicator = Communicator(Realtime(failing), scope)
     await communicator.send_input({"type": "http.request"})
     with pytest.raises(RuntimeError, match="too late"):
         await done(communicator)
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 @pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "http", KEY: object()}])

@@ -37,7 +37,7 @@ async def test_stream_has_its_headers_and_first_bytes(get: Callable[..., Any], t
     assert response.headers["Cache-Control"] == "no-cache, no-transform"
     assert response.headers["X-Accel-Buffering"] == "no"
     first = (await anext(aiter(response.streaming_content))).decode()
-    client_id = next(iter(the_hub.subscribers)).client_id
+    client_id = next(iter(the_hub.live_subscribers)).client_id
     position = the_hub.position
     assert first == f'retry: 2000\nid: {position}\nevent: connected\ndata: {{"clientId":"{client_id}"}}\n\n'
 
@@ -129,12 +129,12 @@ async def test_stream_ends_when_its_token_expires(
 
 async def test_closed_response_leaves_the_hub(get: Callable[..., Any], the_hub: Hub, token: str) -> None:
     response = await get(tables="posts", token=token)
-    assert len(the_hub.subscribers) == 1
-    subscriber = next(iter(the_hub.subscribers))
+    assert len(the_hub.live_subscribers) == 1
+    subscriber = next(iter(the_hub.live_subscribers))
     await sync_to_async(response.close)()
     async with asyncio.timeout(30):
         assert [chunk async for chunk in subscriber] == []  # not even the greeting
-    assert not the_hub.subscribers
+    assert not the_hub.live_subscribers
 
 
 async def test_gzip_leaves_the_stream_alone(

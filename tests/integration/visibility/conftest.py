@@ -1,9 +1,12 @@
 """Helpers of the tests of visibility: a transaction to check in, and what identities see of the logged changes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from ayb_realtime import visibility
+from ayb_realtime.hub.delivery import DeliveryPlan
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import Table, streamed
@@ -33,6 +36,16 @@ async def checking(table: str) -> AsyncIterator[tuple[visibility.Connection, Tab
     async with database.pool() as pool, pool.connection() as connection, connection.transaction():
         await visibility.configure(connection)
         yield connection, next(each for each in await streamed(connection) if each.name == table)
+
+
+async def sent(plan: DeliveryPlan, identity: Identity, tables: Iterable[Table]) -> bytes:
+    """Dispatch to a stream of these tables; return what its client reads."""
+    subscriber = Subscriber(identity, tables, buffer_bytes=1, heartbeat_seconds=3600.0)
+    plan.dispatch(Subscribers([subscriber]), 0)
+    read = b""
+    while not subscriber.is_caught_up:
+        read += await anext(subscriber)
+    return read
 
 
 PEOPLE = [person(n) for n in range(1, 5)]

@@ -108,7 +108,7 @@ async def test_row_of_another_definition_does_not_tell(owner: Owner, make_table:
     owner.execute(alteration.encode())
     async with checking("notes") as (connection, table):
         answers = await visibility.check_before(connection, table, {1: Row(before[0])}, PEOPLE)
-    assert (answers.by_identity, answers.unanswered, answers.postponed) == ({}, {}, set())
+    assert (answers.by_identity, answers.unanswered, answers.locked_out) == ({}, {}, set())
 
 
 async def test_row_of_a_partition_with_another_order_of_columns_tells(owner: Owner, make_table: MakeTable) -> None:

@@ -15,7 +15,7 @@ from ayb_realtime.visibility import narrowing
 from ayb_realtime.visibility.watchdog import Watchdog
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import MakeTable, Owner, World, person, until_table_is_waited_for
-from tests.integration.visibility.conftest import checking, seen
+from tests.integration.visibility.conftest import checking, seen, sent
 
 
 async def test_sleeping_policy_costs_only_its_own_identities(
@@ -180,19 +180,20 @@ async def test_table_that_a_migration_has_locked_keeps_no_other_table_waiting(
     owner.execute("insert into others values (1)")
     async with database.pool() as pool:
         async with pool.connection() as connection:
-            relations = {table.name: table.relation for table in await tables.streamed(connection)}
+            streamed = {table.name: table for table in await tables.streamed(connection)}
+            relations = {name: table.relation for name, table in streamed.items()}
         changes = [
             Change(1, relations["notes"], Action.CREATE, '{"id":1}'),
             Change(2, relations["others"], Action.CREATE, '{"id":1}'),
         ]
-        deliveries = []
+        plans = []
         for who in (person(1), person(2)):
             # The first check reads what it needs to know about the tables.
             whom = {relations["notes"]: [who], relations["others"]: [person(3)]}
             with psycopg.connect(database_url) as migration:
                 migration.execute(f"lock table {locked} in access exclusive mode".encode())
-                deliveries.append(await asyncio.wait_for(planning.plan_delivery(pool, changes, whom), 30))
+                plans.append(await asyncio.wait_for(planning.plan_delivery(pool, changes, whom), 30))
     # The streams of that table end, and their clients resume.
-    assert [each.ended for each in deliveries] == [{relations["notes"]: {person(n)}} for n in (1, 2)]
-    for each in deliveries:
-        assert b'"table":"others"' in each.chunk(person(3), [relations["others"]], after=0)
+    assert [each.endings for each in plans] == [{relations["notes"]: {person(n)}} for n in (1, 2)]
+    for each in plans:
+        assert b'"table":"others"' in await sent(each, person(3), [streamed["others"]])
