@@ -15,6 +15,7 @@ class Migration(migrations.Migration):
         RunSQLFile("wake"),
         RunSQLFile("key_columns"),
         RunSQLFile("capture"),
+        RunSQLFile("capture_trigger"),
         RunSQLFile("written"),
         RunSQLFile("content"),
         RunSQLFile("streamed_tables"),

@@ -42,15 +42,14 @@ create function ayb_realtime.content_v1(relations oid[] default null)
 as $$
 declare
     ours constant oid[] := coalesce(relations, array(
-        select t.tgrelid from pg_trigger t where t.tgname = '!ayb_realtime' and t.tgparentid = 0));
+        select t.tgrelid from ayb_realtime.capture_trigger t where not t.is_clone));
 begin
     return query
     with recursive streamed as materialized (
         select t.oid as trigger, c.oid as relation, c.relname, c.relnamespace, c.relfilenode
-          from pg_trigger t
+          from ayb_realtime.capture_trigger t
           join pg_class c on c.oid = t.tgrelid
-         where t.tgname = '!ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc and t.tgparentid = 0
-           and t.tgrelid = any (ours)
+         where not t.is_clone and t.tgrelid = any (ours)
     ), member (root, relation, link) as (
         select s.relation, s.relation, '' from streamed s
         union
@@ -86,7 +85,7 @@ begin
                          order by c.oid, m.link) as members
           from member m
           join pg_class c on c.oid = m.relation
-          left join pg_trigger t on t.tgrelid = c.oid and t.tgname = '!ayb_realtime'
+          left join ayb_realtime.capture_trigger t on t.tgrelid = c.oid
           left join pg_trigger u on u.tgrelid = c.oid and u.tgname = '!ayb_realtime_truncate'
          group by m.root
     )
@@ -131,7 +130,7 @@ declare
     kind constant "char" := (
         select c.relkind
           from pg_class c
-          join pg_trigger t on t.tgrelid = c.oid and t.tgname = '!ayb_realtime' and t.tgenabled in ('O', 'A')
+          join ayb_realtime.capture_trigger t on t.tgrelid = c.oid and t.tgenabled in ('O', 'A')
          where c.oid = relation and (c.relkind = 'p' or c.relkind = 'r' and c.relfilenode = c.oid));
     -- The newest link of the partition and its ancestors that ATTACH PARTITION created; null if each was created as a partition.
     -- Attaching a table writes its catalog rows of columns again, but not those of system columns.

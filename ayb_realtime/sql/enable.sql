@@ -56,8 +56,6 @@ begin
     end if;
     execute format('grant select on %s to ayb_authenticated', relation);
 
-    -- The name sorts before other triggers' names, even "00_first", so that the log has a row's versions in order even if
-    -- another trigger updates the row again.
     execute format('create trigger "!ayb_realtime" after insert or update or delete on %s '
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
     execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
@@ -81,8 +79,8 @@ create function ayb_realtime.log_enabled_v1(relation regclass) returns void
 as $$
     insert into ayb_realtime.change (relation, action, record)
     select t.tgrelid, 'enable', json_build_object('trigger', t.oid::bigint)
-      from pg_trigger t
-     where t.tgrelid = relation and t.tgname = '!ayb_realtime';
+      from ayb_realtime.capture_trigger t
+     where t.tgrelid = relation;
     insert into ayb_realtime.content
     select c.trigger, c.relation, c.shape, c.members, c.file, c.columns, null from ayb_realtime.content_v1(array[relation::oid]) c;
     -- So that the first writer need not create the shadow.

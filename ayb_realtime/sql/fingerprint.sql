@@ -130,7 +130,7 @@ begin
                  where typnamespace not in (select oid from temporary_namespace)
                    and typnamespace <> 'ayb_realtime'::regnamespace), 0),
             hash_array_extended(array(select xmin from pg_cast), 0),
-            hash_array_extended(array(select xmin from pg_trigger where tgrelid = relation and tgname = '!ayb_realtime'), 0),
+            hash_array_extended(array(select t.xmin from ayb_realtime.capture_trigger t where t.tgrelid = relation), 0),
             hash_array_extended(array(select xmin from pg_index where indrelid = relation), 0),
             hash_array_extended(array(select xmin from pg_auth_members), 0),
             array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles)));
@@ -165,7 +165,7 @@ begin
         hash_array_extended(array(select xmin from pg_attribute where attrelid = any (deciders.relations) and attnum > 0), 0),
         hash_array_extended(array(select xmin from pg_policy where polrelid = any (deciders.relations)), 0),
         hash_array_extended(array(
-            select xmin from pg_trigger where tgrelid = deciders.relations[1] and tgname = '!ayb_realtime'), 0),
+            select t.xmin from ayb_realtime.capture_trigger t where t.tgrelid = deciders.relations[1]), 0),
         hash_array_extended(array(select xmin from pg_namespace where oid = any (deciders.namespaces)), 0),
         hash_array_extended(array(select xmin from pg_auth_members where member = any (deciders.members)), 0),
         array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles where oid = any (deciders.members)));

@@ -26,11 +26,7 @@ begin
           join pg_roles o on o.oid = c.relowner
          where c.oid = role_states_v1.relation
             or role_states_v1.relation is null and c.oid in (
-                   select t.tgrelid
-                     from pg_trigger t
-                     join pg_proc f on f.oid = t.tgfoid
-                     join pg_namespace n on n.oid = f.pronamespace
-                    where n.nspname = 'ayb_realtime' and f.proname = 'capture_v1' and t.tgparentid = 0)
+                   select t.tgrelid from ayb_realtime.capture_trigger t where not t.is_clone)
     ), version as (
         select current_setting('server_version_num')::int >= 160000 as has_set
     )

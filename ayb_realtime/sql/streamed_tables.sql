@@ -19,12 +19,10 @@ begin
                     and coalesce(nullif(y.typbasetype, 0), y.oid) in ('timestamptz'::regtype, 'timestamptz[]'::regtype)
                   order by a.attnum) as utc_columns,
            c.relrowsecurity as row_security, t.oid::bigint as trigger
-      from pg_trigger t
+      from ayb_realtime.capture_trigger t
       join pg_class c on c.oid = t.tgrelid
       join pg_namespace n on n.oid = c.relnamespace
-     where t.tgname = '!ayb_realtime' and t.tgfoid = 'ayb_realtime.capture_v1'::regproc
-       and t.tgparentid = 0 and t.tgenabled <> 'D'
-       and (relations is null or t.tgrelid::bigint = any (relations))
+     where not t.is_clone and t.tgenabled <> 'D' and (relations is null or t.tgrelid::bigint = any (relations))
      order by n.nspname <> 'public', n.nspname, c.relname;
 end
 $$;
