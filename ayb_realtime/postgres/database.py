@@ -24,6 +24,15 @@ NOTICE_LOSS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# How a row reads as JSON: capture_v1() writes rows under these settings, and so do checks, which compare the texts.
+JSON_SETTINGS = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+}
 # How long a request waits for the pool, and how long the pool goes on trying to connect. After that, the next request
 # makes it start again: the pauses between its own attempts double, and would outlast an outage by as much again.
 POOL_SECONDS = 2.0
@@ -33,8 +42,10 @@ FRESH_SECONDS = 1.0
 
 @cache
 def sql(name: str) -> str:
-    """Return the SQL file ``sql/{name}.sql``."""
-    return (files("ayb_realtime") / "sql" / f"{name}.sql").read_text("utf-8")
+    """Return the SQL file ``sql/{name}.sql``, with JSON_SETTINGS where it says ``{{json_settings}}``."""
+    text = (files("ayb_realtime") / "sql" / f"{name}.sql").read_text("utf-8")
+    clauses = (f"set {setting} = '{value}'" for setting, value in JSON_SETTINGS.items())
+    return text.replace("{{json_settings}}", "\n    ".join(clauses))
 
 
 def connection_parameters(database: str) -> dict[str, Any]:

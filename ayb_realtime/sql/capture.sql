@@ -122,12 +122,7 @@ create function ayb_realtime.capture_v1() returns trigger
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set timezone = 'UTC'
-    set datestyle = 'ISO'
-    set intervalstyle = 'postgres'
-    set bytea_output = 'hex'
-    set extra_float_digits = 1
-    set array_nulls = on
+    {{json_settings}}
 as $$
 declare
     -- Writes to a partition fire the trigger with the partition's own oid.

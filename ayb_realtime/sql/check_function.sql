@@ -236,8 +236,10 @@ $body$, jsonb_build_object(
         'row_as_json', record,
         'discard_plans', case when ayb_realtime.immutable_functions_v1(relation) is null then 'null;' else 'discard plans;' end,
         'written_as', 'pg_catalog.concat_ws('','', ' || (
-            select string_agg(format('pg_catalog.current_setting(%L)', setting), ', ')
-              from unnest('{timezone,datestyle,intervalstyle,bytea_output,extra_float_digits,array_nulls}'::text[]) as setting
+            select string_agg(format('pg_catalog.current_setting(%L)', lower(split_part(setting, '=', 1))), ', ' order by place)
+              from pg_proc p
+             cross join unnest(p.proconfig) with ordinality as s (setting, place)
+             where p.oid = 'ayb_realtime.capture_v1'::regproc and setting !~ '^search_path='
         ) || ')'));
     -- A literal, because a column's name could end a dollar quote.
     source := format('(keys json, identities int, setting_names text[], setting_values text[]) '

@@ -1,16 +1,8 @@
 """The settings under which rows are read and checked. Called by ``transactions``."""
 
+from ayb_realtime.postgres.database import JSON_SETTINGS
 from ayb_realtime.postgres.sessions import Session
 
-# How a row reads as JSON: the settings of capture_v1(), since a check compares the text.
-JSON_SETTINGS = {
-    "timezone": "UTC",
-    "datestyle": "ISO",
-    "intervalstyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-    "array_nulls": "on",
-}
 # A row is looked up by the index of its key, so that policies do not run, and perhaps fail, on rows that the check is
 # not about. The plan of a check is made once, for all identities.
 PLAN_SETTINGS = {

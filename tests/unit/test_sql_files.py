@@ -10,9 +10,10 @@ from pathlib import Path
 
 import ayb_realtime
 from ayb_realtime.migrations import __file__ as migrations_file
+from ayb_realtime.postgres.database import sql
 
 PACKAGE = Path(ayb_realtime.__file__).parent
-FILES = {path.stem: path.read_text() for path in (PACKAGE / "sql").iterdir()}
+FILES = {path.stem: sql(path.stem) for path in (PACKAGE / "sql").iterdir()}
 PYTHON = {path: path.read_text() for path in PACKAGE.rglob("*.py")}
 MIGRATIONS = Path(migrations_file).parent
 
