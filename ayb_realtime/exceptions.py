@@ -74,6 +74,10 @@ class NotificationsUnheard(RealtimeError):
     """The relay's NOTIFY to itself did not come back."""
 
 
+class CannotListen(RealtimeError):
+    """The server cannot listen on its address: the port is taken, or reserved."""
+
+
 class CatalogChanged(RealtimeError):
     """Something that decides who sees a row has changed since the transaction's snapshot. Check again in a new one."""
 

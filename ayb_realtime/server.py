@@ -12,6 +12,7 @@ from twisted.internet import defer, reactor
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from ayb_realtime.exceptions import CannotListen
 from ayb_realtime.hub.registry import close_hub
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
 
     def listen_error(self, failure: Any) -> None:
         """Remember why the server cannot listen, for ``serve`` to raise."""
-        self.failure = OSError(failure.getErrorMessage())
+        self.failure = CannotListen(failure.getErrorMessage())
         self.stop()
 
     def kill_all_applications(self) -> Any:
@@ -114,7 +115,7 @@ def serve(
     """Serve the application and relay, until SIGTERM or SIGINT.
 
     announce: called with the URL once the server listens.
-    Raises OSError if the server cannot listen, and what ended the relay.
+    Raises CannotListen if the server cannot listen, and what ended the relay.
     """
     endpoints = build_endpoint_description_strings(host=host, port=port)
     server = BackpressureServer(application, endpoints=endpoints, server_name="", action_logger=log_action)

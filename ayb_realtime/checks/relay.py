@@ -8,7 +8,7 @@ from django.db import connections
 from ayb_realtime.checks.registration import register
 from ayb_realtime.checks.tables import Apps, Databases, is_checked
 from ayb_realtime.conf import conf
-from ayb_realtime.relay import leadership
+from ayb_realtime.relay.leadership import STATUS, Status
 
 
 @register(Tags.database, deploy=True)
@@ -17,9 +17,9 @@ def check_relay(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     if conf.relay_in_process or not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:
-        cursor.execute(leadership.STATUS)
-        leader, unseen_seconds, *_ = cursor.fetchone()
-    if leader is not None and unseen_seconds < leadership.LEADER_GONE_SECONDS:
+        cursor.execute(STATUS)
+        status = Status.of(cursor.fetchone())
+    if status.has_leader:
         return []
     return [
         Warning(

@@ -126,14 +126,14 @@ def trigger_steps(state: TableState) -> list[Step]:
 
 
 async def _relay(connection: Connection) -> Step:
-    leader, unseen_seconds, head, waiting = await leadership.status(connection)
-    log = f"The log's newest position is {head}; {waiting} changes wait for theirs."
-    if leader is None:
+    status = await leadership.status(connection)
+    log = f"The log's newest position is {status.head}; {status.waiting} changes wait for theirs."
+    if status.leader is None:
         return Step(False, f"No relay leads. {log}", "manage.py runrealtime")
-    if unseen_seconds > leadership.LEADER_GONE_SECONDS:
+    if not status.has_leader:
         hint = "Its process or host has stopped. A standby takes over: manage.py runrealtime"
-        return Step(False, f"The relay was last seen {unseen_seconds:.1f} s ago. {log}", hint)
-    return Step(True, f"A relay leads, seen {unseen_seconds:.1f} s ago. {log}")
+        return Step(False, f"The relay was last seen {status.unseen_seconds:.1f} s ago. {log}", hint)
+    return Step(True, f"A relay leads, seen {status.unseen_seconds:.1f} s ago. {log}")
 
 
 def _settings(identity: Identity) -> str:

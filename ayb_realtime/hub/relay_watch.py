@@ -47,10 +47,10 @@ class RelayWatch:
         await asyncio.sleep(GRACE_SECONDS)
         try:
             async with self._pool.connection() as connection:
-                leader, unseen_seconds, *_ = await leadership.status(connection)
+                status = await leadership.status(connection)
         except (psycopg.Error, PoolTimeout):
             return  # The tasks that deliver say so.
-        if leader is None or unseen_seconds > leadership.LEADER_GONE_SECONDS:
+        if not status.has_leader:
             logger.warning(NO_RELAY)
 
 

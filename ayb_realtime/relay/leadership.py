@@ -7,7 +7,8 @@ themselves for the leader do no harm: the batch's key lets only one of them numb
 
 import asyncio
 import logging
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import psycopg
 
@@ -39,6 +40,34 @@ SESSION = (
 STATUS = sql("status")
 
 
+class Status(NamedTuple):
+    """The relay's state.
+
+    leader: the process id, in Postgres, of the leader's connection; None: no relay holds the lock.
+    unseen_seconds: since a leader was last seen.
+    head: the newest position.
+    waiting: how many logged rows are not numbered yet; several of them may become one position.
+    """
+
+    leader: int | None = None
+    unseen_seconds: float = float("inf")
+    head: int = 0
+    waiting: int = 0
+
+    @classmethod
+    def of(cls, row: Sequence[Any] | None) -> "Status":
+        """Make it of the row that STATUS returns; None: nothing was ever numbered."""
+        if row is None:
+            return cls()
+        leader, unseen_seconds, head, waiting = row
+        return cls(leader, float(unseen_seconds), head, waiting)
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether a relay leads, and was seen a moment ago."""
+        return self.leader is not None and self.unseen_seconds <= LEADER_GONE_SECONDS
+
+
 async def acquire(connection: Connection) -> None:
     """Wait until this connection holds the lock. Raises psycopg.Error if the connection is lost."""
     await connection.execute(SESSION)
@@ -47,29 +76,25 @@ async def acquire(connection: Connection) -> None:
         if not stands_by:
             logger.info("another relay leads; this one stands by")
         stands_by = True
-        leader, unseen_seconds, *_ = await status(connection)
-        if leader is not None and unseen_seconds > LEADER_GONE_SECONDS:
-            logger.warning("the leader was not seen for %.1f s: its connection is ended", unseen_seconds)
-            await connection.execute(sessions.TERMINATE, [leader])
+        now = await status(connection)
+        if now.leader is not None and not now.has_leader:
+            logger.warning("the leader was not seen for %.1f s: its connection is ended", now.unseen_seconds)
+            await connection.execute(sessions.TERMINATE, [now.leader])
         await asyncio.sleep(TRY_SECONDS)
     await connection.execute(SEEN)
 
 
 async def be_seen(connection: Connection) -> NoReturn:
-    """Write down every half second that this relay leads, until cancelled."""
+    """Write down every half second that this relay leads, until cancelled; renew ``asleep_at`` while it sleeps."""
     while True:
         await connection.execute(SEEN)
         await asyncio.sleep(SEEN_SECONDS)
 
 
-async def status(connection: Connection) -> tuple[int | None, float, int, int]:
-    """Return the leader's process id in Postgres or None, the seconds since it was seen, the head, and the count of
-    changes that wait."""
+async def status(connection: Connection) -> Status:
+    """Return the relay's state. Raises psycopg.Error."""
     rows = await sessions.fetch(connection, STATUS)
-    if not rows:
-        return None, float("inf"), 0, 0
-    leader, unseen_seconds, head, waiting = rows[0]
-    return leader, float(unseen_seconds), head, waiting
+    return Status.of(next(iter(rows), None))
 
 
 async def _holds(connection: Connection) -> bool:

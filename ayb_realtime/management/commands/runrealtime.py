@@ -15,7 +15,7 @@ from django.db import connections
 
 from ayb_realtime.asgi import Realtime
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RESTORE_LOG, NotificationsUnheard
+from ayb_realtime.exceptions import RESTORE_LOG, CannotListen, NotificationsUnheard
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership
 from ayb_realtime.relay.relay import Relay
@@ -77,6 +77,8 @@ class Command(BaseCommand):
             ) from error
         except (psycopg.Error, NotificationsUnheard) as error:
             raise CommandError(str(error)) from error
+        except OSError as error:  # TimeoutError, which has no text, is one.
+            raise CommandError(f"The relay has failed: {str(error) or type(error).__name__}") from error
 
     def _layer(self, *, serves: bool) -> BaseChannelLayer:
         alias = conf.channel_layer
@@ -99,7 +101,7 @@ class Command(BaseCommand):
             application = ASGIStaticFilesHandler(application)
         try:
             serve(Realtime(application), host, port, relay.run(), self._announce)
-        except OSError as error:
+        except CannotListen as error:
             raise CommandError(
                 f"Cannot serve on {host}:{port}: {error}. Choose another port: --serve {host}:PORT"
             ) from error
@@ -136,11 +138,11 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 async def _check(alias: str) -> str:
     async with await database.connect(alias) as connection:
-        leader, unseen_seconds, head, waiting = await leadership.status(connection)
-    log = f"position {head}, {waiting} changes wait to be numbered"
-    if leader is None or unseen_seconds > leadership.LEADER_GONE_SECONDS:
+        status = await leadership.status(connection)
+    log = f"position {status.head}, {status.waiting} changes wait to be numbered"
+    if not status.has_leader:
         raise CommandError(f"No relay leads: {log}. Start one: manage.py runrealtime")
-    return f"A relay leads, seen {unseen_seconds:.1f} s ago by Postgres as process {leader}: {log}"
+    return f"A relay leads, seen {status.unseen_seconds:.1f} s ago by Postgres as process {status.leader}: {log}"
 
 
 async def _until_signalled(relay: Relay) -> None:

@@ -53,6 +53,13 @@ async def test_process_relays_by_itself_where_it_is_told_to(
         await close_hub()
 
 
+def test_relay_that_is_missing_is_warned_of_where_nothing_was_ever_numbered(db: None) -> None:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("delete from ayb_realtime.batch")
+    (message,) = check_relay(None, databases=["default"])
+    assert message.id == "ayb_realtime.W022"
+
+
 def test_relay_that_is_missing_is_warned_of(transactional_db: None, settings: Any) -> None:
     (message,) = check_relay(None, databases=["default"])
     assert message.id == "ayb_realtime.W022"

@@ -19,6 +19,20 @@ from embedded import Child, free_port
 from tests.example import MANAGE, Example
 from tests.integration.scenario import relaying
 
+WITH_BROKEN_RELAY = """
+import os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
+from django.core.management import execute_from_command_line
+from ayb_realtime.management.commands import runrealtime
+
+class BrokenRelay(runrealtime.Relay):
+    async def run(self):
+        raise OSError("no route to the host")
+
+runrealtime.Relay = BrokenRelay
+execute_from_command_line(["manage.py", "runrealtime", "--serve", sys.argv[1]])
+"""
+
 
 @pytest.fixture
 def redis_layer(settings: Any) -> None:
@@ -151,6 +165,15 @@ def test_server_whose_database_cannot_be_reached_ends_and_says_so(example: Examp
     assert ended(child) == 1
     log = example.log()
     assert re.search(rf"CommandError: .*port {port} failed: Connection refused", log)
+    assert "Traceback" not in log
+
+
+def test_relay_that_an_operating_system_error_ends_is_not_taken_for_an_address_in_use(example: Example) -> None:
+    child = example.run("-c", WITH_BROKEN_RELAY, str(example.port))
+    assert ended(child) == 1
+    log = example.log()
+    assert "CommandError: The relay has failed: no route to the host\n" in log
+    assert "Cannot serve" not in log
     assert "Traceback" not in log
 
 
