@@ -9,6 +9,7 @@ RESTORE_LOG = (
     "manage.py sqlmigrate ayb_realtime 0001 | manage.py dbshell; then `manage.py check --database default` says which"
     " tables to enable again."
 )
+NO_SCHEMA = "The schema ayb_realtime is not there: run manage.py migrate, and tests without --no-migrations."
 
 
 class RealtimeError(Exception):

@@ -8,6 +8,9 @@ import pytest
 
 from tests.example import Example, database
 
+# The suite of a site that tests/acceptance/test_site.py runs.
+collect_ignore = ["site"]
+
 
 @pytest.fixture(scope="session")
 def server_url() -> str:

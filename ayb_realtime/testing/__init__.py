@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import psycopg
 from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +21,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 
 from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import NO_SCHEMA, NotMigrated
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.postgres import database
 from ayb_realtime.relay.relay import Relay
@@ -41,7 +43,7 @@ async def relaying() -> AsyncIterator["RealtimeClient"]:
     """Run a relay, and open streams: ``async with relaying() as realtime``. Afterwards the hub is closed.
 
     The Channels layer is an in-memory one meanwhile.
-    Raises ImproperlyConfigured within a transaction, and what the relay raises if it cannot start.
+    Raises ImproperlyConfigured within a transaction, NotMigrated, and what the relay raises if it cannot start.
     """
     if _is_atomic() or await sync_to_async(_is_atomic)():
         raise ImproperlyConfigured(IN_TRANSACTION)
@@ -81,12 +83,19 @@ async def _relay(layer: BaseChannelLayer) -> AsyncIterator[None]:
     try:
         await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_SECONDS)
         if running.done():
-            running.result()
+            _raise_failure(running)
         yield
     finally:
         leads.cancel()
         running.cancel()
         await asyncio.wait([running])
+
+
+def _raise_failure(running: "asyncio.Task[NoReturn]") -> None:
+    try:
+        running.result()
+    except psycopg.errors.InvalidSchemaName as error:
+        raise NotMigrated(NO_SCHEMA) from error
 
 
 class RealtimeClient:

@@ -14,7 +14,7 @@ from django.db import ProgrammingError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import NotMigrated, RoleRefused
+from ayb_realtime.exceptions import NO_SCHEMA, NotMigrated, RoleRefused
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.database import assumed_role
@@ -100,9 +100,7 @@ def _check_role(cursor: CursorWrapper, role: str) -> None:
         cursor.execute(ROLE_STATES, _parameters([role], None))
     except ProgrammingError as error:
         if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
-            raise NotMigrated(
-                "The schema ayb_realtime is not there: run manage.py migrate, and tests without --no-migrations."
-            ) from error
+            raise NotMigrated(NO_SCHEMA) from error
         raise
     if refusal := RoleState(*cursor.fetchall()[0]).refusal:
         raise RoleRefused(refusal)

@@ -1,0 +1,213 @@
+"""A site that has what many sites have (``tests/site``), on the built wheel, as its developer runs it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from httpx_sse import connect_sse
+
+from embedded import Child, free_port
+from tests.example import database
+
+SITE = Path(__file__).parent.parent / "site"
+PASSWORD = "a password of the customers"
+CUSTOMERS = f"""
+from django.contrib.auth.models import User
+import ayb_realtime
+for name in ("ann", "bob"):
+    User.objects.create_user(name, f"{{name}}@example.com", {PASSWORD!r})
+print(ayb_realtime.__file__)
+"""
+# What the site must not see of this process' environment.
+OURS = ("DATABASE_URL", "DJANGO_", "PYTEST_", "PYTHONPATH", "REDIS_URL")
+
+Change = tuple[str, str, object]
+
+
+class Site:
+    """A copy of the site with databases of its own, and its commands."""
+
+    def __init__(self, folder: Path, database_url: str, sessions_url: str) -> None:
+        self.folder = folder
+        self.database_url = database_url
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        self.environment.update(
+            DATABASE_URL=database_url, SESSIONS_DATABASE_URL=sessions_url, SECRET_KEY="a secret key " * 5
+        )
+        self.port = free_port()
+
+    def run(self, *arguments: str) -> str:
+        """Run Python with these arguments, and return what it prints. It must succeed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    @contextmanager
+    def running(self, *arguments: str, ready: str, **environment: str) -> Iterator[None]:
+        """Run a server from when it logs ``ready`` until the block ends, by Ctrl-C. It must not log an exception."""
+        log = self.folder / f"{free_port()}.log"
+        child = Child.start(
+            [sys.executable, "-u", *arguments], log=log, env={**self.environment, **environment}, cwd=self.folder
+        )
+        try:
+            child.wait_until(lambda: ready in log.read_text())
+            yield
+        finally:
+            os.killpg(child.process.pid, signal.SIGINT)
+            child.process.wait(30)
+        for word in ("Traceback", "Exception", "never awaited", "was destroyed"):
+            assert word not in log.read_text(), log.read_text()
+
+    def write(self, statement: str, *parameters: object) -> None:
+        """Run a statement as the tables' owner, from outside Django."""
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(statement.encode(), parameters)
+
+
+@pytest.fixture(scope="module")
+def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The site, migrated, with two customers."""
+    folder = shutil.copytree(SITE, tmp_path_factory.mktemp("site") / "site")
+    with database(server_url) as url, database(server_url) as sessions_url:
+        site = Site(folder, url, sessions_url)
+        assert "No changes detected" in site.run("manage.py", "makemigrations", "--check", "--dry-run")
+        for alias in ("default", "sessions"):
+            site.run("manage.py", "migrate", "--database", alias)
+        site.run("manage.py", "collectstatic", "--no-input")
+        # The wheel's, not a checkout's.
+        assert sysconfig.get_path("purelib") in site.run("manage.py", "shell", "-c", CUSTOMERS)
+        yield site
+
+
+def test_its_own_suite_passes_and_lets_its_databases_go(site: Site, server_url: str) -> None:
+    assert "10 passed" in site.run("-m", "pytest", "--reuse-db")
+    assert "6 passed" in site.run("-m", "pytest", "--reuse-db", "tests/test_streams.py")
+    # It drops the databases of the other runs, and at its end its own.
+    assert "10 passed" in site.run("-m", "pytest", "--create-db")
+    with psycopg.connect(server_url) as connection:
+        left = connection.execute("select datname from pg_database where datname like 'test\\_acceptance%'")
+        assert left.fetchall() == []
+
+
+class Proxy(httpx.HTTPTransport):
+    """What stands before a site in production, and speaks HTTPS for it."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on."""
+        headers = {**request.headers, "X-Forwarded-Proto": request.url.scheme}
+        url = request.url.copy_with(scheme="http")
+        return super().handle_request(
+            httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+        )
+
+
+class Client(httpx.Client):
+    """A customer's browser, or another program of theirs."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(base_url=address, transport=Proxy(), timeout=30, headers={"Referer": f"{address}/"})
+
+    def log_in(self, name: str) -> None:
+        """Log in as a customer who is sent to the form. Without that, a stream is refused, and not sent there."""
+        assert self.get("/api/realtime?tables=public.orders").status_code == 401
+        self.get(self.get("/").headers["Location"])
+        assert self.submit("/login", username=name, password=PASSWORD).headers["Location"] == "/"
+
+    def submit(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form."""
+        return self.post(path, data={**fields, "csrfmiddlewaretoken": self.cookies["csrftoken"]})
+
+
+@contextmanager
+def streams(address: str) -> Iterator[tuple[Client, dict[str, Iterator[Change]]]]:
+    """Ann's browser, logged in at this address; and her streams, and Bob's, who has a token."""
+    with ExitStack() as stack:
+        ann, bob = stack.enter_context(Client(address)), stack.enter_context(Client(address))
+        ann.log_in("ann")
+        token = bob.post("/api/token", auth=("bob", PASSWORD)).json()["token"]
+        both = "public.orders,erp.orders"
+        yield (
+            ann,
+            {
+                "ann": stack.enter_context(changes(ann, tables=both)),
+                "history": stack.enter_context(changes(ann, tables="shop_orderevent")),
+                "bob": stack.enter_context(changes(bob, tables=both, token=token)),
+            },
+        )
+
+
+@contextmanager
+def changes(client: httpx.Client, **parameters: str) -> Iterator[Iterator[Change]]:
+    """Open a stream; yield its changes, each an action, a table, and an item."""
+    with connect_sse(client, "GET", "/api/realtime", params=parameters) as source:
+        events = source.iter_sse()
+        assert next(events).event == "connected"
+        yield (
+            (change["action"], change["table"], change["record"].get("item"))
+            for change in (json.loads(event.data) for event in events)
+        )
+
+
+def exchange(site: Site, address: str) -> None:
+    """Write, and expect in each stream what its customer may see: once, in order, and nothing else."""
+    insert = "insert into orders (customer_id, item) select id, %s from auth_user where username = %s"
+    with streams(address) as (ann, stream):
+        ann.submit("/", item=" tea ")
+        assert next(stream["ann"]) == ("create", "orders", "tea")
+        assert next(stream["history"]) == ("create", "shop_orderevent", "tea")
+        page = ann.get("/").text
+        assert "<li>tea</li>" in page
+        assert ann.get("/static/shop.css").text.startswith("li {")
+        assert ("djdt" in page) == address.startswith("http:")
+        site.write("update orders set item = ' green tea' where item = 'tea'")
+        assert next(stream["ann"]) == ("update", "orders", "green tea")
+        site.write(
+            "delete from orders where item = 'green tea' and cancelled is null"
+        )  # A trigger makes that an update.
+        assert next(stream["ann"]) == ("update", "orders", "green tea")
+        site.write("insert into erp.orders (email, item) values ('ann@example.com', 'a ton of tea')")
+        assert next(stream["ann"]) == ("create", "orders", "a ton of tea")
+        site.write("delete from erp.orders")
+        assert next(stream["ann"]) == next(stream["bob"]) == ("delete", "orders", None)
+        for name, item in (("bob", "beer"), ("ann", "water")):
+            site.write(insert, item, name)
+            assert next(stream[name]) == ("create", "orders", item)
+        actual = [next(stream["history"]) for _ in range(3)]
+        assert actual == [("create", "shop_orderevent", item) for item in ("green tea", "green tea", "water")]
+
+
+def test_runserver_streams_with_a_relay_in_its_process(site: Site) -> None:
+    address = f"http://127.0.0.1:{site.port}"
+    with site.running("manage.py", "runserver", str(site.port), ready="Quit the server", DEBUG="1"):
+        exchange(site, address)
+
+
+def test_uvicorn_streams_with_a_relay_of_its_own(site: Site) -> None:
+    redis = {"REDIS_URL": os.environ["REDIS_URL"]}
+    uvicorn = ("-m", "uvicorn", "mysite.asgi:application", "--port", str(site.port))
+    with (
+        site.running("manage.py", "runrealtime", ready="relay leads", **redis),
+        site.running(*uvicorn, ready="startup complete", **redis),
+    ):
+        exchange(site, f"https://127.0.0.1:{site.port}")
+        site.environment.update(redis)
+        found = site.run("manage.py", "check", "--deploy", "--database", "default", "--fail-level", "INFO")
+        assert "no issues (3 silenced)" in found
