@@ -112,18 +112,20 @@ class RealtimeClient:
         *,
         claims: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        client: AsyncClient | None = None,
     ) -> Stream:
         """Open a stream of these tables, through the site's middleware and the view. What commits later comes.
 
         user: logged in by a token of simplejwt if the site authenticates by those, otherwise by a session; None: by
-            what is in ``headers``, or anonymous.
+            what is in ``headers`` or the client's cookies, or anonymous.
         claims: to add to the token.
+        client: by default a new one.
         Raises AssertionError if the stream is refused.
         """
         head, hub = await self._log.head(), await get_hub()
         while hub.position < head:  # noqa: ASYNC110 - the hub has no signal for this
             await asyncio.sleep(LOOK_SECONDS)
-        client, parameters = AsyncClient(), {"tables": ",".join(tables)}
+        client, parameters = client or AsyncClient(), {"tables": ",".join(tables)}
         if user is not None and any(isinstance(each(), JWTAuthentication) for each in conf.authentication_classes):
             parameters["token"] = await sync_to_async(_token)(user, claims or {})
         elif user is not None:
