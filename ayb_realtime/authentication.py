@@ -4,44 +4,28 @@ What must always hold: credentials that a class rejects are Unauthenticated, nev
 that it cannot check just now, because a database or a key server is away, are AuthenticationUnavailable.
 """
 
-import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.db import DatabaseError, DataError, InterfaceError
+from django.contrib.auth import SESSION_KEY
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
-from jwt.exceptions import PyJWKClientConnectionError, PyJWKSetError, PyJWTError
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import AUTH_HEADER_TYPES, JWTAuthentication
-from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.state import token_backend
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import AuthenticationUnavailable, CrossSiteRequest, Unauthenticated
 from ayb_realtime.identity import Identity, identify
-
-# What classes raise for invalid credentials: simplejwt, PyJWT, a user model's key field and its database column. The
-# last two are for an `exp` beyond Python's calendar, or the C library's.
-INVALID_CREDENTIALS = (
-    TokenError,
-    PyJWTError,
-    APIException,
-    ValueError,
-    TypeError,
-    ValidationError,
-    DataError,
-    LookupError,
-    OverflowError,
-    OSError,
-)
-CALENDAR_ERRORS = {errno.EOVERFLOW, errno.EINVAL}
+from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
+from ayb_realtime.proofs import Proof, Session, row_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +34,13 @@ class Authenticated:
 
     user: None for an anonymous request; otherwise what the class returned, such as a model's instance.
     expires_at: when the credentials expire, in seconds since the epoch; None: never.
+    proofs: what the credentials rest on.
     """
 
     identity: Identity
     user: Any
     expires_at: float | None
+    proofs: Sequence[Proof] = ()
 
 
 def authenticate(request: HttpRequest) -> Authenticated:
@@ -71,8 +57,10 @@ def authenticate(request: HttpRequest) -> Authenticated:
                 _refuse_other_sites(request)
             identity = identify(user, _claims(proof))
             if isinstance(authenticator, SessionAuthentication):
-                return Authenticated(identity, user, request.session.get_expiry_date().timestamp())
-            return Authenticated(identity, user, _expires_at(proof))
+                return _of_session(identity, user, request)
+            is_revocable = isinstance(authenticator, JWTAuthentication) and api_settings.CHECK_REVOKE_TOKEN
+            rows = filter(None, [row_of(user, with_password=is_revocable), row_of(proof)])
+            return Authenticated(identity, user, _expires_at(proof), tuple(rows))
     if not conf.anonymous:
         raise Unauthenticated("authentication required")
     return Authenticated(identify(None), None, None)
@@ -115,38 +103,19 @@ def _ask(authenticator: BaseAuthentication, request: HttpRequest) -> tuple[Any, 
     try:
         found: tuple[Any, Any] | None = authenticator.authenticate(Request(request))
     except (*INVALID_CREDENTIALS, DatabaseError, InterfaceError) as error:
-        if any(map(_is_outage, _causes(error))) or _is_key_server_away(authenticator, request):
+        if is_unavailable(error, _token(authenticator, request)):
             raise AuthenticationUnavailable(str(error)) from error
         raise Unauthenticated("invalid or expired token") from error
     return found
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_outage(error: BaseException) -> bool:
-    if isinstance(error, OSError):
-        return error.errno not in CALENDAR_ERRORS
-    if isinstance(error, APIException):
-        return bool(error.status_code >= 500)
-    return isinstance(error, (DatabaseError, InterfaceError)) and not isinstance(error, DataError)
-
-
-def _is_key_server_away(authenticator: BaseAuthentication, request: HttpRequest) -> bool:
-    """Ask for the token's key again: simplejwt says "invalid" also if the server of its keys does not answer."""
-    if not isinstance(authenticator, JWTAuthentication) or token_backend.jwks_client is None:
-        return False
-    try:
-        raw = authenticator.get_raw_token(authenticator.get_header(Request(request)) or b"")
-        token_backend.jwks_client.get_signing_key_from_jwt(raw or b"")
-    except (PyJWKClientConnectionError, PyJWKSetError, ValueError):
-        return True  # It did not answer, or not with keys.
-    except (PyJWTError, APIException):
-        return False
-    return False
+def _token(authenticator: BaseAuthentication, request: HttpRequest) -> bytes:
+    """Return simplejwt's token in a request, b"" if there is none."""
+    if not isinstance(authenticator, JWTAuthentication):
+        return b""
+    with suppress(APIException, ValueError):
+        return authenticator.get_raw_token(authenticator.get_header(Request(request)) or b"") or b""
+    return b""
 
 
 def _refuse_other_sites(request: HttpRequest) -> None:
@@ -159,6 +128,16 @@ def _refuse_other_sites(request: HttpRequest) -> None:
         is_own = request.META.get("HTTP_SEC_FETCH_SITE", "none") in {"same-origin", "same-site", "none"}
     if not is_own:
         raise CrossSiteRequest
+
+
+def _of_session(identity: Identity, user: Any, request: HttpRequest) -> Authenticated:
+    row = row_of(user, with_password=True)
+    rows = (row,) if row else ()
+    session: Any = getattr(request, "session", {})
+    if SESSION_KEY not in session:  # Another middleware has set the user.
+        return Authenticated(identity, user, None, rows)
+    expires_at = session.get_expiry_date().timestamp()
+    return Authenticated(identity, user, expires_at, (*rows, Session(session.session_key)))
 
 
 def _claims(proof: Any) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ class Conf:
         "BUFFER_BYTES": 1024 * 1024,
         "CHECK_TIMEOUT_SECONDS": 2.0,
         "POOL_SIZE": 4,
+        "RECHECK_SECONDS": 30.0,
         "KEEP_HOURS": 24.0,
         "DELETE_VISIBILITY": "everyone",
         "INEXACT_DELETES": "withhold",
@@ -113,6 +114,11 @@ class Conf:
     def pool_size(self) -> int:
         """How many database connections a web process has for its streams, however many streams there are."""
         return int(self._read("POOL_SIZE"))
+
+    @property
+    def recheck_seconds(self) -> float:
+        """How often the hub asks whether the users and sessions of its streams still may stream."""
+        return float(self._read("RECHECK_SECONDS"))
 
     @property
     def keep_hours(self) -> float:

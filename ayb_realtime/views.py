@@ -128,7 +128,11 @@ async def _answer(request: HttpRequest) -> HttpResponseBase:
     hub = await get_hub()
     tables = await hub.resolve(names)
     subscriber = await hub.subscribe(
-        authenticated.identity, tables, resume=_last_event_id(request), expires_at=authenticated.expires_at
+        authenticated.identity,
+        tables,
+        resume=_last_event_id(request),
+        expires_at=authenticated.expires_at,
+        proofs=authenticated.proofs,
     )
     return _response(request, EventStream(hub, subscriber), subscriber.client_id)
 

@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub import draining, liveness
+from ayb_realtime.hub import draining, liveness, rechecking
 from ayb_realtime.hub.admission import Admission
 from ayb_realtime.hub.feed import Feed
 from ayb_realtime.hub.live import Live
@@ -22,6 +22,7 @@ from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.proofs import Proof
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import connected_event, parse_event_id, reset_event
@@ -69,6 +70,7 @@ class Hub:
         self._tasks.spawn(self._live.run())
         self._tasks.spawn(self._replay.run(self._live))
         self._tasks.spawn(liveness.run(self.open_streams, self.leave))
+        self._tasks.spawn(rechecking.run(self.open_streams))
         if self._layer is not None and conf.relay_in_process:
             self._tasks.spawn(run_relay(self._layer))
         if self._receiver is not None:
@@ -101,13 +103,20 @@ class Hub:
         return await self._admission.resolve(names)
 
     async def subscribe(
-        self, identity: Identity, tables: Iterable[Table], *, resume: str = "", expires_at: float | None = None
+        self,
+        identity: Identity,
+        tables: Iterable[Table],
+        *,
+        resume: str = "",
+        expires_at: float | None = None,
+        proofs: Iterable[Proof] = (),
     ) -> Subscriber:
         """Open a stream of these tables, which holds its greeting: the server's retry time, and ``connected``.
 
         resume: the id of the last event that the client has received; "": begin now. If the log does not hold what came
             after that event, the stream begins now, and its greeting has a reset of the tables.
         expires_at: when the token expires, in seconds since the epoch; None: never.
+        proofs: what has to remain true while the stream is open.
         Raises RoleRefused for a role that may not stream, and NotMigrated, psycopg.Error or PoolTimeout.
         """
         await self._admission.check_role(identity.role)
@@ -117,6 +126,7 @@ class Hub:
             buffer_bytes=conf.buffer_bytes,
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,
+            proofs=proofs,
         )
         reset_reason = None
         try:

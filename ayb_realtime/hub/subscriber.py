@@ -9,6 +9,7 @@ from ayb_realtime.hub.buffer import Buffer
 from ayb_realtime.hub.unanswered_resets import UnansweredResets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
+from ayb_realtime.proofs import Proof
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import expired_event, reset_event
@@ -27,6 +28,7 @@ class Subscriber:
     position: everything up to it is in the buffer, or has been read.
     read_at: when the server last asked for a piece, in seconds of the monotonic clock.
     expires_at: when the token expires, in seconds since the epoch; None: never.
+    proofs: what has to remain true while the stream is open.
     """
 
     # Thousands wait at a time.
@@ -41,6 +43,7 @@ class Subscriber:
         "identity",
         "on_caught_up",
         "position",
+        "proofs",
         "read_at",
         "relations",
         "tables",
@@ -55,9 +58,11 @@ class Subscriber:
         buffer_bytes: int,
         heartbeat_seconds: float,
         expires_at: float | None = None,
+        proofs: Iterable[Proof] = (),
     ) -> None:
         self.client_id = uuid4().hex
         self.identity = identity
+        self.proofs = tuple(proofs)
         self.set_tables(tables)
         self.triggers: frozenset[int] = frozenset()
         self.position = 0
