@@ -5,8 +5,10 @@ get a JSON object as a request's body.
 """
 
 import json
+import logging
 import re
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -16,7 +18,11 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import AuthenticationUnavailable, Unauthenticated
+from ayb_realtime.outages import is_unavailable
+
+logger = logging.getLogger(__name__)
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -26,6 +32,7 @@ class Refusal(APIException):  # type: ignore[misc]  # REST framework has no type
 
     def __init__(self, code: HTTPStatus, message: str) -> None:
         super().__init__(message)
+        self.wait: int | None = None
         self.status_code = int(code)
 
 
@@ -53,13 +60,19 @@ class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
         """Answer with the error body of the wire protocol."""
         if isinstance(error, Unauthenticated):
             error = Refusal(HTTPStatus.UNAUTHORIZED, error.message)
-        elif isinstance(error, AuthenticationUnavailable):
+        elif isinstance(error, AuthenticationUnavailable) or _is_outage(error):
+            logger.error("credentials cannot be checked now: %s", error)
             error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "credentials cannot be checked now")
+            error.wait = ceil(conf.retry_milliseconds / 1000)
         elif not isinstance(error, APIException):
             raise error
         body = {"code": error.status_code, "message": str(error.detail)}
         wait = getattr(error, "wait", None)  # Seconds.
         return JsonResponse(body, status=error.status_code, headers={"Retry-After": str(wait)} if wait else {})
+
+
+def _is_outage(error: Exception) -> bool:
+    return not isinstance(error, APIException) and is_unavailable(error)
 
 
 def json_object(request: Request) -> dict[str, Any]:

@@ -5,7 +5,8 @@ known, neither by its text nor by the time it takes; and a refresh token works o
 """
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import islice
@@ -25,8 +26,9 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from ayb_realtime.accounts.json_api import JSONView, Refusal, json_object, text_field
-from ayb_realtime.authentication import INVALID_CREDENTIALS, user_of_header
-from ayb_realtime.exceptions import Unauthenticated
+from ayb_realtime.authentication import user_of_header
+from ayb_realtime.exceptions import AuthenticationUnavailable, Unauthenticated
+from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +72,8 @@ class Refresh(JSONView):
     def post(self, request: Request) -> HttpResponse:
         """Refresh."""
         encoded = _refresh_token(request)
-        try:
+        with _checking(encoded):
             return _session(*_rotate(encoded))
-        except INVALID_CREDENTIALS as error:
-            raise Unauthenticated("invalid or expired refresh token") from error
 
 
 class Logout(JSONView):
@@ -84,7 +84,7 @@ class Logout(JSONView):
     def post(self, request: Request) -> HttpResponse:
         """Log out."""
         encoded = _refresh_token(request)
-        with suppress(*INVALID_CREDENTIALS), transaction.atomic():
+        with suppress(Unauthenticated), _checking(encoded), transaction.atomic():
             import_string(api_settings.TOKEN_BLACKLIST_SERIALIZER)().validate({"refresh": encoded})
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
@@ -131,6 +131,17 @@ def _users(email: str, most: int) -> list[Any]:
     if len(active) > 1:
         logger.warning("user %s shares an email: only the %d oldest users with it can log in", active[0].pk, most)
     return active[:most]
+
+
+@contextmanager
+def _checking(encoded: str) -> Iterator[None]:
+    """Raise Unauthenticated for an invalid refresh token, and AuthenticationUnavailable if it cannot be checked now."""
+    try:
+        yield
+    except INVALID_CREDENTIALS as error:
+        if is_unavailable(error, encoded.encode()):
+            raise AuthenticationUnavailable(str(error)) from error
+        raise Unauthenticated("invalid or expired refresh token") from error
 
 
 def _rotate(encoded: Any) -> tuple[Any, dict[str, str]]:
