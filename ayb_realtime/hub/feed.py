@@ -54,10 +54,10 @@ class Feed:
         self._window.offer(batch)
         self._news.set()
 
-    async def next(self, unread: Callable[[], Set[int]]) -> Slice:
+    async def next(self, skippable: Callable[[], Set[int]]) -> Slice:
         """Wait for the next changes, and return a slice of them.
 
-        unread: returns the tables (oids) whose changes need not be read from the log.
+        skippable: returns the tables (oids) whose changes need not be read, since no stream has them.
         Raises psycopg.Error, PoolTimeout or NotMigrated; call again later. Raises PositionUnavailable if the log no
         longer holds the next change (pruned, or a new epoch); the feed then goes on at the head.
         """
@@ -65,7 +65,7 @@ class Feed:
             if waiting := self._window.take():
                 return waiting
             if gap := self._window.open_gap():
-                if read := await self._fill_gap(gap, unread()):
+                if read := await self._fill_gap(gap, skippable()):
                     return read
             else:
                 await self._wait_for_news()
@@ -108,11 +108,11 @@ class Feed:
             raise PositionUnavailable(ResetReason.LOG_REWOUND)
         self._window.raise_head(head)
 
-    async def _fill_gap(self, gap: Gap, unread: Set[int]) -> Slice | None:
+    async def _fill_gap(self, gap: Gap, skippable: Set[int]) -> Slice | None:
         """Read a gap from the log. None: the log ends before it, whatever the layer said."""
         try:
             async with self._pool.connection() as connection:
-                read = await self._read(connection, gap.after, unread)
+                read = await self._read(connection, gap.after, skippable)
         except PositionUnavailable:
             raise
         except BaseException:
@@ -124,16 +124,16 @@ class Feed:
             self._window.fill(gap, read)
         return read
 
-    async def _read(self, connection: queries.Connection, after: int, unread: Set[int]) -> Slice | None:
+    async def _read(self, connection: queries.Connection, after: int, skippable: Set[int]) -> Slice | None:
         try:
-            return await queries.read_slice(connection, after=after, upto=self._window.head, unread=unread)
+            return await queries.read_slice(connection, after=after, upto=self._window.head, skippable=skippable)
         except PositionUnavailable:
             head = await queries.head(connection)
         if head == after:
             return None
         try:
             # The log may have reached the position only since.
-            return await queries.read_slice(connection, after=after, upto=head, unread=unread)
+            return await queries.read_slice(connection, after=after, upto=head, skippable=skippable)
         except PositionUnavailable:
             self._skip_to(head)
             raise

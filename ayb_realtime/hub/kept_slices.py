@@ -18,7 +18,7 @@ class KeptSlices:
     def get(self, after: int, upto: int, relations: Set[int]) -> Slice | None:
         """Return the slice after a position, if it ends at ``upto`` or before and covers all of these tables."""
         kept = self._slices.get(after)
-        if kept is None or kept.upto > upto or not kept.unread.isdisjoint(relations):
+        if kept is None or kept.upto > upto or not kept.skipped.isdisjoint(relations):
             return None
         return kept
 

@@ -62,7 +62,7 @@ class Live:
         """Deliver one slice after the other, until cancelled. After a failure, read the same changes again."""
         while True:
             try:
-                await self._deliver(await self._feed.next(self._unread))
+                await self._deliver(await self._feed.next(self._skippable))
             except PositionUnavailable as error:
                 await self._reset(error.reason)
             except Exception:
@@ -71,14 +71,14 @@ class Live:
                 self._feed.go_back(self.position)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _unread(self) -> Set[int]:
+    def _skippable(self) -> Set[int]:
         """Return the known tables without a stream: their changes need not be read."""
         return self.known_relations - self.subscribers.identities.keys()
 
     async def _deliver(self, slice_: Slice) -> None:
         async with self.delivery_lock:
             await self._relink_recreated_tables(slice_)
-            if not slice_.unread.isdisjoint(self.subscribers.identities):
+            if not slice_.skipped.isdisjoint(self.subscribers.identities):
                 # Since the slice was read, a stream of such a table has joined, or has been linked to it.
                 self._feed.go_back(self.position)
                 return

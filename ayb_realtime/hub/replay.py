@@ -138,9 +138,9 @@ class Replay:
         """Return the changes of these tables after a position. Raises PositionUnavailable."""
         if kept := self._kept.get(after, upto, relations):
             return kept
-        unread = known - _relations(self.subscribers) - relations
+        skippable = known - _relations(self.subscribers) - relations
         async with self._pool.connection() as connection:
-            read = await queries.read_slice(connection, after=after, upto=upto, unread=unread)
+            read = await queries.read_slice(connection, after=after, upto=upto, skippable=skippable)
         self._kept.put(after, read)
         return read
 

@@ -29,7 +29,7 @@ class Action(StrEnum):
 class Change:
     """What one transaction did to a row or to a whole table.
 
-    position: dense within an epoch, from 1.
+    position: dense within an epoch, which begins after a random position.
     relation: the table's oid.
     record: the row as JSON text, as the transaction left it, or as a delete found it; for an enable a JSON object
         with the trigger's oid; None for the other actions.

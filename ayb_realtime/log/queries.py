@@ -1,6 +1,7 @@
 """The statements of the change log: number what has committed, read what was numbered.
 
-The relay and the hub call them. No other module knows the log's SQL.
+The relay and the hub call them. No other module knows the log's SQL, but ``relay.leadership`` its state: who leads, and
+whether the relay sleeps.
 """
 
 from collections.abc import Collection, Set
@@ -113,25 +114,25 @@ async def next_batch(connection: Connection) -> Batch | None:
     return Batch(rows[0][-1], tuple(Change.from_row(row) for *row, _ in rows if row[0])) if rows else None
 
 
-async def skip(connection: Connection, *, after: int, upto: int, unread: Collection[int]) -> int:
-    """Return a position between these two, up to which only the unread tables have changed.
+async def skip(connection: Connection, *, after: int, upto: int, skippable: Collection[int]) -> int:
+    """Return a position between these two, up to which only skippable tables have changed.
 
-    Whole parts of batches are skipped, by the tables that each part's row in the table ``batch`` names.
+    Whole batches are skipped, by the tables that each row of the table ``batch`` names.
     """
-    parameters = {"after": after, "upto": min(upto, after + SKIP_POSITIONS), "unread": list(unread)}
+    parameters = {"after": after, "upto": min(upto, after + SKIP_POSITIONS), "skippable": list(skippable)}
     ((skipped,),) = await sessions.fetch(connection, sql("skip"), parameters)
     return max(after, min(skipped or 0, upto))
 
 
-async def read(connection: Connection, *, after: int, upto: int, unread: Collection[int] = ()) -> list[Change]:
+async def read(connection: Connection, *, after: int, upto: int, skippable: Collection[int] = ()) -> list[Change]:
     """Return the changes at the positions after ``after``, at most up to ``upto`` and READ_BYTES, but at least one.
 
-    unread: tables whose changes come without their rows.
+    skippable: tables whose changes come stripped: ``record`` and ``before`` are None. The caller drops them.
     Where an epoch ends at ``after`` and the log goes on in the next one, that is the change: its action is EPOCH,
     its relation 0, and its position after which to go on, perhaps beyond ``upto``.
     Raises PositionUnavailable if the log does not hold them.
     """
-    parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "unread": list(unread)}
+    parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "skippable": list(skippable)}
     changes = [Change.from_row(row) for row in await sessions.fetch(connection, sql("read_changes"), parameters)]
     if not changes:
         changes = [
@@ -144,20 +145,20 @@ async def read(connection: Connection, *, after: int, upto: int, unread: Collect
     return changes
 
 
-async def read_slice(connection: Connection, *, after: int, upto: int, unread: Set[int]) -> Slice:
+async def read_slice(connection: Connection, *, after: int, upto: int, skippable: Set[int]) -> Slice:
     """Return the slice that begins after a position and ends at ``upto`` at the latest.
 
-    Where only ``unread`` tables have changed, it holds no change, and may go on beyond ``slices.slice_end``.
+    Where only ``skippable`` tables have changed, it holds no change, and may go on beyond ``slices.slice_end``.
     Raises PositionUnavailable if the log does not hold what comes after the position.
     """
-    if unread and upto - after > slices.SLICE_CHANGES:
-        skipped = await skip(connection, after=after, upto=upto, unread=unread)
+    if skippable and upto - after > slices.SLICE_CHANGES:
+        skipped = await skip(connection, after=after, upto=upto, skippable=skippable)
         if skipped > after:
-            return Slice((), skipped, unread)
-    changes = await read(connection, after=after, upto=min(upto, slices.slice_end(after)), unread=unread)
+            return Slice((), skipped, skippable)
+    changes = await read(connection, after=after, upto=min(upto, slices.slice_end(after)), skippable=skippable)
     # An altered table may have the name that a stream of another one follows.
-    wanted = [change for change in changes if change.relation not in unread or change.action is Action.ALTER]
-    return Slice(wanted, changes[-1].position, unread)
+    wanted = [change for change in changes if change.relation not in skippable or change.action is Action.ALTER]
+    return Slice(wanted, changes[-1].position, skippable)
 
 
 async def bounds(connection: Connection) -> tuple[int, int]:

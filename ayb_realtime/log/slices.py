@@ -1,4 +1,4 @@
-"""Slices: the parts in which the log is read, checked and delivered. Pure."""
+"""Slices: the pieces in which the log is read, checked and delivered. Pure."""
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ SLICE_CHARACTERS = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the log, to be delivered together.
+    """A piece of the log, to be delivered together.
 
-    changes: in position order, every change after those delivered before, up to ``upto``, except those of ``unread``.
+    changes: in position order, every change after those delivered before, up to ``upto``, except those of ``skipped``.
     upto: the position up to which the slice goes; it may hold no change.
-    unread: the tables (oids) whose changes were left out.
+    skipped: the tables (oids) whose changes were left out.
     """
 
     changes: Sequence[Change]
     upto: int
-    unread: Set[int] = frozenset()
+    skipped: Set[int] = frozenset()
 
     @property
     def characters(self) -> int:
@@ -30,7 +30,7 @@ class Slice:
 
 
 def slice_number(position: int) -> int:
-    """Return which slice comes next after a position, counted from the beginning of the log."""
+    """Return which slice comes next after a position: its number is that position divided by SLICE_CHANGES."""
     return position // SLICE_CHANGES
 
 

@@ -70,7 +70,7 @@ class Numbering:
         told_at, busy_at = -AWAKE_SECONDS, clock()
         while clock() - busy_at < IDLE_SECONDS:
             if clock() - told_at > AWAKE_SECONDS:
-                # Repeated, because ``leadership.be_seen`` may have written at the same time that the relay is asleep.
+                # Repeated: ``leadership.be_seen``, which renews ``asleep_at``, may just have overwritten the 0.
                 told_at = clock()
                 await queries.stay_awake(writer)
             if await self._publish_next(writer):

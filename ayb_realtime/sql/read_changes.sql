@@ -1,10 +1,10 @@
 -- Read the changes after the position `after` up to the position `upto`: each batch's two snapshots give the identical
 -- changes and positions that next_batch.sql returned. At most `bytes`, but at least one change. The changes of the tables in
--- `unread` come without their rows.
+-- `skippable` come without their rows.
 with read_change as (
     select numbered.position, numbered.relation, numbered.action,
-           case when not is_unread then numbered.record end as record,
-           case when is_unread then null
+           case when not is_skippable then numbered.record end as record,
+           case when is_skippable then null
                 when numbered.first_id is null then numbered.before
                 else (select c.before from ayb_realtime.change c where c.xid = numbered.xid and c.id = numbered.first_id)
            end as before
@@ -30,7 +30,7 @@ with read_change as (
           ) as delta
          where delta.action is not null
       ) as numbered
-     cross join lateral (select numbered.relation::bigint = any (%(unread)s::bigint[])) as wanted (is_unread)
+     cross join lateral (select numbered.relation::bigint = any (%(skippable)s::bigint[])) as wanted (is_skippable)
      where b.first_position <= %(upto)s
        and b.first_position >= (select max(first_position) from ayb_realtime.batch where first_position <= %(after)s + 1)
        -- If a batch has lost a change, to a restore perhaps, its positions would be wrong: leave it out.

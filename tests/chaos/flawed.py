@@ -66,7 +66,7 @@ def naive() -> None:
         changes = [Change.from_row(row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
         return Batch(changes[-1].position, tuple(changes)) if changes else None
 
-    async def read(connection: Any, *, after: int, upto: int, unread: object) -> list[Change]:
+    async def read(connection: Any, *, after: int, upto: int, skippable: object) -> list[Change]:
         return [Change.from_row(row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]
 
     async def bounds(connection: Any) -> tuple[int, int]:

@@ -9,9 +9,9 @@ from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.log.slices import Slice
 
 
-def read(upto: int, *, unread: frozenset[int] = frozenset(), characters: int = 1) -> Slice:
+def read(upto: int, *, skipped: frozenset[int] = frozenset(), characters: int = 1) -> Slice:
     """Make a slice of one change."""
-    return Slice((Change(upto, 7, Action.CREATE, "x" * characters),), upto, unread)
+    return Slice((Change(upto, 7, Action.CREATE, "x" * characters),), upto, skipped)
 
 
 def test_slice_is_kept_by_the_position_before_it() -> None:
@@ -31,13 +31,13 @@ def test_slice_that_ends_later_does_not_serve(upto: int, fits: bool) -> None:
 @pytest.mark.parametrize(("relations", "fits"), [({7}, True), ({7, 8}, False), ({8}, False), (set(), True)])
 def test_slice_without_the_changes_of_a_table_serves_no_stream_of_it(relations: set[int], fits: bool) -> None:
     kept = KeptSlices()
-    kept.put(3, read(10, unread=frozenset({8, 9})))
+    kept.put(3, read(10, skipped=frozenset({8, 9})))
     assert (kept.get(3, 10, relations) is not None) == fits
 
 
 def test_slice_that_is_read_again_takes_the_place_of_the_first() -> None:
     kept, again = KeptSlices(), read(10)
-    kept.put(3, read(10, unread=frozenset({8})))
+    kept.put(3, read(10, skipped=frozenset({8})))
     kept.put(3, again)
     assert kept.get(3, 10, {8}) is again
 

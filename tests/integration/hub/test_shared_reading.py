@@ -68,8 +68,8 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
         await check_role(role)
         comes.set()
 
-    async def noted(gap: Any, unread: Any) -> Any:
-        read = await fill_gap(gap, unread)
+    async def noted(gap: Any, skippable: Any) -> Any:
+        read = await fill_gap(gap, skippable)
         assert read is not None
         assert read.changes == ()
         has_read.set()

@@ -121,24 +121,25 @@ async def test_changes_of_other_tables_are_passed_over_without_their_rows(
     end = start + 4502
     assert await queries.head(relay) == end
     skips = [
-        await queries.skip(relay, after=start + n, upto=end, unread=letters) - start for n in (0, 7, 1999, 2000, 3000)
+        await queries.skip(relay, after=start + n, upto=end, skippable=letters) - start
+        for n in (0, 7, 1999, 2000, 3000)
     ]
     assert skips == [2000, 2000, 2000, 2000, 4501]
-    assert await queries.skip(relay, after=start, upto=start + 100, unread=letters) == start + 100
-    assert await queries.skip(relay, after=start, upto=end, unread=()) == start
-    read = await queries.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
+    assert await queries.skip(relay, after=start, upto=start + 100, skippable=letters) == start + 100
+    assert await queries.skip(relay, after=start, upto=end, skippable=()) == start
+    read = await queries.read(relay, after=start + 2000, upto=start + 3000, skippable=letters)
     assert [change.position for change in read] == list(range(start + 2001, start + 3001))
     assert [change.record for change in read if change.record] == ['{"id":1,"version":0}']
     async with relay.transaction(force_rollback=True):
         # A gap is not skipped, and rows that are not read count when gaps are looked for.
         await relay.execute("delete from ayb_realtime.batch where first_position = %s", [start + 1001])
-        assert await queries.skip(relay, after=start, upto=end, unread=letters) == start + 1000
-        assert await queries.skip(relay, after=start + 1000, upto=end, unread=letters) == start + 1000
+        assert await queries.skip(relay, after=start, upto=end, skippable=letters) == start + 1000
+        assert await queries.skip(relay, after=start + 1000, upto=end, skippable=letters) == start + 1000
         with pytest.raises(PositionUnavailable):
-            await queries.read(relay, after=start + 1000, upto=end, unread=letters)
+            await queries.read(relay, after=start + 1000, upto=end, skippable=letters)
         await relay.execute('delete from ayb_realtime.change where record::text = \'{"id":2501,"body":"x"}\'')
         with pytest.raises(PositionUnavailable):
-            await queries.read(relay, after=start + 2000, upto=start + 3000, unread=letters)
+            await queries.read(relay, after=start + 2000, upto=start + 3000, skippable=letters)
 
 
 async def test_truncate_has_no_record(owner: Owner, relay: Connection) -> None:
