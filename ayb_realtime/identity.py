@@ -29,6 +29,7 @@ class Identity:
     role: the role under which its rows are read.
     settings: names and values for ``current_setting``, such as ``("ayb.user_id", "42")``. A name has two parts and is
         in lower case.
+    names: the names alone, in the same order.
     Subscribers with equal identities are checked together, so leave out what no policy reads.
     Raises InvalidIdentity for what Postgres would refuse or misread.
     """
@@ -36,6 +37,7 @@ class Identity:
     role: str
     settings: tuple[tuple[str, str], ...]
     # Cached: each slice of changes looks up thousands of identities.
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,11 +51,12 @@ class Identity:
                 raise InvalidIdentity(f"{name!r} is not a setting's name: it has to be like ayb.claims, in lower case")
             if not _is_text(value):
                 raise InvalidIdentity(f"the value of {name} has to be a str that is UTF-8 and has no NUL")
-        names = [name for name, _ in self.settings]
+        names = tuple(name for name, _ in self.settings)
         if len(set(names)) < len(names):
             raise InvalidIdentity(f"an identity has a setting twice: {', '.join(names)}")
         if sum(len(part.encode()) for setting in self.settings for part in setting) > SETTINGS_BYTES:
             raise InvalidIdentity(f"the settings {', '.join(names)} have more than {SETTINGS_BYTES} bytes together")
+        object.__setattr__(self, "names", names)
         object.__setattr__(self, "_hash", hash((self.role, self.settings)))
 
     def __hash__(self) -> int:

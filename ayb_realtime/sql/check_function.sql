@@ -39,9 +39,9 @@ $$;
 -- keys: a JSON array of {"n": ordinal of the row, from 1, "record": the row as logged, "k1": key column 1, "k2": ...}.
 -- Identity i (from 1) has, for the setting setting_names[j], the value
 -- setting_values[(i - 1) * cardinality(setting_names) + j].
--- It returns one row for each identity; `shown` holds the ordinals of the rows that the identity may see. If the policies
--- failed, or left another role behind, `shown` is null and `error` is the SQLSTATE, without the message, which could contain a
--- row. The last row, of identity 0, has in `shown` the ordinals of all rows that any identity may see, and in `records` each of
+-- It returns a row for each run of identities that see the same: `identity` is the last of the run, and `shown` holds the
+-- ordinals of the rows that each of them may see. If the policies failed, or left another role behind, `shown` is empty and
+-- `error` is the SQLSTATE, without the message, which could contain a row; otherwise it is ''. The last row, of identity 0, has in `shown` the ordinals of all rows that any identity may see, and in `records` each of
 -- these rows as it is now, in the columns that the role may read; null if that is what was logged.
 -- It raises errors that are no answer (a lock, memory, a deadlock, a role that the user may not act as), and AYB01 if the table
 -- was renamed, or rewritten (to this transaction's snapshot it is then empty).
@@ -68,6 +68,7 @@ declare
     typed text;       -- k1 bigint, k2 text
     unnested text;    -- pg_catalog.unnest(k1), ...
     matches text;     -- t.id operator(pg_catalog.=) k.k1 and ...
+    matches_first text;  -- t.id operator(pg_catalog.=) k1[1] and ...
     readable constant smallint[] := ayb_realtime.readable_v1(relation, role);
     rows_asked text;
     record text;
@@ -92,8 +93,10 @@ begin
            string_agg(format('pg_catalog.unnest(k%s)', key.place), ', ' order by key.place),
            -- The operator of the key's index, not the search path's "=".
            string_agg(format('t.%I operator(%I.%s) k.k%s', a.attname, coalesce(n.nspname, 'pg_catalog'),
+                             coalesce(o.oprname, '='), key.place), ' and ' order by key.place),
+           string_agg(format('t.%I operator(%I.%s) k%s[1]', a.attname, coalesce(n.nspname, 'pg_catalog'),
                              coalesce(o.oprname, '='), key.place), ' and ' order by key.place)
-      into is_compared_as_text, is_array, variables, collected, names, typed, unnested, matches
+      into is_compared_as_text, is_array, variables, collected, names, typed, unnested, matches, matches_first
       from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place)
       join pg_attribute a on a.attrelid = relation and a.attname = key.name
       join pg_type y on y.oid = a.atttypid
@@ -115,8 +118,10 @@ begin
                string_agg(format('pg_catalog.array_agg(pg_catalog.format(''%%s'', k.k%s) order by k.n)', key.place), ', '
                           order by key.place),
                string_agg(format('pg_catalog.format(''%%s'', t.%I) operator(pg_catalog.=) k.k%s', key.name, key.place), ' and '
+                          order by key.place),
+               string_agg(format('pg_catalog.format(''%%s'', t.%I) operator(pg_catalog.=) k%s[1]', key.name, key.place), ' and '
                           order by key.place)
-          into variables, collected, matches
+          into variables, collected, matches, matches_first
           from unnest(ayb_realtime.key_columns_v1(relation)) with ordinality as key (name, place);
     end if;
 
@@ -140,14 +145,19 @@ declare
     {{key_variables}}
     found int[];
     is_answered boolean;
+    failure text;  -- '' if there is none
     unread int[];
     texts text[];
     read int[] := '{}';
     contents text[] := '{}';
+    is_one_row boolean;
+    known int[];  -- rows that an identity saw and that had all been read before
+    ignored text;  -- An assignment takes a tenth of the time of PERFORM.
 begin
     select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n){{key_arrays}}
       into asked, logged{{key_targets}}
       from pg_catalog.json_to_recordset(keys) as k (n int, record text, {{typed_key}});
+    is_one_row := {{has_keys}} and pg_catalog.cardinality(asked) = 1;
     begin
         perform pg_catalog.set_config('role', {{role}}, true);
     exception when others then
@@ -155,26 +165,31 @@ begin
             using errcode = 'object_not_in_prerequisite_state';
     end;
     for i in 1 .. identities loop
-        identity := i;
-        shown := null;
-        error := null;
+        failure := '';
         is_answered := false;
         begin
             {{discard_plans}}
             -- pg_locks then shows which identity is being checked. The end of the subtransaction releases it.
-            perform pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
+            ignored := pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
             for j in 1 .. settings loop
-                perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
+                ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
-            select pg_catalog.array_agg(k.n)
-              into found
-              from {{rows_asked}} cross join lateral (select from {{table}} as t where {{matches_key}} offset 0) as one;
-            unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
+            if is_one_row then
+                select asked into found from {{table}} as t where {{matches_first_key}};
+            else
+                select pg_catalog.array_agg(k.n)
+                  into found
+                  from {{rows_asked}} cross join lateral (select from {{table}} as t where {{matches_key}} offset 0) as one;
+            end if;
+            unread := '{}';
+            if known is null or found operator(pg_catalog.<>) known then
+                unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
+            end if;
             texts := '{}';
             if pg_catalog.cardinality(unread) > 0 then
                 -- The policies may have changed the settings.
                 for j in 1 .. settings loop
-                    perform pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
+                    ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
                 end loop;
                 select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
                   into unread, texts
@@ -194,32 +209,45 @@ begin
         exception when others then
             -- A policy can raise AYB00, too.
             if is_answered then
-                shown := found;
                 read := pg_catalog.array_cat(read, unread);
                 contents := pg_catalog.array_cat(contents, texts);
+                if pg_catalog.cardinality(texts) = 0 then
+                    known := coalesce(found, known);
+                end if;
             elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
                 raise;
             else
-                error := sqlstate;
+                found := null;
+                failure := sqlstate;
             end if;
         end;
-        return next;
+        found := coalesce(found, '{}');
+        if i > 1 and (found operator(pg_catalog.<>) shown or failure <> error) then
+            identity := i - 1;
+            return next;
+        end if;
+        shown := found;
+        error := failure;
     end loop;
+    identity := identities;
+    return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
     if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, {{relation}}, 0)).identity is distinct from {{table_literal}}
        or exists (
         select
-          from pg_catalog.pg_class c
-         where (c.oid = {{relation}} or c.oid in (select p.relid::oid from pg_catalog.pg_partition_tree({{relation}}) p))
-           and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
+          from (select {{relation}}::pg_catalog.oid
+                 union
+                select p.relid::pg_catalog.oid from pg_catalog.pg_partition_tree({{relation}}) as p) as member (oid)
+          join pg_catalog.pg_class c on c.oid = member.oid
+         where c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
     end if;
     identity := 0;
     shown := read;
     records := contents;
-    error := null;
+    error := '';
     return next;
 end
 $body$, jsonb_build_object(
@@ -232,6 +260,8 @@ $body$, jsonb_build_object(
         'key_arrays', case when is_array then '' else ', ' || collected end,
         'key_targets', case when is_array then '' else ', ' || names end,
         'matches_key', matches,
+        'has_keys', (not is_array)::text,
+        'matches_first_key', case when is_array then 'false' else matches_first end,
         'rows_asked', rows_asked,
         'row_as_json', record,
         'discard_plans', case when ayb_realtime.immutable_functions_v1(relation) is null then 'null;' else 'discard plans;' end,

@@ -80,11 +80,13 @@ def united(answers: Collection[Answers]) -> Answers:
     )
 
 
-def grouped(shown: Iterable[tuple[Identity, Sequence[int] | None]]) -> Mapping[tuple[int, ...], list[Identity]]:
+def grouped(
+    shown: Iterable[tuple[Iterable[Identity], Sequence[int] | None]],
+) -> Mapping[tuple[int, ...], list[Identity]]:
     """Return which identities are shown the same ordinals of rows."""
     groups: dict[tuple[int, ...], list[Identity]] = {}
-    for identity, ordinals in shown:
-        groups.setdefault(tuple(ordinals or ()), []).append(identity)
+    for identities, ordinals in shown:
+        groups.setdefault(tuple(ordinals or ()), []).extend(identities)
     return groups
 
 

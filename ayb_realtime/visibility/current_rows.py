@@ -9,7 +9,8 @@ from psycopg import sql
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.answers import View, grouped
-from ayb_realtime.visibility.partwise_check import PartwiseCheck, settings_of
+from ayb_realtime.visibility.identities import settings_of
+from ayb_realtime.visibility.partwise_check import PartwiseCheck
 from ayb_realtime.visibility.transactions import Connection, query
 from ayb_realtime.wire import records
 from ayb_realtime.wire.records import Row
@@ -36,15 +37,18 @@ def read_views(
 ) -> tuple[list[View], dict[Identity, str]]:
     """Return who sees which rows, and the SQLSTATE for whom the policies failed.
 
-    replies: the rows of a check function: for each identity its ordinal, the ordinals of its rows, and the
-        SQLSTATE of a failure. The last is for all: the ordinals of the rows that any identity sees, and each as it is.
+    replies: the rows of a check function: for each run of identities the ordinal of its last, the ordinals of the rows
+        that they see, and the SQLSTATE of a failure. The last reply is for all: the ordinals of the rows that any
+        identity sees, and each as it is.
     positions, identities: what the ordinals count, from 1.
     """
     *own, (_, ordinals, records, _) = replies
     # A volatile policy may have shown a row, and then not let it be read.
     rows = dict(zip(ordinals, records, strict=True))
-    groups = grouped((identities[identity - 1], shown) for identity, shown, _, _ in own)
-    policy_errors = {identities[identity - 1]: error for identity, _, _, error in own if error}
+    begins = [0, *(last for last, _, _, _ in own)]
+    runs = [(identities[begin:last], shown, error) for begin, (last, shown, _, error) in zip(begins, own, strict=False)]
+    groups = grouped((those, shown) for those, shown, _ in runs)
+    policy_errors = {identity: error for those, _, error in runs for identity in those if error}
     views = [View({positions[n - 1]: rows[n] for n in shown if n in rows}, those) for shown, those in groups.items()]
     return views, policy_errors
 

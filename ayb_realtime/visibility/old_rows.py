@@ -7,7 +7,8 @@ from psycopg import sql
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.answers import View, grouped
-from ayb_realtime.visibility.partwise_check import PartwiseCheck, settings_of
+from ayb_realtime.visibility.identities import settings_of
+from ayb_realtime.visibility.partwise_check import PartwiseCheck
 from ayb_realtime.visibility.transactions import Connection, query
 from ayb_realtime.wire.records import Row
 
@@ -35,7 +36,7 @@ class OldRowsCheck(PartwiseCheck):
         positions = list(rows)
         replies = await query(connection, VISIBLE_BEFORE, parameters)
         self.inexact.update(positions[n - 1] for _, _, inexact, _ in replies for n in inexact or ())
-        groups = grouped((identities[identity - 1], shown) for identity, shown, _, _ in replies)
+        groups = grouped(([identities[identity - 1]], shown) for identity, shown, _, _ in replies)
         policy_errors = {identities[identity - 1]: error for identity, _, _, error in replies if error}
         views = [View(dict.fromkeys(positions[n - 1] for n in shown), those) for shown, those in groups.items()]
         return views, policy_errors

@@ -157,10 +157,3 @@ class PartwiseCheck(ABC):
         failures.add(POLICY_FAILED, self._table.relation, self._table.name, self._policy_errors)
         failures.add(UNANSWERED, self._table.relation, self._table.name, unanswered)
         failures.add(LOCKED_OUT, self._table.relation, self._table.name, self._locked_out)
-
-
-def settings_of(identities: Sequence[Identity]) -> tuple[list[str], list[str]]:
-    """Return the names of the settings of all, and for each identity a value for each of the names."""
-    names = sorted({name for identity in identities for name, _ in identity.settings})
-    values = [dict(identity.settings).get(name, "") for identity in identities for name in names]
-    return names, values

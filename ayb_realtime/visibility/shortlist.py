@@ -14,7 +14,7 @@ import psycopg
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.answers import Shortlist
-from ayb_realtime.visibility.partwise_check import settings_of
+from ayb_realtime.visibility.identities import settings_of
 from ayb_realtime.visibility.policy_predicates import Equality, derive_equality
 from ayb_realtime.visibility.transactions import Connection
 from ayb_realtime.wire import records

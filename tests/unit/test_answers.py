@@ -11,21 +11,28 @@ CROWD = [Identity("reader", (("ayb.user_id", str(n)),)) for n in range(500)]
 def test_reply_for_many_that_see_the_same_is_one_view() -> None:
     odd = [1, 3]
     replies = [
-        *((n + 1, odd if n % 2 else [2], None, None) for n in range(500)),
-        (0, [1, 2, 3], [None, "{}", None], None),
+        *((n + 1, odd if n % 2 else [2], None, "") for n in range(500)),
+        (0, [1, 2, 3], [None, "{}", None], ""),
     ]
     views, policy_errors = read_views(replies, [7, 8, 9], CROWD)
     assert views == [View({8: "{}"}, CROWD[::2]), View({7: None, 9: None}, CROWD[1::2])]
     assert policy_errors == {}
 
 
+def test_reply_for_a_run_is_for_each_of_its_identities() -> None:
+    replies = [(300, [1], None, ""), (302, [], None, "22012"), (500, [1], None, ""), (0, [1], [None], "")]
+    views, policy_errors = read_views(replies, [7], CROWD)
+    assert views == [View({7: None}, CROWD[:300] + CROWD[302:]), View({}, CROWD[300:302])]
+    assert policy_errors == dict.fromkeys(CROWD[300:302], "22012")
+
+
 def test_reply_with_a_failure_shows_nothing_and_says_to_whom() -> None:
-    replies = [(1, None, None, "22012"), (2, [1], None, None), (0, [1], [None], None)]
+    replies = [(1, [], None, "22012"), (2, [1], None, ""), (0, [1], [None], "")]
     assert read_views(replies, [7], [ANN, BOB]) == ([View({}, [ANN]), View({7: None}, [BOB])], {ANN: "22012"})
 
 
 def test_row_that_could_not_be_read_after_it_was_shown_is_not_visible() -> None:
-    views, _ = read_views([(1, [1, 2], None, None), (0, [2], [None], None)], [7, 8], [ANN])
+    views, _ = read_views([(1, [1, 2], None, ""), (0, [2], [None], "")], [7, 8], [ANN])
     assert views == [View({8: None}, [ANN])]
 
 
