@@ -10,6 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
+from ayb_realtime import sinks
+from ayb_realtime.sinks import Sink
+
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,6 +30,9 @@ class Stream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Return the chunks."""
+
+    def write_to(self, sink: Sink) -> None:
+        """Give a chunk to this, rather than to the reader that waits for one, if it takes it."""
 
     def leave(self) -> None:
         """Let go of the stream. May be called again."""
@@ -55,9 +61,7 @@ class Realtime:
             return
         watching = asyncio.create_task(_leave_with_the_client(stream, receive))
         try:
-            async for chunk in stream:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            await _send_all(stream, send)
         finally:
             stream.leave()
             watching.cancel()
@@ -73,6 +77,17 @@ class Realtime:
             return await handover.take()
         finally:
             handover.leave()
+
+
+async def _send_all(stream: Stream, send: Send) -> None:
+    sink: Sink | None = None
+    async for chunk in stream:
+        if sink is None or not sink.write(chunk):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if sink is None:
+            sink = sinks.of(send)
+            stream.write_to(sink)
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _leave_with_the_client(stream: Stream, receive: Receive) -> None:

@@ -34,6 +34,7 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.postgres.threads import ConnectionThreads
+from ayb_realtime.sinks import Sink
 from ayb_realtime.wire import sse
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,10 @@ class EventStream:
 
     def __aiter__(self) -> Subscriber:
         return self._subscriber
+
+    def write_to(self, sink: Sink) -> None:
+        """Let chunks go to this while the response waits for one."""
+        self._subscriber.sink = sink
 
     def leave(self) -> None:
         """Leave the hub. May be called again."""

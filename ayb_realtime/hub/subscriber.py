@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Container, Iterable
 from uuid import uuid4
 
-from ayb_realtime.hub.buffer import Buffer
+from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer
 from ayb_realtime.hub.unanswered_resets import UnansweredResets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
 from ayb_realtime.proofs import Proof
 from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.sinks import NO_SINK, Sink
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import expired_event, reset_event
 
@@ -22,11 +23,11 @@ class Subscriber:
     dropped silently: the client reconnects and resumes.
 
     identity: who the client is to Postgres.
-    tables: the tables of the stream.
-    relations: their oids.
+    tables, relations: the tables of the stream, and their oids.
     triggers: the triggers of those tables that the client fetches, or has fetched, since they were enabled.
     position: everything up to it is in the buffer, or has been read.
-    read_at: when the server last asked for a piece, in seconds of the monotonic clock.
+    read_at: when the server last asked for a piece, or its sink last took one, in seconds of the monotonic clock.
+    sink: takes chunks while the reader waits, so that they do not need the reader.
     expires_at: when the token expires, in seconds since the epoch; None: never.
     proofs: what has to remain true while the stream is open.
     """
@@ -46,6 +47,7 @@ class Subscriber:
         "proofs",
         "read_at",
         "relations",
+        "sink",
         "tables",
         "triggers",
     )
@@ -76,6 +78,7 @@ class Subscriber:
         # Called each time that the buffer has become empty.
         self.on_caught_up: Callable[[], None] | None = None
         self.ended = False
+        self.sink: Sink = NO_SINK
         self.read_at = time.monotonic()
 
     def set_tables(self, tables: Iterable[Table]) -> None:
@@ -98,10 +101,11 @@ class Subscriber:
         if self._unanswered_resets is not None and self._unanswered_resets.owed:
             # If the client leaves before it hears of the reset, it has to come back to the position before.
             chunk = sse.without_ids(chunk)
-        if self._buffer.push(chunk):
-            self.wake()
-        else:
-            self.end()
+        if self._write(chunk):
+            return
+        if not self._buffer.push(chunk):
+            self.ended = True
+        self.wake()
 
     def reset(self, reason: ResetReason, relations: Container[int]) -> None:
         """Tell the client to fetch its tables among these again, and then to go on after ``position``."""
@@ -148,18 +152,30 @@ class Subscriber:
             return self._take()
         if self.ended:
             raise StopAsyncIteration
-        is_owed_reset = self._unanswered_resets is not None and self._unanswered_resets.owed
-        return sse.heartbeat(None if is_owed_reset else self.position)
+        return self._heartbeat()
 
     def tick(self) -> None:
-        """End a wait if the stream has been silent for too long, or its token has expired; send resets that are due.
+        """Send a heartbeat if the stream has been silent for too long, and resets that are due; end it with its token.
 
         Called about once a second: a timer of its own would cost each stream more than everything else it has.
         """
         if self._unanswered_resets is not None:
             self.reset(ResetReason.UNANSWERED, self._unanswered_resets.take_due())
-        if time.monotonic() - self.read_at >= self._heartbeat_seconds or self._has_expired():
+        is_silent = time.monotonic() - self.read_at >= self._heartbeat_seconds
+        if (is_silent or self._has_expired()) and not self._write(self._heartbeat()):
             self.wake()
+
+    def _heartbeat(self) -> bytes:
+        is_owed_reset = self._unanswered_resets is not None and self._unanswered_resets.owed
+        return sse.heartbeat(None if is_owed_reset else self.position)
+
+    def _write(self, chunk: bytes) -> bool:
+        """Write a chunk past a reader that waits; return whether it was. Large ones, and endings, are the reader's."""
+        waits = self._waiting is not None and not self._waiting.done()
+        is_written = waits and len(chunk) <= PIECE_BYTES and not self._has_expired() and self.sink.write(chunk)
+        if is_written:
+            self.read_at = time.monotonic()
+        return is_written
 
     def _has_expired(self) -> bool:
         return self._expires_at is not None and time.time() >= self._expires_at

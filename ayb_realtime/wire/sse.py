@@ -1,6 +1,7 @@
 """Server-sent events as bytes. Pure. Source: WHATWG HTML, "Server-sent events", event stream format."""
 
 import re
+from functools import lru_cache
 
 from ayb_realtime.exceptions import InvalidField
 
@@ -29,6 +30,7 @@ def encode(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002 
     return "".join([*lines, "\n"]).encode()
 
 
+@lru_cache(maxsize=4)
 def heartbeat(position: int | None) -> bytes:
     """Encode a comment and the position, without an event, so that a client that resumes starts from here."""
     return b": heartbeat\n\n" if position is None else f": heartbeat\nid: {position}\n\n".encode()
