@@ -137,7 +137,7 @@ def check_old_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any
     if conf.delete_visibility == "everyone" or not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:
-        cursor.execute(sql("inexact"))
+        cursor.execute(sql("inexact_tables"))
         tables = cursor.fetchall()
     fate = {"withhold": "withheld from everyone", "everyone": "told to everyone"}[conf.inexact_deletes]
     return [

@@ -96,7 +96,7 @@ async def _read_as(
 
 async def _written(connection: Connection, table: Table) -> sql.SQL:
     """Return the SQL that writes a row ``t`` as capture does; before the first capture, as row_to_json() does."""
-    query = "select coalesce(ayb_realtime.written_v1(%s::oid, 't'), 'pg_catalog.row_to_json(t.*)')"
+    query = "select coalesce(ayb_realtime.json_expression_v1(%s::oid, 't'), 'pg_catalog.row_to_json(t.*)')"
     ((expression,),) = await sessions.fetch(connection, query, [table.relation])
     return sql.SQL(expression.replace("%", "%%"))
 

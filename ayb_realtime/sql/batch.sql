@@ -25,13 +25,13 @@ create table ayb_realtime.batch (
 create index batch_first_position on ayb_realtime.batch (first_position);
 
 -- The log's current epoch: one row. A position belongs to one epoch. An epoch lasts at most until the server restarts, or the log
--- moves to another place.
+-- moves to another location.
 create table ayb_realtime.epoch (
     -- The position before the epoch's first.
     beginning bigint primary key,
-    -- The cluster, its timeline and the database: place_v1(). In another place, after a restore or a failover, transaction ids
-    -- and oids may mean other transactions and tables, and clients may have seen changes that are lost.
-    place text not null,
+    -- The cluster, its timeline and the database: log_location_v1(). In another location, after a restore or a failover,
+    -- transaction ids and oids may mean other transactions and tables, and clients may have seen changes that are lost.
+    location text not null,
     server_start timestamptz not null,
     xid xid8 not null default pg_catalog.pg_current_xact_id()
 );

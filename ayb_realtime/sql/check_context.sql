@@ -19,7 +19,7 @@ as $$
 begin
     return query
     select t.*, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders),
-           ayb_realtime.lockable_v1(d.deciders), s.*,
+           ayb_realtime.lockable_tables_v1(d.deciders), s.*,
            c.name::text, to_regproc('ayb_realtime.' || c.name) is not null
       from ayb_realtime.streamed_tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d

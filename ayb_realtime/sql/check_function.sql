@@ -1,35 +1,3 @@
--- The functions that a table's policies may call and whose authors declared them IMMUTABLE: a plan would keep what one
--- returned for an identity and use it for the next identity. A function that runs dynamic SQL may call any of them.
-create function ayb_realtime.immutable_functions_v1(relation oid) returns text[]
-    language sql
-    stable
-    set search_path = pg_catalog, pg_temp
-as $$
-    with immutable_function as materialized (
-        select p.oid, p.oid::regprocedure::text as name
-          from pg_proc p
-          join pg_language l on l.oid = p.prolang
-         where p.oid >= 16384 and p.provolatile = 'i' and l.lanname not in ('c', 'internal')
-    )
-    select array_agg(distinct i.name)
-      from immutable_function i, ayb_realtime.policy_dependencies_v1(relation) r
-      left join pg_proc f on f.oid = r.oid
-     where exists (select from immutable_function)  -- most databases have none, and this is asked for each batch
-       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* E'\\mexecute\\M')
-$$;
-
--- The columns of a table that a role may read; null if it may read all of them.
-create function ayb_realtime.readable_v1(relation oid, role name) returns smallint[]
-    language sql
-    stable
-    set search_path = pg_catalog, pg_temp
-as $$
-    select array_agg(a.attnum) filter (where has_column_privilege(role, relation, a.attnum, 'select'))
-      from pg_attribute a
-     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
-    having not bool_and(has_column_privilege(role, relation, a.attnum, 'select'))
-$$;
-
 -- Generate the function that checks which of a table's rows each identity of a role may see: its name and its text. The name
 -- ends in a digest of the text, so another definition of the table has a function of another name. Both are null if the role
 -- may not read the key.
@@ -69,7 +37,7 @@ declare
     unnested text;    -- pg_catalog.unnest(k1), ...
     matches text;     -- t.id operator(pg_catalog.=) k.k1 and ...
     matches_first text;  -- t.id operator(pg_catalog.=) k1[1] and ...
-    readable constant smallint[] := ayb_realtime.readable_v1(relation, role);
+    readable constant smallint[] := ayb_realtime.readable_columns_v1(relation, role);
     rows_asked text;
     record text;
     body text;
@@ -131,8 +99,8 @@ begin
         else format('rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), %s) as k (n, record, %s)', unnested, names)
     end;
     record := case when readable is null
-        then format('nullif(%s::text, k.record)', ayb_realtime.written_v1(relation, 't'))
-        else format('%s::text', ayb_realtime.written_v1(relation, 't', readable))
+        then format('nullif(%s::text, k.record)', ayb_realtime.json_expression_v1(relation, 't'))
+        else format('%s::text', ayb_realtime.json_expression_v1(relation, 't', readable))
     end;
     body := ayb_realtime.fill_template_v1($body$
 #variable_conflict use_variable
@@ -277,54 +245,3 @@ $body$, jsonb_build_object(
     name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = check_function_v1.role), md5(source));
 end
 $outer$;
-
--- Create that function if it is missing, and drop those that it replaces. Returns its name.
--- security definer, since the hub's user need not own the schema.
-create function ayb_realtime.make_check_function_v1(relation oid, role name) returns text
-    language plpgsql
-    security definer
-    set search_path = pg_catalog, pg_temp
-    set lock_timeout = '5s'
-as $$
-declare
-    made record;
-    old record;
-begin
-    -- Hubs that need it at the same time wait for each other. Any user could hold an advisory lock instead.
-    lock table ayb_realtime.epoch in share update exclusive mode;
-    perform ayb_realtime.written_v1(relation, 't', ayb_realtime.readable_v1(relation, role), true);
-    -- Writers may have done without a shadow where DDL was forbidden. They find this one, or try again to create theirs.
-    perform ayb_realtime.written_v1(relation, 't', null, true);
-    delete from ayb_realtime.layout l where l.query is not null;
-    select * into made from ayb_realtime.check_function_v1(relation, role);
-    if made.name is null or to_regproc('ayb_realtime.' || made.name) is not null then
-        return made.name;
-    end if;
-    for old in
-        select p.oid::regprocedure as signature
-          from pg_proc p
-         where p.pronamespace = 'ayb_realtime'::regnamespace and p.proname ~ '^check_[0-9]+_[0-9]+_[0-9a-f]{32}$'
-           and (p.proname ^@ regexp_replace(made.name, '[0-9a-f]{32}$', '')
-                or not exists (select from pg_class c where c.oid = split_part(p.proname, '_', 2)::oid))
-    loop
-        execute format('drop function %s', old.signature);
-    end loop;
-    execute format('create function ayb_realtime.%I', made.name) || made.source;
-    -- Drop shadows of columns that no table has any more.
-    for old in
-        select y.oid::regtype as name
-          from pg_type y
-         where y.typnamespace = 'ayb_realtime'::regnamespace and y.typtype = 'c' and y.typname ^@ 'row_'
-           and not exists (select from ayb_realtime.layout l where l.shadow = y.oid)
-           and not exists (select from pg_depend d where d.refclassid = 'pg_type'::regclass and d.refobjid in (y.oid, y.typarray)
-                                                     and d.deptype = 'n')
-           and not exists (select from pg_proc p where p.pronamespace = y.typnamespace
-                                                   and p.prosrc like format('%%record_in(%%, %s, -1)%%', y.oid))
-    loop
-        execute format('drop type %s', old.name);
-    end loop;
-    -- Default privileges may have revoked this. It takes USAGE on the schema to call the function anyway.
-    execute format('grant execute on function ayb_realtime.%I to public', made.name);
-    return made.name;
-end
-$$;

@@ -84,8 +84,8 @@ as $$
     insert into ayb_realtime.content
     select c.trigger, c.relation, c.shape, c.members, c.file, c.columns, null from ayb_realtime.content_v1(array[relation::oid]) c;
     -- So that the first writer need not create the shadow.
-    select ayb_realtime.look_v1(c.oid)
+    select ayb_realtime.store_layout_v1(c.oid)
       from pg_class c
      where (c.oid = relation or c.oid in (select p.relid from pg_partition_tree(relation) p)) and c.relkind = 'r'
-       and not (select p.is_plain from ayb_realtime.parts_v1(c.oid) p)
+       and not (select t.is_plain from ayb_realtime.column_types_v1(c.oid) t)
 $$;

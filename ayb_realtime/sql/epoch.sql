@@ -1,5 +1,5 @@
 -- Where the log is: the cluster, its timeline, the database.
-create function ayb_realtime.place_v1() returns text
+create function ayb_realtime.log_location_v1() returns text
     language sql
     volatile
     set search_path = pg_catalog, pg_temp
@@ -9,14 +9,15 @@ as $$
      where datname = current_database()
 $$;
 
--- Whether the transactions that the epoch and the newest batch name wrote them, at this place. A restore writes the same rows in
+-- Whether the transactions that the epoch and the newest batch name wrote them, at this location. A restore writes the same rows in
 -- another transaction, so that their xmin differs.
 create function ayb_realtime.is_same_life_v1() returns boolean
     language sql
     volatile
     set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce((select bool_and(e.xid::xid = e.xmin and e.place = ayb_realtime.place_v1()) from ayb_realtime.epoch e), false)
+    select coalesce((select bool_and(e.xid::xid = e.xmin and e.location = ayb_realtime.log_location_v1())
+                       from ayb_realtime.epoch e), false)
        and coalesce((select b.xid::xid = b.xmin from ayb_realtime.batch b order by id desc limit 1), false)
 $$;
 
@@ -24,7 +25,7 @@ $$;
 -- one that a copy of the log uses: 14 bits count the days since 2026 and 39 bits are random, so that a position stays below
 -- 2^53 until 2070. If the log is already past that, because it began an epoch today or the clock went back, it is the last
 -- position told plus 36 random bits.
-create function ayb_realtime.beginning_v1(told bigint) returns bigint
+create function ayb_realtime.new_epoch_beginning_v1(told bigint) returns bigint
     language sql
     volatile
     set search_path = pg_catalog, pg_temp
@@ -47,7 +48,7 @@ as $$
 declare
     goes_on constant boolean := ayb_realtime.is_same_life_v1();
     newest constant ayb_realtime.batch := (select b from ayb_realtime.batch b order by id desc limit 1);
-    begins_after constant bigint := ayb_realtime.beginning_v1(greatest(
+    begins_after constant bigint := ayb_realtime.new_epoch_beginning_v1(greatest(
         (select max(beginning) from ayb_realtime.epoch), newest.first_position + newest.size - 1, 0));
 begin
     if goes_on then
@@ -62,8 +63,8 @@ begin
     end if;
     delete from ayb_realtime.epoch;
     delete from ayb_realtime.batch;
-    insert into ayb_realtime.epoch (beginning, place, server_start)
-    values (begins_after, ayb_realtime.place_v1(), pg_postmaster_start_time());
+    insert into ayb_realtime.epoch (beginning, location, server_start)
+    values (begins_after, ayb_realtime.log_location_v1(), pg_postmaster_start_time());
     -- A row whose transaction has not ended here came from another cluster. This cluster will assign that transaction id later.
     with foreign_changes as (
         delete from ayb_realtime.change

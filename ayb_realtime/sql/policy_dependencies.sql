@@ -1,7 +1,7 @@
 -- The objects that a table's SELECT policies depend on, by pg_depend, followed through views, other tables' policies and
 -- functions. A function whose body is text may read every table, and call every function, whose name occurs in it. The
 -- table's own columns are left out.
--- Called by check_function_v1(), by deciders_v1(), by inexact_v1(), and so by the system checks.
+-- Called by check_function_v1(), by deciders_v1(), by inexact_reason_v1(), and so by the system checks.
 -- In plpgsql, so that a session keeps the plan: planning takes longer than running.
 create function ayb_realtime.policy_dependencies_v1(relation oid) returns table (polname name, classid oid, oid oid)
     language plpgsql

@@ -44,6 +44,6 @@ class OldRowsCheck(PartwiseCheck):
 
 async def why_inexact(connection: Connection, table: Table) -> str | None:
     """Return why Postgres cannot say exactly to whom an old row of this table was visible; None if it can."""
-    cursor = await connection.execute("select ayb_realtime.inexact_v1(%s::oid)", [table.relation])
+    cursor = await connection.execute("select ayb_realtime.inexact_reason_v1(%s::oid)", [table.relation])
     row = await cursor.fetchone()
     return row[0] if row else None

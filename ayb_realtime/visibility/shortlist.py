@@ -94,7 +94,7 @@ async def whom_to_ask(
 async def derive_equalities(connection: Connection, table: Table, role: str) -> list[Equality] | None:
     """Return equalities of which at least one holds for each row that is shown; None if the policies imply none."""
     cursor = await connection.execute(
-        "select conditions, columns from ayb_realtime.conditions_v1(%s::oid, %s)", [table.relation, role]
+        "select conditions, columns from ayb_realtime.policy_conditions_v1(%s::oid, %s)", [table.relation, role]
     )
     conditions, columns = await cursor.fetchone() or ([""], [])
     equalities = [derive_equality(condition, frozenset(columns)) for condition in conditions]

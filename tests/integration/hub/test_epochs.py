@@ -22,7 +22,7 @@ async def test_new_epoch_resets_every_stream(world: World) -> None:
         stream = await world.stream(person(1), "notes")
         world.insert("notes", 1)
         assert await stream.next_ids(1) == [1]
-    world.write("update ayb_realtime.epoch set place = 'another'")
+    world.write("update ayb_realtime.epoch set location = 'another'")
     async with world.relaying():
         world.insert("notes", 2)
         reset = await stream.next()

@@ -57,7 +57,7 @@ async def test_log_that_is_vacuumed_goes_on(owner: Owner, relay: Connection) -> 
 
 
 async def test_epochs_are_never_the_same(relay: Connection) -> None:
-    query = "select ayb_realtime.beginning_v1(%s) from generate_series(1, 1000)"
+    query = "select ayb_realtime.new_epoch_beginning_v1(%s) from generate_series(1, 1000)"
     beginnings = [row[0] for row in await (await relay.execute(query, [0])).fetchall()]
     assert len(set(beginnings)) == 1000
     assert 0 < min(beginnings) <= max(beginnings) < 1 << 53

@@ -17,7 +17,7 @@ async def test_new_epoch_begins_on_another_cluster_far_above_the_old_one(
         before = await queries.head(connection)
         owner.execute("insert into notes values (1, 'x')")
         await queries.next_batch(connection)
-        owner.execute("update ayb_realtime.epoch set place = 'another'")
+        owner.execute("update ayb_realtime.epoch set location = 'another'")
         async with relaying(memory_layer):
             oldest, head = await queries.bounds(connection)
             assert oldest == head > before + 1

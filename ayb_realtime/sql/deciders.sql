@@ -1,0 +1,96 @@
+-- What decides who sees a table's rows, and what is in them: the objects whose definitions, privileges and memberships Postgres
+-- reads as they are when a query runs, independently of the snapshot of its rows.
+create type ayb_realtime.deciders as (
+    -- The table, its partitions, the tables and views that its policies read, and the index of its key.
+    relations oid[],
+    -- Those of them that have rules, as views do.
+    rules oid[],
+    -- The composite types in the table's columns, by their pg_class oids; and the functions that are not built in.
+    types oid[],
+    functions oid[],
+    namespaces oid[],
+    -- The subscribers' roles, the owners of all these, and the roles that those are members of.
+    members oid[],
+    -- The words in functions whose bodies are text: an object that is created later may have one of these names.
+    words name[],
+    -- A function may run SQL that cannot be read, or the table has no key yet: every object may decide.
+    is_opaque boolean
+);
+
+-- The tables among these that the current user may lock, as qualified names, always in the same order.
+create function ayb_realtime.lockable_tables_v1(deciders ayb_realtime.deciders) returns text[]
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(
+        select format('%I.%I', n.nspname, c.relname)
+          from pg_class c
+          join pg_namespace n on n.oid = c.relnamespace
+         where c.oid = any (deciders.relations) and c.relkind in ('r', 'p') and c.relpersistence <> 't'
+           and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+         order by c.oid);
+end
+$$;
+
+create function ayb_realtime.deciders_v1(relation oid, roles text[]) returns ayb_realtime.deciders
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    found ayb_realtime.deciders;
+begin
+    with recursive dependency as materialized (
+        select r.classid, r.oid from ayb_realtime.policy_dependencies_v1(relation) r
+    ), partition (oid) as (
+        -- Not by pg_partition_tree(), which would wait for a migration that has locked one.
+        select i.inhrelid from pg_inherits i where i.inhparent = deciders_v1.relation
+        union
+        select i.inhrelid from partition p join pg_inherits i on i.inhparent = p.oid
+    ), relation (oid) as (
+        select deciders_v1.relation
+        union
+        select i.oid from partition i
+        union
+        select r.oid from dependency r where r.classid = 'pg_class'::regclass
+    ), key (oid) as materialized (
+        -- Another key is another index.
+        select i.indexrelid from pg_index i where i.indrelid = deciders_v1.relation and i.indisprimary
+    ), function as materialized (
+        select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname, f.prosqlbody is null as is_text
+          from pg_proc f
+          join pg_language l on l.oid = f.prolang
+         where f.oid in (select r.oid from dependency r where r.classid = 'pg_proc'::regclass) and f.oid >= 16384
+    ), word as (
+        select lower(m[1]) as name
+          from function f, regexp_matches(f.prosrc, '([[:alpha:]_][[:alnum:]_$]*)', 'g') as m
+         where f.is_text and f.lanname in ('sql', 'plpgsql')
+        union
+        select replace(m[1], '""', '"')
+          from function f, regexp_matches(f.prosrc, '"((?:[^"]|"")+)"', 'g') as m
+         where f.is_text and f.lanname in ('sql', 'plpgsql')
+    ), member (oid) as (
+        select r.oid from pg_roles r where r.rolname = any (roles)
+        union
+        select c.relowner from pg_class c join relation using (oid)
+        union
+        select f.proowner from function f
+        union
+        select m.roleid from member join pg_auth_members m on m.member = member.oid
+    )
+    select
+        array(select oid from relation order by oid <> deciders_v1.relation, oid) || array(select oid from key),
+        array(select oid from pg_class c join relation using (oid) where c.relhasrules),
+        (select t.classes[2:] from ayb_realtime.column_types_v1(deciders_v1.relation) t),
+        array(select oid from function),
+        array(select c.relnamespace from pg_class c join relation using (oid) union select f.pronamespace from function f),
+        array(select oid from member),
+        array(select name::name from word where octet_length(name) < 64),
+        exists (select from function f where ayb_realtime.is_opaque_v1(f.oid)) or not exists (select from key)
+      into found;
+    return found;
+end
+$$;
