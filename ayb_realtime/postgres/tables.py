@@ -1,5 +1,6 @@
 """The streamed tables, read from the catalog. Our trigger is the allow-list: a table that carries it is streamed."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,8 @@ import psycopg
 
 from ayb_realtime.exceptions import UnknownTable
 from ayb_realtime.postgres import sessions
+
+STREAMED = "select pg_catalog.to_json(t)::pg_catalog.text from ayb_realtime.streamed_tables_v1() t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,10 @@ class Table:
     trigger: int
 
     @classmethod
-    def from_row(cls, row: Sequence[Any]) -> "Table":
-        """Make a table from a row of ``streamed_tables_v1``."""
-        relation, schema, name, keys, utc, row_security, trigger = row
-        return cls(relation, schema, name, tuple(keys or ()), tuple(utc), row_security, trigger)
+    def of(cls, fields: Mapping[str, Any]) -> "Table":
+        """Make a table from a ``streamed_table`` of Postgres, read as JSON."""
+        key_columns, utc_columns = tuple(fields["key_columns"] or ()), tuple(fields["utc_columns"])
+        return cls(**{**fields, "key_columns": key_columns, "utc_columns": utc_columns})
 
     def key_members(self, columns: Mapping[str, str]) -> dict[str, str]:
         """Return the values of a row's key as our SQL functions take them: ``k1``, ``k2`` and so on, as JSON text.
@@ -46,10 +49,7 @@ class Table:
 
 async def streamed(connection: psycopg.AsyncConnection[Any]) -> list[Table]:
     """Return the streamed tables, those of the schema ``public`` first."""
-    return [
-        Table.from_row(row)
-        for row in await sessions.fetch(connection, "select * from ayb_realtime.streamed_tables_v1()")
-    ]
+    return [Table.of(json.loads(table)) for (table,) in await sessions.fetch(connection, STREAMED)]
 
 
 def named(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:

@@ -3,10 +3,8 @@
 -- (role_states_v1()); and the name of the check function for the table and the role, with whether it exists.
 create function ayb_realtime.check_context_v1(relations bigint[], roles text[])
     returns table (
-        relation bigint, schema text, name text, key_columns text[], utc_columns text[], row_security boolean, trigger bigint,
-        deciders text, fingerprint text, lockable text[],
-        role text, may_select boolean, fault text, quoted_role text, quoted_user text, grant_options text,
-        quoted_holder text, quoted_table text, check_function text, is_made boolean)
+        streamed_table ayb_realtime.streamed_table, deciders text, fingerprint text, lockable text[],
+        role_state ayb_realtime.role_state, check_function text, is_check_function_made boolean)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
@@ -18,8 +16,8 @@ create function ayb_realtime.check_context_v1(relations bigint[], roles text[])
 as $$
 begin
     return query
-    select t.*, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders),
-           ayb_realtime.lockable_tables_v1(d.deciders), s.*,
+    select t, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders),
+           ayb_realtime.lockable_tables_v1(d.deciders), s,
            c.name::text, to_regproc('ayb_realtime.' || c.name) is not null
       from ayb_realtime.streamed_tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d

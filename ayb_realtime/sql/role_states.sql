@@ -1,15 +1,25 @@
--- The state of these roles. `fault`: why rows must not be read under the role, or null; the columns after it go into the
--- message that says how to fix it. `may_select`: whether the role has USAGE on the relation's schema and may read these
--- columns of the relation.
+-- What decides whether subscribers may have a role. Python's RoleState has the same fields.
+create type ayb_realtime.role_state as (
+    role text,
+    -- Whether the role has USAGE on a relation's schema and may read some columns of the relation.
+    may_select boolean,
+    -- Why rows must not be read under the role, or null. What follows goes into the message that says how to fix it.
+    fault text,
+    quoted_role text,
+    quoted_user text,
+    grant_options text,
+    quoted_holder text,
+    quoted_table text
+);
+
+-- The state of these roles. `may_select` is about these columns of the relation.
 --
 -- relation: a streamed table; null: all of them.
 -- Row-level security does not restrict a superuser, a role with BYPASSRLS, or the owner of a table. A member of such a role
 -- has its privileges, or can take them. SET ROLE goes by the session's user, not the current one.
 -- In plpgsql, so that a session keeps the plan: planning takes longer than running.
 create function ayb_realtime.role_states_v1(roles text[], relation oid, columns text[])
-    returns table (
-        role text, may_select boolean, fault text, quoted_role text, quoted_user text, grant_options text,
-        quoted_holder text, quoted_table text)
+    returns setof ayb_realtime.role_state
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
@@ -36,18 +46,18 @@ begin
                                              'usage'), true)
            and not exists (
                select from unnest(columns) as wanted (name)
-                where not has_column_privilege(r.oid, role_states_v1.relation, wanted.name, 'select')) as may_select,
+                where not has_column_privilege(r.oid, role_states_v1.relation, wanted.name, 'select')),
            case
                when r.oid is null then 'missing'
                when unheld.oid is not null then unheld.fault
                when not pg_has_role(session_user, r.oid, case when has_set then 'set' else 'member' end)
                then 'ungranted'
-           end as fault,
-           quote_ident(asked.role) as quoted_role,
-           quote_ident(session_user) as quoted_user,
-           case when has_set then ' WITH SET TRUE, INHERIT FALSE' else '' end as grant_options,
-           quote_ident(unheld.rolname) as quoted_holder,
-           quote_ident(unheld.owned) as quoted_table
+           end,
+           quote_ident(asked.role),
+           quote_ident(session_user),
+           case when has_set then ' WITH SET TRUE, INHERIT FALSE' else '' end,
+           quote_ident(unheld.rolname),
+           quote_ident(unheld.owned)
       from version
      cross join unnest(roles) as asked (role)
       left join pg_roles r on r.rolname = asked.role

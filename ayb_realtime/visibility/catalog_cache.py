@@ -4,10 +4,10 @@ The cached facts are used without asking whether they still hold. After the chec
 compared. If it has changed, the answers are thrown away, the facts are forgotten, and the check is repeated.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from ayb_realtime.exceptions import CheckerNotMade
@@ -18,7 +18,8 @@ from ayb_realtime.visibility.role_states import RoleState, TableRole
 from ayb_realtime.visibility.transactions import Connection
 
 FACTS = (
-    "select m.*, r.* from ayb_realtime.memberships_v1() m, ayb_realtime.check_context_v1(%s::bigint[], %s::text[]) r"
+    "select m.*, pg_catalog.to_json(c)::pg_catalog.text"
+    " from ayb_realtime.memberships_v1() m, ayb_realtime.check_context_v1(%s::bigint[], %s::text[]) c"
 )
 # How many tables are kept, each with a set of roles.
 MOST_SUBJECTS = 5000
@@ -53,12 +54,12 @@ class _Row:
     role: TableRole
 
     @classmethod
-    def of(cls, columns: Sequence[Any]) -> "_Row":
-        memberships, relation, schema, name, keys, utc, row_security, trigger, *others = columns
-        deciders, fingerprint, lockable, *state, check_function, is_made = others
-        table = Table.from_row((relation, schema, name, keys, utc, row_security, trigger))
-        facts = TableFacts(table, deciders, fingerprint, tuple(lockable), {})
-        return cls(memberships, facts, TableRole(RoleState(*state), check_function, is_made))
+    def of(cls, memberships: str, context: str) -> "_Row":
+        fields = json.loads(context)
+        table = Table.of(fields["streamed_table"])
+        facts = TableFacts(table, fields["deciders"], fields["fingerprint"], tuple(fields["lockable"]), {})
+        state = RoleState(**fields["role_state"])
+        return cls(memberships, facts, TableRole(state, fields["check_function"], fields["is_check_function_made"]))
 
 
 class _Plans:
@@ -111,7 +112,7 @@ async def _read(connection: Connection, subjects: Sequence[Subject]) -> dict[Sub
     read: dict[Subject, TableFacts] = {}
     parameters = [[relation for relation, _ in subjects], sorted(roles)]
     for columns in await sessions.fetch(connection, FACTS, parameters):
-        row = _Row.of(columns)
+        row = _Row.of(*columns)
         if row.memberships != _plans.memberships:
             _plans.memberships = row.memberships
             _plans.generation += 1

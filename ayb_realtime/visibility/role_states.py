@@ -23,7 +23,7 @@ REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class RoleState:
-    """What Postgres says of a role: the columns of ``role_states_v1``.
+    """What Postgres says of a role: a ``role_state`` of its SQL.
 
     may_select: whether the role may read the key of the table that was asked about.
     fault: a key of FAULTS, or None where subscribers may have the role.

@@ -4,6 +4,7 @@ Called by ``visibility`` for streams, and by a site's own code. No rows are read
 security does not apply.
 """
 
+import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -25,7 +26,9 @@ from ayb_realtime.visibility.role_states import RoleState
 
 logger = logging.getLogger(__package__)
 
-ROLE_STATES = "select * from ayb_realtime.role_states_v1(%s::text[], %s::oid, %s::text[])"
+ROLE_STATES = (
+    "select pg_catalog.to_json(s)::pg_catalog.text from ayb_realtime.role_states_v1(%s::text[], %s::oid, %s::text[]) s"
+)
 
 
 async def check_role(connection: psycopg.AsyncConnection[Any], role: str) -> None:
@@ -48,7 +51,7 @@ async def states(
         if roles <= known.keys():
             return [known[role].state for role in roles]
     rows = await sessions.fetch(connection, ROLE_STATES, _parameters(roles, table))
-    return [RoleState(*columns) for columns in rows]
+    return [RoleState(**json.loads(state)) for (state,) in rows]
 
 
 @contextmanager
@@ -102,7 +105,8 @@ def _check_role(cursor: CursorWrapper, role: str) -> None:
         if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
             raise NotMigrated(NO_SCHEMA) from error
         raise
-    if refusal := RoleState(*cursor.fetchall()[0]).refusal:
+    ((state,),) = cursor.fetchall()
+    if refusal := RoleState(**json.loads(state)).refusal:
         raise RoleRefused(refusal)
 
 
