@@ -9,6 +9,7 @@ from random import Random, SystemRandom
 from typing import TypeVar
 
 from ayb_realtime.conf import conf
+from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.wire import sse
 
@@ -40,6 +41,7 @@ def retry_hint(retry_milliseconds: int, random: Random) -> bytes:
 
 async def end_in_groups(subscribers: Sequence[Subscriber], random: Random = _random) -> None:
     """End these streams, group after group, each with a retry hint."""
+    endings.add(Ending.SERVER_STOPS, len(subscribers))
     for seconds, group in groups(subscribers, random):
         await asyncio.sleep(seconds)
         for subscriber in group:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from ayb_realtime.conf import conf
+from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.subscriber import Subscriber
 
 # A client that has read nothing for this long has gone: not every server says so while a send is blocked.
@@ -25,6 +26,7 @@ def sweep(subscribers: Iterable[Subscriber], leave: Callable[[Subscriber], objec
     oldest_read = time.monotonic() - max(CLIENT_GONE_SECONDS, 4 * conf.heartbeat_seconds)
     for subscriber in subscribers:
         if subscriber.read_at < oldest_read:
+            endings.add(Ending.NOTHING_READ)
             leave(subscriber)
         else:
             subscriber.tick()

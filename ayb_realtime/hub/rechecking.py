@@ -7,6 +7,7 @@ from typing import NoReturn
 from asgiref.sync import sync_to_async
 
 from ayb_realtime.conf import conf
+from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.proofs import Proof, disproved
@@ -29,5 +30,7 @@ async def recheck(subscribers: Iterable[Subscriber]) -> None:
         for proof in subscriber.proofs:
             streams.setdefault(proof, []).append(subscriber)
     for proof in await _disproved(streams) if streams else ():
-        for subscriber in streams[proof]:
+        ending = [subscriber for subscriber in streams[proof] if not subscriber.ended]
+        endings.add(Ending.DISPROVED, len(ending))
+        for subscriber in ending:
             subscriber.end(expired_event())

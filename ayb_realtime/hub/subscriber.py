@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable
 from uuid import uuid4
 
 from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer
+from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.unanswered_resets import UnansweredResets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
@@ -24,11 +25,14 @@ class Subscriber:
 
     identity: who the client is to Postgres.
     tables, relations: the tables of the stream, and their oids.
-    triggers: the triggers of those tables that the client fetches, or has fetched, since they were enabled.
+    triggers: those that its tables had when the client last fetched them. An ENABLE with another one means that the
+        table was made again.
     position: everything up to it is in the buffer, or has been read.
     read_at: when the server last asked for a piece, or its sink last took one, in seconds of the monotonic clock.
     sink: takes chunks while the reader waits, so that they do not need the reader.
-    expires_at: when the token expires, in seconds since the epoch; None: never.
+    ended: whether the stream ends after what is in the buffer.
+    client_id: names the stream to its client, and cannot be guessed.
+    on_caught_up: called each time that the buffer has become empty.
     proofs: what has to remain true while the stream is open.
     """
 
@@ -70,12 +74,12 @@ class Subscriber:
         self.position = 0
         self._buffer = Buffer(buffer_bytes)
         self._heartbeat_seconds = heartbeat_seconds
+        # In seconds since the epoch; None: never.
         self._expires_at = expires_at
         # Of tables with rows that could not be checked: most streams have none.
         self._unanswered_resets: UnansweredResets | None = None
         # What the reader awaits, while it waits.
         self._waiting: asyncio.Future[None] | None = None
-        # Called each time that the buffer has become empty.
         self.on_caught_up: Callable[[], None] | None = None
         self.ended = False
         self.sink: Sink = NO_SINK
@@ -104,6 +108,7 @@ class Subscriber:
         if self._write(chunk):
             return
         if not self._buffer.push(chunk):
+            endings.add(Ending.BUFFER_FULL)
             self.ended = True
         self.wake()
 
@@ -120,8 +125,9 @@ class Subscriber:
     def end(self, last_words: bytes = b"") -> None:
         """End the stream after what is in the buffer, and after these last words. May be called again.
 
-        The stream itself calls this when its token has expired or its buffer is full. The hub calls it when the role is
-        refused, a table is locked, a task of the hub has failed, or the server stops.
+        The stream itself calls this when its token has expired, its buffer is full, or it is abandoned. Others call it:
+        ``delivery`` when the role is refused or a table is locked, ``rechecking`` when the credentials no longer hold,
+        ``draining`` when the server stops, and ``hub`` when one of its tasks has failed.
         """
         if last_words and not self.ended:
             self._buffer.push_last(last_words)
@@ -147,6 +153,7 @@ class Subscriber:
         if self._buffer.is_empty and not self.ended:
             await self._wait()
         if not self.ended and self._has_expired():
+            endings.add(Ending.EXPIRED)
             self.end(expired_event())
         if not self._buffer.is_empty:
             return self._take()

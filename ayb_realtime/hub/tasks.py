@@ -45,6 +45,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("a part of the hub has failed; every stream ends", exc_info=task.exception())
+            name = getattr(task.get_coro(), "__qualname__", "?")
+            logger.error("the hub's task %s has failed; every stream ends", name, exc_info=task.exception())
             self.has_failed = True
             self._on_failure()

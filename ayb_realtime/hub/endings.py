@@ -1,0 +1,46 @@
+"""Counts the streams that end, by why they do, and logs them now and then: thousands may end at once.
+
+What else ends streams logs a line of its own: a role that is refused, a table that is locked, a task that fails.
+"""
+
+import logging
+import time
+from enum import StrEnum
+
+logger = logging.getLogger(__package__)
+
+# How long to log nothing more of one kind of ending.
+QUIET_SECONDS = 10.0
+
+LINE = "streams end: %d since the last such line, because %s"
+
+
+class Ending(StrEnum):
+    """Why streams end, in the words of the log."""
+
+    EXPIRED = "their credentials have expired"
+    DISPROVED = "their credentials no longer hold"
+    BUFFER_FULL = "their clients read so slowly that BUFFER_BYTES wait"
+    NOTHING_READ = "their clients have read nothing for a long time"
+    SERVER_STOPS = "the server stops"
+
+
+class Endings:
+    """The number of streams that have ended for each reason since that was last logged."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Ending, int] = {}
+        self._logged_at: dict[Ending, float] = {}
+
+    def add(self, ending: Ending, streams: int = 1) -> None:
+        """Count streams that end, and log them if the last line about such ones is long enough ago."""
+        if not streams:
+            return
+        self._counts[ending] = self._counts.get(ending, 0) + streams
+        now = time.monotonic()
+        if now - self._logged_at.get(ending, float("-inf")) >= QUIET_SECONDS:
+            self._logged_at[ending] = now
+            logger.info(LINE, self._counts.pop(ending), ending)
+
+
+endings = Endings()
