@@ -14,7 +14,7 @@ from django.db.migrations.state import ProjectState
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RESTORE_LOG, NotMigrated
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 
 
 class CannotMigrate(NotMigrated, CommandError):

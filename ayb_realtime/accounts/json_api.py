@@ -100,5 +100,5 @@ def text_field(body: dict[str, Any], name: str) -> str:
 
 
 def invalid_body() -> Refusal:
-    """Refuse a body that is not JSON of the expected shape."""
+    """Return the refusal of a body that is not JSON of the expected shape."""
     return Refusal(HTTPStatus.BAD_REQUEST, "invalid JSON body")

@@ -13,7 +13,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
 from ayb_realtime.diagnostics.inspection import Policy, TableState
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 
 # As Postgres writes a cast of a setting to a type.
 CAST = re.compile(r"\(current_setting\('(ayb\.[^']+)'::text(?:, \w+)?\)\)::([\w.]+(?: (?!AS )\w+)*)")

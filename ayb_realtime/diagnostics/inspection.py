@@ -6,7 +6,7 @@ only the queries, and types for their rows.
 
 from dataclasses import dataclass
 
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 
 # Whether ayb_realtime's own migration has run. The other queries need it.
 IS_MIGRATED = "select to_regclass('ayb_realtime.batch') is not null"

@@ -14,7 +14,7 @@ from ayb_realtime.log import slices
 from ayb_realtime.log.changes import Action, Batch, Change
 from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import sessions
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 from ayb_realtime.reset_reasons import ResetReason
 
 Connection = psycopg.AsyncConnection[Any]

@@ -1,9 +1,7 @@
-"""Postgres connections of psycopg's own, made from Django's settings; and the package's SQL files."""
+"""Postgres connections of psycopg's own, made from Django's settings."""
 
 import selectors
 import time
-from functools import cache
-from importlib.resources import files
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,28 +22,11 @@ NOTICE_LOSS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# How a row reads as JSON: capture_v1() writes rows under these settings, and so do checks, which compare the texts.
-JSON_SETTINGS = {
-    "timezone": "UTC",
-    "datestyle": "ISO",
-    "intervalstyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-    "array_nulls": "on",
-}
 # How long a request waits for the pool, and how long the pool goes on trying to connect. After that, the next request
 # makes it start again: the pauses between its own attempts double, and would outlast an outage by as much again.
 POOL_SECONDS = 2.0
 # How long after its last use a connection counts as alive without a check, unless the server has sent something.
 FRESH_SECONDS = 1.0
-
-
-@cache
-def sql(name: str) -> str:
-    """Return the SQL file ``sql/{name}.sql``, with JSON_SETTINGS where it says ``{{json_settings}}``."""
-    text = (files("ayb_realtime") / "sql" / f"{name}.sql").read_text("utf-8")
-    clauses = (f"set {setting} = '{value}'" for setting, value in JSON_SETTINGS.items())
-    return text.replace("{{json_settings}}", "\n    ".join(clauses))
 
 
 def connection_parameters(database: str) -> dict[str, Any]:
@@ -79,8 +60,11 @@ async def read_one_snapshot(connection: psycopg.AsyncConnection[Any]) -> None:
 _taken_at: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDictionary()
 
 
-async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Check a connection, unless it was used a moment ago and the server has sent nothing since."""
+async def _ensure_alive(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Send a query, unless the connection was used a moment ago and the server has sent nothing since.
+
+    Raises psycopg.OperationalError if it is broken.
+    """
     with selectors.DefaultSelector() as selector:
         selector.register(connection, selectors.EVENT_READ)
         has_news = bool(selector.select(timeout=0))
@@ -102,7 +86,7 @@ def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
         kwargs=connection_parameters(conf.database),
         configure=configure,
         # After a restart of Postgres the old connections are replaced here, before a caller would find them broken.
-        check=_check,
+        check=_ensure_alive,
         timeout=POOL_SECONDS,
         reconnect_timeout=POOL_SECONDS,
         min_size=1,

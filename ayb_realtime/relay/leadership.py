@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 import psycopg
 
 from ayb_realtime.postgres import sessions
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 
 logger = logging.getLogger(__package__)
 

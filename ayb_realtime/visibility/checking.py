@@ -11,6 +11,7 @@ from ayb_realtime.visibility import shortlist, transactions
 from ayb_realtime.visibility.answers import Answers, View, united
 from ayb_realtime.visibility.check_functions import check_function_name
 from ayb_realtime.visibility.current_rows import CurrentRowsCheck
+from ayb_realtime.visibility.failures import LOCKED_OUT, failures
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.old_rows import OldRowsCheck, why_inexact
 from ayb_realtime.visibility.transactions import Connection
@@ -38,10 +39,11 @@ async def check(
     Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless isolate; and
     psycopg.OperationalError if the connection is lost.
     """
+    by_role = IdentitiesByRole.of(identities)
     if _is_locked(connection, table):
-        return Answers(locked_out=frozenset(identities))
+        return _locked_out(table, by_role)
     answers = []
-    for role, alike in IdentitiesByRole.of(identities).by_role.items():
+    for role, alike in by_role.by_role.items():
         try:
             name = await check_function_name(connection, table, role)
         except CheckerNotMade as error:
@@ -78,7 +80,7 @@ async def check_before(
     Raises what ``check`` raises.
     """
     if _is_locked(connection, table):
-        return Answers(locked_out=frozenset(identities))
+        return _locked_out(table, identities)
     reason = await why_inexact(connection, table)
     logged = {position: row for position, row in rows.items() if row is not None}
     _warn_of_unlogged(table, len(rows) - len(logged))
@@ -112,9 +114,10 @@ def _warn_of_unlogged(table: Table, count: int) -> None:
 
 
 def _is_locked(connection: Connection, table: Table) -> bool:
-    if table.relation not in transactions.state(connection).locked:
-        return False
-    logger.warning(
-        "%s: another session has locked it, or a table that its policies read; its streams resume", table.name
-    )
-    return True
+    return table.relation in transactions.state(connection).locked
+
+
+def _locked_out(table: Table, identities: Collection[Identity]) -> Answers:
+    reason = "another session has locked it, or a table that its policies read"
+    failures.add(LOCKED_OUT, table.relation, table.name, dict.fromkeys(identities, reason))
+    return Answers(locked_out=frozenset(identities))

@@ -42,14 +42,14 @@ class _Parser:
         self._at += 1
         return self._tokens[self._at - 1]
 
-    def _takes(self, token: str) -> bool:
+    def _take_if(self, token: str) -> bool:
         taken = self._tokens[self._at] == token
         self._at += taken
         return taken
 
     def _expect(self, *tokens: str) -> None:
         for token in tokens:
-            if not self._takes(token):
+            if not self._take_if(token):
                 raise _Unsupported
 
     def value(self) -> None:
@@ -60,20 +60,20 @@ class _Parser:
         elif token in {"NULLIF", "COALESCE"}:
             self._expect("(")
             self.value()
-            while self._takes(","):
+            while self._take_if(","):
                 self.value()
             self._expect(")")
         elif token == "current_setting":
             self._setting()
         elif not (token.startswith("'") or token.isdecimal() or token in {"true", "false", "NULL"}):
             raise _Unsupported
-        while self._takes("::"):
+        while self._take_if("::"):
             self._type()
 
     def _parenthesis(self) -> None:
-        if self._takes("SELECT"):
+        if self._take_if("SELECT"):
             self.value()
-            if self._takes("AS"):
+            if self._take_if("AS"):
                 self.next()
         else:
             self.value()
@@ -90,7 +90,7 @@ class _Parser:
         # Postgres ignores the case of a setting's name.
         self.settings.add(name[1:-1].lower())
         self._expect("::", "text")
-        if self._takes(",") and self.next() not in {"true", "false"}:
+        if self._take_if(",") and self.next() not in {"true", "false"}:
             raise _Unsupported
         self._expect(")")
 
@@ -100,6 +100,6 @@ class _Parser:
             raise _Unsupported
         if name == "character":
             self._expect("varying")
-            if self._takes("("):
+            if self._take_if("("):
                 self.next()
                 self._expect(")")

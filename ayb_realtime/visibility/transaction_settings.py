@@ -1,7 +1,7 @@
 """The settings under which rows are read and checked. Called by ``transactions``."""
 
-from ayb_realtime.postgres.database import JSON_SETTINGS
 from ayb_realtime.postgres.sessions import Session
+from ayb_realtime.postgres.sql_files import JSON_SETTINGS
 
 # A row is looked up by the index of its key, so that policies do not run, and perhaps fail, on rows that the check is
 # not about. The plan of a check is made once, for all identities.

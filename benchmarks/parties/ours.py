@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 from benchmarks.parties import Party, answers, folder, get, running, server_command
 from benchmarks.parties.database import Database, database, token
 from embedded import free_port

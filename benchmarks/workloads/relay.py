@@ -7,7 +7,7 @@ one row after another.
 import time
 from contextlib import ExitStack
 
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 from benchmarks import pgbench
 from benchmarks.measure import Figures
 from benchmarks.parties import folder

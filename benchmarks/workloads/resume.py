@@ -8,7 +8,7 @@ missed events, and which: event n has the position ``n + 1`` after the one from 
 import time
 from collections.abc import Callable
 
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 from benchmarks import processes
 from benchmarks.client import Subscription
 from benchmarks.events import now

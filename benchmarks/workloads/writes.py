@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 from benchmarks import pgbench, processes
 from benchmarks.measure import Figures, say, titled
 from benchmarks.parties import folder

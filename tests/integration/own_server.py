@@ -14,6 +14,7 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.migrations import __name__ as migrations
 from ayb_realtime.operations import RunSQLFile
 from ayb_realtime.postgres import database
+from ayb_realtime.postgres.sql_files import sql
 from embedded.postgres import Postgres, postgres
 from tests.integration.scenario import relaying
 
@@ -45,7 +46,7 @@ def make_log(connection: psycopg.Connection[Any]) -> None:
     migration = __import__(f"{migrations}.0001_initial", fromlist=["Migration"]).Migration
     for operation in migration.operations:
         assert isinstance(operation, RunSQLFile)
-        connection.execute(database.sql(operation.name))
+        connection.execute(sql(operation.name))
 
 
 def insert(url: str, *ids: int) -> None:

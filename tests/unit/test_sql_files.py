@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ayb_realtime
 from ayb_realtime.migrations import __file__ as migrations_file
-from ayb_realtime.postgres.database import sql
+from ayb_realtime.postgres.sql_files import sql
 
 PACKAGE = Path(ayb_realtime.__file__).parent
 FILES = {path.stem: sql(path.stem) for path in (PACKAGE / "sql").iterdir()}

@@ -1,6 +1,7 @@
 """We set each of the server's settings, or it cannot matter."""
 
 from ayb_realtime.postgres import database, sessions
+from ayb_realtime.postgres.sql_files import JSON_SETTINGS
 
 # Kinds of settings that cannot change what a statement of ours returns, or whether it finishes.
 HARMLESS_KINDS = {
@@ -61,7 +62,7 @@ async def test_each_setting_of_this_server_is_set_by_us_or_cannot_matter(databas
         rows = await (await connection.execute(KNOBS)).fetchall()
         wanted = (await sessions.of(connection)).wanted
     left = {name for names in LEFT_TO_THE_SITE.values() for name in names}
-    by_us = wanted.keys() | {name for name, _ in rows if name.lower() in database.JSON_SETTINGS}
+    by_us = wanted.keys() | {name for name, _ in rows if name.lower() in JSON_SETTINGS}
     unknown = {
         (name, category)
         for name, category in rows

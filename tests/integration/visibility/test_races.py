@@ -114,8 +114,8 @@ def next_reader(owner: Owner) -> Iterator[None]:
     owner.execute("drop function next_reader")
 
 
-@pytest.mark.usefixtures("next_reader")
-async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(world: World, database_url: str) -> None:
+def make_rows(world: World) -> None:
+    """Make the tables, and fill them with rows that are for nobody yet."""
     world.table("readers", "letter int primary key, person text", enable=False)
     world.table("notes", "id int primary key, reader text, content text", policy=OWN)
     world.table("letters", "id int primary key, content text", policy=SHARED)
@@ -126,6 +126,10 @@ async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(world
     world.write("insert into notes values (0, '3', 'for 3, from the beginning')")
     world.write(f"insert into letters select n, 'for nobody' from {rows}", [ROWS])
 
+
+@pytest.mark.usefixtures("next_reader")
+async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(world: World, database_url: str) -> None:
+    make_rows(world)
     async with await database.connect("default") as connection:
         begin = await queries.head(connection)
     async with world.relaying():
