@@ -107,14 +107,14 @@ class Handover:
         self._start: Message | None = None
         self._is_gone = False
 
-    def offer(self, stream: Stream, name: str) -> dict[str, str]:
+    def offer(self, stream: Stream, token: str) -> dict[str, str]:
         """Hand over a stream; return the header that the response to this request must have.
 
-        name: must be impossible to guess.
+        token: names the stream, and must be impossible to guess.
         """
         self._stream = stream
-        self._header = HEADER.lower().encode(), name.encode()
-        return {HEADER: name}
+        self._header = HEADER.lower().encode(), token.encode()
+        return {HEADER: token}
 
     async def receive(self) -> Message:
         """Receive for the application, and note a disconnect: not every server reports it twice."""

@@ -24,7 +24,7 @@ SETTINGS_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A subscriber, as Postgres sees it.
+    """Who one or more streams read as, in Postgres.
 
     role: the role under which its rows are read.
     settings: names and values for ``current_setting``, such as ``("ayb.user_id", "42")``. A name has two parts and is

@@ -121,6 +121,7 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
 
 
 async def _answer(request: HttpRequest) -> HttpResponseBase:
+    # Read before authentication: a malformed query is refused first, as the protocol orders its refusals.
     parameter = request.GET.get("tables", "")
     authenticated = await _authenticate(request)
     names = _table_names(parameter)
@@ -154,12 +155,12 @@ def _last_event_id(request: HttpRequest) -> str:
     return request.headers.get("Last-Event-ID") or request.GET.get("last_event_id", "")
 
 
-def _response(request: ASGIRequest, stream: EventStream, name: str) -> StreamingHttpResponse:
+def _response(request: ASGIRequest, stream: EventStream, token: str) -> StreamingHttpResponse:
     """Respond with a stream; if it can leave Django, hand it over, and show middleware an empty stream in its place."""
     handover: Handover | None = request.scope.get(asgi.KEY)
     if handover is None:
         return StreamingHttpResponse(stream, headers=STREAM_HEADERS)
-    return StreamingHttpResponse(_nothing(), headers={**STREAM_HEADERS, **handover.offer(stream, name)})
+    return StreamingHttpResponse(_nothing(), headers={**STREAM_HEADERS, **handover.offer(stream, token)})
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -16,7 +16,7 @@ from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.window import Gap, Window
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.slices import Slice
 from ayb_realtime.reset_reasons import ResetReason
 
@@ -49,9 +49,9 @@ class Feed:
         """Everything up to here has been handed out, or skipped."""
         return self._window.position
 
-    def accept(self, batch: Batch) -> None:
-        """Take a batch that the relay has published."""
-        self._window.offer(batch)
+    def accept(self, announcement: Announcement) -> None:
+        """Take an announcement that the relay has published."""
+        self._window.offer(announcement)
         self._news.set()
 
     async def next(self, skippable: Callable[[], Set[int]]) -> Slice:
@@ -80,7 +80,7 @@ class Feed:
         self._window.go_back(position)
 
     async def _wait_for_news(self) -> None:
-        """Wait for a batch. Ask the log for its head if none comes in time, or if it was not asked for long."""
+        """Wait for an announcement. Ask the log for its head if none comes in time, or if it was not asked for long."""
         self._news.clear()
         try:
             async with asyncio.timeout(SILENCE_SECONDS):

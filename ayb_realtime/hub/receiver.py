@@ -107,7 +107,7 @@ class Receiver:
             await self._layer.group_discard(self._joined, self._layer_channel)
 
     async def _take(self) -> None:
-        """Wait for a message, and pass its batch to the feed if a relay of this log has sealed it."""
+        """Wait for a message, and pass its announcement to the feed if a relay of this log has sealed it."""
         try:
             # One task waits on the channel, without a timeout: both Redis layers lose messages when a receive is
             # cancelled.

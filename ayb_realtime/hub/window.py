@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log.changes import Announcement, Change
 from ayb_realtime.log.slices import Slice, first_changes, slice_end
 
 # How many changes wait in memory, and how many characters of records. The rest is read from the log.
@@ -20,7 +20,7 @@ class Gap:
 
 
 class Window:
-    """Takes batches in any order, and hands out every position exactly once, in order.
+    """Takes announcements in any order, and hands out every position exactly once, in order.
 
     head: the newest known position.
     position: everything up to it has been handed out, or skipped.
@@ -33,10 +33,10 @@ class Window:
         self._waiting: deque[Change] = deque()
         self._waiting_characters = 0
 
-    def offer(self, batch: Batch) -> None:
-        """Take what continues the changes that wait, as far as there is room; an older batch changes nothing."""
-        self.raise_head(batch.head)
-        for change in batch.changes:
+    def offer(self, announcement: Announcement) -> None:
+        """Take what continues the changes that wait, as far as there is room; an older announcement changes nothing."""
+        self.raise_head(announcement.head)
+        for change in announcement.changes:
             if change.position == self.reached + 1 and self._has_room():
                 self._waiting.append(change)
                 self._waiting_characters += change.characters

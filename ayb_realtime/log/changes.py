@@ -1,4 +1,4 @@
-"""Changes and batches of them, and what they look like on the way through the Channels layer. Pure."""
+"""Changes and announcements of them, and what they look like on the way through the Channels layer. Pure."""
 
 import json
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Change:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> "Change":
-        """Make a change of its fields in their order: a row of the log's SQL, or what ``Batch.to_text`` wrote.
+        """Make a change of its fields in their order: a row of the log's SQL, or what ``Announcement.to_text`` wrote.
 
         Raises ValueError or TypeError for anything else.
         """
@@ -63,7 +63,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Announcement:
     """What the relay publishes: the newest position, and changes up to it.
 
     head: the newest position.
@@ -81,16 +81,16 @@ class Batch:
         return json.dumps([self.head, rows])
 
     @classmethod
-    def from_text(cls, text: str) -> "Batch":
+    def from_text(cls, text: str) -> "Announcement":
         """Read what ``to_text`` wrote. Raises InvalidMessage for anything else."""
         try:
             head, rows = json.loads(text)
-            batch = cls(head, tuple([Change.from_row(row) for row in rows]))
-            if batch.is_valid():
-                return batch
+            announcement = cls(head, tuple([Change.from_row(row) for row in rows]))
+            if announcement.is_valid():
+                return announcement
         except (ValueError, TypeError, RecursionError) as error:
-            raise InvalidMessage(f"it holds no batch ({error})") from error
-        raise InvalidMessage("it holds no batch that the relay could have made")
+            raise InvalidMessage(f"it holds no announcement ({error})") from error
+        raise InvalidMessage("it holds no announcement that the relay could have made")
 
     def is_valid(self) -> bool:
         """Tell whether every field is of its type, and the positions are what they have to be."""

@@ -1,7 +1,7 @@
-"""The messages of the Channels layer: a batch as text, and a seal that shows that a relay of this log wrote it.
+"""The messages of the Channels layer: an announcement as text, and a seal that shows that this log's relay wrote it.
 
-Anyone who can write into Redis can send any message to the hubs, and a hub trusts a batch as it trusts the log. So it
-accepts only a batch that is sealed with a key derived from SECRET_KEY and the group, which names the log.
+Anyone who can write into Redis can send any message to the hubs, and a hub trusts an announcement as it trusts the log.
+So it accepts only one that is sealed with a key derived from SECRET_KEY and the group, which names the log.
 """
 
 import hmac
@@ -11,20 +11,20 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from ayb_realtime.exceptions import InvalidMessage
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 
 TYPE = "ayb_realtime.batch"
-# No batch is longer: JSON writes a character of a record as twelve at most. Longer text is refused without a hash.
+# No text is longer: JSON writes a character of a record as twelve at most. Longer text is refused without a hash.
 TEXT_CHARACTERS_MAX = 5 * 1024 * 1024
 
 
-def to_message(batch: Batch, group: str) -> dict[str, str]:
+def to_message(announcement: Announcement, group: str) -> dict[str, str]:
     """Return a message for any layer. It holds only strings: the layers differ in the other types that they accept."""
-    text = batch.to_text()
+    text = announcement.to_text()
     return {"type": TYPE, "batch": text, "seal": _seal(text, group, settings.SECRET_KEY)}
 
 
-def from_message(message: object, group: str) -> Batch:
+def from_message(message: object, group: str) -> Announcement:
     """Read a message that ``to_message`` wrote for this group, under SECRET_KEY or one of SECRET_KEY_FALLBACKS.
 
     Raises InvalidMessage for any other object.
@@ -39,7 +39,7 @@ def from_message(message: object, group: str) -> Batch:
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     if not any(hmac.compare_digest(_seal(text, group, secret), seal) for secret in secrets):
         raise InvalidMessage("it is not sealed with this site's SECRET_KEY, which the relay has to have too")
-    return Batch.from_text(text)
+    return Announcement.from_text(text)
 
 
 def _seal(text: str, group: str, secret: str | bytes) -> str:

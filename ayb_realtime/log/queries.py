@@ -11,7 +11,7 @@ import psycopg
 
 from ayb_realtime.exceptions import NotMigrated, PositionUnavailable
 from ayb_realtime.log import slices
-from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.sql_files import sql
@@ -103,15 +103,15 @@ async def keep_plans(connection: Connection) -> None:
     await connection.execute("set plan_cache_mode = force_generic_plan")
 
 
-async def next_batch(connection: Connection) -> Batch | None:
-    """Number what has committed since the last batch, and return it, or the beginning of it; None if nothing has.
+async def next_batch(connection: Connection) -> Announcement | None:
+    """Number what has committed, in batches, and announce it, or the beginning of it; None if nothing has.
 
     connection: in autocommit mode.
     Raises psycopg.errors.UniqueViolation if another relay has just numbered: this one must stop.
     """
     parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
     rows = await (await connection.execute(sql("next_batch"), parameters)).fetchall()
-    return Batch(rows[0][-1], tuple(Change.from_row(row) for *row, _ in rows if row[0])) if rows else None
+    return Announcement(rows[0][-1], tuple(Change.from_row(row) for *row, _ in rows if row[0])) if rows else None
 
 
 async def skip(connection: Connection, *, after: int, upto: int, skippable: Collection[int]) -> int:

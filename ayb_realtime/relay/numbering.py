@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import psycopg
 
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.relay.publisher import Publisher
 
 Connection = psycopg.AsyncConnection[Any]
@@ -52,16 +52,16 @@ class Numbering:
                 async with asyncio.timeout(ANNOUNCE_SECONDS):
                     await self.wake.wait()
             except TimeoutError:
-                self._publisher.publish(Batch(self._head))
+                self._publisher.publish(Announcement(self._head))
 
     async def _publish_next(self, writer: Connection) -> bool:
         """Number what has committed since the last batch; return whether anything had."""
-        batch = await queries.next_batch(writer)
+        announcement = await queries.next_batch(writer)
         self.has_numbered = True
-        if batch is None:
+        if announcement is None:
             return False
-        self._head = batch.head
-        self._publisher.publish(batch)
+        self._head = announcement.head
+        self._publisher.publish(announcement)
         return True
 
     async def _stay_awake(self, writer: Connection) -> None:

@@ -5,7 +5,7 @@ A change that does not fit is left to the log: the hubs then hear only of the he
 
 from collections import deque
 
-from ayb_realtime.log.changes import Batch, Change
+from ayb_realtime.log.changes import Announcement, Change
 
 # The most characters of records that one message holds.
 MESSAGE_CHARACTERS = 256 * 1024
@@ -15,7 +15,7 @@ WAITING_CHANGES = 10_000
 
 
 class Outbox:
-    """Batches in, in position order; as few messages as possible out."""
+    """Announcements in, in position order; as few messages as possible out."""
 
     def __init__(self) -> None:
         self._changes: deque[Change] = deque()
@@ -23,11 +23,11 @@ class Outbox:
         self._head = 0
         self._is_empty = True
 
-    def put(self, batch: Batch) -> None:
-        """Add a batch. If too much waits then, leave the changes to the log."""
-        self._head, self._is_empty = batch.head, False
-        self._changes.extend(batch.changes)
-        self._characters += sum(change.characters for change in batch.changes)
+    def put(self, announcement: Announcement) -> None:
+        """Add an announcement. If too much waits then, leave the changes to the log."""
+        self._head, self._is_empty = announcement.head, False
+        self._changes.extend(announcement.changes)
+        self._characters += sum(change.characters for change in announcement.changes)
         if self._characters > WAITING_CHARACTERS or len(self._changes) > WAITING_CHANGES:
             self.leave_to_log()
 
@@ -36,8 +36,8 @@ class Outbox:
         self._changes.clear()
         self._characters = 0
 
-    def take(self) -> Batch | None:
-        """Return the batch of the next message, of at most MESSAGE_CHARACTERS; None if nothing is left to send."""
+    def take(self) -> Announcement | None:
+        """Return what the next message announces, of at most MESSAGE_CHARACTERS; None if nothing is left to send."""
         if self._is_empty:
             return None
         taken: list[Change] = []
@@ -47,12 +47,12 @@ class Outbox:
             size += change.characters
             # Changes in between may have been left to the log.
             if taken and (size > MESSAGE_CHARACTERS or change.position != taken[-1].position + 1):
-                return Batch(taken[-1].position, tuple(taken))
+                return Announcement(taken[-1].position, tuple(taken))
             self._changes.popleft()
             self._characters -= change.characters
             if size > MESSAGE_CHARACTERS:
                 # Too large for a message of its own.
-                return Batch(change.position)
+                return Announcement(change.position)
             taken.append(change)
         self._is_empty = True
-        return Batch(self._head, tuple(taken))
+        return Announcement(self._head, tuple(taken))

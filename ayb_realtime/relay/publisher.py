@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.relay.outbox import Outbox
 
@@ -35,9 +35,9 @@ class Publisher:
         self._group = group
         self._outbox = Outbox()
 
-    def publish(self, batch: Batch) -> None:
-        """Put a batch into the outbox, and return at once."""
-        self._outbox.put(batch)
+    def publish(self, announcement: Announcement) -> None:
+        """Put an announcement into the outbox, and return at once."""
+        self._outbox.put(announcement)
         if self._fails:
             self._outbox.leave_to_log()
         self._news.set()
@@ -47,13 +47,13 @@ class Publisher:
         while True:
             await self._news.wait()
             self._news.clear()
-            while batch := self._outbox.take():
-                await self._send(batch)
+            while announcement := self._outbox.take():
+                await self._send(announcement)
 
-    async def _send(self, batch: Batch) -> None:
+    async def _send(self, announcement: Announcement) -> None:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                await self._layer.group_send(self._group, to_message(batch, self._group))
+                await self._layer.group_send(self._group, to_message(announcement, self._group))
         except Exception as error:  # noqa: BLE001 - each layer raises errors of its own
             if not self._fails:
                 reason = str(error) or type(error).__name__

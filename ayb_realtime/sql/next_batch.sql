@@ -16,6 +16,12 @@
 -- Returns the first changes to publish: at most `changes` of them and at most `bytes`, but at least one, each with the
 -- position of the newest change (`head`). If the first change exceeds 1 MiB, it is not published: the result is one row
 -- that has only its table, its action and `head`.
+--
+-- The steps, each reading those before it: `newest_batch`, where to go on; `new_change`, what has committed since;
+-- `altered_table`, tables that lose their deletes to an alter; `repeatedly_changed`, where a row may have several changes;
+-- `keyed_change`, `counted_change`, `row_history` and `row_outcome`, which apply the rules above to each row of those;
+-- `change_outcome`, what every change is told as, in thousands; `part`, the size of each thousand; `inserted_batch`, the
+-- batches written; `positioned_change`, the changes with their positions.
 with newest_batch as materialized (
     select id, first_position + size as next_position, snapshot
       from (select *, xmin from ayb_realtime.batch order by id desc limit 1) as b

@@ -1,6 +1,6 @@
 """Counts the failures of checks, and logs them now and then: a policy can fail with every change of its table.
 
-Called by ``partwise_check``, and by the hub for rows that it does not ask about.
+Called by ``partwise_check``, and by the hub's ``planning`` for rows that it does not ask about.
 """
 
 import logging

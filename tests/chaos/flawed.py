@@ -56,15 +56,15 @@ def unrepaired() -> None:
 def naive() -> None:
     """Number the changes with an id above the last: a transaction that began earlier and ends later is skipped."""
     from ayb_realtime.log import queries
-    from ayb_realtime.log.changes import Batch, Change
+    from ayb_realtime.log.changes import Announcement, Change
 
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(1)")
         connection.execute(NAIVE_TABLE)
 
-    async def next_batch(connection: Any) -> Batch | None:
+    async def next_batch(connection: Any) -> Announcement | None:
         changes = [Change.from_row(row) for row in await (await connection.execute(NAIVE_NEXT)).fetchall()]
-        return Batch(changes[-1].position, tuple(changes)) if changes else None
+        return Announcement(changes[-1].position, tuple(changes)) if changes else None
 
     async def read(connection: Any, *, after: int, upto: int, skippable: object) -> list[Change]:
         return [Change.from_row(row) for row in await (await connection.execute(NAIVE_READ, [after, upto])).fetchall()]

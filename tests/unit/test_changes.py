@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ayb_realtime.exceptions import InvalidMessage
-from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.changes import Action, Announcement, Change
 
 
 def change(position: int, action: Action = Action.CREATE, record: str | None = '{"id":1}') -> Change:
@@ -16,16 +16,16 @@ def change(position: int, action: Action = Action.CREATE, record: str | None = '
 @pytest.mark.parametrize(
     "batch",
     [
-        Batch(0),
-        Batch(2**63 - 1),
-        Batch(2, (change(1), change(2, Action.TRUNCATE, None))),
-        Batch(9, (change(1), change(2))),
-        Batch(5, (change(5, Action.UPDATE, '{"a":"quote \\" , 🦆 \\u0000 \x85","b":1.10}'),)),
+        Announcement(0),
+        Announcement(2**63 - 1),
+        Announcement(2, (change(1), change(2, Action.TRUNCATE, None))),
+        Announcement(9, (change(1), change(2))),
+        Announcement(5, (change(5, Action.UPDATE, '{"a":"quote \\" , 🦆 \\u0000 \x85","b":1.10}'),)),
     ],
 )
-def test_batch_that_went_through_text_is_the_same(batch: Batch) -> None:
-    assert batch.to_text().isascii()
-    assert Batch.from_text(batch.to_text()) == batch
+def test_batch_that_went_through_text_is_the_same(announcement: Announcement) -> None:
+    assert announcement.to_text().isascii()
+    assert Announcement.from_text(announcement.to_text()) == announcement
 
 
 ROW = [1, 7, "create", "{}", None]
@@ -47,10 +47,10 @@ ODD: list[object] = [7, [], {}]
 )
 def test_text_that_is_no_batch_is_refused(body: object) -> None:
     with pytest.raises(InvalidMessage):
-        Batch.from_text(json.dumps(body))
+        Announcement.from_text(json.dumps(body))
 
 
 @pytest.mark.parametrize("text", ["", "[", "nothing", "[" * 100_000, "\ud800"])
 def test_text_that_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessage):
-        Batch.from_text(text)
+        Announcement.from_text(text)

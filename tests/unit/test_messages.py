@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ayb_realtime.exceptions import InvalidMessage
-from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.log.messages import from_message, to_message
 
-BATCH = Batch(5, (Change(5, 7, Action.CREATE, '{"id":1,"body":"\U0001f986"}'),))
+BATCH = Announcement(5, (Change(5, 7, Action.CREATE, '{"id":1,"body":"\U0001f986"}'),))
 GROUP = "ayb_realtime.one"
 
 
@@ -20,12 +20,14 @@ def test_message_that_was_sealed_is_read() -> None:
 
 
 def test_largest_message_that_there_can_be_is_read() -> None:
-    many = Batch(10_000, tuple(Change(at, 2**32 - 1, Action.TRUNCATE, "\U0001f986" * 26) for at in range(1, 10_001)))
+    many = Announcement(
+        10_000, tuple(Change(at, 2**32 - 1, Action.TRUNCATE, "\U0001f986" * 26) for at in range(1, 10_001))
+    )
     assert from_message(to_message(many, GROUP), GROUP) == many
 
 
 def test_message_holds_strings_alone() -> None:
-    message = to_message(Batch(1, (Change(1, 7, Action.CREATE, '{"n":1e400}'),)), GROUP)
+    message = to_message(Announcement(1, (Change(1, 7, Action.CREATE, '{"n":1e400}'),)), GROUP)
     assert message.keys() == {"type", "batch", "seal"}
     assert all(isinstance(value, str) for value in message.values())
 
@@ -95,7 +97,7 @@ def test_whatever_is_in_the_layer_is_refused_in_one_way(message: object) -> None
 @given(anything)
 def test_whatever_is_sealed_is_a_batch_or_refused(body: object) -> None:
     try:
-        batch = Batch.from_text(json.dumps(body, default=repr))
+        announcement = Announcement.from_text(json.dumps(body, default=repr))
     except InvalidMessage:
         return
-    assert batch.is_valid()
+    assert announcement.is_valid()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.relay import outbox as outbox_module
 from ayb_realtime.relay.outbox import Outbox
 
@@ -18,13 +18,17 @@ def change(position: int, action: Action = Action.CREATE, record: str | None = '
 
 def taken(outbox: Outbox) -> list[tuple[int, list[int]]]:
     """Take what is in an outbox; return each message's head and positions."""
-    return [(batch.head, [one.position for one in batch.changes]) for batch in iter(outbox.take, None)]
+    return [
+        (announcement.head, [one.position for one in announcement.changes]) for announcement in iter(outbox.take, None)
+    ]
 
 
 def sizes(lengths: Sequence[int]) -> list[tuple[int, list[int]]]:
     """Return the messages of changes with records of these lengths."""
     outbox = Outbox()
-    outbox.put(Batch(len(lengths), tuple(change(at, record="x" * length) for at, length in enumerate(lengths, 1))))
+    outbox.put(
+        Announcement(len(lengths), tuple(change(at, record="x" * length) for at, length in enumerate(lengths, 1)))
+    )
     return taken(outbox)
 
 
@@ -53,24 +57,24 @@ def test_messages_hold_at_most_ten_characters(
 def test_truncate_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "MESSAGE_CHARACTERS", 10)
     outbox = Outbox()
-    outbox.put(Batch(2, (change(1, record="x" * 10), change(2, Action.TRUNCATE, None))))
+    outbox.put(Announcement(2, (change(1, record="x" * 10), change(2, Action.TRUNCATE, None))))
     assert taken(outbox) == [(2, [1, 2])]
 
 
 def test_what_is_in_the_log_alone_is_announced_too() -> None:
     outbox = Outbox()
-    outbox.put(Batch(9, (change(1), change(2))))
-    outbox.put(Batch(10, (change(10),)))
+    outbox.put(Announcement(9, (change(1), change(2))))
+    outbox.put(Announcement(10, (change(10),)))
     assert taken(outbox) == [(2, [1, 2]), (10, [10])]
-    outbox.put(Batch(19, (change(11), change(12))))
+    outbox.put(Announcement(19, (change(11), change(12))))
     assert taken(outbox) == [(19, [11, 12])]
 
 
 def test_batches_that_wait_become_one_message() -> None:
     outbox = Outbox()
     for position in (1, 2, 3):
-        outbox.put(Batch(position, (change(position),)))
-    outbox.put(Batch(3))
+        outbox.put(Announcement(position, (change(position),)))
+    outbox.put(Announcement(3))
     assert taken(outbox) == [(3, [1, 2, 3])]
     assert outbox.take() is None
 
@@ -79,10 +83,10 @@ def test_batches_that_wait_become_one_message() -> None:
 def test_more_than_may_wait_is_left_to_the_log(limit: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, limit, most)
     outbox = Outbox()
-    outbox.put(Batch(1, (change(1),)))
-    outbox.put(Batch(2, (change(2),)))
+    outbox.put(Announcement(1, (change(1),)))
+    outbox.put(Announcement(2, (change(2),)))
     assert taken(outbox) == [(2, [])]
-    outbox.put(Batch(3, (change(3),)))
+    outbox.put(Announcement(3, (change(3),)))
     assert taken(outbox) == [(3, [3])]
 
 
@@ -93,26 +97,28 @@ def test_outbox_tells_each_position_at_most_once_in_order_and_the_head_at_last(s
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, most in (("MESSAGE_CHARACTERS", 10), ("WAITING_CHARACTERS", 60), ("WAITING_CHANGES", 8)):
             monkeypatch.setattr(outbox_module, name, most)
-        outbox, head, batches = Outbox(), 0, []
+        outbox, head, announcements = Outbox(), 0, []
         for step in steps:
             if step == "take":
-                batches.append(outbox.take())
+                announcements.append(outbox.take())
             elif step == "fail":
                 outbox.leave_to_log()
             elif isinstance(step, int):  # So many that only the log holds them.
                 head += step
-                outbox.put(Batch(head))
+                outbox.put(Announcement(head))
             elif isinstance(step, list):
                 new = tuple(change(head + at, record="x" * length) for at, length in enumerate(step, 1))
                 head += len(step)
-                outbox.put(Batch(head, new))
-        batches += iter(outbox.take, None)
-    told = [batch for batch in batches if batch]
-    assert all(batch.is_valid() and sum(one.characters for one in batch.changes) <= 10 for batch in told)
-    positions = [one.position for batch in told for one in batch.changes]
+                outbox.put(Announcement(head, new))
+        announcements += iter(outbox.take, None)
+    told = [announcement for announcement in announcements if announcement]
+    assert all(
+        announcement.is_valid() and sum(one.characters for one in announcement.changes) <= 10 for announcement in told
+    )
+    positions = [one.position for announcement in told for one in announcement.changes]
     assert positions == sorted(set(positions))
-    assert [batch.head for batch in told] == sorted(batch.head for batch in told)
-    assert max((batch.head for batch in told), default=0) == head
+    assert [announcement.head for announcement in told] == sorted(announcement.head for announcement in told)
+    assert max((announcement.head for announcement in told), default=0) == head
 
 
 def test_enabled_table_names_its_trigger() -> None:

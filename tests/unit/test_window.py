@@ -7,7 +7,7 @@ import pytest
 from ayb_realtime.hub import window as window_module
 from ayb_realtime.hub.window import Gap, Window
 from ayb_realtime.log import slices
-from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.log.slices import Slice
 
 
@@ -17,15 +17,15 @@ def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE_CHANGES", 10)
 
 
-def batch(first: int, last: int, head: int | None = None, *, characters: int = 0) -> Batch:
-    """Make a batch of the changes from one position to another."""
+def announcement(first: int, last: int, head: int | None = None, *, characters: int = 0) -> Announcement:
+    """Make an announcement of the changes from one position to another."""
     changes = tuple(Change(at, 7, Action.CREATE, "x" * characters) for at in range(first, last + 1))
-    return Batch(last if head is None else head, changes)
+    return Announcement(last if head is None else head, changes)
 
 
 def read(first: int, last: int) -> Slice:
     """Make what a reader of the log returns."""
-    return Slice(batch(first, last).changes, last)
+    return Slice(announcement(first, last).changes, last)
 
 
 def positions(window: Window) -> list[int]:
@@ -49,8 +49,8 @@ def test_new_window_has_nothing_and_misses_nothing() -> None:
 
 def test_changes_that_follow_each_other_are_handed_out_in_slices() -> None:
     window = at(7)
-    window.offer(batch(8, 9))
-    window.offer(batch(10, 20))
+    window.offer(announcement(8, 9))
+    window.offer(announcement(10, 20))
     assert window.open_gap() is None
     first = window.take()
     assert first is not None
@@ -60,10 +60,10 @@ def test_changes_that_follow_each_other_are_handed_out_in_slices() -> None:
     assert window.position == 20
 
 
-@pytest.mark.parametrize("late", [batch(1, 5), batch(1, 0, head=3), batch(5, 7)])
-def test_late_batch_changes_nothing(late: Batch) -> None:
+@pytest.mark.parametrize("late", [announcement(1, 5), announcement(1, 0, head=3), announcement(5, 7)])
+def test_late_batch_changes_nothing(late: Announcement) -> None:
     window = at(7)
-    window.offer(batch(8, 9))
+    window.offer(announcement(8, 9))
     window.offer(late)
     assert (window.head, window.reached) == (9, 9)
     assert positions(window) == [8, 9]
@@ -71,13 +71,13 @@ def test_late_batch_changes_nothing(late: Batch) -> None:
 
 def test_batch_that_came_in_part_before_is_taken_from_there_on() -> None:
     window = at(7)
-    window.offer(batch(8, 9))
-    window.offer(batch(7, 12))
+    window.offer(announcement(8, 9))
+    window.offer(announcement(7, 12))
     assert positions(window) == [8, 9, 10, 11, 12]
 
 
-@pytest.mark.parametrize("heard", [batch(10, 12), batch(1, 0, head=12)])
-def test_what_did_not_come_is_a_gap_which_ends_with_the_slice(heard: Batch) -> None:
+@pytest.mark.parametrize("heard", [announcement(10, 12), announcement(1, 0, head=12)])
+def test_what_did_not_come_is_a_gap_which_ends_with_the_slice(heard: Announcement) -> None:
     window = at(7)
     window.offer(heard)
     assert window.take() is None
@@ -105,7 +105,7 @@ def test_gap_is_open_once() -> None:
 
 def test_what_waits_is_handed_out_before_a_gap_is_opened() -> None:
     window = at(7)
-    window.offer(batch(8, 8, head=20))
+    window.offer(announcement(8, 8, head=20))
     assert window.open_gap() is None
     assert positions(window) == [8]
     assert window.open_gap() == Gap(8, 10)
@@ -116,7 +116,7 @@ def test_what_comes_behind_a_gap_meanwhile_waits() -> None:
     window.raise_head(9)
     gap = window.open_gap()
     assert gap is not None
-    window.offer(batch(10, 11))
+    window.offer(announcement(10, 11))
     assert window.position == 7
     window.fill(gap, read(8, 9))
     assert window.position == 9
@@ -129,7 +129,7 @@ def test_gap_that_is_filled_in_part_or_beyond_is_followed_by_another_from_there(
     window.raise_head(9)
     gap = window.open_gap()
     assert gap is not None
-    window.offer(batch(10, 11))
+    window.offer(announcement(10, 11))
     window.fill(gap, Slice((), upto))
     assert (window.position, window.reached) == (upto, upto)
     assert window.take() is None
@@ -147,9 +147,9 @@ def test_gap_that_could_not_be_read_is_opened_again() -> None:
 
 def test_what_was_handed_out_can_be_read_again() -> None:
     window = at(7)
-    window.offer(batch(8, 12))
+    window.offer(announcement(8, 12))
     assert window.take() is not None
-    window.offer(batch(13, 14))
+    window.offer(announcement(13, 14))
     window.go_back(7)
     assert window.take() is None
     assert window.open_gap() == Gap(7, 10)
@@ -162,7 +162,7 @@ def test_false_head_is_forgotten_by_a_skip_to_the_true_one() -> None:
     window.skip_to(7)
     assert (window.head, window.position, window.reached) == (7, 7, 7)
     assert window.open_gap() is None
-    window.offer(batch(8, 8))
+    window.offer(announcement(8, 8))
     assert positions(window) == [8]
 
 
@@ -170,7 +170,7 @@ def test_false_head_is_forgotten_by_a_skip_to_the_true_one() -> None:
 def test_what_waits_is_bounded_and_the_rest_is_left_to_the_log(characters: int) -> None:
     window = Window()
     for position in range(1, 10_001):
-        window.offer(batch(position, position, characters=characters))
+        window.offer(announcement(position, position, characters=characters))
     waiting = list(window._waiting)
     size = sum(change.characters for change in waiting)
     assert window.head == 10_000
@@ -186,10 +186,10 @@ def test_what_waits_is_bounded_and_the_rest_is_left_to_the_log(characters: int) 
 def test_room_is_free_again_once_it_was_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window_module, "WAITING_CHARACTERS", 10)
     window = Window()
-    window.offer(batch(1, 5, characters=5))
+    window.offer(announcement(1, 5, characters=5))
     assert positions(window) == [1, 2]
     window.go_back(2)
-    window.offer(batch(3, 5, characters=5))
+    window.offer(announcement(3, 5, characters=5))
     assert positions(window) == [3, 4]
 
 
@@ -202,7 +202,7 @@ def test_each_position_is_handed_out_once_in_order_whatever_the_layer_does(seed:
         first = chance.randint(1, end)
         step = chance.choice(["offer", "offer", "head", "take", "gap", "fill", "fail", "redo"])
         if step == "offer":
-            window.offer(batch(first, chance.randint(first, end)))
+            window.offer(announcement(first, chance.randint(first, end)))
         elif step == "head":
             window.raise_head(first)
         elif step == "take" and gap is None and (taken := window.take()):

@@ -6,7 +6,7 @@ import pytest
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.postgres import database
 from tests.integration.scenario import (
     Stream,
@@ -71,12 +71,12 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
         gone = await queries.head(connection)
         # As a stream that joins does: the feed notices that the change is gone, but the hub has to wait for the lock.
         async with world.hub._live.delivery_lock:
-            world.hub._feed.accept(Batch(gone))
+            world.hub._feed.accept(Announcement(gone))
             await jumped.wait()
             for row_id in (2, 3, 4):
                 world.write("insert into notes values (%s, repeat('x', 150000))", [row_id])
             await queries.next_batch(connection)
-            world.hub._feed.accept(Batch(gone + 3))
+            world.hub._feed.accept(Announcement(gone + 3))
     events = [await stream.next() for _ in range(4)]
     assert [(event.event, int(event.id) - gone) for event in events] == [
         ("reset", 0), ("message", 1), ("message", 2), ("message", 3),

@@ -18,7 +18,7 @@ from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import outbox, publisher
@@ -126,7 +126,7 @@ async def test_true_message_that_is_sent_again_and_again_is_told_once_and_costs_
         head = world.hub.position
         (change,) = await queries.read(connection, after=head - 1, upto=head)
     for row_id in range(1, 20):
-        for old in (Batch(head, (change,)), Batch(head), Batch(head - 1)):
+        for old in (Announcement(head, (change,)), Announcement(head), Announcement(head - 1)):
             await world.layer.group_send(group, to_message(old, group))
         world.write("insert into notes values (%s)", [row_id])
         assert (await heard.next_change())["record"] == {"id": row_id}
@@ -137,7 +137,7 @@ async def test_true_message_that_is_sent_again_and_again_is_told_once_and_costs_
 async def test_head_that_is_not_there_makes_the_hub_ask_once_and_resets_nothing(world: World, heard: Stream) -> None:
     group = world.group
     for row_id, false in enumerate((1, 2, 1000, 2**60), 1):
-        await world.layer.group_send(group, to_message(Batch(world.hub.position + false), group))
+        await world.layer.group_send(group, to_message(Announcement(world.hub.position + false), group))
         world.write("insert into notes values (%s)", [row_id])
         event = await heard.next()
         assert (event.event, event.json()["record"]) == ("message", {"id": row_id})
@@ -153,7 +153,7 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
     wrong: Any = [1]
     changed = (Change(head + 1, wrong, Action.CREATE, ROW),)
     async with world.relaying(InMemoryChannelLayer()):
-        world.hub._feed.accept(Batch(head + 1, changed))
+        world.hub._feed.accept(Announcement(head + 1, changed))
         world.write("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
 
@@ -191,7 +191,7 @@ async def test_repeated_messages_do_not_keep_the_hub_from_the_log(
     world.table("notes", "id int primary key")
     stream = await world.stream(person(1), "notes")
     async with await database.connect("default") as connection:
-        old = to_message(Batch(await queries.head(connection)), world.group)
+        old = to_message(Announcement(await queries.head(connection)), world.group)
 
     async def attack() -> None:
         while True:

@@ -11,7 +11,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
 from tests.integration.scenario import (
@@ -44,7 +44,7 @@ async def test_positions_that_the_layer_lost_are_read_from_the_log(
     async with world.relaying(InMemoryChannelLayer()):
         world.insert("notes", 1, 2, 3)
         head = await world.head(begin + 3)
-    await world.layer.group_send(world.group, to_message(Batch(head), world.group))
+    await world.layer.group_send(world.group, to_message(Announcement(head), world.group))
     assert await stream.next_ids(3) == [1, 2, 3]
 
 
@@ -119,9 +119,9 @@ async def test_change_that_comes_while_the_log_is_asked_for_its_end_resets_no_st
             head = await head_of(connection)
             if not asked:
                 owner.execute("insert into notes values (1)")
-                batch = await queries.next_batch(relay)
-                assert batch is not None
-                the_feed.accept(batch)
+                announcement = await queries.next_batch(relay)
+                assert announcement is not None
+                the_feed.accept(announcement)
             asked.append(head)
             return head
 

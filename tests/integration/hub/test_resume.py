@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import feed
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
 from tests.integration.scenario import Stream, World, person
@@ -87,7 +87,7 @@ async def test_resume_beyond_the_hub_but_not_the_log_waits_for_the_hub(
         stream = await world.stream(person(1), "notes", after=head)
         world.insert("notes", 3)
         await world.head(head + 1)
-    await world.layer.group_send(world.group, to_message(Batch(head + 1), world.group))
+    await world.layer.group_send(world.group, to_message(Announcement(head + 1), world.group))
     assert await stream.next_ids(1) == [3]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Action, Batch, Change
+from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.postgres.sql_files import sql
 from tests.integration.log.conftest import Connection, assert_same_when_read, numbered, records
 from tests.integration.scenario import MakeTable, Owner
@@ -98,7 +98,7 @@ async def test_row_that_is_too_large_for_the_layer_is_left_to_the_log(
     make_table("letters", "id int primary key, body text")
     start = await queries.head(relay)
     owner.execute("insert into letters select n, repeat('x', 5000000) from generate_series(1, 2) n")
-    assert await queries.next_batch(relay) == Batch(start + 2)
+    assert await queries.next_batch(relay) == Announcement(start + 2)
     for n in (0, 1):
         (change,) = await queries.read(relay, after=start + n, upto=start + 2)
         assert change.characters > 5_000_000

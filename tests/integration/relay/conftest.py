@@ -12,7 +12,7 @@ import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import from_message
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership, numbering, publisher
@@ -32,7 +32,7 @@ class Receiver:
         self._group = group
         self._layer_channel = layer_channel
 
-    async def next(self) -> Batch:
+    async def next(self) -> Announcement:
         """Wait for the next message."""
         async with asyncio.timeout(30):
             return from_message(await self._layer.receive(self._layer_channel), self._group)

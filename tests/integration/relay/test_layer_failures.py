@@ -7,7 +7,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import from_message
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import outbox
@@ -66,7 +66,7 @@ async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
     class NotedLayer(FailingLayer):
         def __init__(self) -> None:
             super().__init__()
-            self.tried: list[Batch] = []
+            self.tried: list[Announcement] = []
             self.told: asyncio.Queue[int] = asyncio.Queue()
 
         async def group_send(self, group: str, message: dict[str, Any]) -> None:
@@ -91,6 +91,6 @@ async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
             pass
         layer.fails = False
         await logs.until("the Channels layer is back")
-        assert {batch.changes for batch in layer.tried[tried:]} == {()}
+        assert {announcement.changes for announcement in layer.tried[tried:]} == {()}
         owner.execute("insert into notes values (102, 'after')")
         assert await hub.records(1) == ['{"id":102,"body":"after"}']

@@ -4,7 +4,7 @@ import pytest
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime.log import queries
-from ayb_realtime.log.changes import Batch
+from ayb_realtime.log.changes import Announcement
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import outbox
 from tests.integration.relay.conftest import Connection, Connector, LogWatch, receiver
@@ -43,11 +43,11 @@ async def test_start_says_what_is_relayed(
 async def test_heartbeat_carries_the_head(owner: Owner, notes: None, memory_layer: BaseChannelLayer) -> None:
     hub = await receiver(memory_layer)
     async with relaying(memory_layer), await database.connect("default") as connection:
-        assert await hub.next() == Batch(await queries.head(connection))
+        assert await hub.next() == Announcement(await queries.head(connection))
         owner.execute("insert into notes values (1, 'x')")
         await hub.records(1)
         head = await queries.head(connection)
-        assert [await hub.next(), await hub.next()] == [Batch(head), Batch(head)]
+        assert [await hub.next(), await hub.next()] == [Announcement(head), Announcement(head)]
 
 
 async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
@@ -66,7 +66,7 @@ async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
         head = await queries.head(connection)
     small, large, last = batches[-3:]
     assert [change.record for change in small.changes] == ['{"id":1,"body":"small"}']
-    assert large == Batch(head - 1)
+    assert large == Announcement(head - 1)
     assert (small.head, last.head) == (head - 2, head)
 
 
