@@ -20,8 +20,7 @@ from ayb_realtime.wire.events import expired_event, reset_event
 class Subscriber:
     """One stream, as an async iterator of pieces.
 
-    It ends itself when its token expires, and when its client reads so slowly that the buffer is full. No event is
-    dropped silently: the client reconnects and resumes.
+    No event is dropped silently: a stream whose buffer is full ends, and its client comes back and resumes.
 
     identity: who the client is to Postgres.
     tables, relations: the tables of the stream, and their oids.
@@ -31,13 +30,11 @@ class Subscriber:
     read_at: when the server last asked for a piece, or its sink last took one, in seconds of the monotonic clock.
     sink: takes chunks while the reader waits, so that they do not need the reader.
     ended: whether the stream ends after what is in the buffer.
-    client_id: names the stream to its client, and cannot be guessed.
     on_caught_up: called each time that the buffer has become empty.
     proofs: what has to remain true while the stream is open.
     """
 
-    # Thousands wait at a time.
-    __slots__ = (
+    __slots__ = (  # Thousands wait at a time.
         "_buffer",
         "_expires_at",
         "_heartbeat_seconds",
@@ -74,12 +71,10 @@ class Subscriber:
         self.position = 0
         self._buffer = Buffer(buffer_bytes)
         self._heartbeat_seconds = heartbeat_seconds
-        # In seconds since the epoch; None: never.
-        self._expires_at = expires_at
+        self._expires_at = expires_at  # in seconds since the epoch
         # Of tables with rows that could not be checked: most streams have none.
         self._unanswered_resets: UnansweredResets | None = None
-        # What the reader awaits, while it waits.
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None  # what the reader awaits, while it waits
         self.on_caught_up: Callable[[], None] | None = None
         self.ended = False
         self.sink: Sink = NO_SINK
@@ -125,9 +120,7 @@ class Subscriber:
     def end(self, last_words: bytes = b"") -> None:
         """End the stream after what is in the buffer, and after these last words. May be called again.
 
-        The stream itself calls this when its token has expired, its buffer is full, or it is abandoned. Others call it:
-        ``delivery`` when the role is refused or a table is locked, ``rechecking`` when the credentials no longer hold,
-        ``draining`` when the server stops, and ``hub`` when one of its tasks has failed.
+        docs/protocol.md lists which module decides that, and why.
         """
         if last_words and not self.ended:
             self._buffer.push_last(last_words)
