@@ -161,12 +161,12 @@ async def _listen(listener: Connection, wake: asyncio.Event) -> NoReturn:
 
 
 async def _prune(keeper: Connection) -> NoReturn:
-    """Empty the oldest part of the log whenever that is due."""
+    """Empty the oldest slot of the log whenever that is due."""
     while True:
         try:
             await queries.prune(keeper, conf.keep_hours)
         except psycopg.errors.LockNotAvailable:
-            logger.debug("the oldest part of the log is still in use; it is emptied later")
+            logger.debug("the oldest slot of the log is still in use; it is emptied later")
         await asyncio.sleep(PRUNE_SECONDS)
 
 

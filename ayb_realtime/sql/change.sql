@@ -5,7 +5,7 @@
 create sequence ayb_realtime.slot as smallint minvalue 0 maxvalue 7;
 
 create table ayb_realtime.change (
-    -- The part of the ring that holds the row: retention truncates the oldest part.
+    -- The slot of the ring that holds the row: retention truncates the oldest slot.
     -- The sequence's last value is null until it is first set.
     slot smallint not null default coalesce(pg_catalog.pg_sequence_last_value('ayb_realtime.slot'), 0),
     -- Row locks order the changes of one row, so the order of `id` within a batch is their commit order.
@@ -29,7 +29,7 @@ alter table ayb_realtime.change alter column record set storage external, alter 
 
 create sequence ayb_realtime.change_id owned by ayb_realtime.change.id;
 alter table ayb_realtime.change alter column id set default pg_catalog.nextval('ayb_realtime.change_id');
--- A part of a batch is a range of `id` within its transactions.
+-- A batch is a range of `id` within its transactions.
 create index change_xid_id on ayb_realtime.change (xid, id);
 
 do $$

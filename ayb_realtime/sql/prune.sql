@@ -1,8 +1,8 @@
--- Empty the next part of the ring once the current part has been open for an eighth of `keep`; next_slot_v1() then moves on to
--- it. There are 8 parts, so the emptied changes are older than seven eighths of `keep`. Returns whether the next part is due and
+-- Empty the next slot of the ring once the current slot has been open for an eighth of `keep`; next_slot_v1() then moves on to
+-- it. There are 8 slots, so the emptied changes are older than seven eighths of `keep`. Returns whether the next slot is due and
 -- empty.
--- Raises lock_not_available if another session is reading that part, or another relay is pruning. Writers write to the current
--- part, so they never wait for this.
+-- Raises lock_not_available if another session is reading that slot, or another relay is pruning. Writers write to the current
+-- slot, so they never wait for this.
 create function ayb_realtime.prune_v1(keep interval) returns boolean
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -24,7 +24,7 @@ begin
     execute format('lock table %s in access exclusive mode', leaf);
     execute format('select xid from %s order by xid desc limit 1', leaf) into youngest;
     if youngest is not null then
-        -- The first batch whose snapshot saw every change in that part. Keep its last row: the next batch begins at its snapshot.
+        -- The first batch whose snapshot saw every change in that slot. Keep its last row: the next batch begins at its snapshot.
         execute format(
             'select id from ayb_realtime.batch b '
             ' where pg_snapshot_xmax(snapshot) > $1 '
@@ -32,7 +32,7 @@ begin
             '                      and not pg_visible_in_snapshot(c.xid, b.snapshot)) '
             ' order by id limit 1', leaf) into seen_all using youngest;
         if seen_all is null then
-            return false;  -- A change in that part is not numbered yet.
+            return false;  -- A change in that slot is not numbered yet.
         end if;
         delete from ayb_realtime.batch
          where id < coalesce(
@@ -47,7 +47,7 @@ begin
 end
 $$;
 
--- Move on to the next part of the ring, in a transaction after the one that emptied it, so that its lock is released.
+-- Move on to the next slot of the ring, in a transaction after the one that emptied it, so that its lock is released.
 create function ayb_realtime.next_slot_v1() returns void
     language sql
     set search_path = pg_catalog, pg_temp

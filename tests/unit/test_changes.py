@@ -14,7 +14,7 @@ def change(position: int, action: Action = Action.CREATE, record: str | None = '
 
 
 @pytest.mark.parametrize(
-    "batch",
+    "announcement",
     [
         Announcement(0),
         Announcement(2**63 - 1),
@@ -23,7 +23,7 @@ def change(position: int, action: Action = Action.CREATE, record: str | None = '
         Announcement(5, (change(5, Action.UPDATE, '{"a":"quote \\" , 🦆 \\u0000 \x85","b":1.10}'),)),
     ],
 )
-def test_batch_that_went_through_text_is_the_same(announcement: Announcement) -> None:
+def test_announcement_that_went_through_text_is_the_same(announcement: Announcement) -> None:
     assert announcement.to_text().isascii()
     assert Announcement.from_text(announcement.to_text()) == announcement
 

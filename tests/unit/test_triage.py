@@ -79,7 +79,7 @@ def test_answer_releases_what_was_retried(quarantine: Quarantine) -> None:
     assert quarantine.partition(7, [ANN, BOB_ON_2, TABLE]).trusted == [ANN, BOB_ON_2, TABLE]
 
 
-def test_postponed_identity_stays_in_quarantine(quarantine: Quarantine) -> None:
+def test_locked_out_identity_stays_in_quarantine(quarantine: Quarantine) -> None:
     quarantine.add(7, [ANN])
     the_triage, plan = planned()
     list(plan)
