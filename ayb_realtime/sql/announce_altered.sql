@@ -101,6 +101,8 @@ begin
 
     if relations is null then
         delete from ayb_realtime.content c where not exists (select from pg_trigger t where t.oid = c.trigger);
+        -- The next writer looks again, and remembers the table.
+        delete from ayb_realtime.layout l where not l.is_settled and age(l.xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid);
         -- A column's type may have changed to one that is not built in, without a new file.
         for forgotten in
             delete from ayb_realtime.layout l
@@ -109,7 +111,7 @@ begin
                and c.relation = coalesce(pg_partition_root(l.relation), l.relation)
             returning l.relation
         loop
-            perform setval(format('ayb_realtime.shape_%s', forgotten::bigint % 8)::regclass, 1, false);
+            perform setval(format('ayb_realtime.shape_%s', forgotten::bigint % 31)::regclass, 1, false);
         end loop;
     end if;
     return query

@@ -83,9 +83,9 @@ as $$
      where t.tgrelid = relation;
     insert into ayb_realtime.content
     select c.trigger, c.relation, c.shape, c.members, c.file, c.columns, null from ayb_realtime.content_v1(array[relation::oid]) c;
-    -- So that the first writer need not create the shadow.
-    select ayb_realtime.store_layout_v1(c.oid)
-      from pg_class c
-     where (c.oid = relation or c.oid in (select p.relid from pg_partition_tree(relation) p)) and c.relkind = 'r'
-       and not (select t.is_plain from ayb_realtime.column_types_v1(c.oid) t)
+    -- So that the first writer need not create the shadow. No table has the file 0: the writer looks again.
+    insert into ayb_realtime.layout (relation, file, description, classes, sizes, shadow)
+    select log_enabled_v1.relation, 0, '', '{}', '{}', ayb_realtime.shadow_v1(log_enabled_v1.relation, null, true)
+      from ayb_realtime.column_types_v1(log_enabled_v1.relation) t
+     where not t.is_plain
 $$;

@@ -1,4 +1,4 @@
--- The query that writes the row $1 of a table as JSON without a shadow, at a hundred times the cost; a composite value that has none
+-- The query that writes the row $1 of a table as JSON without a shadow, in about 100 us; a composite value that has none
 -- becomes text. format() runs the output function of any type and looks for no cast, and no user can create one from text.
 create function ayb_realtime.row_query_v1(relation oid) returns text
     language sql

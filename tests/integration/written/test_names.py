@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.integration.scenario import MakeTable, Owner
-from tests.integration.written.conftest import Logged
+from tests.integration.written.conftest import SHADOW, Logged
 
 SWAPPED = "alter {0} rename {1} a to c; alter {0} rename {1} b to a; alter {0} rename {1} c to b"
 ALTERED: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -124,3 +124,55 @@ def test_names_that_were_swapped_and_rolled_back_are_those_of_before(
         {"id": 3, "a": "in", "b": "x"},
         {"id": 4, "b": "in", "a": "x"},
     ]
+
+
+def looked(owner: Owner, row: str) -> bool:
+    """Write a row to ``notes``; return whether capture had to look at the table."""
+    owner.execute("delete from ayb_realtime.layout where relation = 'notes'::regclass")
+    owner.execute(f"insert into notes values {row}".encode())
+    return owner.execute("select from ayb_realtime.layout where relation = 'notes'::regclass").rowcount == 1
+
+
+def until_remembered(owner: Owner) -> None:
+    """Write until no older transaction is running, such as one of autovacuum."""
+    assert any(not looked(owner, f"({n}, 'in', 'x')") for n in range(10, 10_000))
+
+
+@pytest.mark.usefixtures("types")
+@pytest.mark.parametrize(
+    ("change", "record"),
+    [
+        (SWAPPED.format("table notes", "column"), {"id": 2, "b": "in", "a": "x"}),
+        ("alter table notes add c int", {"id": 2, "a": "in", "b": "x", "c": None}),
+        ("drop type SHADOW", {"id": 2, "a": "in", "b": "x"}),
+    ],
+)
+def test_shadow_is_remembered_until_the_table_or_the_shadow_is_another(
+    owner: Owner, make_table: MakeTable, logged: Logged, change: str, record: dict[str, Any]
+) -> None:
+    make_table("notes", "id int primary key, a place, b text")
+    owner.execute("insert into notes values (1, 'in', 'x')")
+    ((shadow,),) = owner.execute(SHADOW).fetchall()
+    until_remembered(owner)
+    logged()
+    owner.execute(change.replace("SHADOW", shadow).encode())
+    assert looked(owner, "(2, 'in', 'x')")
+    assert logged() == [("create", record)]
+
+
+@pytest.mark.usefixtures("types")
+@pytest.mark.parametrize("kind", ["place", "text"])
+def test_table_that_was_written_by_the_transaction_that_created_it_is_remembered_later(
+    owner: Owner, make_table: MakeTable, kind: str
+) -> None:
+    with owner.transaction():
+        make_table("notes", f"id int primary key, a {kind}, b text", enable=False)
+        owner.execute("select ayb_realtime.enable_v1('notes'::regclass)")
+        owner.execute("insert into notes values (0, 'in', 'x')")
+    new = "select from ayb_realtime.layout where relation = 'notes'::regclass and not is_settled"
+    for n in range(10, 1000):
+        owner.execute("select ayb_realtime.announce_altered_v1()")
+        owner.execute(f"insert into notes values ({n}, 'in', 'x')".encode())
+        if owner.execute(new.encode()).rowcount == 0:
+            break
+    assert not looked(owner, "(1, 'in', 'x')")
