@@ -13,7 +13,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
 from ayb_realtime.diagnostics.inspection import Policy, TableState
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 
 # As Postgres writes a cast of a setting to a type.
 CAST = re.compile(r"\(current_setting\('(ayb\.[^']+)'::text(?:, \w+)?\)\)::([\w.]+(?: (?!AS )\w+)*)")
@@ -137,7 +137,7 @@ def check_old_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any
     if conf.delete_visibility == "everyone" or not is_checked(databases):
         return []
     with connections[conf.database].cursor() as cursor:
-        cursor.execute(sql("inexact_tables"))
+        cursor.execute(statement("inexact_tables"))
         tables = cursor.fetchall()
     fate = {"withhold": "withheld from everyone", "everyone": "told to everyone"}[conf.inexact_deletes]
     return [

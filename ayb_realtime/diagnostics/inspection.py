@@ -6,16 +6,16 @@ only the queries, and types for their rows.
 
 from dataclasses import dataclass
 
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 
 # Whether ayb_realtime's own migration has run. The other queries need it.
 IS_MIGRATED = "select to_regclass('ayb_realtime.batch') is not null"
 
 # Parameters: `role`, and `relations`, the oids of tables to include although they do not carry our trigger.
-TABLE_STATES = sql("table_states")
+TABLE_STATES = statement("table_states")
 
 # Parameters: `role`, and `relations`, the oids of the tables.
-POLICIES = sql("policies")
+POLICIES = statement("policies")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ayb_realtime.log import slices
 from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import sessions
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 from ayb_realtime.reset_reasons import ResetReason
 
 Connection = psycopg.AsyncConnection[Any]
@@ -30,7 +30,7 @@ NEW_CHANGES = 5000
 
 async def group(connection: Connection) -> str:
     """Return the name of the Channels layer's group for this log, and for no other."""
-    ((name,),) = await sessions.fetch(connection, sql("group"))
+    ((name,),) = await sessions.fetch(connection, statement("group"))
     return str(name)
 
 
@@ -110,7 +110,7 @@ async def next_batch(connection: Connection) -> Announcement | None:
     Raises psycopg.errors.UniqueViolation if another relay has just numbered: this one must stop.
     """
     parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
-    rows = await (await connection.execute(sql("next_batch"), parameters)).fetchall()
+    rows = await (await connection.execute(statement("next_batch"), parameters)).fetchall()
     return Announcement(rows[0][-1], tuple(Change.from_row(row) for *row, _ in rows if row[0])) if rows else None
 
 
@@ -120,7 +120,7 @@ async def skip(connection: Connection, *, after: int, upto: int, skippable: Coll
     Whole batches are skipped, by the tables that each row of the table ``batch`` names.
     """
     parameters = {"after": after, "upto": min(upto, after + SKIP_POSITIONS), "skippable": list(skippable)}
-    ((skipped,),) = await sessions.fetch(connection, sql("skip"), parameters)
+    ((skipped,),) = await sessions.fetch(connection, statement("skip"), parameters)
     return max(after, min(skipped or 0, upto))
 
 
@@ -133,10 +133,10 @@ async def read(connection: Connection, *, after: int, upto: int, skippable: Coll
     Raises PositionUnavailable if the log does not hold them.
     """
     parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "skippable": list(skippable)}
-    changes = [Change.from_row(row) for row in await sessions.fetch(connection, sql("read_changes"), parameters)]
+    changes = [Change.from_row(row) for row in await sessions.fetch(connection, statement("read_changes"), parameters)]
     if not changes:
         changes = [
-            Change.from_row(row) for row in await sessions.fetch(connection, sql("next_epoch"), {"after": after})
+            Change.from_row(row) for row in await sessions.fetch(connection, statement("next_epoch"), {"after": after})
         ]
     elif [change.position for change in changes] != list(range(after + 1, after + 1 + len(changes))):
         changes = []
@@ -166,7 +166,7 @@ async def bounds(connection: Connection) -> tuple[int, int]:
 
     A client can resume after a position from the first to the second. Raises NotMigrated if the log has no epoch.
     """
-    ((oldest, newest),) = await sessions.fetch(connection, sql("bounds"))
+    ((oldest, newest),) = await sessions.fetch(connection, statement("bounds"))
     if oldest is None:
         raise NotMigrated("the log has no epoch: run migrate")
     return int(oldest), int(newest)

@@ -1,4 +1,8 @@
-"""The package's SQL files, and the settings that they and checks have in common."""
+"""The package's SQL files, and the settings that they and checks have in common.
+
+Migration 0001 runs those in ``sql/``: they create objects in the database. Those in ``sql/statements/`` are sent at run
+time.
+"""
 
 from functools import cache
 from importlib.resources import files
@@ -13,10 +17,18 @@ JSON_SETTINGS = {
     "array_nulls": "on",
 }
 
+SQL = files("ayb_realtime") / "sql"
+
 
 @cache
 def sql(name: str) -> str:
-    """Return the SQL file ``sql/{name}.sql``, with JSON_SETTINGS where it says ``{{json_settings}}``."""
-    text = (files("ayb_realtime") / "sql" / f"{name}.sql").read_text("utf-8")
+    """Return what ``sql/{name}.sql`` creates, with JSON_SETTINGS where it says ``{{json_settings}}``."""
+    text = (SQL / f"{name}.sql").read_text("utf-8")
     clauses = (f"set {setting} = '{value}'" for setting, value in JSON_SETTINGS.items())
     return text.replace("{{json_settings}}", "\n    ".join(clauses))
+
+
+@cache
+def statement(name: str) -> str:
+    """Return the statement in ``sql/statements/{name}.sql``."""
+    return (SQL / "statements" / f"{name}.sql").read_text("utf-8")

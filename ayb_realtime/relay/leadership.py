@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 import psycopg
 
 from ayb_realtime.postgres import sessions
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 
 logger = logging.getLogger(__package__)
 
@@ -37,7 +37,7 @@ SESSION = (
     " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false)"
 )
 
-STATUS = sql("status")
+STATUS = statement("status")
 
 
 class Status(NamedTuple):

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 from benchmarks.parties import Party, answers, folder, get, running, server_command
 from benchmarks.parties.database import Database, database, token
 from embedded import free_port
@@ -63,5 +63,5 @@ def relaying(db: Database, log: Path) -> Iterator[None]:
 
 def leads(db: Database) -> bool:
     """Tell whether a relay leads."""
-    row = db.writer.execute(sql("status")).fetchone()
+    row = db.writer.execute(statement("status")).fetchone()
     return row is not None and row[0] is not None

@@ -7,7 +7,7 @@ one row after another.
 import time
 from contextlib import ExitStack
 
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 from benchmarks import pgbench
 from benchmarks.measure import Figures
 from benchmarks.parties import folder
@@ -65,4 +65,4 @@ def _head(db: Database) -> int:
 
 
 def _status(db: Database) -> tuple[int, ...]:
-    return db.writer.execute(sql("status")).fetchone() or (0, 0, 0, 0)
+    return db.writer.execute(statement("status")).fetchone() or (0, 0, 0, 0)

@@ -8,7 +8,7 @@ missed events, and which: event n has the position ``n + 1`` after the one from 
 import time
 from collections.abc import Callable
 
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 from benchmarks import processes
 from benchmarks.client import Subscription
 from benchmarks.events import now
@@ -83,7 +83,7 @@ def _returning(n: int, position: int) -> Subscription:
 
 
 def _head(db: Database) -> int:
-    row = db.writer.execute(sql("status")).fetchone()
+    row = db.writer.execute(statement("status")).fetchone()
     return int(row[2]) if row else 0
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 from benchmarks import pgbench, processes
 from benchmarks.measure import Figures, say, titled
 from benchmarks.parties import folder
@@ -112,7 +112,7 @@ def _used(relays: Collection[int]) -> Figures:
 
 
 def _wait_until_numbered(db: Database) -> None:
-    while (db.writer.execute(sql("status")).fetchone() or (0,) * 4)[3]:
+    while (db.writer.execute(statement("status")).fetchone() or (0,) * 4)[3]:
         time.sleep(LOOK_SECONDS)
 
 

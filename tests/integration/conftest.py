@@ -17,7 +17,7 @@ from django.db import connections
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 from tests.integration.scenario import MakeTable, Owner, World, relaying
 
 Connection = psycopg.AsyncConnection[Any]
@@ -81,9 +81,9 @@ def make_table(owner: Owner) -> Iterator[MakeTable]:
 
 def number(owner: Owner) -> None:
     """Number what has committed, if no relay leads: streams that open later begin after it."""
-    leader, *_ = owner.execute(sql("status")).fetchone() or (None,)
+    leader, *_ = owner.execute(statement("status")).fetchone() or (None,)
     if leader is None:
-        owner.execute(sql("next_batch"), {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES})
+        owner.execute(statement("next_batch"), {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES})
 
 
 @pytest.fixture

@@ -29,4 +29,4 @@ def test_every_sql_file_is_described() -> None:
     named = {
         name for cell in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
     }
-    assert named == {path.stem for path in (PACKAGE / "sql").glob("*.sql")}
+    assert named == {path.stem for path in (PACKAGE / "sql").rglob("*.sql")}

@@ -24,7 +24,8 @@ def test_package_comes_from_where_it_should() -> None:
 def test_package_holds_what_is_not_python() -> None:
     assert (PACKAGE / "py.typed").is_file()
     assert (PACKAGE / "sql" / "capture.sql").is_file()
-    assert {path.suffix for path in (PACKAGE / "sql").iterdir()} == {".sql"}
+    assert (PACKAGE / "sql" / "statements" / "skip.sql").is_file()
+    assert {path.suffix for path in (PACKAGE / "sql").rglob("*.*")} == {".sql"}
 
 
 def test_version_is_one_and_the_same() -> None:

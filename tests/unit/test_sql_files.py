@@ -10,18 +10,22 @@ from pathlib import Path
 
 import ayb_realtime
 from ayb_realtime.migrations import __file__ as migrations_file
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import sql, statement
 
 PACKAGE = Path(ayb_realtime.__file__).parent
-FILES = {path.stem: sql(path.stem) for path in (PACKAGE / "sql").iterdir()}
+OBJECTS = {path.stem: sql(path.stem) for path in (PACKAGE / "sql").glob("*.sql")}
+STATEMENTS = {path.stem: statement(path.stem) for path in (PACKAGE / "sql" / "statements").glob("*.sql")}
+FILES = OBJECTS | STATEMENTS
 PYTHON = {path: path.read_text() for path in PACKAGE.rglob("*.py")}
 MIGRATIONS = Path(migrations_file).parent
+
+USES = {"RunSQLFile", "sql", "statement"}
 
 
 def used(source: str) -> Iterator[str]:
     """Yield the SQL files that Python code names."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"sql", "RunSQLFile"}:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in USES:
             yield from (str(argument.value) for argument in node.args[:1] if isinstance(argument, ast.Constant))
 
 
@@ -37,6 +41,7 @@ def migrated() -> set[str]:
 
 def test_files_that_create_are_run_by_the_migrations_and_no_others() -> None:
     assert migrated() == {name for name, text in FILES.items() if re.search(r"^create ", text, re.MULTILINE)}
+    assert migrated() == OBJECTS.keys()
 
 
 def test_each_file_says_what_it_is_for() -> None:

@@ -6,7 +6,7 @@ import pytest
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Action, Announcement, Change
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import statement
 from tests.integration.log.conftest import Connection, assert_same_when_read, numbered, records
 from tests.integration.scenario import MakeTable, Owner
 
@@ -20,7 +20,7 @@ async def test_numbering_is_planned_once_and_not_for_an_empty_log(relay: Connect
     )
     assert await plans.fetchall() == [(0,)]
     parameters = {"bytes": queries.NEW_BYTES, "changes": queries.NEW_CHANGES}
-    plan = await relay.execute("explain " + sql("next_batch"), parameters)
+    plan = await relay.execute("explain " + statement("next_batch"), parameters)
     assert "Seq Scan on change" not in str(await plan.fetchall())
 
 
