@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.asgi import get_asgi_application
 from django.http import HttpRequest
-from django.test import AsyncClient
 from django.utils import timezone, translation
 
+from ayb_realtime.asgi import Application, Realtime
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import Identity, default_identity
-from tests.integration.identity.conftest import streaming
 from tests.integration.scenario import MakeTable
+
+# It has no types.
+Communicator: Any = ApplicationCommunicator
 
 tenant: ContextVar[str] = ContextVar("tenant", default="")
 thread = threading.local()
@@ -57,6 +61,11 @@ class AsyncMiddleware:
         return await self.get_response(request)
 
 
+def through(get_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Do nothing, in synchronous middleware: Django then calls what is inside it in another thread."""
+    return lambda request: get_response(request)
+
+
 def identity(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identity:
     """Return an identity that holds what was stored."""
     found = {
@@ -68,20 +77,38 @@ def identity(user: AbstractBaseUser | None, claims: Mapping[str, Any]) -> Identi
     return replace(default_identity(user, claims), settings=tuple(found.items()))
 
 
-@pytest.mark.parametrize("middleware", ["sync_middleware", "AsyncMiddleware"])
+APPLICATIONS: dict[str, Callable[[], Application]] = {
+    "Django's own": get_asgi_application,
+    "Realtime": lambda: Realtime(get_asgi_application()),
+}
+
+
+@pytest.mark.parametrize("middleware", [["sync_middleware"], ["AsyncMiddleware"], ["AsyncMiddleware", "through"]])
+@pytest.mark.parametrize("application", APPLICATIONS.values(), ids=APPLICATIONS)
 async def test_callable_has_the_context_variables_of_middleware_and_not_its_thread_locals(
     the_hub: Hub,
-    async_client: AsyncClient,
     make_table: MakeTable,
     token: Callable[..., str],
     settings: Any,
-    middleware: str,
+    application: Callable[[], Application],
+    middleware: list[str],
 ) -> None:
     make_table("notes", "id int primary key")
-    settings.MIDDLEWARE = [f"{__name__}.{middleware}"]
+    settings.MIDDLEWARE = [f"{__name__}.{name}" for name in middleware]
     settings.AYB_REALTIME = {"IDENTITY": identity}
-    async with streaming(async_client, token=await sync_to_async(token)()):
-        (subscriber,) = the_hub.live_subscribers
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/realtime",
+        "query_string": f"tables=notes&token={await sync_to_async(token)()}".encode(),
+        "headers": [(b"host", b"testserver")],
+    }
+    communicator = Communicator(application(), scope)
+    await communicator.send_input({"type": "http.request"})
+    assert (await communicator.receive_output(30))["status"] == 200
+    (subscriber,) = the_hub.open_streams()
+    await communicator.send_input({"type": "http.disconnect"})
+    await communicator.wait(30)
     assert dict(subscriber.identity.settings) == {
         "ayb.tenant": "acme",
         "ayb.thread": "none",
