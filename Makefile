@@ -24,7 +24,7 @@ unit: $(VENV)/.test
 	@$(RUN) -m pytest -q tests/unit
 
 quick: $(VENV)/.test
-	@$(RUN) -m tests.services $(RUN) -m pytest -q tests/unit tests/integration $(if $(K),-k "$(K)")
+	@$(RUN) -m tests.services $(RUN) -m pytest -q tests/unit tests/integration example_project/blog/tests.py $(if $(K),-k "$(K)")
 
 test: $(VENV)/.tox
 	@$(RUN) -m tests.suite $(if $(COMPLETE),--complete) $(ONLY)
