@@ -4,7 +4,7 @@ What must always hold: when a test ends, all its connections are closed, so that
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,6 +23,7 @@ from rest_framework_simplejwt.settings import api_settings
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NO_SCHEMA, NotMigrated
 from ayb_realtime.hub.registry import close_hub, get_hub
+from ayb_realtime.log.queries import Connection
 from ayb_realtime.postgres import database
 from ayb_realtime.relay.relay import Relay
 from ayb_realtime.testing.streams import LOOK_SECONDS, TIMEOUT_SECONDS, Log, Stream
@@ -49,7 +50,7 @@ async def relaying() -> AsyncIterator["RealtimeClient"]:
         raise ImproperlyConfigured(IN_TRANSACTION)
     try:
         with _in_memory_layer() as layer:
-            async with await database.connect(conf.database) as connection, _relay(layer):
+            async with await database.connect(conf.database) as connection, running_relay(layer):
                 client = RealtimeClient(Log(connection))
                 try:
                     yield client
@@ -77,14 +78,20 @@ def _in_memory_layer() -> Iterator[BaseChannelLayer]:
 
 
 @asynccontextmanager
-async def _relay(layer: BaseChannelLayer) -> AsyncIterator[None]:
-    relay = Relay(layer, lambda: database.connect(conf.database))
+async def running_relay(
+    layer: BaseChannelLayer, connect: Callable[[], Awaitable[Connection]] | None = None
+) -> AsyncIterator[Relay]:
+    """Run a relay on this layer; enter the block when it leads. Raises what the relay raises if it cannot start.
+
+    connect: by default to the database that ``DATABASE`` names.
+    """
+    relay = Relay(layer, connect or (lambda: database.connect(conf.database)))
     running, leads = asyncio.create_task(relay.run()), asyncio.create_task(relay.leads.wait())
     try:
         await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_SECONDS)
         if running.done():
             _raise_failure(running)
-        yield
+        yield relay
     finally:
         leads.cancel()
         running.cancel()

@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,8 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.log import queries
-from ayb_realtime.postgres import database
-from ayb_realtime.relay.relay import Relay
 from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.testing import running_relay
 
 Owner = psycopg.Connection[Any]
 MakeTable = Callable[..., None]
@@ -27,27 +25,12 @@ MakeTable = Callable[..., None]
 USER = "current_setting('ayb.user_id')"
 OWN = f"author = {USER}"
 
+relaying = running_relay
+
 
 def person(user_id: object) -> Identity:
     """Return the identity of a user with this id."""
     return Identity(AUTHENTICATED_ROLE, (("ayb.user_email", f"{user_id}@example.com"), ("ayb.user_id", str(user_id))))
-
-
-@asynccontextmanager
-async def relaying(layer: BaseChannelLayer, connect: Callable[[], Any] | None = None) -> AsyncIterator[Relay]:
-    """Run a relay; enter the block when it leads."""
-    relay = Relay(layer, connect or (lambda: database.connect("default")))
-    running = asyncio.create_task(relay.run())
-    leads = asyncio.create_task(relay.leads.wait())
-    await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=30)
-    if running.done():
-        running.result()
-    try:
-        yield relay
-    finally:
-        leads.cancel()
-        running.cancel()
-        await asyncio.wait([running])
 
 
 class Stream:
