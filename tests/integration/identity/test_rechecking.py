@@ -304,6 +304,26 @@ async def test_what_the_class_did_not_ask_is_not_asked_again(
     await assert_goes_on(await realtime.stream(None, ["posts"], headers={"X-User": who}))
 
 
+def by_proxy(get_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Know the user without a session, as behind a proxy that logs users in."""
+
+    def middleware(request: Any) -> Any:
+        request.user = User.objects.get()
+        return get_response(request)
+
+    return middleware
+
+
+async def test_stream_of_a_user_whom_a_middleware_knows_ends_with_the_user(
+    realtime: RealtimeClient, user: User, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.by_proxy"]
+    stream = await realtime.stream(None, ["posts"])
+    await assert_goes_on(stream)
+    await User.objects.aupdate(is_active=False)
+    await assert_ends(stream, lambda: realtime.stream(None, ["posts"]))
+
+
 async def test_what_cannot_be_asked_ends_nothing(
     realtime: RealtimeClient, user: User, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
