@@ -30,7 +30,7 @@ class Identity:
     settings: names and values for ``current_setting``, such as ``("ayb.user_id", "42")``. A name has two parts and is
         in lower case.
     names: the names alone, in the same order.
-    Subscribers with equal identities are checked together, so leave out what no policy reads.
+    Streams with equal identities are checked together, so leave out what no policy reads.
     Raises InvalidIdentity for what Postgres would refuse or misread.
     """
 

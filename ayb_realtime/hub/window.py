@@ -1,4 +1,4 @@
-"""Which changes wait to be handed out, and which part of the log has to be read because the layer left it out. Pure."""
+"""Which changes wait to be handed out, and which stretch of the log to read since the layer left it out. Pure."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ WAITING_CHARACTERS = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part of the log that is being read: the positions after ``after``, up to ``upto``."""
+    """A stretch of the log that is being read: the positions after ``after``, up to ``upto``."""
 
     after: int
     upto: int
