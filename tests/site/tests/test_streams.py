@@ -3,6 +3,7 @@
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.test import AsyncClient
 from knox.models import AuthToken
 
 from erp.models import Order as ErpOrder
@@ -63,6 +64,22 @@ async def test_token_opens_a_stream(realtime, ann):
     stream = await realtime.stream(None, ["public.orders"], headers={"Authorization": f"Token {token}"})
     await Order.objects.acreate(customer=ann, item="tea")
     await stream.event(action="create", record={"item": "tea"})
+
+
+async def test_streams_end_with_the_token_and_with_the_session(realtime, ann, settings):
+    settings.AYB_REALTIME = {**settings.AYB_REALTIME, "RECHECK_SECONDS": 0.1}
+    _, token = await sync_to_async(AuthToken.objects.create)(ann)
+    client = AsyncClient()
+    await client.aforce_login(ann)
+    by_token = await realtime.stream(None, ["public.orders"], headers={"Authorization": f"Token {token}"})
+    by_session = await realtime.stream(None, ["public.orders"], client=client)
+    other = await realtime.stream(ann, ["public.orders"])
+    await AuthToken.objects.all().adelete()
+    await by_token.event("expired")
+    await by_session.assert_silent()
+    await client.alogout()
+    await by_session.event("expired")
+    await other.assert_silent()
 
 
 async def test_statements_of_a_stream_are_traced(realtime, ann):
