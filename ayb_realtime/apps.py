@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class RealtimeConfig(AppConfig):
@@ -12,5 +13,6 @@ class RealtimeConfig(AppConfig):
     verbose_name = "Realtime"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and what follows ``migrate``."""
         import_module("ayb_realtime.checks")
+        post_migrate.connect(import_module("ayb_realtime.post_migrate").make_check_functions, sender=self)

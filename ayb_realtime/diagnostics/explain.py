@@ -13,7 +13,7 @@ from rest_framework_simplejwt.settings import api_settings
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
-from ayb_realtime.diagnostics.explain_row import Step, row_steps
+from ayb_realtime.diagnostics.explain_row import Step, select_steps
 from ayb_realtime.diagnostics.inspection import Policy, TableState
 from ayb_realtime.exceptions import CannotExplain, RoleRefused, UnknownTable
 from ayb_realtime.identity import Identity
@@ -86,8 +86,9 @@ async def _explain(
     for step in policy_steps(state, identity.role, policies):
         yield step
     streamed = {table.relation: table for table in await tables.streamed(connection)}
-    if key is not None and state.relation in streamed and state.key_columns:
-        async for step in row_steps(connection, identity, streamed[state.relation], policies or [], key):
+    table = streamed.get(state.relation)
+    if table and table.key_columns and (key is not None or not state.lacking(identity.role)):
+        async for step in select_steps(connection, identity, table, policies or [], key):
             yield step
 
 

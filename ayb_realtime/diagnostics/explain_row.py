@@ -36,7 +36,25 @@ class Step:
     hint: str = ""
 
 
-async def row_steps(
+async def select_steps(
+    connection: Connection, identity: Identity, table: Table, policies: Sequence[Policy], key: Sequence[str] | None
+) -> AsyncIterator[Step]:
+    """Yield the steps for one row; without a key, a step if Postgres refuses each SELECT of the subscriber.
+
+    connection, policies, key: as for ``_row_steps``.
+    """
+    if key is not None:
+        async for step in _row_steps(connection, identity, table, policies, key):
+            yield step
+        return
+    try:
+        async with visibility.acting_as(connection, identity):
+            await connection.execute(sql.SQL("select from {} limit 0").format(_identifier(table)).as_string(connection))
+    except psycopg.Error as error:
+        yield Step(False, f"Postgres refuses each SELECT of the subscriber: {_message(error)}.", "GRANT what it names.")
+
+
+async def _row_steps(
     connection: Connection, identity: Identity, table: Table, policies: Sequence[Policy], key: Sequence[str]
 ) -> AsyncIterator[Step]:
     """Yield the steps for one row: whether it exists, which policies are true for it, and whether and how it is sent.

@@ -108,7 +108,7 @@ class _Planner:
         """Tell all readers to fetch the table, in place of rows that are too large to check."""
         if positions:
             reasons = dict.fromkeys(readers, "they are too large to ask about")
-            failures.add(UNANSWERED, self.table.relation, self.table.name, reasons)
+            failures.add(UNANSWERED, self.table, reasons)
             self.delivery.add_unanswered(self.table, dict.fromkeys(readers, positions))
 
     async def _add_current(self, changes: TableChanges, readers: Collection[Identity]) -> Answers:

@@ -35,6 +35,7 @@ class Migration(migrations.Migration):
         RunSQLFile("fill_template"),
         RunSQLFile("check_function"),
         RunSQLFile("make_check_function"),
+        RunSQLFile("make_check_functions"),
         RunSQLFile("policy_conditions"),
         RunSQLFile("current_values"),
         RunSQLFile("evaluate"),

@@ -34,7 +34,7 @@ RELIED_ON = {
     "idle_session_timeout": "0",
     "exit_on_error": "off",
     "row_security": "on",
-    # A renamed table is noticed by its name in text, and a check function is named by a digest of its text.
+    # A renamed table is noticed by its name in text, and check functions are compared as text.
     "quote_all_identifiers": "off",
     "jit": "off",
     # Without sequential scans, PostgreSQL before 18 rates plans so costly that small queries would start workers.

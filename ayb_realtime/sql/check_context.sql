@@ -1,6 +1,6 @@
 -- What a hub needs before it can check who sees which rows of these tables: those of them that are streamed; for each table,
 -- what decides who sees its rows, the fingerprint of that, and which tables to lock; for each role, its state
--- (role_states_v1()); and the name of the check function for the table and the role, with whether it exists.
+-- (role_states_v1()); and how to call the check function for the table and the role, with whether it is there.
 create function ayb_realtime.check_context_v1(relations bigint[], roles text[])
     returns table (
         streamed_table ayb_realtime.streamed_table, deciders text, fingerprint text, lockable text[],
@@ -18,7 +18,7 @@ begin
     return query
     select t, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders),
            ayb_realtime.lockable_tables_v1(d.deciders), s,
-           c.name::text, to_regproc('ayb_realtime.' || c.name) is not null
+           c.call, c.is_made
       from ayb_realtime.streamed_tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d
      cross join lateral ayb_realtime.role_states_v1(roles, t.relation::oid, t.key_columns) s

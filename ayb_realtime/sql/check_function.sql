@@ -1,6 +1,9 @@
--- Generate the function that checks which of a table's rows each identity of a role may see: its name and its text. The name
--- ends in a digest of the text, so another definition of the table has a function of another name. Both are null if the role
--- may not read the key.
+-- Generate the function that checks which of a table's rows each identity of a role may see: its name, its text, the beginning
+-- of a call of it, and whether it is there. All are null if the role may not read the key.
+--
+-- The name is the same for each definition of the table, and in each database: a dump has the functions that the database has,
+-- so pg_restore --clean can replace them. Each call gives the digest of the text that it expects, and the function raises AYB01
+-- if its text is another. In the name, 1 is the version of this generator.
 --
 -- A hub calls the function in a read-only transaction with the settings of capture_v1(), for some of the table's changes and
 -- all identities of the role that subscribe to the table.
@@ -9,8 +12,10 @@
 -- setting_values[(i - 1) * cardinality(setting_names) + j].
 -- It returns a row for each run of identities that see the same: `identity` is the last of the run, and `shown` holds the
 -- ordinals of the rows that each of them may see. If the policies failed, or left another role behind, `shown` is empty and
--- `error` is the SQLSTATE, without the message, which could contain a row; otherwise it is ''. The last row, of identity 0, has in `shown` the ordinals of all rows that any identity may see, and in `records` each of
--- these rows as it is now, in the columns that the role may read; null if that is what was logged.
+-- `error` is the SQLSTATE; otherwise it is ''. If an object or a privilege is missing, and no function has said so by RAISE, the
+-- SQLSTATE is followed by the message, which names the object: "42501: permission denied for table teams". Other messages could
+-- contain a row. The last row, of identity 0, has in `shown` the ordinals of all rows that any identity may see, and in `records`
+-- each of these rows as it is now, in the columns that the role may read; null if that is what was logged.
 -- It raises errors that are no answer (a lock, memory, a deadlock, a role that the user may not act as), and AYB01 if the table
 -- was renamed, or rewritten (to this transaction's snapshot it is then empty).
 --
@@ -21,13 +26,17 @@
 -- plans before each identity, those of the functions that the policies call, too.
 -- The function is security invoker and has no search_path of its own, so that policies run as in the identity's own session.
 -- So every name is qualified: another schema may have a better match.
-create function ayb_realtime.check_function_v1(relation oid, role name, out name text, out source text)
+create function ayb_realtime.check_function_v1(
+    relation oid, role name, out name text, out source text, out call text, out is_made boolean)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
+    set quote_all_identifiers = off  -- The text has to be the same in each session.
 as $outer$
 declare
     full_name text;
+    subject text;     -- ["public.notes", "ayb_authenticated"]
+    digest text;
     is_compared_as_text boolean;
     is_array boolean;
     variables text;   -- k1 bigint[]; k2 text[];
@@ -103,8 +112,6 @@ begin
         else format('%s::text', ayb_realtime.json_expression_v1(relation, 't', readable))
     end;
     body := ayb_realtime.fill_template_v1($body$
-#variable_conflict use_variable
-declare
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
     written_as constant text := {{written_as}};
@@ -121,7 +128,11 @@ declare
     is_one_row boolean;
     known int[];  -- rows that an identity saw and that had all been read before
     ignored text;  -- An assignment takes a tenth of the time of PERFORM.
+    place text;
 begin
+    if digest operator(pg_catalog.<>) own_digest then
+        raise exception 'the table was altered' using errcode = 'AYB01';
+    end if;
     select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n){{key_arrays}}
       into asked, logged{{key_targets}}
       from pg_catalog.json_to_recordset(keys) as k (n int, record text, {{typed_key}});
@@ -186,7 +197,10 @@ begin
                 raise;
             else
                 found := null;
-                failure := sqlstate;
+                get stacked diagnostics place = pg_exception_context;
+                failure := pg_catalog.concat(sqlstate, case when sqlstate in ('42501', '42P01', '42703', '42704', '42883', '3F000')
+                                                              and pg_catalog.strpos(place, ' RAISE') = 0
+                                                             then ': ' operator(pg_catalog.||) sqlerrm end);
             end if;
         end;
         found := coalesce(found, '{}');
@@ -239,9 +253,17 @@ $body$, jsonb_build_object(
              cross join unnest(p.proconfig) with ordinality as s (setting, place)
              where p.oid = 'ayb_realtime.capture_v1'::regproc and setting !~ '^search_path='
         ) || ')'));
+    subject := jsonb_build_array(full_name, check_function_v1.role);
+    digest := md5(body);
+    body := format(E'\n-- %s\n#variable_conflict use_variable\ndeclare\n    own_digest constant text := %L;', subject, digest) || body;
     -- A literal, because a column's name could end a dollar quote.
-    source := format('(keys json, identities int, setting_names text[], setting_values text[]) '
+    source := format('(digest text, keys json, identities int, setting_names text[], setting_values text[]) '
                      'returns table (identity int, shown int[], records text[], error text) language plpgsql as %L', body);
-    name := format('check_%s_%s_%s', relation, (select r.oid from pg_roles r where r.rolname = check_function_v1.role), md5(source));
+    name := 'check_1_' || md5(subject);
+    call := format('ayb_realtime.%s(%L, ', name, digest);
+    is_made := exists (
+        select
+          from pg_proc p
+         where p.proname = check_function_v1.name and p.pronamespace = 'ayb_realtime'::regnamespace and p.prosrc = body);
 end
 $outer$;

@@ -19,6 +19,7 @@ declare
     query text;
     written_for text;
     is_nothing json;
+    place text;
     -- In this query, a name in a policy means a column of the row first. A partition may have its columns in another order.
     template constant text := $query$
 select pg_catalog.array_agg(one.n order by one.n) filter (where one.holds),
@@ -134,7 +135,10 @@ begin
                 end if;
                 shown := null;
                 inexact := null;
-                error := sqlstate;
+                get stacked diagnostics place = pg_exception_context;
+                error := pg_catalog.concat(sqlstate, case when sqlstate in ('42501', '42P01', '42703', '42704', '42883', '3F000')
+                                                            and pg_catalog.strpos(place, ' RAISE') = 0
+                                                           then ': ' operator(pg_catalog.||) sqlerrm end);
         end;
         return next;
     end loop;

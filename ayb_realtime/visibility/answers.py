@@ -33,7 +33,8 @@ class Answers:
     views: each identity is in at most one. An identity in no view sees no row about which Postgres answered.
     unanswered: identity → the positions of the rows about which Postgres did not answer.
     locked_out: identities that were not asked, since the table is locked. Their streams of it end.
-    policy_errors: identity → the SQLSTATE with which a policy failed. The rows on which it failed are not visible.
+    policy_errors: identity → the SQLSTATE with which a policy failed, and the message if it only names an object:
+        ``42501: permission denied for table teams``. The rows on which the policy failed are not visible.
     """
 
     views: Sequence[View] = ()

@@ -126,7 +126,7 @@ async def _make_check_functions(connection: Connection, facts: TableFacts) -> No
         if role.check_function is not None and not role.is_check_function_made:
             # If that fails, the check tries again and tells the subscribers that it concerns.
             with suppress(CheckerNotMade):
-                made = await make_check_function(connection, facts.table.relation, name)
+                made = await make_check_function(connection, facts.table, name)
                 facts.roles[name] = replace(role, check_function=made, is_check_function_made=True)
 
 

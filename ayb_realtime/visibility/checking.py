@@ -9,9 +9,9 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import shortlist, transactions
 from ayb_realtime.visibility.answers import Answers, View, united
-from ayb_realtime.visibility.check_functions import check_function_name
+from ayb_realtime.visibility.check_functions import check_function_call
 from ayb_realtime.visibility.current_rows import CurrentRowsCheck
-from ayb_realtime.visibility.failures import LOCKED_OUT, failures
+from ayb_realtime.visibility.failures import LOCKED_OUT, NOT_MADE, failures
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.old_rows import OldRowsCheck, why_inexact
 from ayb_realtime.visibility.transactions import Connection
@@ -45,14 +45,14 @@ async def check(
     answers = []
     for role, alike in by_role.by_role.items():
         try:
-            name = await check_function_name(connection, table, role)
+            call = await check_function_call(connection, table, role)
         except CheckerNotMade as error:
-            logger.error("%s: streams with the role %s are told to fetch it again. %s", table.name, role, error)
+            failures.add(NOT_MADE, table, dict.fromkeys(alike, str(error)))
             answers.append(Answers(unanswered=dict.fromkeys(alike, rows.keys())))
             continue
-        if name is None:
+        if call is None:
             continue
-        current_rows_check = CurrentRowsCheck(None if isolate else connection, table, undefined_is_failure, name)
+        current_rows_check = CurrentRowsCheck(None if isolate else connection, table, undefined_is_failure, call)
         if table.row_security:
             shortlists = await shortlist.whom_to_ask(connection, table, role, rows, alike)
             answers.append(await current_rows_check.answer(shortlists))
@@ -119,5 +119,5 @@ def _is_locked(connection: Connection, table: Table) -> bool:
 
 def _locked_out(table: Table, identities: Collection[Identity]) -> Answers:
     reason = "another session has locked it, or a table that its policies read"
-    failures.add(LOCKED_OUT, table.relation, table.name, dict.fromkeys(identities, reason))
+    failures.add(LOCKED_OUT, table, dict.fromkeys(identities, reason))
     return Answers(locked_out=frozenset(identities))

@@ -17,13 +17,13 @@ from ayb_realtime.wire.records import Row
 
 
 class CurrentRowsCheck(PartwiseCheck):
-    """A check of rows for identities of one role, by the check function that has this name."""
+    """A check of rows for identities of one role, by the check function of which this is the beginning of a call."""
 
-    def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, name: str) -> None:
+    def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, call: str) -> None:
         super().__init__(connection, table, undefined_is_failure)
         self._statement = sql.SQL(
-            "select identity, shown, records, error from ayb_realtime.{}(%s::json, %s::int, %s::text[], %s::text[])"
-        ).format(sql.Identifier(name))
+            "select identity, shown, records, error from {}%s::json, %s::int, %s::text[], %s::text[])"
+        ).format(sql.SQL(call))
 
     async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
@@ -35,7 +35,7 @@ class CurrentRowsCheck(PartwiseCheck):
 def read_views(
     replies: Sequence[tuple[Any, ...]], positions: Sequence[int], identities: Sequence[Identity]
 ) -> tuple[list[View], dict[Identity, str]]:
-    """Return who sees which rows, and the SQLSTATE for whom the policies failed.
+    """Return who sees which rows, and for whom the policies failed, as in ``Answers``.
 
     replies: the rows of a check function: for each run of identities the ordinal of its last, the ordinals of the rows
         that they see, and the SQLSTATE of a failure. The last reply is for all: the ordinals of the rows that any

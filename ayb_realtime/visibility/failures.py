@@ -4,10 +4,12 @@ Called by ``partwise_check``, and by the hub's ``planning`` for rows that it doe
 """
 
 import logging
+import shlex
 import time
 from collections.abc import Mapping
 
-from ayb_realtime.identity import Identity
+from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
+from ayb_realtime.postgres.tables import Table
 
 logger = logging.getLogger(__package__)
 
@@ -17,13 +19,14 @@ QUIET_SECONDS = 10.0
 # Kinds of failure: what to log, for the table, the number of identities, and the first reason.
 POLICY_FAILED = (
     "%s: the policies failed for %d identities, which are not sent those rows; the first with SQLSTATE %s."
-    " manage.py realtime_explain shows Postgres' message"
+    " To see why, and with --pk for one row: manage.py realtime_explain %s"
 )
 UNANSWERED = (
     "%s: Postgres did not say what %d identities may see of some rows (%s);"
     " they are told to fetch the table again instead"
 )
 LOCKED_OUT = "%s: Postgres did not say what %d identities may see (%s); their streams end and resume"
+NOT_MADE = "%s: %d identities are told to fetch the table again: the function that checks its rows cannot be made: %s"
 
 
 class Failures:
@@ -33,20 +36,34 @@ class Failures:
         self._counts: dict[tuple[int, str], int] = {}
         self._logged_at: dict[tuple[int, str], float] = {}
 
-    def add(self, kind: str, relation: int, table: str, reasons: Mapping[Identity, str]) -> None:
+    def add(self, kind: str, table: Table, reasons: Mapping[Identity, str]) -> None:
         """Count failures, and log them if the last line is long enough ago.
 
-        kind: POLICY_FAILED, UNANSWERED or LOCKED_OUT.
+        kind: POLICY_FAILED, UNANSWERED, LOCKED_OUT or NOT_MADE.
         reasons: for each identity for which a check failed, why.
         """
         if not reasons:
             return
-        key = (relation, kind)
+        key = (table.relation, kind)
         self._counts[key] = self._counts.get(key, 0) + len(reasons)
         now = time.monotonic()
         if now - self._logged_at.get(key, float("-inf")) >= QUIET_SECONDS:
             self._logged_at[key] = now
-            logger.warning(kind, table, self._counts.pop(key), next(iter(reasons.values())))
+            identity, reason = next(iter(reasons.items()))
+            command = [_options(table, identity)] if kind is POLICY_FAILED else []
+            level = logging.ERROR if kind is NOT_MADE else logging.WARNING
+            logger.log(level, kind, table.name, self._counts.pop(key), reason, *command)
+
+
+def _options(table: Table, identity: Identity) -> str:
+    """Return the options of realtime_explain for a table and a subscriber."""
+    name = table.name if table.schema == "public" else f"{table.schema}.{table.name}"
+    user_id = dict(identity.settings).get("ayb.user_id")
+    # The setting is default_identity's, or one of the same name.
+    who = f"--user-id {shlex.quote(user_id)}" if user_id else "--user EMAIL"
+    if identity.role == ANONYMOUS_ROLE:
+        who = "--anonymous"
+    return f"{who} --table {shlex.quote(name)}"
 
 
 failures = Failures()

@@ -137,7 +137,7 @@ class PartwiseCheck(ABC):
     ) -> list[Identity]:
         """Keep what is visible to each identity, and return those for which the policies failed."""
         views, policy_errors = await self._query(connection, rows, identities)
-        if not self._undefined_is_failure and not UNDEFINED.isdisjoint(policy_errors.values()):
+        if not self._undefined_is_failure and not UNDEFINED.isdisjoint(each[:5] for each in policy_errors.values()):
             raise CatalogChanged
         self._policy_errors |= policy_errors
         self._views += views
@@ -147,13 +147,13 @@ class PartwiseCheck(ABC):
     async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> tuple[list[View], dict[Identity, str]]:
-        """Send one query; return who sees which of the rows, and the SQLSTATE for whom the policies failed."""
+        """Send one query; return who sees which of the rows, and for whom the policies failed, as in ``Answers``."""
 
     def _report(self) -> None:
         """Count and log the identities for which there was a failure, or no answer."""
         unanswered = {
             identity: next(iter(reasons.values())) for identity, reasons in self._plan.unanswered.items() if reasons
         }
-        failures.add(POLICY_FAILED, self._table.relation, self._table.name, self._policy_errors)
-        failures.add(UNANSWERED, self._table.relation, self._table.name, unanswered)
-        failures.add(LOCKED_OUT, self._table.relation, self._table.name, self._locked_out)
+        failures.add(POLICY_FAILED, self._table, self._policy_errors)
+        failures.add(UNANSWERED, self._table, unanswered)
+        failures.add(LOCKED_OUT, self._table, self._locked_out)

@@ -60,8 +60,9 @@ class RoleState:
 class TableRole:
     """What is known of a role that asks about a table.
 
-    check_function: the name of the function that checks the table for the role; None if that may not read the key.
-    is_check_function_made: whether that function exists.
+    check_function: the beginning of a call of the function that checks the table for the role; None if the role may not
+        read the key.
+    is_check_function_made: whether that function is there, with the text that the call expects.
     """
 
     state: RoleState

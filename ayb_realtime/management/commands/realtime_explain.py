@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import Error
 from django.db.models import Q
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         """Add the command's own arguments."""
         who = parser.add_mutually_exclusive_group(required=True)
         who.add_argument("--user", metavar="EMAIL", help="the subscriber, by email or user name")
+        who.add_argument("--user-id", metavar="PK", help="the subscriber, by primary key, as the hub's log has it")
         who.add_argument("--anonymous", action="store_true", help="a subscriber without a token")
         parser.add_argument("--table", required=True, help="as in ?tables=, without its schema")
         parser.add_argument("--pk", nargs="+", metavar="VALUE", help="a row: a value for each column of its key")
@@ -34,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the steps, and at the end a line that sums them up."""
         try:
-            user = None if options["anonymous"] else _user(options["user"])
+            user = None if options["anonymous"] else _user(options["user"], options["user_id"])
             steps = [user_step(user)]
             self._write(steps[0])
             steps += asyncio.run(self._explain(identify(user), options["table"], options["pk"]))
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         except (CannotExplain, psycopg.Error) as error:
             raise CommandError(str(error)) from error
         what = f"row ({', '.join(options['pk'])}) of {options['table']}" if options["pk"] else options["table"]
-        whom = options["user"] or "an anonymous subscriber"
+        whom = options["user"] or user or "an anonymous subscriber"
         if obstacles := [step.found for step in steps if step.holds is False]:
             more = f" And {len(obstacles) - 1} more, see above." if obstacles[1:] else ""
             self.stdout.write(f"No event of {what} would reach {whom}. {obstacles[0]}{more}")
@@ -67,9 +68,17 @@ class Command(BaseCommand):
             self.stdout.write(f"      To do: {step.hint}")
 
 
-def _user(name: str) -> AbstractBaseUser:
-    """Return the one user with this email, whatever its case, or this user name. Raises CommandError, or Error."""
+def _user(name: str | None, pk: str) -> AbstractBaseUser:
+    """Return the one user with this email, whatever its case, or this user name; without a name, with this key.
+
+    Raises CommandError, or Error.
+    """
     model = get_user_model()
+    if name is None:
+        try:
+            return model._default_manager.get(pk=pk)  # noqa: SLF001 - Django documents it
+        except (model.DoesNotExist, ValueError, ValidationError):
+            raise CommandError(f"No user has the primary key {pk!r}.") from None
     condition = Q(**{model.USERNAME_FIELD: name})
     try:
         model._meta.get_field(model.get_email_field_name())

@@ -112,11 +112,12 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--table", "posts"), "one of the arguments --user --anonymous is required"),
+            (("--table", "posts"), "one of the arguments --user --user-id --anonymous is required"),
             (("--user", "a", "--anonymous", "--table", "posts"), "not allowed with argument"),
             (("--user", "a"), "the following arguments are required: --table"),
             (("--user", "a", "--table", "posts"), "No user has the email or user name 'a'."),
             (("--user", "", "--table", "posts"), "No user has the email or user name ''."),
+            (("--user-id", "a", "--table", "posts"), "No user has the primary key 'a'."),
             (("--user", "somebody@example.com", "--table", "a.b"), "There is no table 'a.b'"),
             (
                 ("--user", "somebody@example.com", "--table", "posts", "--pk", "1", "2"),

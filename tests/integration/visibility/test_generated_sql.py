@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from ayb_realtime.identity import AUTHENTICATED_ROLE
 from ayb_realtime.visibility.old_rows import OldRowsCheck
 from ayb_realtime.wire.records import Row
@@ -15,13 +18,12 @@ EXAMPLES = Path(__file__).parent / "generated"
 def test_check_function_is_its_template_filled_in(owner: Owner, make_table: MakeTable) -> None:
     # A name that looks like a placeholder is not filled in.
     make_table("memos", 'team text, "{{table_literal}}" int, primary key (team, "{{table_literal}}")', policy="true")
-    (name,) = owner.execute(
-        "select ayb_realtime.make_check_function_v1('memos'::regclass, %s)", [AUTHENTICATED_ROLE]
-    ).fetchone() or ("",)
-    (relation, source) = owner.execute(
-        "select 'memos'::regclass::oid::int, prosrc from pg_proc where proname = %s", [name]
-    ).fetchone() or (0, "")
-    assert re.sub(rf"\b{relation}\b", "16384", source) == (EXAMPLES / "check_function.sql").read_text()
+    owner.execute("select ayb_realtime.make_check_function_v1('memos'::regclass, %s)", [AUTHENTICATED_ROLE])
+    made = "select 'memos'::regclass::oid::int, prosrc from pg_proc where prosrc ~ 'public.memos.*ayb_authenticated'"
+    (relation, source) = owner.execute(made.encode()).fetchone() or (0, "")
+    source = re.sub(rf"\b{relation}\b", "16384", source)
+    # The digest is of a text with the table's oid.
+    assert re.sub(r"'[0-9a-f]{32}'", "'digest'", source) == (EXAMPLES / "check_function.sql").read_text()
 
 
 async def test_query_for_old_rows_is_its_template_filled_in(owner: Owner, make_table: MakeTable) -> None:
@@ -41,3 +43,17 @@ async def test_query_for_old_rows_is_its_template_filled_in(owner: Owner, make_t
         assert queries == {(EXAMPLES / "visible_before.sql").read_text()}
     finally:
         owner.execute("drop table memos; drop function tells()")
+
+
+def test_check_function_answers_no_call_that_expects_another_text(owner: Owner, make_table: MakeTable) -> None:
+    make_table("memos", "id int primary key, secret text", policy="true")
+    make = "select ayb_realtime.make_check_function_v1('memos'::regclass, 'ayb_authenticated')"
+    calls = []
+    for change in ("select", "revoke select on memos from ayb_authenticated; grant select (id) on memos to public"):
+        owner.execute(change.encode())
+        calls.append((owner.execute(make.encode()).fetchone() or ("",))[0])
+    former, current = (f"select identity from {call} '[]', 1, '{{}}', '{{}}')" for call in calls)
+    assert owner.execute(current.encode()).fetchall() == [(1,), (0,)]
+    with pytest.raises(psycopg.DatabaseError) as refused:
+        owner.execute(former.encode())
+    assert refused.value.sqlstate == "AYB01"

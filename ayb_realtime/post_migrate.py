@@ -1,0 +1,28 @@
+"""Makes the functions that check tables at the end of each ``migrate``, so that a hub finds them."""
+
+import logging
+from typing import Any
+
+from django.db import Error, connections, transaction
+
+from ayb_realtime.conf import conf
+from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
+
+logger = logging.getLogger(__package__)
+
+IS_MIGRATED = "select pg_catalog.to_regprocedure('ayb_realtime.make_check_functions_v1(text[])') is not null"
+MAKE = "select ayb_realtime.make_check_functions_v1(%s::text[])"
+
+
+def make_check_functions(*, using: str, **kwargs: Any) -> None:
+    """Make the functions in a transaction of their own. If Postgres refuses, log that: a hub will try again."""
+    # Without a plan it is the flush after a test, not a migration.
+    if using != conf.database or "plan" not in kwargs or connections[using].vendor != "postgresql":
+        return
+    try:
+        with transaction.atomic(using), connections[using].cursor() as cursor:
+            cursor.execute(IS_MIGRATED)
+            if cursor.fetchone() == (True,):
+                cursor.execute(MAKE, [[AUTHENTICATED_ROLE, ANONYMOUS_ROLE]])
+    except Error as error:
+        logger.error("the functions that check who sees rows were not made. %s", error)
