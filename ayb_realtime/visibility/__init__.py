@@ -3,7 +3,7 @@
 Only a clear yes makes a row visible. What is no answer, such as a timeout, is never taken for one.
 """
 
-from ayb_realtime.visibility.answers import Answers, View, VisibleRows
+from ayb_realtime.visibility.answers import Answers, SharedView, VisibleRows
 from ayb_realtime.visibility.catalog_guard import check_transaction
 from ayb_realtime.visibility.checking import check, check_before
 from ayb_realtime.visibility.roles import acting_as, as_identity, check_role, may_select
@@ -12,7 +12,7 @@ from ayb_realtime.visibility.transactions import Connection, configure
 __all__ = [
     "Answers",
     "Connection",
-    "View",
+    "SharedView",
     "VisibleRows",
     "acting_as",
     "as_identity",

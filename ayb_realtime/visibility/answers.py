@@ -19,7 +19,7 @@ VisibleRows = Mapping[int, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SharedView:
     """Some rows, and all identities that see these and no others."""
 
     rows: VisibleRows
@@ -37,7 +37,7 @@ class Answers:
         ``42501: permission denied for table teams``. The rows on which the policy failed are not visible.
     """
 
-    views: Sequence[View] = ()
+    views: Sequence[SharedView] = ()
     unanswered: Mapping[Identity, Collection[int]] = field(default_factory=dict)
     locked_out: Set[Identity] = frozenset()
     policy_errors: Mapping[Identity, str] = field(default_factory=dict)
@@ -60,13 +60,13 @@ class Answers:
     def for_all(self, identities: Collection[Identity]) -> "Answers":
         """Return the answers of these identities, of which one was asked in place of all."""
         return Answers(
-            [View(view.rows, identities) for view in self.views],
+            [SharedView(view.rows, identities) for view in self.views],
             {identity: positions for positions in self.unanswered.values() for identity in identities},
             frozenset(identities if self.locked_out else ()),
             {identity: sqlstate for sqlstate in self.policy_errors.values() for identity in identities},
         )
 
-    def with_view(self, view: View) -> "Answers":
+    def with_view(self, view: SharedView) -> "Answers":
         """Return these answers with another view: its identities see its rows, too."""
         return Answers(merged([*self.views, view]), self.unanswered, self.locked_out, self.policy_errors)
 
@@ -91,7 +91,7 @@ def grouped(
     return groups
 
 
-def merged(views: Sequence[View]) -> list[View]:
+def merged(views: Sequence[SharedView]) -> list[SharedView]:
     """Return views in which each identity is once, with the rows of all views that it is in.
 
     No two have the same rows, and none has no rows.
@@ -107,4 +107,4 @@ def merged(views: Sequence[View]) -> list[View]:
     for own, identities in groups.items():
         rows = dict(chain.from_iterable(views[index].rows.items() for index in own))
         by_content.setdefault(frozenset(rows.items()), []).extend(identities)
-    return [View(dict(sorted(content)), identities) for content, identities in by_content.items()]
+    return [SharedView(dict(sorted(content)), identities) for content, identities in by_content.items()]

@@ -8,7 +8,7 @@ from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import shortlist, transactions
-from ayb_realtime.visibility.answers import Answers, View, united
+from ayb_realtime.visibility.answers import Answers, SharedView, united
 from ayb_realtime.visibility.check_functions import check_function_call
 from ayb_realtime.visibility.current_rows import CurrentRowsCheck
 from ayb_realtime.visibility.failures import LOCKED_OUT, NOT_MADE, failures
@@ -101,7 +101,7 @@ def _with_inexact(
         table.name, len(inexact), reason or "of each by itself", conf.inexact_deletes,
     )  # fmt: skip
     if conf.inexact_deletes == "everyone":
-        return answers.with_view(View(dict.fromkeys(inexact), identities))
+        return answers.with_view(SharedView(dict.fromkeys(inexact), identities))
     return answers
 
 

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility.answers import View, grouped
+from ayb_realtime.visibility.answers import SharedView, grouped
 from ayb_realtime.visibility.identities import settings_of
 from ayb_realtime.visibility.partwise_check import PartwiseCheck
 from ayb_realtime.visibility.transactions import Connection, query
@@ -27,14 +27,14 @@ class CurrentRowsCheck(PartwiseCheck):
 
     async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
-    ) -> tuple[list[View], dict[Identity, str]]:
+    ) -> tuple[list[SharedView], dict[Identity, str]]:
         parameters = [_keys(self._table, rows), len(identities), *settings_of(identities)]
         return read_views(await query(connection, self._statement, parameters), list(rows), identities)
 
 
 def read_views(
     replies: Sequence[tuple[Any, ...]], positions: Sequence[int], identities: Sequence[Identity]
-) -> tuple[list[View], dict[Identity, str]]:
+) -> tuple[list[SharedView], dict[Identity, str]]:
     """Return who sees which rows, and for whom the policies failed, as in ``Answers``.
 
     replies: the rows of a check function: for each run of identities the ordinal of its last, the ordinals of the rows
@@ -49,7 +49,9 @@ def read_views(
     runs = [(identities[begin:last], shown, error) for begin, (last, shown, _, error) in zip(begins, own, strict=False)]
     groups = grouped((those, shown) for those, shown, _ in runs)
     policy_errors = {identity: error for those, _, error in runs for identity in those if error}
-    views = [View({positions[n - 1]: rows[n] for n in shown if n in rows}, those) for shown, those in groups.items()]
+    views = [
+        SharedView({positions[n - 1]: rows[n] for n in shown if n in rows}, those) for shown, those in groups.items()
+    ]
     return views, policy_errors
 
 

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility.answers import View, grouped
+from ayb_realtime.visibility.answers import SharedView, grouped
 from ayb_realtime.visibility.identities import settings_of
 from ayb_realtime.visibility.partwise_check import PartwiseCheck
 from ayb_realtime.visibility.transactions import Connection, query
@@ -30,7 +30,7 @@ class OldRowsCheck(PartwiseCheck):
 
     async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
-    ) -> tuple[list[View], dict[Identity, str]]:
+    ) -> tuple[list[SharedView], dict[Identity, str]]:
         roles = [identity.role for identity in identities]
         parameters = [self._table.relation, [row.text for row in rows.values()], roles, *settings_of(identities)]
         positions = list(rows)
@@ -38,7 +38,7 @@ class OldRowsCheck(PartwiseCheck):
         self.inexact.update(positions[n - 1] for _, _, inexact, _ in replies for n in inexact or ())
         groups = grouped(([identities[identity - 1]], shown) for identity, shown, _, _ in replies)
         policy_errors = {identities[identity - 1]: error for identity, _, _, error in replies if error}
-        views = [View(dict.fromkeys(positions[n - 1] for n in shown), those) for shown, those in groups.items()]
+        views = [SharedView(dict.fromkeys(positions[n - 1] for n in shown), those) for shown, those in groups.items()]
         return views, policy_errors
 
 

@@ -12,7 +12,7 @@ from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePol
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
-from ayb_realtime.visibility.answers import Answers, Shortlist, View, merged
+from ayb_realtime.visibility.answers import Answers, SharedView, Shortlist, merged
 from ayb_realtime.visibility.failures import LOCKED_OUT, POLICY_FAILED, UNANSWERED, failures
 from ayb_realtime.visibility.locking import is_a_table_locked
 from ayb_realtime.visibility.narrowing import Plan
@@ -50,7 +50,7 @@ class PartwiseCheck(ABC):
         self._rows: dict[int, Row] = {}
         self._plan = Plan[Identity](quarantine.patience(table.relation))
         # The answers so far, part by part; the identities that were locked out, or for which a policy failed, and why.
-        self._views: list[View] = []
+        self._views: list[SharedView] = []
         self._locked_out: dict[Identity, str] = {}
         self._policy_errors: dict[Identity, str] = {}
 
@@ -146,7 +146,7 @@ class PartwiseCheck(ABC):
     @abstractmethod
     async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
-    ) -> tuple[list[View], dict[Identity, str]]:
+    ) -> tuple[list[SharedView], dict[Identity, str]]:
         """Send one query; return who sees which of the rows, and for whom the policies failed, as in ``Answers``."""
 
     def _report(self) -> None:

@@ -38,7 +38,7 @@ def unfiltered() -> None:
     from ayb_realtime import visibility
 
     async def check(_: Any, __: Any, rows: Mapping[int, Any], identities: Sequence[Any], **___: Any) -> Any:
-        return visibility.Answers([visibility.View(dict.fromkeys(rows), identities)])
+        return visibility.Answers([visibility.SharedView(dict.fromkeys(rows), identities)])
 
     patch.object(visibility, "check", check).start()
 

@@ -13,7 +13,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
-from ayb_realtime.visibility import Answers, View
+from ayb_realtime.visibility import Answers, SharedView
 from ayb_realtime.wire.events import change_event, reset_event
 from ayb_realtime.wire.records import Row
 
@@ -37,7 +37,7 @@ def stream(identity: Identity, *tables: Table, position: int = 1) -> Subscriber:
     return subscriber
 
 
-def visible(delivery: DeliveryPlan, views: Collection[View]) -> None:
+def visible(delivery: DeliveryPlan, views: Collection[SharedView]) -> None:
     """Add a create and an update that these views show."""
     delivery.add_rows(NOTES, {2: CREATE, 3: UPDATE}, ROWS, Answers(list(views)))
 
@@ -58,7 +58,7 @@ def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch
 
     monkeypatch.setattr(module, "change_event", count)
     delivery = DeliveryPlan()
-    visible(delivery, [View({2: None, 3: None}, CROWD[:300]), View({3: None}, CROWD[300:])])
+    visible(delivery, [SharedView({2: None, 3: None}, CROWD[:300]), SharedView({3: None}, CROWD[300:])])
     subscribers = [stream(identity) for identity in CROWD for _ in range(2)]
     delivery.dispatch(Subscribers(subscribers), 9)
     assert encoded == [(2, '{"id":2}'), (3, '{"id":3}')]
@@ -73,9 +73,9 @@ def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch
 
 def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
     delivery = DeliveryPlan()
-    visible(delivery, [View({2: None}, CROWD[:250])])
+    visible(delivery, [SharedView({2: None}, CROWD[:250])])
     delivery.add_vanished(
-        NOTES, [UPDATE], ROWS, Answers([View({2: None}, CROWD[:250])]), Answers([View({3: None}, CROWD)])
+        NOTES, [UPDATE], ROWS, Answers([SharedView({2: None}, CROWD[:250])]), Answers([SharedView({3: None}, CROWD)])
     )
     subscribers = [stream(identity) for identity in CROWD]
     delivery.dispatch(Subscribers(subscribers), 9)
@@ -87,7 +87,7 @@ def test_each_gets_what_its_view_holds_in_the_order_of_positions() -> None:
     delivery = DeliveryPlan()
     delivery.set_readers(NOTES, [ANN, BOB, CYD])
     delivery.add_deletes(NOTES, [DELETE], ROWS)
-    visible(delivery, [View({3: None, 2: None}, [ANN]), View({3: '{"id":3,"other":true}'}, [BOB])])
+    visible(delivery, [SharedView({3: None, 2: None}, [ANN]), SharedView({3: '{"id":3,"other":true}'}, [BOB])])
     changed = change_event(UPDATE, NOTES, Row('{"id":3,"other":true}'))
     assert sent(delivery, stream(ANN), stream(BOB), stream(CYD), stream(ANN, POSTS)) == [
         EVENTS[2] + EVENTS[3] + EVENTS[4],
@@ -99,7 +99,7 @@ def test_each_gets_what_its_view_holds_in_the_order_of_positions() -> None:
 
 def test_what_is_at_or_before_the_position_of_a_stream_is_not_sent() -> None:
     delivery = DeliveryPlan()
-    visible(delivery, [View({2: None, 3: None}, [ANN])])
+    visible(delivery, [SharedView({2: None, 3: None}, [ANN])])
     assert sent(delivery, stream(ANN, position=2), stream(ANN)) == [EVENTS[3], EVENTS[2] + EVENTS[3]]
 
 
@@ -111,8 +111,8 @@ def test_reset_goes_to_all_readers_and_to_no_other() -> None:
 
 
 def test_update_out_of_a_view_is_a_delete_to_those_that_saw_the_row() -> None:
-    now = Answers([View({3: None}, [ANN])], unanswered={CYD: [3]})
-    before = Answers([View({3: None, 4: None}, [ANN, BOB, CYD])])
+    now = Answers([SharedView({3: None}, [ANN])], unanswered={CYD: [3]})
+    before = Answers([SharedView({3: None, 4: None}, [ANN, BOB, CYD])])
     delivery = DeliveryPlan()
     visible(delivery, now.views)
     delivery.add_vanished(NOTES, [UPDATE, DELETE], ROWS, now, before)
@@ -126,21 +126,21 @@ def test_update_out_of_a_view_is_a_delete_to_those_that_saw_the_row() -> None:
 
 def test_delete_goes_only_to_those_that_saw_the_row() -> None:
     delivery = DeliveryPlan()
-    delivery.add_vanished(NOTES, [DELETE], ROWS, Answers(), Answers([View({4: None}, [BOB])]))
+    delivery.add_vanished(NOTES, [DELETE], ROWS, Answers(), Answers([SharedView({4: None}, [BOB])]))
     assert sent(delivery, stream(ANN), stream(BOB)) == [b"", EVENTS[4]]
 
 
 def test_row_that_has_become_too_large_is_fetched_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGEST_CHARACTERS", 20)
     delivery = DeliveryPlan()
-    visible(delivery, [View({2: '{"id":2,"body":"larger"}', 3: None}, [ANN]), View({3: None}, [BOB])])
+    visible(delivery, [SharedView({2: '{"id":2,"body":"larger"}', 3: None}, [ANN]), SharedView({3: None}, [BOB])])
     reset = reset_event(ResetReason.UNANSWERED, ["notes"], 2)
     assert sent(delivery, stream(ANN), stream(BOB)) == [reset + EVENTS[3], EVENTS[3]]
 
 
 def test_rows_without_an_answer_are_one_reset_in_place_of_the_first() -> None:
     delivery = DeliveryPlan()
-    visible(delivery, [View({2: None}, [ANN])])
+    visible(delivery, [SharedView({2: None}, [ANN])])
     delivery.add_unanswered(NOTES, {ANN: [3], BOB: [3]})
     delivery.add_unanswered(NOTES, {ANN: [4]})
     reset = reset_event(ResetReason.UNANSWERED, ["notes"], 3)
@@ -154,7 +154,7 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
         delivery.add_unanswered(NOTES, {ANN: [position]})
         delivery.dispatch(Subscribers([subscriber]), position)
     delivery = DeliveryPlan()
-    delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([View({9: None}, [ANN])]))
+    delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([SharedView({9: None}, [ANN])]))
     delivery.dispatch(Subscribers([subscriber]), 9)
     *resets, event = subscriber._buffer._chunks
     assert resets == [reset_event(ResetReason.UNANSWERED, ["notes"], position) for position in range(2, BURST + 2)]
@@ -174,7 +174,7 @@ def test_table_that_was_enabled_is_reset_for_those_that_came_before() -> None:
 
 def test_stream_of_a_locked_table_ends_without_events_and_no_other_of_its_identity() -> None:
     delivery = DeliveryPlan()
-    visible(delivery, [View({2: None}, [ANN, BOB])])
+    visible(delivery, [SharedView({2: None}, [ANN, BOB])])
     delivery.add_endings(NOTES, [ANN, CYD])
     subscribers = [stream(ANN), stream(BOB), stream(CYD), stream(ANN, POSTS), stream(ANN, POSTS, NOTES)]
     assert sent(delivery, *subscribers) == [b"", EVENTS[2], b"", b"", b""]

@@ -9,7 +9,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
-from ayb_realtime.visibility import Answers, View
+from ayb_realtime.visibility import Answers, SharedView
 from ayb_realtime.wire.records import Row
 
 NOTES = Table(7, "public", "notes", ("id",), (), row_security=True, trigger=1)
@@ -70,7 +70,7 @@ def test_that_a_table_was_enabled_needs_no_answer(changes: list[Change], *, has_
 
 def test_update_that_one_reader_does_not_see_may_be_a_delete_to_it() -> None:
     current = {2: CREATE, 3: UPDATE}
-    assert hidden_updates(current, Answers([View({3: None}, [ANN])]), [ANN, BOB]) == [UPDATE]
-    assert hidden_updates(current, Answers([View({3: None}, [ANN, BOB])]), [ANN, BOB]) == []
-    assert hidden_updates(current, Answers([View({3: None}, [ANN])], unanswered={BOB: [3]}), [ANN, BOB]) == []
+    assert hidden_updates(current, Answers([SharedView({3: None}, [ANN])]), [ANN, BOB]) == [UPDATE]
+    assert hidden_updates(current, Answers([SharedView({3: None}, [ANN, BOB])]), [ANN, BOB]) == []
+    assert hidden_updates(current, Answers([SharedView({3: None}, [ANN])], unanswered={BOB: [3]}), [ANN, BOB]) == []
     assert hidden_updates({2: CREATE}, Answers(), [ANN, BOB]) == []

@@ -6,7 +6,7 @@ from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
-from ayb_realtime.visibility import Answers, View
+from ayb_realtime.visibility import Answers, SharedView
 from ayb_realtime.wire.records import Row
 
 NOTES = Table(7, "public", "notes", ("id",), (), row_security=True, trigger=1)
@@ -50,7 +50,7 @@ def test_who_gets_nothing_of_a_run_is_at_its_position_all_the_same() -> None:
     change = Change(2, 7, Action.CREATE, '{"id":1}')
     delivery = DeliveryPlan()
     delivery.set_readers(NOTES, [ANN, BOB])
-    delivery.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, Answers([View({2: None}, [ANN])]))
+    delivery.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, Answers([SharedView({2: None}, [ANN])]))
     delivery.dispatch(Subscribers([ann, bob]), 3)
     assert [each.is_caught_up for each in (ann, bob)] == [False, True]
     assert [each.position for each in (ann, bob)] == [3, 3]
