@@ -21,9 +21,13 @@ from tests.example import database
 
 SITE = Path(__file__).parent.parent / "site"
 PASSWORD = "a password of the customers"
-CUSTOMERS = f"""
+SET_UP = f"""
 from django.contrib.auth.models import User
+from django.core.management import call_command
 import ayb_realtime
+call_command("makemigrations", check_changes=True, dry_run=True)
+call_command("migrate", database="sessions")
+call_command("collectstatic", interactive=False)
 for name in ("ann", "bob"):
     User.objects.create_user(name, f"{{name}}@example.com", {PASSWORD!r})
 print(ayb_realtime.__file__)
@@ -42,7 +46,10 @@ class Site:
         self.database_url = database_url
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.environment.update(
-            DATABASE_URL=database_url, SESSIONS_DATABASE_URL=sessions_url, SECRET_KEY="a secret key " * 5
+            DATABASE_URL=database_url,
+            SESSIONS_DATABASE_URL=sessions_url,
+            SECRET_KEY="a secret key " * 5,
+            PYTHONUNBUFFERED="1",
         )
         self.port = free_port()
 
@@ -65,7 +72,7 @@ class Site:
         """Run a server from when it logs ``ready`` until the block ends, by Ctrl-C. It must not log an exception."""
         log = self.folder / f"{free_port()}.log"
         child = Child.start(
-            [sys.executable, "-u", *arguments], log=log, env={**self.environment, **environment}, cwd=self.folder
+            [sys.executable, *arguments], log=log, env={**self.environment, **environment}, cwd=self.folder
         )
         try:
             child.wait_until(lambda: ready in log.read_text())
@@ -88,12 +95,9 @@ def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = shutil.copytree(SITE, tmp_path_factory.mktemp("site") / "site")
     with database(server_url) as url, database(server_url) as sessions_url:
         site = Site(folder, url, sessions_url)
-        assert "No changes detected" in site.run("manage.py", "makemigrations", "--check", "--dry-run")
-        for alias in ("default", "sessions"):
-            site.run("manage.py", "migrate", "--database", alias)
-        site.run("manage.py", "collectstatic", "--no-input")
+        site.run("manage.py", "migrate")
         # The wheel's, not a checkout's.
-        assert sysconfig.get_path("purelib") in site.run("manage.py", "shell", "-c", CUSTOMERS)
+        assert sysconfig.get_path("purelib") in site.run("manage.py", "shell", "-c", SET_UP)
         yield site
 
 

@@ -183,10 +183,3 @@ def test_failures_say_what_was_received_and_the_rest_passes(tmp_path: Path) -> N
     assert "401" in failed["refused"]
     assert "a transaction that never commits" in failed["in_a_transaction"]
     assert "errors" not in done.stdout
-
-
-def test_without_migrations_a_sentence_says_so(tmp_path: Path) -> None:
-    conftest, stream_test, *_ = examples()
-    done = run(tmp_path, "-m", "pytest", *PLAIN, "--no-migrations", test_module=stream_test, conftest=conftest)
-    assert "NotMigrated: The schema ayb_realtime is not there: run manage.py migrate, and tests without" in done.stdout
-    assert done.returncode == 1, done.stdout + done.stderr
