@@ -118,13 +118,13 @@ begin
     asked int[];
     logged text[];
     {{key_variables}}
-    found int[];
+    visible int[];
     is_answered boolean;
     failure text;  -- '' if there is none
-    unread int[];
-    texts text[];
-    read int[] := '{}';
-    contents text[] := '{}';
+    new_ordinals int[];
+    new_records text[];
+    read_ordinals int[] := '{}';
+    read_records text[] := '{}';
     is_one_row boolean;
     known int[];  -- rows that an identity saw and that had all been read before
     ignored text;  -- An assignment takes a tenth of the time of PERFORM.
@@ -154,26 +154,26 @@ begin
                 ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
             if is_one_row then
-                select asked into found from {{table}} as t where {{matches_first_key}};
+                select asked into visible from {{table}} as t where {{matches_first_key}};
             else
                 select pg_catalog.array_agg(k.n)
-                  into found
+                  into visible
                   from {{rows_asked}} cross join lateral (select from {{table}} as t where {{matches_key}} offset 0) as one;
             end if;
-            unread := '{}';
-            if known is null or found operator(pg_catalog.<>) known then
-                unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
+            new_ordinals := '{}';
+            if known is null or visible operator(pg_catalog.<>) known then
+                new_ordinals := array(select pg_catalog.unnest(visible) except all select pg_catalog.unnest(read_ordinals));
             end if;
-            texts := '{}';
-            if pg_catalog.cardinality(unread) > 0 then
+            new_records := '{}';
+            if pg_catalog.cardinality(new_ordinals) > 0 then
                 -- The policies may have changed the settings.
                 for j in 1 .. settings loop
                     ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
                 end loop;
                 select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
-                  into unread, texts
+                  into new_ordinals, new_records
                   from {{rows_asked}} cross join lateral (select {{row_as_json}} as now from {{table}} as t where {{matches_key}} offset 0) as one
-                 where k.n = any (unread);
+                 where k.n = any (new_ordinals);
                 -- Other identities are sent what this one has read.
                 if {{written_as}} <> written_as then
                     raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
@@ -188,27 +188,27 @@ begin
         exception when others then
             -- A policy can raise AYB00, too.
             if is_answered then
-                read := pg_catalog.array_cat(read, unread);
-                contents := pg_catalog.array_cat(contents, texts);
-                if pg_catalog.cardinality(texts) = 0 then
-                    known := coalesce(found, known);
+                read_ordinals := pg_catalog.array_cat(read_ordinals, new_ordinals);
+                read_records := pg_catalog.array_cat(read_records, new_records);
+                if pg_catalog.cardinality(new_records) = 0 then
+                    known := coalesce(visible, known);
                 end if;
             elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
                 raise;
             else
-                found := null;
+                visible := null;
                 get stacked diagnostics place = pg_exception_context;
                 failure := pg_catalog.concat(sqlstate, case when sqlstate in ('42501', '42P01', '42703', '42704', '42883', '3F000')
                                                               and pg_catalog.strpos(place, ' RAISE') = 0
                                                              then ': ' operator(pg_catalog.||) sqlerrm end);
             end if;
         end;
-        found := coalesce(found, '{}');
-        if i > 1 and (found operator(pg_catalog.<>) shown or failure <> error) then
+        visible := coalesce(visible, '{}');
+        if i > 1 and (visible operator(pg_catalog.<>) shown or failure <> error) then
             identity := i - 1;
             return next;
         end if;
-        shown := found;
+        shown := visible;
         error := failure;
     end loop;
     identity := identities;
@@ -227,8 +227,8 @@ begin
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
     end if;
     identity := 0;
-    shown := read;
-    records := contents;
+    shown := read_ordinals;
+    records := read_records;
     error := '';
     return next;
 end

@@ -9,13 +9,13 @@ declare
     asked int[];
     logged text[];
     k1 text[]; k2 integer[];
-    found int[];
+    visible int[];
     is_answered boolean;
     failure text;  -- '' if there is none
-    unread int[];
-    texts text[];
-    read int[] := '{}';
-    contents text[] := '{}';
+    new_ordinals int[];
+    new_records text[];
+    read_ordinals int[] := '{}';
+    read_records text[] := '{}';
     is_one_row boolean;
     known int[];  -- rows that an identity saw and that had all been read before
     ignored text;  -- An assignment takes a tenth of the time of PERFORM.
@@ -45,26 +45,26 @@ begin
                 ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
             if is_one_row then
-                select asked into found from public.memos as t where t.team operator(pg_catalog.=) k1[1] and t."{{table_literal}}" operator(pg_catalog.=) k2[1];
+                select asked into visible from public.memos as t where t.team operator(pg_catalog.=) k1[1] and t."{{table_literal}}" operator(pg_catalog.=) k2[1];
             else
                 select pg_catalog.array_agg(k.n)
-                  into found
+                  into visible
                   from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one;
             end if;
-            unread := '{}';
-            if known is null or found operator(pg_catalog.<>) known then
-                unread := array(select pg_catalog.unnest(found) except all select pg_catalog.unnest(read));
+            new_ordinals := '{}';
+            if known is null or visible operator(pg_catalog.<>) known then
+                new_ordinals := array(select pg_catalog.unnest(visible) except all select pg_catalog.unnest(read_ordinals));
             end if;
-            texts := '{}';
-            if pg_catalog.cardinality(unread) > 0 then
+            new_records := '{}';
+            if pg_catalog.cardinality(new_ordinals) > 0 then
                 -- The policies may have changed the settings.
                 for j in 1 .. settings loop
                     ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
                 end loop;
                 select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
-                  into unread, texts
+                  into new_ordinals, new_records
                   from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select nullif(pg_catalog.row_to_json(t.*)::text, k.record) as now from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one
-                 where k.n = any (unread);
+                 where k.n = any (new_ordinals);
                 -- Other identities are sent what this one has read.
                 if pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls')) <> written_as then
                     raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
@@ -79,27 +79,27 @@ begin
         exception when others then
             -- A policy can raise AYB00, too.
             if is_answered then
-                read := pg_catalog.array_cat(read, unread);
-                contents := pg_catalog.array_cat(contents, texts);
-                if pg_catalog.cardinality(texts) = 0 then
-                    known := coalesce(found, known);
+                read_ordinals := pg_catalog.array_cat(read_ordinals, new_ordinals);
+                read_records := pg_catalog.array_cat(read_records, new_records);
+                if pg_catalog.cardinality(new_records) = 0 then
+                    known := coalesce(visible, known);
                 end if;
             elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
                 raise;
             else
-                found := null;
+                visible := null;
                 get stacked diagnostics place = pg_exception_context;
                 failure := pg_catalog.concat(sqlstate, case when sqlstate in ('42501', '42P01', '42703', '42704', '42883', '3F000')
                                                               and pg_catalog.strpos(place, ' RAISE') = 0
                                                              then ': ' operator(pg_catalog.||) sqlerrm end);
             end if;
         end;
-        found := coalesce(found, '{}');
-        if i > 1 and (found operator(pg_catalog.<>) shown or failure <> error) then
+        visible := coalesce(visible, '{}');
+        if i > 1 and (visible operator(pg_catalog.<>) shown or failure <> error) then
             identity := i - 1;
             return next;
         end if;
-        shown := found;
+        shown := visible;
         error := failure;
     end loop;
     identity := identities;
@@ -118,8 +118,8 @@ begin
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
     end if;
     identity := 0;
-    shown := read;
-    records := contents;
+    shown := read_ordinals;
+    records := read_records;
     error := '';
     return next;
 end
