@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from tests.example import Example
 from tests.suite import CHROMIUM
 
 HERE = Path(__file__).parent
+
+# A busy machine needs longer than the five seconds that Playwright waits by default.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture
