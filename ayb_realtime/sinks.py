@@ -116,8 +116,8 @@ def of(send: Any) -> Sink:
     function = getattr(method, "__func__", None)
     if not isinstance(function, FunctionType):
         return _unknown("it is wrapped, or the server is not known")
-    # Not the function's own module and name, which decorators copy.
-    known = _MAKERS.get((function.__globals__["__name__"], function.__code__.co_qualname))
+    # Not the function's `__module__`, which decorators copy.
+    known = _MAKERS.get((function.__globals__["__name__"], function.__qualname__))
     if known is None:
         return _unknown("it is wrapped, or the server is not known")
     server, make = known
