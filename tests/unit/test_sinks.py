@@ -154,3 +154,74 @@ def test_wrapped_send_is_used(module: Any, wrap: Any, caplog: pytest.LogCaptureF
     caplog.set_level("INFO")
     assert sinks.of(wrap(send_of(module, cycle()))) is NO_SINK
     assert "wrapped" in caplog.text
+
+
+class Server(Transport):
+    """A transport as Twisted has it, whose socket takes as many bytes as the test says."""
+
+    TLS = False
+    connected = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dataBuffer = b""
+        self._tempDataBuffer: list[bytes] = []
+        self.sent: list[bytes] = []
+        self.room: int | Exception = 1000
+
+    def writeSomeData(self, data: bytes) -> int | Exception:  # noqa: N802 - Twisted's name
+        """Send what the socket takes."""
+        if isinstance(self.room, Exception):
+            return self.room
+        self.sent.append(data[: self.room])
+        return len(self.sent[-1])
+
+
+Server.__module__ = "twisted.internet.tcp"
+
+
+def request(transport: Server) -> SimpleNamespace:
+    """Return a request of Daphne's, as far as sinks know it."""
+    return SimpleNamespace(channel=SimpleNamespace(transport=transport), chunked=1)
+
+
+def test_twisted_is_passed_by_while_its_buffers_are_empty() -> None:
+    transport = Server()
+    sink = sinks._daphne(None, request(transport))
+    assert sink.write(b"event")
+    transport._tempDataBuffer = [b"waits"]
+    assert not sink.write(b"event")
+    transport._tempDataBuffer, transport.dataBuffer = [], b"waits"
+    assert not sink.write(b"event")
+    assert (transport.sent, transport.written) == ([b"5\r\nevent\r\n"], [])
+
+
+def test_twisted_gets_the_rest_that_the_socket_does_not_take() -> None:
+    transport = Server()
+    transport.room = 4
+    assert sinks._daphne(None, request(transport)).write(b"event")
+    assert (transport.sent, transport.written) == ([b"5\r\ne"], [b"vent\r\n"])
+
+
+def test_connection_of_twisted_that_is_lost_or_serves_another_request_is_not_written_to() -> None:
+    transport = Server()
+    ours = request(transport)
+    sink = sinks._daphne(None, ours)
+    transport.room = OSError()
+    assert not sink.write(b"lost")
+    transport.room = 1000
+    transport.connected = 0
+    assert not sink.write(b"lost")
+    transport.connected = 1
+    ours.channel = None
+    assert not sink.write(b"ended")
+    assert (transport.sent, transport.written) == ([], [])
+
+
+def test_twisted_with_tls_or_without_chunks_is_sent_to_by_send() -> None:
+    transport = Server()
+    whole = request(transport)
+    whole.chunked = 0
+    assert sinks._daphne(None, whole) is NO_SINK
+    transport.TLS = True
+    assert sinks._daphne(None, request(transport)) is NO_SINK
