@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
-from django.db import OperationalError
 from django.test import AsyncClient
-from jwt import PyJWKClient
 from rest_framework.authentication import BaseAuthentication, TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
@@ -24,54 +18,10 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.state import token_backend
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import default_identity
-from embedded import free_port
+from tests.integration.authentication.conftest import user_id
 
 User = get_user_model()
-
-SESSION = {
-    "MIDDLEWARE": [
-        "django.contrib.sessions.middleware.SessionMiddleware",
-        "django.contrib.auth.middleware.AuthenticationMiddleware",
-    ],
-    "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
-}
-
-
-@pytest.fixture
-def user(transactional_db: None) -> Any:
-    return User.objects.create(email="somebody@example.com")
-
-
-@pytest.fixture
-def sessions(settings: Any) -> None:
-    """The middleware of a site with sessions."""
-    for name, value in SESSION.items():
-        setattr(settings, name, value)
-
-
-@pytest_asyncio.fixture
-async def get(the_hub: Hub, async_client: AsyncClient) -> AsyncIterator[Callable[..., Any]]:
-    """Ask for a stream of the posts: return the status, and the open stream as the hub has it, or None."""
-    responses: list[Any] = []
-
-    async def request(headers: dict[str, str] | None = None, **parameters: str) -> tuple[int, Subscriber | None]:
-        before = set(the_hub.live_subscribers)
-        path = "/api/realtime"
-        responses.append(await async_client.get(path, {"tables": "posts", **parameters}, headers=headers or {}))
-        opened = set(the_hub.live_subscribers) - before
-        return responses[-1].status_code, (opened.pop() if opened else None)
-
-    yield request
-    for response in responses:
-        await sync_to_async(response.close)()
-
-
-def user_id(stream: Subscriber | None) -> str:
-    assert stream is not None
-    return dict(stream.identity.settings)["ayb.user_id"]
 
 
 async def test_user_of_a_session_streams_without_a_token(
@@ -249,84 +199,6 @@ class TestSimpleJWT:
         token.payload.update({"user_id": "7", "email": "seven@example.com"})
         _, stream = await get(token=str(token))
         assert dict(stream.identity.settings) == {"ayb.user_id": "7", "ayb.user_email": "seven@example.com"}
-
-
-class Away(BaseAuthentication):  # type: ignore[misc]  # REST framework has no types
-    """A class whose database does not answer."""
-
-    def authenticate(self, request: Any) -> Any:
-        """Raise an error that hides its cause, as some classes do."""
-        try:
-            raise OperationalError("no answer")
-        except OperationalError as error:
-            raise AuthenticationFailed from error
-
-
-async def test_credentials_that_cannot_be_checked_now_are_no_refusal(
-    get: Callable[..., Any], settings: Any, transactional_db: None, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Away]}
-    assert await get(token="x") == (503, None)
-    assert await get({"Accept": "text/event-stream"}, token="x") == (200, None)
-    lines = [record.message for record in caplog.records if record.name == "ayb_realtime.views"]
-    assert len(lines) == 2
-    assert all(line.startswith("no stream can be opened: ") for line in lines)
-
-
-class KeyServer:
-    """A server that answers with these bytes."""
-
-    def __init__(self) -> None:
-        self.answer = b""
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(server.answer)
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}/"
-
-
-@pytest.fixture
-def key_server() -> Iterator[KeyServer]:
-    keys = KeyServer()
-    serving = threading.Thread(target=keys.server.serve_forever)
-    serving.start()
-    yield keys
-    keys.server.shutdown()
-    keys.server.server_close()
-    serving.join()
-
-
-@pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        (None, 503),
-        (b"<html>Bad Gateway</html>", 503),
-        (b'{"keys": []}', 503),
-        (b'{"keys": [{"kty": "oct", "kid": "another", "k": "c2VjcmV0"}]}', 401),
-    ],
-)
-async def test_key_server_that_is_away_is_no_refusal(
-    get: Callable[..., Any],
-    user: Any,
-    key_server: KeyServer,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: bytes | None,
-    status: int,
-) -> None:
-    key_server.answer = answer or b""
-    address = key_server.address if answer else f"http://127.0.0.1:{free_port()}/"
-    token = str(AccessToken.for_user(user))
-    monkeypatch.setattr(token_backend, "algorithm", "RS256")
-    monkeypatch.setattr(token_backend, "jwks_client", PyJWKClient(address))
-    assert await get(token=token) == (status, None)
 
 
 async def test_anonymous_user_of_a_session_is_an_anonymous_stream(

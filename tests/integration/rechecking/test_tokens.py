@@ -1,0 +1,127 @@
+"""A stream of a token ends with the token and its user; what cannot be asked, or was not, ends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+from rest_framework_simplejwt.tokens import AccessToken
+
+from ayb_realtime.testing import RealtimeClient
+from embedded import free_port
+from example_project.blog.models import User
+from tests.integration.rechecking.conftest import (
+    SESSIONS,
+    assert_ends,
+    assert_goes_on,
+    cache_at,
+    logged_in,
+)
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+async def test_stream_of_a_token_ends_by_another_password_if_the_token_does(
+    realtime: RealtimeClient, user: User, monkeypatch: pytest.MonkeyPatch, is_revoked: bool
+) -> None:
+    monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", is_revoked)
+    token = {"Authorization": f"Bearer {AccessToken.for_user(user)}"}
+    stream = await realtime.stream(None, ["posts"], headers=token)
+    user.set_password("another")
+    await user.asave()
+    if is_revoked:
+        await assert_ends(stream, lambda: realtime.stream(None, ["posts"], headers=token))
+    else:
+        await assert_goes_on(stream)
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, None])
+async def test_stream_of_a_token_ends_with_its_user(
+    realtime: RealtimeClient, user: User, change: dict[str, Any] | None
+) -> None:
+    token = {"Authorization": f"Bearer {AccessToken.for_user(user)}"}
+    stream = await realtime.stream(None, ["posts"], headers=token)
+    users = User.objects.filter(pk=user.pk)
+    await (users.aupdate(**change) if change else users.adelete())
+    await assert_ends(stream, lambda: realtime.stream(None, ["posts"], headers=token))
+
+
+async def test_stream_of_a_token_in_a_table_ends_with_the_token(realtime: RealtimeClient, user: User) -> None:
+    tokens = OutstandingToken.objects
+    await tokens.acreate(user=user, jti="1", token="", expires_at=timezone.now())
+    headers = {"Authorization": "Key 1"}
+    stream = await realtime.stream(None, ["posts"], headers=headers)
+    await assert_goes_on(stream)
+    await tokens.all().adelete()
+    await assert_ends(stream, lambda: realtime.stream(None, ["posts"], headers=headers))
+
+
+class Lenient(BaseAuthentication):  # type: ignore[misc]  # REST framework has no types
+    """A class that takes inactive users, and users whom another service keeps."""
+
+    def authenticate(self, request: Any) -> Any:
+        """Return the user whom the header names."""
+        who = request.META.get("HTTP_X_USER", "")
+        return (User.objects.filter(email=who).first() or User(email=who)), None
+
+
+@pytest.mark.parametrize("who", ["somebody@example.com", "known@elsewhere.example"])
+async def test_what_the_class_did_not_ask_is_not_asked_again(
+    realtime: RealtimeClient, user: User, settings: Any, who: str
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Lenient]}
+    await User.objects.aupdate(is_active=False)
+    await assert_goes_on(await realtime.stream(None, ["posts"], headers={"X-User": who}))
+
+
+def by_proxy(get_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Know the user without a session, as behind a proxy that logs users in."""
+
+    def middleware(request: Any) -> Any:
+        request.user = User.objects.get()
+        return get_response(request)
+
+    return middleware
+
+
+async def test_stream_of_a_user_whom_a_middleware_knows_ends_with_the_user(
+    realtime: RealtimeClient, user: User, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.by_proxy"]
+    stream = await realtime.stream(None, ["posts"])
+    await assert_goes_on(stream)
+    await User.objects.aupdate(is_active=False)
+    await assert_ends(stream, lambda: realtime.stream(None, ["posts"]))
+
+
+async def test_what_cannot_be_asked_ends_nothing(
+    realtime: RealtimeClient, user: User, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.SESSION_ENGINE = f"{SESSIONS}.backends.cache"
+    visit = await logged_in(user)
+    stream = await visit.stream(realtime)
+    reachable = settings.CACHES
+    settings.CACHES = {"default": cache_at(f"redis://127.0.0.1:{free_port()}")}
+    await rename_users("users", "users_away")
+    caplog.clear()
+    await assert_goes_on(stream)
+    lines = [record.message for record in caplog.records if record.name == "ayb_realtime.proofs"]
+    await rename_users("users_away", "users")
+    assert len(lines) >= 2
+    assert all(line.startswith("open streams go on unchecked") for line in lines)
+    settings.CACHES = reachable
+    await assert_goes_on(stream)
+    await visit.client.alogout()
+    await assert_ends(stream, lambda: visit.stream(realtime))
+
+
+@sync_to_async
+def rename_users(old: str, new: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"alter table {old} rename to {new}")
