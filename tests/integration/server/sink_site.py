@@ -26,7 +26,7 @@ from ayb_realtime.sinks import Sink
 
 GREETING = b": welcome\n\n"
 LAST_WORDS = b"data: bye\n\n"
-BUFFER_BYTES = 100_000
+BUFFER_BYTES = 400_000
 streams: dict[str, "Stream"] = {}
 
 if os.environ.get("UNKNOWN_VERSIONS"):
@@ -36,7 +36,7 @@ if os.environ.get("UNKNOWN_VERSIONS"):
 def chunks(seed: int) -> list[bytes]:
     """Return the chunks of a play: most are short, and some are larger than a piece."""
     random = Random(seed)
-    sizes = [random.randrange(*((20_000, 60_000) if random.random() < 0.15 else (0, 2_000))) for _ in range(500)]
+    sizes = [random.randrange(*((20_000, 60_000) if random.random() < 0.15 else (0, 2_000))) for _ in range(1_000)]
     return [
         b"data: %d %b\n\n" % (number, random.randbytes(size // 2).hex().encode()) for number, size in enumerate(sizes)
     ]
@@ -89,7 +89,7 @@ async def play(seed: int) -> dict[str, Any]:
     for number, chunk in enumerate(chunks(seed)):
         for stream in streams.values():
             stream.push(number, chunk)
-        for _ in range(random.randrange(3)):
+        for _ in range(random.randrange(1, 4)):
             await asyncio.sleep(0)
         if random.random() < 0.2:
             for stream in streams.values():
