@@ -39,6 +39,7 @@ class Refusal(APIException):  # type: ignore[misc]  # REST framework has no type
 class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
     """A view that reads and writes JSON, whatever content type a request has. Its throttles are the site's own."""
 
+    http_method_names = ("post",)
     authentication_classes = ()
     permission_classes = ()
     versioning_class = None
@@ -60,19 +61,15 @@ class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
         """Answer with the error body of the wire protocol."""
         if isinstance(error, Unauthenticated):
             error = Refusal(HTTPStatus.UNAUTHORIZED, error.message)
-        elif isinstance(error, AuthenticationUnavailable) or _is_outage(error):
+        elif not isinstance(error, APIException):
+            if not (isinstance(error, AuthenticationUnavailable) or is_unavailable(error)):
+                raise error
             logger.error("credentials cannot be checked now: %s", error)
             error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "credentials cannot be checked now")
             error.wait = ceil(conf.retry_milliseconds / 1000)
-        elif not isinstance(error, APIException):
-            raise error
         body = {"code": error.status_code, "message": str(error.detail)}
         wait = getattr(error, "wait", None)  # Seconds.
         return JsonResponse(body, status=error.status_code, headers={"Retry-After": str(wait)} if wait else {})
-
-
-def _is_outage(error: Exception) -> bool:
-    return not isinstance(error, APIException) and is_unavailable(error)
 
 
 def json_object(request: Request) -> dict[str, Any]:

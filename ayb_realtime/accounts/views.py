@@ -48,14 +48,12 @@ class LoginThrottle(SimpleRateThrottle):  # type: ignore[misc]  # REST framework
 
     def get_cache_key(self, request: Request, _: Any) -> str:
         """Count by client address, which DRF works out with ``NUM_PROXIES``."""
-        key: str = self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
-        return key
+        return str(self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)})
 
 
 class Login(JSONView):
     """Exchange an email and a password for a pair of tokens."""
 
-    http_method_names = ("post",)
     throttle_classes = (*JSONView.throttle_classes, LoginThrottle)
 
     def post(self, request: Request) -> HttpResponse:
@@ -67,8 +65,6 @@ class Login(JSONView):
 class Refresh(JSONView):
     """Exchange a refresh token for a new pair of tokens."""
 
-    http_method_names = ("post",)
-
     def post(self, request: Request) -> HttpResponse:
         """Refresh."""
         encoded = _refresh_token(request)
@@ -78,8 +74,6 @@ class Refresh(JSONView):
 
 class Logout(JSONView):
     """Revoke a refresh token, where ``token_blacklist`` is installed. An invalid token is a success, too."""
-
-    http_method_names = ("post",)
 
     def post(self, request: Request) -> HttpResponse:
         """Log out."""
@@ -109,7 +103,7 @@ def _log_in(request: Request, email: str, password: str) -> tuple[Any, dict[str,
     serializer = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER)(context={"request": request})
     attempts = 1 if getattr(model._meta.get_field(field), "unique", False) else SHARED_BY
     # No email holds NUL, and a password hash ignores one at the end.
-    users = [] if "\0" in email + password else _users(email, attempts)
+    users = _users(email, attempts) if email and "\0" not in email + password else []
     for user in users:
         names = {field: email, model.USERNAME_FIELD: user.get_username()}
         with suppress(APIException):
@@ -123,8 +117,6 @@ def _log_in(request: Request, email: str, password: str) -> tuple[Any, dict[str,
 def _users(email: str, most: int) -> list[Any]:
     """Return the active users with this email, whatever its case, the oldest first."""
     model = get_user_model()
-    if not email:
-        return []
     found = model._default_manager.filter(**{f"{model.get_email_field_name()}__iexact": email})  # noqa: SLF001
     ordered = found.order_by(*(["date_joined"] if hasattr(model, "date_joined") else []), "pk")
     active = list(islice(filter(api_settings.USER_AUTHENTICATION_RULE, ordered), most + 1))
