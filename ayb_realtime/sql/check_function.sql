@@ -154,7 +154,7 @@ begin
                 ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
             if is_one_row then
-                select asked into visible from {{table}} as t where {{matches_first_key}};
+                select asked into visible from {{table}} as t where {{matches_first_key}} limit 1;
             else
                 select pg_catalog.array_agg(k.n)
                   into visible

@@ -86,3 +86,13 @@ async def test_name_cannot_end_the_function_that_it_is_written_into(owner: Owner
     make_table("notes", f'"{name}" int primary key, author text', policy=OWN)
     owner.execute("insert into notes values (1, '1'), (2, '2')")
     assert await seen("notes", [person(1), person(2)]) == [{1: None}, {2: None}]
+
+
+async def test_key_that_an_inheriting_table_repeats_finds_the_row(owner: Owner, make_table: MakeTable) -> None:
+    make_table("notes", "id int primary key, author text", policy=OWN)
+    owner.execute("create table child () inherits (notes)")
+    try:
+        owner.execute("insert into notes values (1, '1'); insert into child values (1, '1')")
+        assert await seen("notes", [person(1), person(2)]) == [{1: None}, {}]
+    finally:
+        owner.execute("drop table child")

@@ -45,7 +45,7 @@ begin
                 ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
             end loop;
             if is_one_row then
-                select asked into visible from public.memos as t where t.team operator(pg_catalog.=) k1[1] and t."{{table_literal}}" operator(pg_catalog.=) k2[1];
+                select asked into visible from public.memos as t where t.team operator(pg_catalog.=) k1[1] and t."{{table_literal}}" operator(pg_catalog.=) k2[1] limit 1;
             else
                 select pg_catalog.array_agg(k.n)
                   into visible
