@@ -25,7 +25,11 @@ __all__ = ["Step", "explain", "user_step"]
 
 TABLES = {"r", "p"}
 OTHERS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
-FIND = "select oid::bigint from pg_catalog.pg_class where relname = %s and relkind in ('r', 'p', 'v', 'm', 'f')"
+FIND = """
+select c.oid::bigint
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where %s::text in (c.relname::text, n.nspname || '.' || c.relname) and c.relkind in ('r', 'p', 'v', 'm', 'f')"""
 
 
 def user_step(user: AbstractBaseUser | None) -> Step:
@@ -106,7 +110,7 @@ async def _find(connection: Connection, identity: Identity, name: str) -> TableS
         if state.relation in relations:
             return state
     names = ", ".join(sorted({state.name for state in states if state.trigger == "enabled"})) or "none"
-    raise CannotExplain(f"There is no table {name!r}; it is named without its schema. Streamed are: {names}.")
+    raise CannotExplain(f"There is no table {name!r}. Streamed are: {names}.")
 
 
 def trigger_steps(state: TableState) -> list[Step]:

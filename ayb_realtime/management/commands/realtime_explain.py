@@ -29,7 +29,7 @@ class Command(BaseCommand):
         who.add_argument("--user", metavar="EMAIL", help="the subscriber, by email or user name")
         who.add_argument("--user-id", metavar="PK", help="the subscriber, by primary key, as the hub's log has it")
         who.add_argument("--anonymous", action="store_true", help="a subscriber without a token")
-        parser.add_argument("--table", required=True, help="as in ?tables=, without its schema")
+        parser.add_argument("--table", required=True, help="as in ?tables=, with its schema if need be")
         parser.add_argument("--pk", nargs="+", metavar="VALUE", help="a row: a value for each column of its key")
 
     def handle(self, *args: Any, **options: Any) -> None:

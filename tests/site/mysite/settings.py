@@ -2,6 +2,10 @@
 
 Two apps have a table ``orders`` each: ``shop`` in the schema public, and ``erp``, whose table another program fills, in
 a schema of its own. Django's sessions have a database of their own.
+
+To run it: in the checkout, ``pip install -e ".[redis]" --group test --group site``; here, with DATABASE_URL and
+SESSIONS_DATABASE_URL set, ``manage.py migrate``, ``manage.py migrate --database sessions``, and
+``DEBUG=1 manage.py runserver``; and ``pytest``.
 """
 
 import os

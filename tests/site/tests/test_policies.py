@@ -1,4 +1,4 @@
-"""What the policies show, without a stream; and the same tests' streams with Django's test cases."""
+"""What the policies show without a stream; and one stream, with Django's test cases."""
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
