@@ -116,9 +116,9 @@ class Conf:
         return int(self._read("POOL_SIZE"))
 
     @property
-    def recheck_seconds(self) -> float:
-        """How often the hub asks whether the users and sessions of its streams still may stream."""
-        return float(self._read("RECHECK_SECONDS"))
+    def recheck_seconds(self) -> float | None:
+        """How often the hub asks whether the users and sessions of its streams still may stream; None: never."""
+        return float(self._read("RECHECK_SECONDS") or 0) or None
 
     @property
     def keep_hours(self) -> float:

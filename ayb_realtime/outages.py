@@ -1,10 +1,11 @@
 """Tells credentials that are invalid from those that cannot be checked now: a database or a key server is away."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, DataError, InterfaceError
+from django.db import DataError, InterfaceError, InternalError, OperationalError, connections, transaction
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKSetError, PyJWTError
 from rest_framework.exceptions import APIException
 from rest_framework_simplejwt.exceptions import TokenError
@@ -26,6 +27,18 @@ INVALID_CREDENTIALS = (
 )
 CALENDAR_ERRORS = {errno.EOVERFLOW, errno.EINVAL}
 
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def never_atomic(view: View) -> View:
+    """Exempt a view from the ATOMIC_REQUESTS of every database, so that the view sees that one of them is away.
+
+    For an asynchronous view Django raises otherwise.
+    """
+    for alias in connections:
+        view = transaction.non_atomic_requests(alias)(view)
+    return view
+
 
 def is_unavailable(error: BaseException, token: bytes = b"") -> bool:
     """Tell whether an error says that credentials cannot be checked now, and not that they are invalid.
@@ -46,7 +59,8 @@ def _is_outage(error: BaseException) -> bool:
         return error.errno not in CALENDAR_ERRORS
     if isinstance(error, APIException):
         return bool(error.status_code >= 500)
-    return isinstance(error, (DatabaseError, InterfaceError)) and not isinstance(error, DataError)
+    # Internal errors are those of a transaction, such as one that may not write on a standby.
+    return isinstance(error, (OperationalError, InternalError, InterfaceError))
 
 
 def _is_key_server_away(token: bytes) -> bool:

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 class Row:
     """A row as it was: of a user, or of a token that the site keeps in a table, such as one of knox.
 
-    is_active: None if the model has no such attribute.
+    is_active: None if the model has no such field.
     auth_hash: what changes with the user's password; None if the credentials remain valid then.
     """
 
@@ -43,11 +43,12 @@ Proof = Row | Session
 
 
 def row_of(found: Any, *, with_password: bool = False) -> Row | None:
-    """Return the row that a class has read for a user or a token; None if it has read none.
+    """Return the row that a class has read for a user or a token; None if there is none to ask about again.
 
     with_password: whether the credentials end when the user's password changes.
     """
-    if not isinstance(found, Model):
+    # The class may have deleted a token that works once, which has no key then.
+    if not isinstance(found, Model) or found.pk is None or not isinstance(found.pk, Hashable):
         return None
     state = found._state  # noqa: SLF001 - Django documents it
     return None if state.adding else Row(found._meta.model, state.db, found.pk, *_condition(found, with_password))
@@ -55,7 +56,8 @@ def row_of(found: Any, *, with_password: bool = False) -> Row | None:
 
 def _condition(found: Any, with_password: bool) -> tuple[bool | None, str | None]:
     auth_hash = found.get_session_auth_hash() if with_password and hasattr(found, "get_session_auth_hash") else None
-    return getattr(found, "is_active", None), auth_hash
+    is_active = getattr(found, "is_active", None)
+    return is_active if isinstance(is_active, bool) else None, auth_hash
 
 
 def disproved(proofs: Iterable[Proof]) -> set[Proof]:
@@ -82,7 +84,8 @@ def _answer(ask: Callable[[], Iterable[Proof]]) -> Iterable[Proof]:
 
 
 def _changed(model: type[Model], database: str | None, rows: Iterable[Row]) -> list[Row]:
-    now = model._default_manager.using(database).in_bulk({row.key for row in rows})  # noqa: SLF001
+    # A site's own manager may hide a row that the class has found by another way.
+    now = model._base_manager.using(database).in_bulk({row.key for row in rows})  # noqa: SLF001
     return [
         row
         for row in rows

@@ -94,6 +94,8 @@ def _uvicorn_h11(cycle: Any) -> Sink:
 
 
 def _daphne(_: Any, request: Any) -> Sink:
+    if request.channel is None:  # The client has gone.
+        return NO_SINK
     transport = request.channel.transport
     # With TLS it is another class, and with HTTP/2 the channel is.
     is_plain = type(transport).__module__ == "twisted.internet.tcp" and not transport.TLS

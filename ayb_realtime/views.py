@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
 
 import psycopg
 from asgiref.sync import sync_to_async
@@ -13,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.db import Error, connections, transaction
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
@@ -33,13 +32,13 @@ from ayb_realtime.exceptions import (
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.outages import never_atomic
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.sinks import Sink
 from ayb_realtime.wire import sse
 
 logger = logging.getLogger(__name__)
 
-View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponseBase]]
 
 # How many requests are authenticated at a time, and so how many of Django's connections are used.
 AUTHENTICATING = 4
@@ -51,13 +50,6 @@ STREAM_HEADERS = {
     # Keeps GZipMiddleware from compressing the stream, which would hold events back.
     "Content-Encoding": "identity",
 }
-
-
-def _never_atomic(view: View) -> View:
-    """Exempt a view from the ATOMIC_REQUESTS of every database: for an asynchronous view Django raises otherwise."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(alias)(view)
-    return view
 
 
 class EventStream:
@@ -95,7 +87,7 @@ UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, NotMigr
 
 
 @login_not_required
-@_never_atomic
+@never_atomic
 async def realtime(request: HttpRequest) -> HttpResponseBase:
     """Stream the changes of the tables that the request names, of the rows that its user may see."""
     if request.method != "GET":

@@ -41,8 +41,9 @@ def retry_hint(retry_milliseconds: int, random: Random) -> bytes:
 
 async def end_in_groups(subscribers: Sequence[Subscriber], random: Random = _random) -> None:
     """End these streams, group after group, each with a retry hint."""
-    endings.add(Ending.SERVER_STOPS, len(subscribers))
-    for seconds, group in groups(subscribers, random):
+    going = [subscriber for subscriber in subscribers if not subscriber.ended]
+    endings.add(Ending.SERVER_STOPS, len(going))
+    for seconds, group in groups(going, random):
         await asyncio.sleep(seconds)
         for subscriber in group:
             subscriber.end(retry_hint(conf.retry_milliseconds, random))

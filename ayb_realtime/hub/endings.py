@@ -34,13 +34,17 @@ class Endings:
 
     def add(self, ending: Ending, streams: int = 1) -> None:
         """Count streams that end, and log them if the last line about such ones is long enough ago."""
-        if not streams:
-            return
-        self._counts[ending] = self._counts.get(ending, 0) + streams
+        if streams:
+            self._counts[ending] = self._counts.get(ending, 0) + streams
+            self.log_due()
+
+    def log_due(self) -> None:
+        """Log what has been counted since the last line, where that is long enough ago."""
         now = time.monotonic()
-        if now - self._logged_at.get(ending, float("-inf")) >= QUIET_SECONDS:
-            self._logged_at[ending] = now
-            logger.info(LINE, self._counts.pop(ending), ending)
+        for ending in list(self._counts):
+            if now - self._logged_at.get(ending, float("-inf")) >= QUIET_SECONDS:
+                self._logged_at[ending] = now
+                logger.info(LINE, self._counts.pop(ending), ending)
 
 
 endings = Endings()

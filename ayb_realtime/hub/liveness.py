@@ -19,6 +19,7 @@ async def run(streams: Callable[[], Sequence[Subscriber]], leave: Callable[[Subs
     while True:
         await asyncio.sleep(min(TICK_SECONDS, conf.heartbeat_seconds / 4))
         sweep(streams(), leave)
+        endings.log_due()
 
 
 def sweep(subscribers: Iterable[Subscriber], leave: Callable[[Subscriber], object]) -> None:

@@ -1,8 +1,8 @@
 """Ends streams whose credentials no longer hold: the user is gone or inactive, or has logged out. The hub runs it."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn
 
 from asgiref.sync import sync_to_async
 
@@ -13,14 +13,23 @@ from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.proofs import Proof, disproved
 from ayb_realtime.wire.events import expired_event
 
+logger = logging.getLogger(__package__)
+
+# How long the answer may take.
+ANSWER_SECONDS = 60.0
+
 _disproved = sync_to_async(disproved, thread_sensitive=False, executor=ConnectionThreads(1))
 
 
-async def run(streams: Callable[[], Sequence[Subscriber]]) -> NoReturn:
+async def run(streams: Callable[[], Sequence[Subscriber]]) -> None:
     """Look at the open streams every RECHECK_SECONDS, until cancelled."""
-    while True:
-        await asyncio.sleep(conf.recheck_seconds)
-        await recheck(streams())
+    while seconds := conf.recheck_seconds:
+        await asyncio.sleep(seconds)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await recheck(streams())
+        except TimeoutError:
+            logger.error("open streams go on unchecked: there was no answer for %.0f s", ANSWER_SECONDS)
 
 
 async def recheck(subscribers: Iterable[Subscriber]) -> None:

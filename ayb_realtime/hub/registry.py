@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import Context
 from weakref import WeakKeyDictionary
 
 from channels.layers import get_channel_layer
@@ -31,7 +32,8 @@ async def get_hub() -> Hub:
     """
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
-        _hubs[loop] = loop.create_task(_make_hub())
+        # Not in the context of the first request, which may say to which tenant it belongs.
+        _hubs[loop] = loop.create_task(_make_hub(), context=Context())
     making = _hubs[loop]
     try:
         hub = await asyncio.shield(making)

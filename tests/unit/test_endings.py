@@ -60,6 +60,28 @@ def test_client_that_reads_nothing_is_logged(caplog: pytest.LogCaptureFixture) -
     assert caplog.messages == [LINE % (1, Ending.NOTHING_READ)]
 
 
+def test_what_was_counted_in_between_is_logged_without_another_ending(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    counted = Endings()
+    for _ in range(3):
+        counted.add(Ending.EXPIRED)
+    counted.log_due()
+    now += QUIET_SECONDS
+    counted.log_due()
+    counted.log_due()
+    assert caplog.messages == [LINE % (1, Ending.EXPIRED), LINE % (2, Ending.EXPIRED)]
+
+
+async def test_stream_that_has_ended_already_does_not_end_with_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    gone, here = make(), make()
+    gone.end()
+    await end_in_groups([gone, here], Random(1))
+    assert caplog.messages == [LINE % (1, Ending.SERVER_STOPS)]
+
+
 async def test_server_that_stops_is_logged_with_the_number_of_its_streams(caplog: pytest.LogCaptureFixture) -> None:
     await end_in_groups([make() for _ in range(3)], Random(1))
     await end_in_groups([], Random(1))

@@ -225,3 +225,9 @@ def test_twisted_with_tls_or_without_chunks_is_sent_to_by_send() -> None:
     assert sinks._daphne(None, whole) is NO_SINK
     transport.TLS = True
     assert sinks._daphne(None, request(transport)) is NO_SINK
+
+
+def test_client_that_has_gone_before_the_first_chunk_has_no_sink() -> None:
+    gone = request(Server())
+    gone.channel = None
+    assert sinks._daphne(None, gone) is NO_SINK

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.http import HttpResponse
 from django.test import Client
 from jwt import PyJWKClient
@@ -52,6 +52,28 @@ def test_database_that_is_away_is_no_refusal(
     connection.ensure_connection()
     owner.execute("select pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
     assert_unavailable(calls[name](client), caplog)
+
+
+@pytest.mark.parametrize("name", ["login", *NAMES])
+def test_database_that_is_away_is_no_refusal_where_requests_are_atomic(
+    client: Client, calls: dict[str, Call], caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    reachable = dict(connection.settings_dict)
+    connection.close()
+    connection.settings_dict.update(ATOMIC_REQUESTS=True, HOST="127.0.0.1", PORT=str(free_port()))
+    try:
+        assert_unavailable(calls[name](client), caplog)
+    finally:
+        connection.settings_dict.update(reachable)
+
+
+def test_error_of_the_site_is_no_outage(client: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ProgrammingError("column users.nickname does not exist")
+
+    monkeypatch.setattr(User, "get_username", fail)
+    with pytest.raises(ProgrammingError, match="nickname"):
+        login(client)
 
 
 @pytest.mark.parametrize("name", NAMES)

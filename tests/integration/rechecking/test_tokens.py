@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.db.models import Manager, QuerySet
+from django.test.utils import isolate_apps
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken
 
+from ayb_realtime.hub import rechecking
+from ayb_realtime.proofs import disproved, row_of
 from ayb_realtime.testing import RealtimeClient
 from embedded import free_port
 from example_project.blog.models import User
@@ -78,6 +84,77 @@ async def test_what_the_class_did_not_ask_is_not_asked_again(
     settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Lenient]}
     await User.objects.aupdate(is_active=False)
     await assert_goes_on(await realtime.stream(None, ["posts"], headers={"X-User": who}))
+
+
+class OneTime(BaseAuthentication):  # type: ignore[misc]  # REST framework has no types
+    """Tickets that work once, and so are gone before the stream has opened."""
+
+    def authenticate(self, request: Any) -> Any:
+        """Use up the ticket that the header names."""
+        ticket = OutstandingToken.objects.get(jti=request.META["HTTP_X_TICKET"])
+        ticket.delete()
+        return ticket.user, ticket
+
+
+async def test_ticket_that_was_used_up_at_the_opening_is_not_asked_about(
+    realtime: RealtimeClient, user: User, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [OneTime]}
+    await OutstandingToken.objects.acreate(user=user, jti="1", token="", expires_at=timezone.now())
+    await assert_goes_on(await realtime.stream(None, ["posts"], headers={"X-Ticket": "1"}))
+
+
+class Hiding(Manager):  # type: ignore[type-arg]
+    """A manager that finds no row, as one for another tenant."""
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Find nothing."""
+        return super().get_queryset().none()
+
+
+def test_row_that_the_models_own_manager_hides_is_not_gone(user: User) -> None:
+    with isolate_apps("example_project.blog"):
+
+        class Member(User):
+            members = Hiding()
+
+            class Meta:
+                proxy = True
+                app_label = "blog"
+
+        proof = row_of(Member._base_manager.get(pk=user.pk))
+        assert proof is not None
+        assert disproved([proof]) == set()
+        user.delete()
+        assert disproved([proof]) == {proof}
+
+
+def test_row_whose_key_or_state_is_odd_can_be_compared_or_is_not_asked_about(user: User) -> None:
+    user.is_active = user.get_username  # type: ignore[assignment]
+    proof = row_of(user)
+    assert proof is not None
+    assert proof.is_active is None
+    user.pk = ["no", "hash"]  # type: ignore[assignment]
+    assert row_of(user) is None
+
+
+tenant: ContextVar[str] = ContextVar("tenant", default="none")
+
+
+async def test_question_is_not_asked_in_the_context_of_the_first_request(
+    realtime: RealtimeClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def ask(_: Any) -> set[Any]:
+        if not asked.done():
+            asked.set_result(tenant.get())
+        return set()
+
+    monkeypatch.setattr(rechecking, "_disproved", ask)
+    tenant.set("of the first request")
+    await realtime.stream(None, ["posts"], headers={"Authorization": f"Bearer {AccessToken.for_user(user)}"})
+    assert await asked == "none"
 
 
 def by_proxy(get_response: Callable[..., Any]) -> Callable[..., Any]:
