@@ -15,7 +15,7 @@ MAKE = "select ayb_realtime.make_check_functions_v1(%s::text[])"
 
 
 def make_check_functions(*, using: str, **kwargs: Any) -> None:
-    """Make the functions in a transaction of their own. If Postgres refuses, log that: a hub will try again."""
+    """Make the functions in a transaction of their own. Where Postgres refuses, log that: a hub will try again."""
     # Without a plan it is the flush after a test, not a migration.
     if using != conf.database or "plan" not in kwargs or connections[using].vendor != "postgresql":
         return
@@ -24,5 +24,7 @@ def make_check_functions(*, using: str, **kwargs: Any) -> None:
             cursor.execute(IS_MIGRATED)
             if cursor.fetchone() == (True,):
                 cursor.execute(MAKE, [[AUTHENTICATED_ROLE, ANONYMOUS_ROLE]])
+                for (line,) in cursor.fetchall():
+                    logger.error("the function that checks who sees rows was not made. %s", line)
     except Error as error:
-        logger.error("the functions that check who sees rows were not made. %s", error)
+        logger.error("the functions that check who sees rows were not made. %s", str(error).partition("\n")[0])

@@ -55,7 +55,8 @@ begin
 
     begin
         if shape >> 11 = (pg_relation_filenode(tg_relid)::bigint << 20) | (tg_relid::bigint & 1048575)
-           and has_column_privilege(tg_relid, ((shape & 2047) + 1)::int2, 'select') is null then
+           -- No column was added, not even one that was dropped again.
+           and pg_describe_object(1259, tg_relid, (shape & 2047)::int + 1) is null then
             old_row := row_to_json(old);
             new_row := row_to_json(new);
         else
@@ -69,6 +70,7 @@ begin
                   from ayb_realtime.layout l
                  where l.relation = tg_relid and l.file = pg_relation_filenode(tg_relid)
                    and l.description = ayb_realtime.describe_columns_v1(l.classes, l.sizes, l.hstore_cast)
+                   and (l.shadow is null or pg_describe_object(1247, l.shadow, 0) is not null)  -- pg_type
                  order by l.id
                  limit 1;
                 if not found then

@@ -6,7 +6,7 @@ create function ayb_realtime.make_check_function_v1(relation oid, role name) ret
     security definer
     set search_path = pg_catalog, pg_temp
     set quote_all_identifiers = off
-    set lock_timeout = '5s'
+    set lock_timeout = '1s'
 as $$
 declare
     made record;

@@ -1,7 +1,8 @@
 -- Make the check functions of all streamed tables: for these roles, for those that are granted SELECT by name, and for those that
 -- have one already. Make the shadows that writers need, too. So nothing has to be created later, when that may be forbidden.
 -- Drop what is left of tables, columns and roles that are gone. Every `migrate` ends with this.
-create function ayb_realtime.make_check_functions_v1(roles text[]) returns void
+-- Returns a line for each function that cannot be made. Then none is dropped.
+create function ayb_realtime.make_check_functions_v1(roles text[]) returns setof text
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
@@ -10,7 +11,9 @@ create function ayb_realtime.make_check_functions_v1(roles text[]) returns void
 as $$
 declare
     shadows oid[];
-    kept text[];
+    kept text[] := '{}';
+    is_complete boolean := true;
+    asked record;
     old record;
 begin
     lock table ayb_realtime.epoch in share update exclusive mode;
@@ -19,12 +22,12 @@ begin
           from pg_trigger t
          cross join lateral ayb_realtime.column_types_v1(t.tgrelid) c
          where t.tgname = '!ayb_realtime' and not c.is_plain);
-    with earlier as materialized (
+    for asked in with earlier as materialized (
         select case when p.proname ~ '^check_1_' then substr(split_part(p.prosrc, E'\n', 2), 4)::jsonb end as subject
           from pg_proc p
          where p.pronamespace = 'ayb_realtime'::regnamespace
-    ), asked as (
-        select s.relation::oid as relation, s.key_columns, array(
+    ), subject as (
+        select s.schema, s.name, s.relation::oid as relation, s.key_columns, array(
                    select unnest(roles)
                     union
                    select pg_get_userbyid(g.grantee)::text
@@ -37,16 +40,23 @@ begin
                    select e.subject ->> 1 from earlier e where e.subject ->> 0 = format('%I.%I', s.schema, s.name)) as names
           from ayb_realtime.streamed_tables_v1() s
     )
-    select array_agg(split_part(ayb_realtime.make_check_function_v1(a.relation, r.role::name), '(', 1))
-      into kept
-      from asked a
-     cross join lateral ayb_realtime.role_states_v1(a.names, a.relation, a.key_columns) r
-     where r.may_select and coalesce(r.fault, 'ungranted') = 'ungranted';  -- The hub's user may be granted it.
+    select s.schema, s.name, s.relation, r.role::name as role
+      from subject s
+     cross join lateral ayb_realtime.role_states_v1(s.names, s.relation, s.key_columns) r
+     where r.may_select and coalesce(r.fault, 'ungranted') = 'ungranted'  -- The hub's user may be granted it.
+    loop
+        begin
+            kept := kept || split_part(ayb_realtime.make_check_function_v1(asked.relation, asked.role), '(', 1);
+        exception when others then
+            is_complete := false;
+            return next format('%I.%I for %I: %s', asked.schema, asked.name, asked.role, sqlerrm);
+        end;
+    end loop;
     for old in
         select p.oid::regprocedure as signature
           from pg_proc p
-         where p.pronamespace = 'ayb_realtime'::regnamespace and p.proname ~ '^check_1_'
-           and 'ayb_realtime.' || p.proname <> all (coalesce(kept, '{}'))
+         where is_complete and p.pronamespace = 'ayb_realtime'::regnamespace and p.proname ~ '^check_1_'
+           and 'ayb_realtime.' || p.proname <> all (array_remove(kept, null))
     loop
         execute format('drop function %s', old.signature);
     end loop;

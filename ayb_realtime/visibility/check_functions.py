@@ -48,14 +48,14 @@ async def make_check_function(connection: Connection, table: Table, role: str) -
     """Make the function that checks a table for a role, unless it is there, and return the beginning of a call of it.
 
     connection: in no transaction.
-    Returns None if the role may not read the table's key. Raises CheckerNotMade; psycopg.OperationalError if Postgres
-    is away, or another session holds the lock.
+    Returns None if the role may not read the table's key. Raises CheckerNotMade, also if another session, such as a
+    migration, keeps the lock; psycopg.OperationalError if Postgres is away.
     """
     try:
         ((call,),) = await sessions.fetch(connection, MAKE, [table.relation, role], begin=sessions.WRITE)
-    except psycopg.OperationalError:
-        raise
     except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.LockNotAvailable):
+            raise
         name = sql.Identifier(table.schema, table.name).as_string(connection)
         remedy = sql.SQL(REMEDY).format(sql.Literal(name), sql.Literal(role)).as_string(connection)
         raise CheckerNotMade(f"{error.diag.message_primary} (SQLSTATE {error.sqlstate}). {remedy}") from error

@@ -15,9 +15,11 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import Identity
-from ayb_realtime.postgres import database
+from ayb_realtime.postgres import database, tables
+from ayb_realtime.visibility.check_functions import make_check_function
 from embedded.ports import LOOPBACK
 from embedded.postgres import Postgres
 from tests.example import MANAGE
@@ -169,6 +171,50 @@ def run(site: Postgres, program: str, *arguments: str) -> None:
     """Run one of the server's programs."""
     done = subprocess.run([site.binaries / program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+FORBID_ONE = """
+create function forbid_one() returns event_trigger language plpgsql as $$
+begin
+    if exists (
+        select
+          from pg_event_trigger_ddl_commands() c
+          join pg_proc p on p.oid = c.objid
+         where p.prosrc like '%public.moods%'
+    ) then
+        raise exception 'not for moods';
+    end if;
+end $$;
+create event trigger forbid_one on ddl_command_end when tag in ('CREATE FUNCTION') execute function forbid_one();
+"""
+
+
+def test_function_that_cannot_be_made_is_named_and_the_others_are_made(site: Postgres, deployer: Owner) -> None:
+    before = functions(deployer)
+    deployer.execute(TABLES.encode())
+    deployer.execute(FORBID_ONE.encode())
+    said = migrate(site)
+    assert "was not made. public.moods for ayb_authenticated: not for moods\n" in said
+    assert functions(deployer) - before == {'-- ["public.notes", "ayb_authenticated"]'}
+
+
+def test_table_that_has_lost_its_key_does_not_keep_what_is_left_of_others(site: Postgres, deployer: Owner) -> None:
+    before = functions(deployer)
+    deployer.execute(TABLES.encode())
+    migrate(site)
+    deployer.execute("alter table notes drop constraint notes_pkey; drop table moods")
+    migrate(site)
+    assert functions(deployer) == before
+
+
+async def test_hub_does_not_wait_for_a_migration_that_makes_functions(site: Postgres, deployer: Owner) -> None:
+    deployer.execute(TABLES.encode())
+    async with await database.connect("another") as connection:
+        notes = next(table for table in await tables.streamed(connection) if table.name == "notes")
+        with deployer.transaction():
+            deployer.execute("lock table ayb_realtime.epoch in share update exclusive mode")
+            with pytest.raises(CheckerNotMade, match="55P03"):
+                await make_check_function(connection, notes, "ayb_authenticated")
 
 
 @pytest.mark.parametrize(

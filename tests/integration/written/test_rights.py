@@ -144,3 +144,18 @@ def test_column_that_was_dropped_for_a_moment_is_seen_again(
         owner.execute("insert into notes (id) values (1)")
     mallory("alter table notes drop column a, add column b mine default 'x'; insert into notes (id) values (1)")
     assert not ran(owner)
+
+
+def test_column_after_one_that_is_dropped_is_seen(
+    owner: Owner, make_table: MakeTable, mallory: Callable[[str], None]
+) -> None:
+    make_table("notes", "id int primary key")
+    give(owner, mallory)
+    for id_ in (1, 2):  # The second row finds that the table is known.
+        mallory(f"insert into notes values ({id_})")
+    mallory(CAST)
+    with owner.transaction():
+        for change in ("add column a int", "drop column a", "add column b mine default 'x'"):
+            mallory(f"alter table notes {change}")
+        owner.execute("insert into notes (id) values (3)")
+    assert not ran(owner)

@@ -147,6 +147,19 @@ def test_hstore_is_an_object_of_json(owner: Owner, make_table: MakeTable, logged
 
 
 @pytest.mark.usefixtures("types")
+@pytest.mark.parametrize("column", ["a place", "of_this_test held"])
+def test_shadow_that_is_gone_is_created_again(owner: Owner, make_table: MakeTable, logged: Logged, column: str) -> None:
+    make_table("notes", f"id int primary key, {column}")
+    for id_ in (1, 2):
+        owner.execute("insert into notes values (%s)", [id_])
+    ((shadow,),) = owner.execute(SHADOW).fetchall()
+    owner.execute(f"drop type {shadow} cascade".encode())
+    owner.execute("insert into notes values (3)")
+    owner.execute("insert into notes values (4)")
+    assert [(action, record["id"]) for action, record in logged()] == [("create", id_) for id_ in (1, 2, 3, 4)]
+
+
+@pytest.mark.usefixtures("types")
 def test_shadow_is_dropped_by_the_next_migrate_once_nothing_uses_it(owner: Owner, make_table: MakeTable) -> None:
     make = "select ayb_realtime.make_check_functions_v1('{ayb_authenticated}')"
     make_table("notes", "id int primary key, a place, of_this_test held")
