@@ -49,7 +49,7 @@ begin
             kept := kept || split_part(ayb_realtime.make_check_function_v1(asked.relation, asked.role), '(', 1);
         exception when others then
             is_complete := false;
-            return next format('%I.%I for %I: %s', asked.schema, asked.name, asked.role, sqlerrm);
+            return query select format('%I.%I for %I: %s', asked.schema, asked.name, asked.role, sqlerrm);
         end;
     end loop;
     for old in
