@@ -36,8 +36,7 @@ async def check(
     undefined_is_failure: whether an undefined name is the policy's failure; otherwise it raises CatalogChanged.
     isolate: whether to ask each part on a connection of its own, since a policy of this table could not be cancelled.
     A view holds the row itself where it has changed since it was logged: an older one was perhaps never visible.
-    Raises CatalogChanged, unless undefined_is_failure; KeyChanged; UncancellablePolicy, unless isolate; and
-    psycopg.OperationalError if the connection is lost.
+    Raises CatalogChanged, KeyChanged, UncancellablePolicy unless isolate, and OperationalError without a connection.
     """
     by_role = IdentitiesByRole.of(identities)
     if _is_locked(connection, table):
@@ -54,8 +53,8 @@ async def check(
             continue
         current_rows_check = CurrentRowsCheck(None if isolate else connection, table, undefined_is_failure, call)
         if table.row_security:
-            shortlists = await shortlist.whom_to_ask(connection, table, role, rows, alike)
-            answers.append(await current_rows_check.answer(shortlists))
+            asked = await shortlist.whom_to_ask(connection, table, role, rows, alike)
+            answers.append(await current_rows_check.answer(asked))
         else:
             # Without policies the role alone decides, so one identity is asked for all.
             answer = await current_rows_check.answer([(rows, [next(iter(alike))])])
