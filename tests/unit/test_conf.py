@@ -9,6 +9,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from ayb_realtime.conf import Conf, conf
+from ayb_realtime.hub import rechecking
 from ayb_realtime.identity import default_identity
 
 
@@ -61,6 +62,14 @@ def test_overridden_setting_is_read_and_then_forgotten(name: str, given: object,
 def test_relay_runs_in_the_process_while_debugging_unless_told(given: object, debug: bool, read: bool) -> None:
     with override_settings(AYB_REALTIME={"RELAY_IN_PROCESS": given}, DEBUG=debug):
         assert conf.relay_in_process is read
+
+
+@pytest.mark.parametrize("given", [0, None])
+async def test_open_streams_are_not_rechecked_where_that_is_switched_off(given: object) -> None:
+    with override_settings(AYB_REALTIME={"RECHECK_SECONDS": given}):
+        assert conf.recheck_seconds is None
+        # It ends, rather than asking over and over.
+        await rechecking.run(lambda: pytest.fail("asked"))
 
 
 def test_unknown_setting_is_refused_with_the_known_ones() -> None:
