@@ -12,6 +12,7 @@ from benchmarks.parties.database import Database, database, token
 from embedded import free_port
 
 MANAGE = "manage.py"
+RELAY = "relay"  # The name of the relay's sessions in the database.
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def served(server: str, db: Database) -> Iterator[int]:
 @contextmanager
 def relaying(db: Database, log: Path) -> Iterator[None]:
     """Run a relay in its own process; enter the block when it leads."""
-    with running([sys.executable, MANAGE, "runrealtime"], log, lambda: leads(db), db.environment):
+    environment = {**db.environment, "PGAPPNAME": RELAY}
+    with running([sys.executable, MANAGE, "runrealtime"], log, lambda: leads(db), environment):
         yield
 
 

@@ -18,7 +18,7 @@ from benchmarks import pgbench, processes
 from benchmarks.measure import Figures, say, titled
 from benchmarks.parties import folder
 from benchmarks.parties.database import Database, database
-from benchmarks.parties.ours import relaying
+from benchmarks.parties.ours import RELAY, relaying
 from benchmarks.targets import Table, Target, ratio
 
 PLAIN, CAPTURED, COPIED = "not captured", "captured", "a trigger that copies to_jsonb(new)"
@@ -27,7 +27,8 @@ ONE, MANY, MANY_SYNCED = "1 client, fsync off", "16 clients, fsync off", "16 cli
 RATE, BULK, BULK_CPU = "commits per s", "bulk UPDATE: µs a row", "bulk UPDATE: CPU-µs a row"
 PLOTS = (*(f"{title}: {RATE}" for title in (ONE, MANY, MANY_SYNCED)), BULK)
 LOOK_SECONDS = 0.01
-RELAYS = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+# By name, since the backends of pgbench's last run may not have left yet.
+RELAY_SESSIONS = "select pid from pg_stat_activity where application_name = %s"
 
 COPY = """
 create table bench_copied (like bench_plain including all);
@@ -86,7 +87,7 @@ def _commits(db: Database, title: str, clients: int, seconds: int, turns: int) -
 
 
 def _round(db: Database, table: str, clients: int, seconds: int) -> Figures:
-    relays = [pid for (pid,) in db.writer.execute(RELAYS).fetchall()]
+    relays = [pid for (pid,) in db.writer.execute(RELAY_SESSIONS, [RELAY]).fetchall()]
     before = _used(relays)
     committed = pgbench.run(db, pgbench.insert(table), clients=clients, seconds=seconds)
     _wait_until_numbered(db)
