@@ -144,7 +144,9 @@ def _table_names(parameter: str) -> list[str] | None:
 
 
 def _last_event_id(request: HttpRequest) -> str:
-    return request.headers.get("Last-Event-ID") or request.GET.get("last_event_id", "")
+    # Polyfills send lastEventId when they come back to an address that may still have the last_event_id of a page.
+    parameters = request.GET.get("lastEventId") or request.GET.get("last_event_id", "")
+    return request.headers.get("Last-Event-ID") or parameters
 
 
 def _response(request: ASGIRequest, stream: EventStream, token: str) -> StreamingHttpResponse:

@@ -134,7 +134,7 @@ class Hub:
         except PositionUnavailable as error:
             reset_reason = error.reason
             await self._live.join(subscriber)
-        subscriber.prepend(_greeting(subscriber, reset_reason))
+        subscriber.prepend(_greeting(subscriber, bool(resume), reset_reason))
         self._live.look_up_tables_if_unknown(subscriber.relations)
         if self._relay_watch.is_due():
             self._tasks.spawn(self._relay_watch.look())
@@ -169,8 +169,10 @@ class Hub:
         self._replay.subscribers.clear()
 
 
-def _greeting(subscriber: Subscriber, reset_reason: ResetReason | None) -> bytes:
+def _greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetReason | None) -> bytes:
     """Encode what a stream begins with: a reset of all its tables is part of it if there is a reason for one."""
+    resumed = names_position and reset_reason is None
+    connected = connected_event(subscriber.client_id, subscriber.position, resumed=resumed)
     names = [table.name for table in subscriber.tables]
     reset = reset_event(reset_reason, names, subscriber.position) if reset_reason else b""
-    return sse.retry(conf.retry_milliseconds) + connected_event(subscriber.client_id, subscriber.position) + reset
+    return sse.retry(conf.retry_milliseconds) + connected + reset

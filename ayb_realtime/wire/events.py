@@ -25,9 +25,12 @@ def change_event(change: Change, table: Table, row: Row) -> bytes:
     return sse.encode(data, id=str(change.position))
 
 
-def connected_event(client_id: str, position: int) -> bytes:
-    """Encode the first event of a stream. Everything that commits after its arrival is delivered."""
-    return sse.encode(_compact({"clientId": client_id}), event="connected", id=str(position))
+def connected_event(client_id: str, position: int, *, resumed: bool) -> bytes:
+    """Encode the first event of a stream. Everything that commits after its arrival is delivered.
+
+    resumed: whether the stream goes on after the position that the client has named, and so without a gap.
+    """
+    return sse.encode(_compact({"clientId": client_id, "resumed": resumed}), event="connected", id=str(position))
 
 
 def reset_event(reason: ResetReason, tables: list[str], position: int) -> bytes:

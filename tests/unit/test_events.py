@@ -107,8 +107,10 @@ def test_odd_names_are_quoted() -> None:
     assert list(json.loads(data)) == ["action", "table", "record"]
 
 
-def test_connected_names_the_client_and_the_position() -> None:
-    assert connected_event("c7f0", 1041) == b'id: 1041\nevent: connected\ndata: {"clientId":"c7f0"}\n\n'
+@pytest.mark.parametrize(("resumed", "said"), [(True, "true"), (False, "false")])
+def test_connected_names_the_client_and_the_position_and_whether_it_resumes(resumed: bool, said: str) -> None:
+    data = f'{{"clientId":"c7f0","resumed":{said}}}'
+    assert connected_event("c7f0", 1041, resumed=resumed) == f"id: 1041\nevent: connected\ndata: {data}\n\n".encode()
 
 
 def test_reset_names_the_reason_and_the_tables() -> None:

@@ -6,10 +6,10 @@ from ayb_realtime.hub.subscriber import Subscriber
 from tests.integration.scenario import World, person
 
 
-def greeting(subscriber: Subscriber, position: int, reset: str = "") -> bytes:
+def greeting(subscriber: Subscriber, position: int, resumed: str = "false", reset: str = "") -> bytes:
     """Return the expected beginning of a stream."""
-    connected = f'id: {position}\nevent: connected\ndata: {{"clientId":"{subscriber.client_id}"}}\n\n'
-    return f"retry: 2000\n{connected}{reset}".encode()
+    data = f'{{"clientId":"{subscriber.client_id}","resumed":{resumed}}}'
+    return f"retry: 2000\nid: {position}\nevent: connected\ndata: {data}\n\n{reset}".encode()
 
 
 async def test_stream_without_an_event_id_begins_at_the_position_of_the_hub(world: World) -> None:
@@ -26,7 +26,7 @@ async def test_stream_with_an_event_id_begins_after_that_event(world: World) -> 
         world.insert("notes", 1)
         await world.head(begin + 1)
         subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]), resume=str(begin))
-        assert await anext(subscriber) == greeting(subscriber, begin)
+        assert await anext(subscriber) == greeting(subscriber, begin, "true")
         assert b'"record":{"id":1}' in await anext(subscriber)
 
 
@@ -44,5 +44,5 @@ async def test_stream_whose_event_id_is_not_in_the_log_begins_now_with_a_reset_o
     )
     position = world.hub.position
     reset = f'id: {position}\nevent: reset\ndata: {{"reason":"{reason}","tables":["notes","letters"]}}\n\n'
-    assert await anext(subscriber) == greeting(subscriber, position, reset)
+    assert await anext(subscriber) == greeting(subscriber, position, "false", reset)
     assert subscriber in world.hub.live_subscribers

@@ -39,7 +39,8 @@ async def test_stream_has_its_headers_and_first_bytes(get: Callable[..., Any], t
     first = (await anext(aiter(response.streaming_content))).decode()
     client_id = next(iter(the_hub.live_subscribers)).client_id
     position = the_hub.position
-    assert first == f'retry: 2000\nid: {position}\nevent: connected\ndata: {{"clientId":"{client_id}"}}\n\n'
+    data = f'{{"clientId":"{client_id}","resumed":false}}'
+    assert first == f"retry: 2000\nid: {position}\nevent: connected\ndata: {data}\n\n"
 
 
 async def test_change_after_connected_arrives(
@@ -65,13 +66,19 @@ async def test_last_event_id_resumes(
         for row_id in (1, 2, 3):
             owner.execute("insert into notes values (%s)", [row_id])
         events = [await first.next() for _ in range(3)]
-        by_header = stream_of(await get({"Last-Event-ID": events[0].id}, tables="notes", token=token))
-        by_parameter = stream_of(await get(tables="notes", token=token, last_event_id=events[1].id))
-        connected = await by_header.next()
-        assert (connected.event, connected.id) == ("connected", events[0].id)
-        assert [(await by_header.next()).id for _ in range(2)] == [events[1].id, events[2].id]
-        assert (await by_parameter.next()).event == "connected"
-        assert (await by_parameter.next()).id == events[2].id
+        # A browser has the newest id in its header; a polyfill adds it to the address that the page has given it.
+        first_id, second_id = {"last_event_id": events[0].id}, {"lastEventId": events[1].id}
+        for headers, parameters, last in [
+            ({"Last-Event-ID": events[0].id}, second_id, 0),
+            ({}, first_id, 0),
+            ({}, second_id, 1),
+            ({}, {**first_id, **second_id}, 1),
+        ]:
+            stream = stream_of(await get(headers, tables="notes", token=token, **parameters))
+            connected = await stream.next()
+            assert (connected.event, connected.id) == ("connected", events[last].id)
+            assert connected.json()["resumed"] is True
+            assert [(await stream.next()).id for _ in events[last + 1 :]] == [event.id for event in events[last + 1 :]]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +97,7 @@ async def test_impossible_last_event_id_resets_and_the_stream_goes_on(
         stream = stream_of(await get(tables="notes", token=token, last_event_id=last_event_id))
         connected, reset = await stream.next(), await stream.next()
         assert (connected.event, reset.event, reset.id) == ("connected", "reset", connected.id)
+        assert connected.json()["resumed"] is False
         assert reset.json()["tables"] == ["notes"]
         assert reset.json()["reason"]
         owner.execute("insert into notes values (1)")
