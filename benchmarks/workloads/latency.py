@@ -10,11 +10,12 @@ from benchmarks.parties.ours import ours
 from benchmarks.targets import Target, ratio
 
 LISTEN = "bare LISTEN"
-RATES = (5, 200)
+# Changes a second, and the most that the median may be, in medians of a bare LISTEN.
+RATES = {5: 3.5, 200: 5.0}
 PLOTS = tuple(f"{rate}/s: {figure}" for rate in RATES for figure in ("p50 ms", "p99 ms"))
 TARGETS = [
-    Target(f"{rate}/s, p50, {party}, of a bare LISTEN", ratio(f"{rate}/s: p50 ms", f"ours, {party}", LISTEN), at_most=2)
-    for rate in RATES
+    Target(f"{rate}/s, p50, {party}, of {LISTEN}", ratio(f"{rate}/s: p50 ms", f"ours, {party}", LISTEN), at_most=most)
+    for rate, most in RATES.items()
     for party in ("uvicorn", "--serve (Daphne)")
 ]
 

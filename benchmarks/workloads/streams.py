@@ -1,13 +1,14 @@
 """5,000 streams without writes: the memory, threads and connections that each holds, and what it costs while idle."""
 
 import time
+from collections.abc import Callable
 
 from benchmarks import processes
 from benchmarks.load import subscribers
 from benchmarks.measure import NOT_MEASURED, Figures, Start, say
 from benchmarks.parties import Party
 from benchmarks.parties.ours import Ours
-from benchmarks.targets import Target, value
+from benchmarks.targets import Table, Target, value
 from benchmarks.workloads import fanout
 
 PARTIES = (
@@ -20,10 +21,27 @@ PARTIES = (
     "nchan",
 )
 BYTES = "bytes a stream"
-PLOTS = (BYTES, "idle CPU-ms a second")
+OPENING, IDLE = "CPU-ms to open", "idle CPU-ms a second"
+PLOTS = (BYTES, IDLE)
+
+
+def _more_bytes(party: str, bare: str) -> Callable[[Table], float]:
+    return lambda figures: figures[party][BYTES] - figures[bare][BYTES]
+
+
 TARGETS = [
-    Target("bytes a stream, uvicorn", value(BYTES, "ours, uvicorn"), at_most=12 * 1024),
-    Target("bytes a stream, Daphne", value(BYTES, "ours, --serve (Daphne)"), at_most=16 * 1024),
+    Target(
+        "bytes a stream more than the bare application's, uvicorn",
+        _more_bytes("ours, uvicorn", "bare ASGI, uvicorn"),
+        at_most=1024,
+    ),
+    Target(
+        "bytes a stream more than the bare application's, Daphne",
+        _more_bytes("ours, --serve (Daphne)", "bare ASGI, Daphne"),
+        at_most=1024,
+    ),
+    Target("opening a stream, uvicorn, in CPU-ms", value(OPENING, "ours, uvicorn"), at_most=2),
+    Target("idle, uvicorn, in CPU-ms a second", value(IDLE, "ours, uvicorn"), at_most=5),
     Target("threads for all streams, uvicorn", value("more threads", "ours, uvicorn"), at_most=50),
     Target("threads for all streams, Daphne", value("more threads", "ours, --serve (Daphne)"), at_most=50),
     Target("connections to the database", value("database connections", "ours, uvicorn"), at_most=20),
@@ -60,8 +78,8 @@ def _idle(start: Start, count: int, seconds: float) -> Figures:
                 BYTES: (idle.anonymous_bytes - before.anonymous_bytes) / count,
                 "more threads": idle.threads - before.threads,
                 "database connections": connections,
-                "idle CPU-ms a second": idle.seconds_since(opening)["all"] / seconds * 1000,
-                "CPU-ms to open": opening.seconds_since(before)["all"] / count * 1000,
+                IDLE: idle.seconds_since(opening)["all"] / seconds * 1000,
+                OPENING: opening.seconds_since(before)["all"] / count * 1000,
                 "seconds to open all": opened - began,
             }
 

@@ -2,15 +2,14 @@
 is captured and on one that is not. The UPDATE also runs beside the least that a trigger can do: copy the new row as
 jsonb.
 
-Meanwhile a relay runs, and numbers into Valkey. The tables take turns, three times, and the median counts. With fsync
-on, a commit waits for the disk, as in production. With fsync off a commit costs hardly anything, which shows the most
-that capture can cost. The processor time of a commit, until all is numbered, is split by who used it: *writers* are all
-of PostgreSQL except the relay's own sessions.
+Meanwhile a relay runs, and numbers into Valkey; 16 clients also commit without one. The tables take turns, three
+times, and the median counts. With fsync on, a commit waits for the disk, as in production. With fsync off a commit
+costs hardly anything, which shows the most that capture can cost. The processor time of a commit, until all is
+numbered, is split by who used it: *writers* are all of PostgreSQL except the relay's own sessions.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import median
 
 from ayb_realtime.postgres.sql_files import statement
@@ -24,8 +23,10 @@ from benchmarks.targets import Table, Target, ratio
 PLAIN, CAPTURED, COPIED = "not captured", "captured", "a trigger that copies to_jsonb(new)"
 TABLES = {PLAIN: "bench_plain", CAPTURED: "bench_open"}
 ONE, MANY, MANY_SYNCED = "1 client, fsync off", "16 clients, fsync off", "16 clients, fsync on"
+ALONE, ALONE_SYNCED = "16 clients, no relay, fsync off", "16 clients, no relay, fsync on"
+WRITERS = "CPU-µs of writers"
 RATE, BULK, BULK_CPU = "commits per s", "bulk UPDATE: µs a row", "bulk UPDATE: CPU-µs a row"
-PLOTS = (*(f"{title}: {RATE}" for title in (ONE, MANY, MANY_SYNCED)), BULK)
+PLOTS = (*(f"{title}: {RATE}" for title in (ONE, MANY, ALONE, MANY_SYNCED, ALONE_SYNCED)), BULK)
 LOOK_SECONDS = 0.01
 # By name, since the backends of pgbench's last run may not have left yet.
 RELAY_SESSIONS = "select pid from pg_stat_activity where application_name = %s"
@@ -51,10 +52,11 @@ def _added(name: str) -> Callable[[Table], float]:
 
 
 TARGETS = [
-    Target("16 clients, captured, of not captured, fsync on", _of_plain(MANY_SYNCED), 0.8),
-    Target("16 clients, captured, of not captured, fsync off", _of_plain(MANY), 0.8),
-    Target("bulk: what capture adds, in µs a row", _added(BULK), at_most=12),
-    Target("bulk: what capture adds, in CPU-µs a row", _added(BULK_CPU), at_most=12),
+    *(Target(f"{title}: captured, of not captured", _of_plain(title), 0.8) for title in (ALONE, ALONE_SYNCED)),
+    *(Target(f"{title}: captured, of not captured", _of_plain(title), 0.5) for title in (MANY, MANY_SYNCED)),
+    Target(f"{ALONE}: what capture adds, in CPU-µs a commit", _added(f"{ALONE}: {WRITERS}"), at_most=24),
+    Target("bulk: what capture adds, in µs a row", _added(BULK), at_most=8),
+    Target("bulk: what capture adds, in CPU-µs a row", _added(BULK_CPU), at_most=8),
 ]
 
 
@@ -62,19 +64,17 @@ def run(quick: bool) -> dict[str, Figures]:
     """Measure. quick: one second of pgbench at a time, and 1,000 rows."""
     seconds, rows, turns = (1, 1000, 1) if quick else (4, 100_000, 3)
     figures: dict[str, Figures] = {PLAIN: {}, CAPTURED: {}, COPIED: {}}
-    with _relayed("off") as db:
-        for title, clients in ((ONE, 1), (MANY, 16)):
-            _add(figures, _commits(db, title, clients, seconds, turns))
-        _add(figures, _bulk(db, rows, turns))
-    with _relayed("on") as db:
-        _add(figures, _commits(db, MANY_SYNCED, 16, seconds, turns))
+    with database("off") as db, folder() as files:
+        with relaying(db, files / "relay.log"):
+            _add(figures, _commits(db, ONE, 1, seconds, turns))
+            _add(figures, _commits(db, MANY, 16, seconds, turns))
+            _add(figures, _bulk(db, rows, turns))
+        _add(figures, _commits(db, ALONE, 16, seconds, turns))
+    with database("on") as db, folder() as files:
+        with relaying(db, files / "relay.log"):
+            _add(figures, _commits(db, MANY_SYNCED, 16, seconds, turns))
+        _add(figures, _commits(db, ALONE_SYNCED, 16, seconds, turns))
     return figures
-
-
-@contextmanager
-def _relayed(fsync: str) -> Iterator[Database]:
-    with database(fsync) as db, folder() as files, relaying(db, files / "relay.log"):
-        yield db
 
 
 def _commits(db: Database, title: str, clients: int, seconds: int, turns: int) -> dict[str, Figures]:
@@ -90,7 +90,8 @@ def _round(db: Database, table: str, clients: int, seconds: int) -> Figures:
     relays = [pid for (pid,) in db.writer.execute(RELAY_SESSIONS, [RELAY]).fetchall()]
     before = _used(relays)
     committed = pgbench.run(db, pgbench.insert(table), clients=clients, seconds=seconds)
-    _wait_until_numbered(db)
+    if relays:
+        _wait_until_numbered(db)
     spent = {
         f"CPU-µs of {who}": (used - before[who]) / committed.transactions * 1e6 for who, used in _used(relays).items()
     }
