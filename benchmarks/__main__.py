@@ -1,4 +1,4 @@
-"""Run workloads: ``python -m benchmarks NAME [--quick] [--json FILE]``, or ``all`` of them.
+"""Run workloads: ``python -m benchmarks NAME [--quick] [--postgres FOLDER] [--json FILE]``, or ``all`` of them.
 
 Prints tables. With ``--page FILE`` it also writes a page with plots, as ``make bench`` does. Everything runs on
 the loopback address. If a party's package is not installed, the party is listed as not measured.
@@ -25,6 +25,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that the with blocks end.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if arguments.postgres:
+        os.environ["TEST_POSTGRES"] = str(arguments.postgres)
     results = []
     for name in NAMES if arguments.name == "all" else [arguments.name]:
         result = _run(name, quick=arguments.quick)
@@ -57,6 +59,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ayb_realtime beside others.")
     parser.add_argument("name", choices=(*NAMES, "all"), help="the workload")
     parser.add_argument("--quick", action="store_true", help="a smoke test: few subscribers, few events")
+    parser.add_argument(
+        "--postgres", type=Path, metavar="FOLDER", help="the binaries of another PostgreSQL than the embedded one"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--page", type=Path, metavar="FILE", help="also write a Markdown page, and its plots beside it")
     return parser.parse_args()

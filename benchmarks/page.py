@@ -1,6 +1,7 @@
 """The page ``docs/benchmarks.md``: what the runs found, with a plot for each workload, and nothing else.
 
-``python -m benchmarks.page PAGE FILE ...`` writes it from the files of ``--json``; of each workload the last counts.
+``python -m benchmarks.page PAGE FILE ...`` writes it from the files of ``--json``. Of each workload, the last on each
+major version of PostgreSQL counts.
 """
 
 import json
@@ -32,20 +33,22 @@ Where the time goes, and what would improve it: [performance.md](performance.md)
 
 def write(path: Path, results: Sequence[Result]) -> None:
     """Write the page, and its plots into a folder with the page's name."""
-    last = results[-1]
-    versions = " · ".join(f"{name} {version}" for name, version in last.versions.items())
-    parts = [HEAD.format(cores=last.cores, versions=versions)]
+    newest = max(results, key=lambda result: (result.postgres, result.date))
+    versions = " · ".join(f"{name} {version}" for name, version in newest.versions.items())
+    parts = [HEAD.format(cores=newest.cores, versions=versions)]
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    parts += [_section(result, folder) for result in results]
+    parts += [_section(result, result.postgres == newest.postgres, folder) for result in results]
     path.write_text("\n".join(parts))
 
 
-def _section(result: Result, folder: Path) -> str:
-    module = workload(result.name)
-    parts = [f"## {result.name}", (module.__doc__ or "").strip(), f"Measured on {result.date[:10]}."]
-    if _plot(result, module.PLOTS, folder / f"{result.name}.svg"):
-        parts.append(f"![{result.name}]({folder.name}/{result.name}.svg)")
+def _section(result: Result, is_newest: bool, folder: Path) -> str:
+    """Write one workload. is_newest: whether it ran on the newest PostgreSQL of the page; else the title names it."""
+    module, older = workload(result.name), "" if is_newest else str(result.postgres)
+    title, plot = (f"{result.name}, PostgreSQL {older}", f"{result.name}-{older}") if older else (result.name,) * 2
+    parts = [f"## {title}", (module.__doc__ or "").strip(), f"Measured on {result.date[:10]}."]
+    if _plot(result, module.PLOTS, folder / f"{plot}.svg"):
+        parts.append(f"![{title}]({folder.name}/{plot}.svg)")
     parts.append(report.markdown(report.target_table(module.TARGETS, result.figures)))
     for title, rows in report.tables(result.figures):
         parts += [f"**{title}**" if title else "", report.markdown(rows)]
@@ -55,15 +58,15 @@ def _section(result: Result, folder: Path) -> str:
 
 def _plot(result: Result, names: Sequence[str], path: Path) -> bool:
     """Plot each of these figures that was measured in a panel of bars; return whether there were any."""
+    shown = [name for name in names if any(name in found for found in result.figures.values())]
+    if not shown:
+        return False
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "ayb_realtime"
     from matplotlib import pyplot
 
-    shown = [name for name in names if any(name in found for found in result.figures.values())]
-    if not shown:
-        return False
     parties = len(result.figures)
     figure, axes = pyplot.subplots(len(shown), 1, figsize=(8, len(shown) * (0.6 + 0.28 * parties)), squeeze=False)
     for axis, name in zip(axes[:, 0], shown, strict=True):
@@ -90,12 +93,13 @@ def _bars(figures: Table, name: str) -> dict[str, float]:
 def main() -> None:
     """Write the page, the first argument, from the files that follow it."""
     page, *files = map(Path, sys.argv[1:])
-    found: dict[str, Result] = {}
+    found: dict[tuple[int, int], Result] = {}
     for file in files:
         read = json.loads(file.read_text())
         for result in read if isinstance(read, list) else [read]:
-            found[result["workload"]] = Result.from_json(result)
-    write(page, [found[name] for name in NAMES if name in found])
+            measured = Result.from_json(result)
+            found[NAMES.index(measured.name), -measured.postgres] = measured
+    write(page, [found[place] for place in sorted(found)])
 
 
 if __name__ == "__main__":

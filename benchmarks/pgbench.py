@@ -4,9 +4,8 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-from benchmarks.parties import folder
+from benchmarks.parties import folder, postgres_binaries
 from benchmarks.parties.database import Database
-from embedded.postgres import bundled_binaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ def run(db: Database, script: str, *, clients: int, seconds: int) -> Committed:
         path = files / "script.sql"
         path.write_text(script)
         options = ["-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds), "-f", str(path)]
-        command = [str(bundled_binaries() / "pgbench"), *options, db.url]
+        command = [str(postgres_binaries() / "pgbench"), *options, db.url]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
     transactions = re.search(r"actually processed: (\d+)", said)
     per_second = re.search(r"tps = ([\d.]+)", said)

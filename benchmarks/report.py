@@ -22,6 +22,11 @@ class Result:
     date: str
     cores: int
 
+    @property
+    def postgres(self) -> int:
+        """Return the major version of its PostgreSQL."""
+        return int(self.versions["PostgreSQL"].partition(".")[0])
+
     def as_json(self) -> dict[str, Any]:
         """Return what ``--json`` writes."""
         return {

@@ -1,11 +1,11 @@
 """The versions of the packages and servers that are measured."""
 
 import platform
+import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks.parties import Missing, program
-from embedded.postgres import bundled_binaries
+from benchmarks.parties import Missing, postgres_binaries, program
 
 PACKAGES = (
     "django-ayb-realtime", "Django", "channels", "channels-redis", "daphne", "django-eventstream", "granian",
@@ -21,7 +21,7 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "missing"
-    found["PostgreSQL"] = _says(str(bundled_binaries() / "postgres"), "--version")
+    found["PostgreSQL"] = _says(str(postgres_binaries() / "postgres"), "--version")
     try:
         found["nginx"] = _says(str(program("nginx")), "-v")
     except Missing:
@@ -31,4 +31,5 @@ def versions() -> dict[str, str]:
 
 def _says(command: str, option: str) -> str:
     said = subprocess.run([command, option], capture_output=True, text=True, check=True)  # noqa: S603
-    return (said.stdout + said.stderr).strip().rpartition(" ")[2].rpartition("/")[2]
+    found = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
+    return found[0] if found else "unknown"

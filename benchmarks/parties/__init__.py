@@ -1,6 +1,7 @@
 """The parties that are measured. Each module starts one party's servers on the loopback address, and ends them."""
 
 import http.client
+import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from benchmarks.client import Subscription
 from benchmarks.events import Event
 from embedded import Child
+from embedded.postgres import bundled_binaries
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # After this, reconnect: uvicorn closes a connection that was idle for five seconds.
@@ -96,6 +98,12 @@ def program(name: str) -> Path:
     if found is None:
         raise Missing(f"the program {name} is not installed")
     return Path(found)
+
+
+def postgres_binaries() -> Path:
+    """Return the folder of PostgreSQL's programs: the one that TEST_POSTGRES names, or the embedded one's."""
+    given = os.environ.get("TEST_POSTGRES")
+    return Path(given) if given else bundled_binaries()
 
 
 def server_command(server: str, application: str, port: int) -> list[str]:

@@ -19,7 +19,7 @@ import jwt
 import psycopg
 
 from benchmarks.events import BODY, Event
-from benchmarks.parties import CHECKOUT, folder
+from benchmarks.parties import CHECKOUT, folder, postgres_binaries
 from embedded import Child, ServerError
 from example_project.settings import SECRET_KEY
 from tests.services import start_services
@@ -75,7 +75,7 @@ def database(fsync: str = "off") -> Iterator[Database]:
     with ExitStack() as stack:
         environment = {**os.environ, "DATABASE_URL": "", "REDIS_URL": "", "DEBUG": "0"}
         environment |= {"DJANGO_SETTINGS_MODULE": "benchmarks.sites.settings", "TEST_DATABASE_ROLE": ""}
-        start_services(stack, environment, None, None, fsync)
+        start_services(stack, environment, postgres_binaries(), None, fsync)
         log = stack.enter_context(folder()) / "migrate.log"
         migrate = Child.start([sys.executable, "manage.py", "migrate"], log=log, env=environment, cwd=CHECKOUT)
         if migrate.process.wait(120) != 0:

@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
+from benchmarks import page
 from benchmarks.client import Client, Turns
 from benchmarks.events import STAMP, Event, EventReader
 from benchmarks.parties import get
-from benchmarks.report import tables, target_table
+from benchmarks.report import Result, tables, target_table
 from benchmarks.tally import Tally
 from benchmarks.targets import Target, ratio
 
@@ -82,6 +84,16 @@ def test_figure_that_is_zero_for_all_has_no_column() -> None:
 
     figures["theirs"]["paced: lost"] = 3.0
     assert tables(figures) == [("paced", [["", "rate", "lost"], ["ours", "1", "0"], ["theirs", "2", "3"]])]
+
+
+def test_the_page_names_an_older_postgresql_that_was_measured_too(tmp_path: Path) -> None:
+    results = [Result("resume", {}, {"PostgreSQL": version}, "2026-11-27", 2) for version in ("18.6", "15.18")]
+
+    page.write(tmp_path / "page.md", results)
+
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("## ")] == ["## resume", "## resume, PostgreSQL 15"]
+    assert "PostgreSQL 18.6" in lines
 
 
 def test_subscribers_that_missed_events_are_named_with_the_ranges() -> None:
