@@ -49,5 +49,6 @@ async def page() -> AsyncIterator[Page]:
     assert program, f"no Chromium found; looked for {', '.join(CHROMIUM)}, and CHROMIUM names none"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield await browser.new_page(viewport={"width": 1280, "height": 900})
+        context = await browser.new_context(viewport={"width": 1280, "height": 900})
+        yield await context.new_page()
         await browser.close()

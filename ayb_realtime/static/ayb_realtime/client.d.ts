@@ -1,3 +1,60 @@
+/** A row that was created, updated or deleted. Of a deleted row `record` has the primary key alone. */
+export interface Change<Row = Record<string, unknown>> {
+  action: "create" | "update" | "delete";
+  /** The table, without its schema. */
+  table: string;
+  record: Row;
+}
+
+/** These tables have to be fetched: the stream has opened, or changes were lost. Every change after that follows. */
+export interface Reset {
+  action: "reset";
+  reason: string;
+  tables: string[];
+}
+
+/** The server has refused these tables, and the subscription has ended. */
+export interface Denied {
+  action: "denied";
+  reason: string;
+  tables: string[];
+}
+
+export type Status = "connecting" | "live" | "offline" | "denied";
+
+export interface Options {
+  /** The address of the stream; "/api/realtime" by default. */
+  url?: string;
+  /**
+   * Return a token that is good now, each time; nothing if there is none. One with a scheme ("Token 9944b…") is sent as it
+   * is, others as Bearer. Without this the session's cookie counts.
+   */
+  token?: () => string | null | undefined | Promise<string | null | undefined>;
+  /** The server's HEARTBEAT_SECONDS; 15 by default. A stream that is silent two and a half times as long is opened again. */
+  heartbeatSeconds?: number;
+  /** Further options of each fetch, such as `{ credentials: "include" }` for a session at another origin. */
+  fetchOptions?: RequestInit;
+}
+
+/** The changes of a page's tables, over one stream, which comes back by itself. */
+export declare class Realtime {
+  constructor(options?: Options);
+  readonly status: Status;
+  /** Why the status is "offline" or "denied"; otherwise "". */
+  readonly message: string;
+  /** Called when `status` or `message` has changed. */
+  onstatus: ((status: Status, message: string) => void) | null;
+  /** Call back for each change of these tables; return a function that ends that. */
+  subscribe<Row = Record<string, unknown>>(
+    tables: string | string[],
+    callback: (event: Change<Row> | Reset | Denied) => void,
+  ): () => void;
+  /** Open the stream again now, as after a log-in that follows "denied". */
+  reconnect(): void;
+  /** End all subscriptions. */
+  close(): void;
+}
+
 /** An event of a stream, as text/event-stream has it. */
 export interface ServerSentEvent {
   type: string;

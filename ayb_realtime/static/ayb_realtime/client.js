@@ -46,3 +46,346 @@ export class EventParser {
     if (data.length) return { type: type || "message", data: data.join("\n"), lastEventId: this.id };
   }
 }
+
+const BACKOFF_MAX_MILLISECONDS = 30_000;
+const TIMER_MAX_MILLISECONDS = 2 ** 31 - 1;
+const WATCH_MILLISECONDS = 5_000;
+
+/** An answer that is no stream. status: 0 where no server answered. retryAfter: in milliseconds. */
+class Refusal extends Error {
+  constructor(message, status = 0, retryAfter = 0) {
+    super(message);
+    Object.assign(this, { status, retryAfter });
+  }
+
+  static async of(response) {
+    const text = await response.text();
+    return new Refusal(messageIn(text) ?? `${response.status} ${response.statusText}`, response.status, retryAfter(response));
+  }
+}
+
+/**
+ * The stream of some tables, which comes back by itself after whatever ended it, at the position where it was.
+ *
+ * owner: told by event(event) of each event; by opened(tables, lost) which tables the open stream has, and whether changes since
+ * its position may be lost; by changed(status, message) of the status; by refused(tables, message) what it goes on without.
+ */
+class Stream {
+  constructor(options, owner) {
+    Object.assign(this, { options, owner });
+    this.tables = [];
+    this.retry = 2000; // in milliseconds, until the server says otherwise
+    this.forget();
+  }
+
+  forget() {
+    this.stop();
+    this.position = "";
+    this.accepted = []; // the tables of the last stream that opened
+    this.failures = 0;
+  }
+
+  /** Have these tables in the stream. More than it has open another; fewer count from the next time on. */
+  want(tables) {
+    this.tables = tables;
+    if (!tables.length) this.forget();
+    else if (this.isDue) return;
+    else if (!tables.every((table) => this.asked.includes(table))) this.start();
+    else if (this.isOpen) this.owner.opened(this.accepted, false);
+  }
+
+  /** Open the stream after this many milliseconds. One that is open ends. */
+  start(wait = 0) {
+    this.stop();
+    this.isDue = true;
+    this.waiting = setTimeout(() => this.attempt(), Math.min(wait, TIMER_MAX_MILLISECONDS));
+    this.watching = setInterval(() => this.watch(), Math.min(WATCH_MILLISECONDS, this.options.silence));
+  }
+
+  stop() {
+    this.request?.abort();
+    this.isDue = this.isOpen = this.hasExpired = false;
+    this.asked = [];
+    this.heardAt = 0;
+    clearTimeout(this.waiting);
+    clearTimeout(this.refreshing);
+    clearInterval(this.watching);
+  }
+
+  /** Fail if nothing came for too long: the connection is dead, or the computer has slept. */
+  watch() {
+    if (this.heardAt && Date.now() - this.heardAt > this.options.silence) this.fail(new Refusal("the server is silent"));
+  }
+
+  async attempt() {
+    const { signal } = (this.request = new AbortController());
+    this.heardAt = Date.now();
+    try {
+      await this.read(await this.open(signal), signal);
+      if (!signal.aborted) this.ended();
+    } catch (error) {
+      if (!signal.aborted) this.fail(error);
+    }
+  }
+
+  /** Ask for the stream. If the token is refused, ask for another, once. Throws a Refusal. */
+  async open(signal) {
+    let response = await this.send(signal);
+    if (response.status === 401 && this.options.token) response = await this.send(signal);
+    if (response.status !== 200) throw await Refusal.of(response);
+    if (!isEventStream(response)) throw new Refusal("the answer is not an event stream");
+    return response.body;
+  }
+
+  async send(signal) {
+    this.token = await this.options.token?.();
+    signal.throwIfAborted();
+    this.isDue = false;
+    this.asked = this.tables;
+    const headers = credentials(this.token);
+    if (this.position) headers["Last-Event-ID"] = this.position;
+    const query = new URLSearchParams({ tables: this.asked.join(",") });
+    return fetch(`${this.options.url}?${query}`, { ...this.options.fetchOptions, headers, signal, cache: "no-store" });
+  }
+
+  async read(body, signal) {
+    const parser = new EventParser(this.position);
+    const reader = body.getReader();
+    for (let part; !(part = await reader.read()).done; ) {
+      this.heardAt = Date.now();
+      for (const event of parser.push(part.value)) if (!signal.aborted) this.take(event);
+      if (signal.aborted) return;
+      this.position = parser.lastEventId;
+      this.retry = parser.retry ?? this.retry;
+    }
+  }
+
+  take({ type, data, lastEventId }) {
+    if (type === "connected") this.connected(JSON.parse(data));
+    if (type === "expired") this.hasExpired = true;
+    if (type === "reset") this.owner.event({ action: "reset", ...JSON.parse(data) });
+    if (type === "message") this.owner.event(JSON.parse(data));
+    this.position = lastEventId;
+  }
+
+  connected({ clientId, resumed }) {
+    const lost = this.accepted.length > 0 && resumed === false;
+    this.clientId = clientId;
+    this.accepted = this.asked;
+    this.openedAt = Date.now();
+    this.isOpen = true;
+    this.failures = 0;
+    this.refreshLater();
+    this.owner.changed("live", "");
+    this.owner.opened(this.accepted, lost);
+  }
+
+  /** After `expired` come back at once with another token, unless the last one was as short-lived. */
+  ended() {
+    if (!this.isOpen) throw new Refusal("the stream ended before it began");
+    const isRenewal = this.hasExpired && Date.now() - this.openedAt > this.retry;
+    this.owner.changed("connecting", "");
+    this.start(isRenewal ? 0 : this.backoff());
+  }
+
+  fail({ message, status, retryAfter }) {
+    const { tables, accepted } = this;
+    const [kept, added] = [tables.filter((one) => accepted.includes(one)), tables.filter((one) => !accepted.includes(one))];
+    this.stop();
+    if (status === 400 && kept.length && added.length) {
+      this.tables = kept;
+      this.start();
+      this.owner.refused(added, message);
+    } else if ([400, 401, 403].includes(status)) {
+      this.owner.changed("denied", message);
+    } else {
+      this.start(this.backoff(retryAfter));
+      this.owner.changed("offline", message);
+    }
+  }
+
+  /** Return how long to wait: as the server asks for, longer after each failure, and not the same in every page. */
+  backoff(retryAfter = 0) {
+    const wait = Math.min(this.retry * 2 ** this.failures++, Math.max(this.retry, BACKOFF_MAX_MILLISECONDS));
+    return Math.max(wait, retryAfter) * (1 + Math.random() / 2);
+  }
+
+  /** Give the open stream another token before its own expires, if the token says when that is. */
+  refreshLater() {
+    const left = expiry(this.token) - Date.now();
+    const wait = left - Math.min(30_000, left / 5);
+    if (wait > 1000) this.refreshing = setTimeout(() => this.refresh(), Math.min(wait, TIMER_MAX_MILLISECONDS));
+  }
+
+  /** A server that does not take another token gets another request. One that does not answer will end the stream. */
+  async refresh() {
+    const { signal } = this.request;
+    try {
+      const token = await this.options.token();
+      const [url, headers] = [`${this.options.url}/${this.clientId}/token`, credentials(token)];
+      const { status } = await fetch(url, { ...this.options.fetchOptions, method: "POST", headers, signal });
+      if (status === 204) {
+        this.token = token;
+        this.refreshLater();
+      } else if ([403, 404, 405].includes(status)) this.start();
+    } catch {
+      // `expired` will come.
+    }
+  }
+}
+
+/** The streams of a page: see docs/client.md. All its subscriptions share one. */
+export class Realtime {
+  constructor({ url = "/api/realtime", token, heartbeatSeconds = 15, fetchOptions } = {}) {
+    this.status = "connecting";
+    this.message = "";
+    this.onstatus = null;
+    this.subscriptions = new Set();
+    this.stream = new Stream({ url, token, silence: heartbeatSeconds * 2500, fetchOptions }, this);
+    this.listening = new AbortController();
+    this.listen(globalThis.window, { online: "cameOnline", offline: "wentOffline", pageshow: "thaw", pagehide: "freeze" });
+    this.listen(globalThis.document, { resume: "thaw", freeze: "freeze" });
+  }
+
+  /**
+   * Call back for each change of these tables. Return a function that ends that.
+   *
+   * The callback gets {action, table, record}; and {action: "reset", reason, tables} where it has to fetch the tables: when
+   * its stream has opened, and when changes were lost.
+   */
+  subscribe(tables, callback) {
+    const subscription = { tables: [tables].flat(), callback, isLive: false };
+    this.subscriptions.add(subscription);
+    this.update();
+    return () => {
+      this.subscriptions.delete(subscription);
+      this.update();
+    };
+  }
+
+  /** Open the stream again now, as after a log-in that follows "denied". */
+  reconnect() {
+    if (!this.subscriptions.size) return;
+    this.changed("connecting", "");
+    this.stream.start();
+  }
+
+  /** End everything. */
+  close() {
+    this.listening.abort();
+    this.subscriptions.clear();
+    this.stream.want([]);
+  }
+
+  /** Subscriptions that come together make one request. */
+  update() {
+    queueMicrotask(() => this.stream.want([...new Set([...this.subscriptions].flatMap(({ tables }) => tables))]));
+  }
+
+  // What the browser tells
+
+  listen(target, methods) {
+    const { signal } = this.listening;
+    for (const [type, method] of Object.entries(methods)) target?.addEventListener(type, () => this[method](), { signal });
+  }
+
+  cameOnline() {
+    if (this.status !== "denied") this.reconnect();
+  }
+
+  wentOffline() {
+    if (this.status !== "denied" && this.subscriptions.size) this.stream.fail(new Refusal("the browser is offline"));
+  }
+
+  freeze() {
+    this.isFrozen = true;
+    this.stream.stop();
+  }
+
+  thaw() {
+    if (this.isFrozen) this.reconnect();
+    this.isFrozen = false;
+  }
+
+  // What the stream tells
+
+  event(event) {
+    for (const subscription of this.subscriptions) {
+      const tables = subscription.tables.filter((table) => (event.tables ?? [event.table]).includes(bare(table)));
+      if (subscription.isLive && tables.length) call(subscription.callback, event.tables ? { ...event, tables } : event);
+    }
+  }
+
+  opened(tables, lost) {
+    for (const subscription of this.subscriptions) {
+      if (!subscription.tables.every((table) => tables.includes(table))) continue;
+      const reason = subscription.isLive ? lost && "position lost" : "subscribed";
+      subscription.isLive = true;
+      if (reason) call(subscription.callback, { action: "reset", reason, tables: subscription.tables });
+    }
+  }
+
+  refused(tables, message) {
+    for (const subscription of this.subscriptions) {
+      if (!subscription.tables.some((table) => tables.includes(table))) continue;
+      this.subscriptions.delete(subscription);
+      call(subscription.callback, { action: "denied", reason: message, tables: subscription.tables });
+    }
+    this.update();
+  }
+
+  changed(status, message) {
+    if (status === this.status && message === this.message) return;
+    Object.assign(this, { status, message });
+    call(this.onstatus, status, message);
+  }
+}
+
+/** Call back. What a callback throws is an error of the page, and harms nothing else. */
+function call(callback, ...values) {
+  try {
+    callback?.(...values);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+/** Return a table's name as events have it, without its schema. */
+function bare(table) {
+  return table.split(".").pop();
+}
+
+function credentials(token) {
+  if (!token) return {};
+  return { Authorization: token.includes(" ") ? token : `Bearer ${token}` };
+}
+
+function isEventStream(response) {
+  return /^text\/event-stream\s*(;|$)/i.test(response.headers.get("Content-Type") ?? "");
+}
+
+/** Return the server's message in the body of a refusal; undefined if there is none. */
+function messageIn(text) {
+  try {
+    return JSON.parse(text).message;
+  } catch {}
+}
+
+/** Return how long a response asks to wait, in milliseconds. */
+function retryAfter(response) {
+  const value = response.headers.get("Retry-After") ?? "";
+  const milliseconds = /^\d+$/.test(value) ? value * 1000 : Date.parse(value) - Date.now();
+  return milliseconds > 0 ? milliseconds : 0;
+}
+
+/** Return when a JWT expires, in milliseconds since the epoch; NaN for other tokens. */
+function expiry(token) {
+  try {
+    const [, payload] = token.split(".");
+    return JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/"))).exp * 1000;
+  } catch {
+    return NaN;
+  }
+}

@@ -1,0 +1,239 @@
+// The client's stream against a server that follows a script.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { change, connected, end, event, hurry, refuse, start, stream, subscribe } from "./server.mjs";
+
+const subscribed = (...tables) => ({ action: "reset", reason: "subscribed", tables });
+
+test("the token goes in a header, and a position once there is one", async (t) => {
+  hurry(t);
+  const script = [stream(connected(5, false), change(6), end), stream(connected(6, true), change(7))];
+  const { requests, realtime } = await start(t, script, { token: async () => "abc" });
+  assert.deepEqual(await subscribe(realtime, "posts", "a,b").length(3), [subscribed("posts", "a,b"), 6, 7]);
+  const seen = requests.all.map(({ url, token, position }) => ({ url, token, position }));
+  const url = "/api/realtime?tables=posts%2Ca%2Cb";
+  assert.deepEqual(seen, [{ url, token: "Bearer abc", position: undefined }, { url, token: "Bearer abc", position: "6" }]);
+});
+
+test("a heartbeat's position counts", async (t) => {
+  hurry(t);
+  const { requests, realtime } = await start(t, [stream(connected(5), ": heartbeat\nid: 9\n\n", end)]);
+  subscribe(realtime, "posts");
+  assert.equal((await requests.length(2))[1].position, "9");
+});
+
+test("subscriptions share a stream; each gets its tables", async (t) => {
+  const { requests, realtime } = await start(t, [stream(connected(1), change(2, "posts"), change(3, "notes"))]);
+  const [posts, notes] = [subscribe(realtime, "posts"), subscribe(realtime, "blog.notes")];
+  assert.deepEqual(await posts.length(2), [subscribed("posts"), 2]);
+  assert.deepEqual(await notes.length(2), [subscribed("blog.notes"), 3]);
+  assert.equal(requests.all.length, 1);
+});
+
+test("another table opens another stream, at the position of the last; fewer tables do not", async (t) => {
+  const script = [stream(connected(1), change(2)), stream(connected(2, true), change(3), change(4, "notes"))];
+  const { requests, realtime } = await start(t, script);
+  const posts = subscribe(realtime, "posts");
+  await posts.length(2);
+  const notes = subscribe(realtime, "notes");
+  assert.deepEqual(await notes.length(2), [subscribed("notes"), 4]);
+  assert.deepEqual(posts.all, [subscribed("posts"), 2, 3]);
+  posts.end();
+  const again = subscribe(realtime, "notes");
+  assert.deepEqual(await again.length(1), [subscribed("notes")]);
+  assert.deepEqual(requests.all.map(({ url, position }) => [url.split("=")[1], position]), [["posts", undefined], ["posts%2Cnotes", "2"]]);
+});
+
+test("a stream without subscriptions is closed, and its position forgotten", async (t) => {
+  const { requests, realtime } = await start(t, [stream(connected(1)), stream(connected(9, false))]);
+  const posts = subscribe(realtime, "posts");
+  await posts.length(1);
+  posts.end();
+  const [{ request }] = requests.all;
+  await new Promise((resolve) => request.once("close", resolve));
+  assert.deepEqual(await subscribe(realtime, "posts").length(1), [subscribed("posts")]);
+  assert.equal(requests.all[1].position, undefined);
+});
+
+test("a token that is refused is asked for once more, then the stream is denied", async (t) => {
+  const no = refuse(401, "invalid or expired token");
+  const tokens = ["old", "new", "worse", "worst"];
+  const script = [no, stream(connected(1)), no, no, stream(connected(2))];
+  const { requests, realtime, statuses } = await start(t, script, { token: () => tokens.shift() });
+  await subscribe(realtime, "posts").length(1);
+  realtime.reconnect();
+  assert.deepEqual(await statuses.length(3), ["live", "connecting", "denied: invalid or expired token"]);
+  assert.deepEqual(requests.all.map(({ token }) => token), ["Bearer old", "Bearer new", "Bearer worse", "Bearer worst"]);
+  realtime.reconnect();
+  assert.deepEqual((await statuses.length(5)).slice(3), ["connecting", "live"]);
+});
+
+test("without a token the session's 401 is final", async (t) => {
+  const { requests, realtime, statuses } = await start(t, [refuse(401, "authentication required")]);
+  subscribe(realtime, "posts");
+  assert.deepEqual(await statuses.length(1), ["denied: authentication required"]);
+  assert.equal(requests.all[0].token, undefined);
+});
+
+for (const [code, message] of [[400, "unknown table: posts"], [403, "cross-site request"]]) {
+  test(`${code} is denied with the server's message`, async (t) => {
+    const { realtime, statuses } = await start(t, [refuse(code, message)]);
+    subscribe(realtime, "posts");
+    assert.deepEqual(await statuses.length(1), [`denied: ${message}`]);
+    assert.equal(realtime.status, "denied");
+  });
+}
+
+test("a table that is refused harms only who asked for it", async (t) => {
+  const script = [stream(connected(1)), refuse(400, "unknown table: typo"), stream(connected(1, true), change(2))];
+  const { realtime, statuses } = await start(t, script);
+  const posts = subscribe(realtime, "posts");
+  await posts.length(1);
+  const typo = subscribe(realtime, "typo");
+  assert.deepEqual(await typo.length(1), [{ action: "denied", reason: "unknown table: typo", tables: ["typo"] }]);
+  assert.deepEqual(await posts.length(2), [subscribed("posts"), 2]);
+  assert.deepEqual(statuses.all, ["live"]);
+});
+
+test("errors of the server and of the way to it are tried again, later each time", async (t) => {
+  const waits = hurry(t);
+  const script = [
+    stream("retry: 100\n\n", connected(1), end),
+    (response) => response.destroy(),
+    refuse(502, "bad gateway"),
+    (response) => response.end("<h1>Log in to this network</h1>"),
+    stream("retry: 300\n", end),
+    stream(connected(1, true), change(2)),
+  ];
+  const { realtime, statuses } = await start(t, script);
+  assert.deepEqual(await subscribe(realtime, "posts").length(2), [subscribed("posts"), 2]);
+  const [live, connecting, failed, ...rest] = statuses.all;
+  assert.deepEqual([live, connecting, failed.slice(0, 8)], ["live", "connecting", "offline:"]);
+  const told = ["bad gateway", "the answer is not an event stream", "the stream ended before it began"];
+  assert.deepEqual(rest, [...told.map((message) => `offline: ${message}`), "live"]);
+  for (const wait of [100, 200, 400, 800, 300 * 2 ** 4]) assert(waits.includes(wait), `${wait} in ${waits}`);
+});
+
+test("the wait ends at half a minute", async (t) => {
+  const waits = hurry(t);
+  const { realtime } = await start(t, [...Array(6).fill(refuse(500, "no")), stream(connected(1))]);
+  await subscribe(realtime, "posts").length(1);
+  assert(waits.includes(16_000) && waits.includes(30_000) && !waits.includes(32_000), String(waits));
+});
+
+for (const code of [429, 503]) {
+  test(`${code} waits as long as Retry-After says`, async (t) => {
+    const waits = hurry(t);
+    const date = new Date(Date.now() + 60_000).toUTCString();
+    const script = [refuse(code, "busy", { "Retry-After": "7" }), refuse(code, "busy", { "Retry-After": date })];
+    const { realtime, statuses } = await start(t, [...script, stream(connected(1))]);
+    await subscribe(realtime, "posts").length(1);
+    assert.deepEqual(statuses.all, ["offline: busy", "live"]);
+    assert(waits.includes(7000), String(waits));
+    assert(waits.some((wait) => wait > 40_000 && wait <= 60_000), String(waits));
+  });
+}
+
+test("a server that says nothing for two and a half heartbeats is left", async (t) => {
+  hurry(t);
+  const options = { heartbeatSeconds: 0.4 };
+  const { requests, realtime, statuses } = await start(t, [stream(connected(1)), () => {}, stream(connected(1, true), change(2))], options);
+  assert.deepEqual(await subscribe(realtime, "posts").length(2), [subscribed("posts"), 2]);
+  assert.deepEqual(statuses.all, ["live", "offline: the server is silent", "live"]);
+  assert.equal(requests.all.length, 3);
+});
+
+test("a reset is told to whom its tables belong", async (t) => {
+  const reset = event({ reason: "table truncated", tables: ["posts", "tags"] }, 7, "reset");
+  const { realtime } = await start(t, [stream(connected(1), reset, change(8), change(9, "notes"))]);
+  const [posts, notes] = [subscribe(realtime, "posts"), subscribe(realtime, "notes")];
+  assert.deepEqual((await posts.length(3)).slice(1), [{ action: "reset", reason: "table truncated", tables: ["posts"] }, 8]);
+  assert.deepEqual((await notes.length(2)).slice(1), [9]);
+});
+
+test("a position that got lost on the way is a reset", async (t) => {
+  hurry(t);
+  const { realtime } = await start(t, [stream(connected(1, false), end), stream(connected(5, false), change(6))]);
+  const lost = { action: "reset", reason: "position lost", tables: ["posts"] };
+  assert.deepEqual(await subscribe(realtime, "posts").length(3), [subscribed("posts"), lost, 6]);
+});
+
+test("after expired it comes back with another token, at once where the last one has lived", async (t) => {
+  const waits = hurry(t);
+  const tokens = ["one", "two", "three"];
+  const expired = event({}, undefined, "expired");
+  const lived = (response) => {
+    stream("retry: 5\n", connected(1))(response);
+    setTimeout(() => response.end(expired), 1000);
+  };
+  const script = [lived, stream("retry: 70000\n", connected(1, true), expired, end), stream(connected(1, true), change(2))];
+  const { requests, realtime } = await start(t, script, { token: () => tokens.shift() });
+  await subscribe(realtime, "posts").length(2);
+  assert.deepEqual(requests.all.map(({ token }) => token), ["Bearer one", "Bearer two", "Bearer three"]);
+  assert.equal(waits.filter((wait) => wait === 70_000).length, 1);
+  assert(!waits.includes(5), String(waits));
+});
+
+/** Return an unsigned JWT that expires in so many seconds. */
+function jwt(seconds) {
+  const payload = Buffer.from(JSON.stringify({ exp: Date.now() / 1000 + seconds, name: "ÿ?>" })).toString("base64url");
+  return `e30.${payload}.x`;
+}
+
+test("a token is renewed before it expires, in the open stream", async (t) => {
+  hurry(t);
+  const tokens = [jwt(10), jwt(20), jwt(1000)];
+  const given = [...tokens];
+  const renewed = (response) => response.writeHead(204).end();
+  const script = [stream(connected(1)), renewed, renewed];
+  const { requests, realtime, statuses } = await start(t, script, { token: () => given.shift() });
+  subscribe(realtime, "posts");
+  const seen = (await requests.length(3)).map(({ method, url, token }) => [method, url, token]);
+  const [opening, ...renewals] = tokens.map((token) => `Bearer ${token}`);
+  assert.deepEqual(seen, [
+    ["GET", "/api/realtime?tables=posts", opening],
+    ...renewals.map((token) => ["POST", "/api/realtime/c1/token", token]),
+  ]);
+  assert.deepEqual(statuses.all, ["live"]);
+});
+
+for (const [life, renewal] of [[100, 80], [3600, 3570], [1e9, (2 ** 31 - 1) / 1000]]) {
+  test(`a token that lives ${life} seconds is renewed after ${renewal}`, async (t) => {
+    const waits = hurry(t);
+    const { realtime } = await start(t, [stream(connected(1))], { token: () => jwt(life) });
+    await subscribe(realtime, "posts").length(1);
+    assert(waits.some((wait) => wait > (renewal - 5) * 1000 && wait <= renewal * 1000), String(waits));
+  });
+}
+
+for (const code of [403, 404, 405]) {
+  test(`a server that answers ${code} to another token gets another request with it`, async (t) => {
+    hurry(t);
+    const tokens = [jwt(10), "two"];
+    const script = [stream(connected(1)), refuse(code, "no"), stream(connected(1, true), change(2))];
+    const { requests, realtime, statuses } = await start(t, script, { token: () => tokens.shift() ?? "three" });
+    assert.deepEqual(await subscribe(realtime, "posts").length(2), [subscribed("posts"), 2]);
+    assert.equal(requests.all[2].position, "1");
+    assert.deepEqual(statuses.all, ["live"]);
+  });
+}
+
+test("what a callback throws harms no other, and is an error of the page", async (t) => {
+  const { queueMicrotask: real } = globalThis;
+  const thrown = [];
+  const caught = (callback) => {
+    try {
+      callback();
+    } catch (error) {
+      thrown.push(error.message);
+    }
+  };
+  t.mock.method(globalThis, "queueMicrotask", (callback) => real(() => caught(callback)));
+  const { realtime } = await start(t, [stream(connected(1), change(2))]);
+  realtime.subscribe("posts", ({ action }) => {
+    throw new Error(action);
+  });
+  assert.deepEqual(await subscribe(realtime, "posts").length(2), [subscribed("posts"), 2]);
+  assert.deepEqual(thrown, ["reset", "create"]);
+});
