@@ -25,7 +25,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import AuthenticationUnavailable, CrossSiteRequest, Unauthenticated
 from ayb_realtime.identity import Identity, identify
 from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
-from ayb_realtime.proofs import Proof, Session, row_of
+from ayb_realtime.proofs import Proof, Session, of_user, row_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def authenticate(request: HttpRequest) -> Authenticated:
             if isinstance(authenticator, SessionAuthentication):
                 return _of_session(identity, user, request)
             is_revocable = isinstance(authenticator, JWTAuthentication) and api_settings.CHECK_REVOKE_TOKEN
-            rows = filter(None, [row_of(user, with_password=is_revocable), row_of(proof)])
-            return Authenticated(identity, user, _expires_at(proof), tuple(rows))
+            proofs = [of_user(user, with_password=is_revocable), row_of(proof)]
+            return Authenticated(identity, user, _expires_at(proof), tuple(filter(None, proofs)))
     if not conf.anonymous:
         raise Unauthenticated("authentication required")
     return Authenticated(identify(None), None, None)
@@ -88,6 +88,8 @@ def _with_header(request: HttpRequest, authenticator: BaseAuthentication, token:
     known = {each.lower(): each for each in schemes}
     given = copy(request)
     given.__dict__.pop("headers", None)  # It is cached.
+    # What opens a stream refreshes it, too, without a CSRF token, in place of which _refuse_other_sites stands.
+    given.method = "GET"
     if scheme:
         given.META = {**request.META, name: known.get(scheme.lower(), scheme) + space + rest}
     return given, scheme.lower() in known
@@ -131,13 +133,12 @@ def _refuse_other_sites(request: HttpRequest) -> None:
 
 
 def _of_session(identity: Identity, user: Any, request: HttpRequest) -> Authenticated:
-    row = row_of(user, with_password=True)
-    rows = (row,) if row else ()
+    known = of_user(user, with_password=True)
     session: Any = getattr(request, "session", {})
     if SESSION_KEY not in session:  # Another middleware has set the user.
-        return Authenticated(identity, user, None, rows)
+        return Authenticated(identity, user, None, (known,))
     expires_at = session.get_expiry_date().timestamp()
-    return Authenticated(identity, user, expires_at, (*rows, Session(session.session_key)))
+    return Authenticated(identity, user, expires_at, (known, Session(session.session_key)))
 
 
 def _claims(proof: Any) -> Mapping[str, Any]:

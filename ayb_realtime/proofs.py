@@ -39,7 +39,14 @@ class Session:
     key: str
 
 
-Proof = Row | Session
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A user that is no row, such as one whom only a token names: there is nothing to ask about again."""
+
+    key: str
+
+
+Proof = Row | Session | Named
 
 
 def row_of(found: Any, *, with_password: bool = False) -> Row | None:
@@ -52,6 +59,11 @@ def row_of(found: Any, *, with_password: bool = False) -> Row | None:
         return None
     state = found._state  # noqa: SLF001 - Django documents it
     return None if state.adding else Row(found._meta.model, state.db, found.pk, *_condition(found, with_password))
+
+
+def of_user(user: Any, *, with_password: bool) -> Row | Named:
+    """Return what credentials of this user rest on."""
+    return row_of(user, with_password=with_password) or Named(str(getattr(user, "pk", "")))
 
 
 def _condition(found: Any, with_password: bool) -> tuple[bool | None, str | None]:
@@ -67,7 +79,7 @@ def disproved(proofs: Iterable[Proof]) -> set[Proof]:
     for proof in proofs:
         if isinstance(proof, Session):
             sessions.append(proof)
-        else:
+        elif isinstance(proof, Row):
             tables.setdefault((proof.model, proof.database), []).append(proof)
     questions: list[Callable[[], Iterable[Proof]]] = [partial(_changed, *table, rows) for table, rows in tables.items()]
     if sessions:

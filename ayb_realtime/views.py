@@ -1,55 +1,29 @@
-"""``GET /api/realtime``: authenticate, resolve the tables, subscribe, stream."""
+"""``GET /api/realtime``: authenticate, resolve the tables, subscribe, stream. And the POST that refreshes a stream."""
 
 import asyncio
-import logging
-import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-import psycopg
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.db import Error
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 
 from ayb_realtime import asgi
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import authenticate
-from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import (
-    AuthenticationUnavailable,
-    CrossSiteRequest,
-    InvalidIdentity,
-    NotMigrated,
-    RoleRefused,
-    Unauthenticated,
-    UnknownTable,
-)
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.outages import never_atomic
 from ayb_realtime.postgres.threads import ConnectionThreads
+from ayb_realtime.refusals import STREAM_HEADERS, or_refusal, refusal
 from ayb_realtime.sinks import Sink
-from ayb_realtime.wire import sse
-
-logger = logging.getLogger(__name__)
-
 
 # How many requests are authenticated at a time, and so how many of Django's connections are used.
 AUTHENTICATING = 4
-
-STREAM_HEADERS = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-    # Keeps GZipMiddleware from compressing the stream, which would hold events back.
-    "Content-Encoding": "identity",
-}
 
 
 class EventStream:
@@ -82,9 +56,6 @@ class EventStream:
 # Not in the request's own thread: that thread and its connection could stay open as long as the stream.
 _authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=ConnectionThreads(AUTHENTICATING))
 
-# What the database, or the way to it or to the accounts, raises when it does not answer.
-UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, NotMigrated, RoleRefused)
-
 
 @login_not_required
 @never_atomic
@@ -92,37 +63,31 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
     """Stream the changes of the tables that the request names, of the rows that its user may see."""
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
-    try:
-        with opening():
-            return await _answer(request)
-    except SuspiciousOperation:  # More parameters than Django takes.
-        return _error(400, "malformed query")
-    except Unauthenticated as error:
-        return _error(401, error.message)
-    except CrossSiteRequest:
-        return _error(403, "cross-site request")
-    except UnknownTable as error:
-        known = f". Streamed are: {', '.join(error.streamed) or 'none'}" if settings.DEBUG else ""
-        return _error(400, f"{error}{known}")
-    except InvalidIdentity as error:
-        logger.error("no stream can be opened: %s", error)
-        return _error(500, "invalid identity")
-    except UNAVAILABLE as error:
-        logger.error("no stream can be opened: %s", error)
-        return _unavailable(request)
+    with opening():
+        return await or_refusal(request, _open(request), "opened")
 
 
-async def _answer(request: HttpRequest) -> HttpResponseBase:
+@csrf_exempt
+@login_not_required
+@never_atomic
+async def refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
+    """Let an open stream go on until the request's credentials expire."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    return await or_refusal(request, _refresh(request, client_id), "refreshed")
+
+
+async def _open(request: HttpRequest) -> HttpResponseBase:
     # Read before authentication: a malformed query is refused first, as the protocol orders its refusals.
     parameter = request.GET.get("tables", "")
     authenticated = await _authenticate(request)
     names = _table_names(parameter)
     if names is None:
-        return _error(400, "tables parameter is required")
+        return refusal(400, "tables parameter is required")
     if not names:
-        return _error(400, "at least one valid table is required")
+        return refusal(400, "at least one valid table is required")
     if not isinstance(request, ASGIRequest):
-        return _error(500, "streaming not supported")
+        return refusal(500, "streaming not supported")
     hub = await get_hub()
     tables = await hub.resolve(names)
     subscriber = await hub.subscribe(
@@ -133,6 +98,19 @@ async def _answer(request: HttpRequest) -> HttpResponseBase:
         proofs=authenticated.proofs,
     )
     return _response(request, EventStream(hub, subscriber), subscriber.client_id)
+
+
+async def _refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
+    given = await _authenticate(request)
+    if not isinstance(request, ASGIRequest):
+        return refusal(500, "streaming not supported")
+    hub = await get_hub()
+    is_granted = await hub.refreshing.ask(client_id, given.identity, given.proofs, given.expires_at)
+    if is_granted is None:
+        return refusal(404, "no such stream")
+    if not is_granted:
+        return refusal(403, "the stream is of another user or other credentials: open another one")
+    return HttpResponse(status=204)
 
 
 def _table_names(parameter: str) -> list[str] | None:
@@ -161,18 +139,3 @@ async def _nothing() -> AsyncIterator[bytes]:
     """Return an empty asynchronous body."""
     return
     yield b""
-
-
-def _unavailable(request: HttpRequest) -> HttpResponse:
-    """Answer while the database does not.
-
-    A browser's EventSource never reconnects after any status but 200. It does after a stream that ends, so it gets one.
-    """
-    if "text/event-stream" not in request.headers.get("Accept", ""):
-        return _error(503, "database unavailable")
-    milliseconds = conf.retry_milliseconds * random.uniform(1, 2)  # noqa: S311 - so that not all come at once
-    return HttpResponse(sse.retry(round(milliseconds)), headers=STREAM_HEADERS)
-
-
-def _error(code: int, message: str) -> JsonResponse:
-    return JsonResponse({"code": code, "message": message}, status=code)

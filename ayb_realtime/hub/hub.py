@@ -15,6 +15,7 @@ from ayb_realtime.hub.admission import Admission
 from ayb_realtime.hub.feed import Feed
 from ayb_realtime.hub.live import Live
 from ayb_realtime.hub.receiver import Receiver
+from ayb_realtime.hub.refreshing import Refreshing
 from ayb_realtime.hub.relay_watch import RelayWatch, run_relay
 from ayb_realtime.hub.replay import Replay
 from ayb_realtime.hub.subscriber import Subscriber
@@ -29,7 +30,10 @@ from ayb_realtime.wire.events import connected_event, parse_event_id, reset_even
 
 
 class Hub:
-    """Keeps the subscribers, from ``start`` to ``close``."""
+    """Keeps the subscribers, from ``start`` to ``close``.
+
+    refreshing: lets streams go on with newer credentials.
+    """
 
     def __init__(self, layer: BaseChannelLayer | None, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
@@ -39,6 +43,7 @@ class Hub:
         self._replay = Replay(pool)
         self._live = Live(pool, self._feed, self._replay)
         self._relay_watch = RelayWatch(pool)
+        self.refreshing = Refreshing(pool, self.open_streams)
         self._layer = layer
         self._tasks = Tasks(self._end_at_once)
 
@@ -71,6 +76,7 @@ class Hub:
         self._tasks.spawn(self._replay.run(self._live))
         self._tasks.spawn(liveness.run(self.open_streams, self.leave))
         self._tasks.spawn(rechecking.run(self.open_streams))
+        self._tasks.spawn(self.refreshing.run())
         if self._layer is not None and conf.relay_in_process:
             self._tasks.spawn(run_relay(self._layer))
         if self._receiver is not None:

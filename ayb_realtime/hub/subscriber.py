@@ -31,17 +31,17 @@ class Subscriber:
     sink: takes chunks while the reader waits, so that they do not need the reader.
     ended: whether the stream ends after what is in the buffer.
     on_caught_up: called each time that the buffer has become empty.
-    proofs: what has to remain true while the stream is open.
+    proofs, expires_at: what has to remain true while the stream is open, and until when, in seconds since the epoch.
     """
 
     __slots__ = (  # Thousands wait at a time.
         "_buffer",
-        "_expires_at",
         "_heartbeat_seconds",
         "_unanswered_resets",
         "_waiting",
         "client_id",
         "ended",
+        "expires_at",
         "identity",
         "on_caught_up",
         "position",
@@ -71,7 +71,7 @@ class Subscriber:
         self.position = 0
         self._buffer = Buffer(buffer_bytes)
         self._heartbeat_seconds = heartbeat_seconds
-        self._expires_at = expires_at  # in seconds since the epoch
+        self.expires_at = expires_at
         # Of tables with rows that could not be checked: most streams have none.
         self._unanswered_resets: UnansweredResets | None = None
         self._waiting: asyncio.Future[None] | None = None  # what the reader awaits, while it waits
@@ -178,7 +178,7 @@ class Subscriber:
         return is_written
 
     def _has_expired(self) -> bool:
-        return self._expires_at is not None and time.time() >= self._expires_at
+        return self.expires_at is not None and time.time() >= self.expires_at
 
     async def _wait(self) -> None:
         # Not an Event with a timeout, which costs more than twice as much for every chunk of every stream.

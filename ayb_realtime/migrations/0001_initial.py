@@ -13,6 +13,7 @@ class Migration(migrations.Migration):
         RunSQLFile("batch"),
         RunSQLFile("epoch"),
         RunSQLFile("wake"),
+        RunSQLFile("refresh"),
         RunSQLFile("key_columns"),
         RunSQLFile("json_text"),
         RunSQLFile("column_types"),

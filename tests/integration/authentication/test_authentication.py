@@ -53,7 +53,7 @@ async def test_stream_of_a_session_ends_when_the_session_expires(
     await async_client.aforce_login(user)
     before = datetime.now(UTC).timestamp()
     _, stream = await get()
-    assert before + 3600 <= stream._expires_at <= datetime.now(UTC).timestamp() + 3600
+    assert before + 3600 <= stream.expires_at <= datetime.now(UTC).timestamp() + 3600
 
 
 async def test_inactive_user_of_a_session_is_refused(
@@ -136,7 +136,7 @@ async def test_class_of_ones_own_is_given_header_and_parameter(
     given = {"token": str(user.pk)} if way == "parameter" else {"headers": {"Authorization": way.format(user.pk)}}
     _, stream = await get(**given)
     assert user_id(stream) == str(user.pk)
-    assert stream._expires_at == datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+    assert stream.expires_at == datetime(2100, 1, 1, tzinfo=UTC).timestamp()
     assert await get(token="nobody") == (401, None)
 
 
@@ -170,7 +170,7 @@ class TestSimpleJWT:
         token = AccessToken.for_user(user)
         token.set_exp(lifetime=timedelta(minutes=-1))
         status, stream = await get(token=str(token))
-        assert (status, stream._expires_at) == (200, token["exp"] + 300)
+        assert (status, stream.expires_at) == (200, token["exp"] + 300)
 
     @pytest.mark.parametrize("scheme", ["JWT", "Bearer", "jwt", "BEARER"])
     async def test_each_type_of_header_is_taken(

@@ -35,7 +35,7 @@ async def test_credentials_that_cannot_be_checked_now_are_no_refusal(
     settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Away]}
     assert await get(token="x") == (503, None)
     assert await get({"Accept": "text/event-stream"}, token="x") == (200, None)
-    lines = [record.message for record in caplog.records if record.name == "ayb_realtime.views"]
+    lines = [record.message for record in caplog.records if record.name == "ayb_realtime.refusals"]
     assert len(lines) == 2
     assert all(line.startswith("no stream can be opened: ") for line in lines)
 

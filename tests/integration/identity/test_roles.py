@@ -82,7 +82,7 @@ async def test_role_that_policies_do_not_hold_gets_no_stream(
     make_table("notes", "id int primary key", policy="false")
     settings.AYB_REALTIME = {"IDENTITY": under(kind(owner, make_role))}
     assert await refused(async_client, await sync_to_async(token)()) == UNAVAILABLE
-    (line,) = [record.message for record in caplog.records if record.name == "ayb_realtime.views"]
+    (line,) = [record.message for record in caplog.records if record.name == "ayb_realtime.refusals"]
     assert re.search(told, line)
     assert not the_hub.live_subscribers
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import httpx
 import psycopg
 import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
+from rest_framework_simplejwt.tokens import AccessToken
 
 from embedded import Child, free_port
+from example_project.blog.demo import Account
 from tests.example import AUTHOR, COLLEAGUE, MANAGE, STRANGER, Example, answers
 
 STREAMS = 200
@@ -22,7 +26,8 @@ CONNECTIONS_MAX = 16
 class Stream:
     """One open stream, and its next change."""
 
-    def __init__(self, events: AsyncIterator[ServerSentEvent]) -> None:
+    def __init__(self, client_id: str, events: AsyncIterator[ServerSentEvent]) -> None:
+        self.client_id = client_id
         self.events = events
 
     async def next(self) -> Any:
@@ -39,8 +44,9 @@ async def streaming(client: httpx.AsyncClient, address: str, token: str) -> Asyn
     parameters = {"tables": "posts", "token": token}
     async with aconnect_sse(client, "GET", f"{address}/api/realtime", params=parameters) as source:
         events = source.aiter_sse()
-        assert (await anext(events)).event == "connected"
-        yield Stream(events)
+        connected = await anext(events)
+        assert connected.event == "connected"
+        yield Stream(connected.json()["clientId"], events)
 
 
 def web_process(example: Example) -> tuple[Child, str]:
@@ -82,6 +88,44 @@ async def assert_a_post_reaches_both(example: Example, addresses: list[str], tok
         ]
         example.add_post("for both", published=True)
         assert [(await stream.next())["record"]["title"] for stream in streams] == ["for both", "for both"]
+
+
+async def test_newer_token_that_another_process_is_sent_lets_the_stream_go_on(seeded_url: str, tmp_path: Path) -> None:
+    example = Example(seeded_url, tmp_path, REDIS_URL=os.environ["REDIS_URL"])
+    children = [example.run(str(MANAGE), "runrealtime")]
+    try:
+        children[0].wait_until(lambda: "relay leads" in example.log())
+        addresses = []
+        for _ in range(2):
+            child, address = web_process(example)
+            children.append(child)
+            addresses.append(address)
+        await assert_outlives_its_token(example, *addresses)
+    finally:
+        for child in reversed(children):
+            child.stop()
+    assert "Traceback" not in example.log()
+
+
+async def assert_outlives_its_token(example: Example, address: str, other: str) -> None:
+    """Open a stream at one process and send another one what comes next; read the stream until its token has ended."""
+    first, second = token_of(AUTHOR, seconds=8), token_of(AUTHOR, seconds=600)
+    async with httpx.AsyncClient(timeout=None) as client, streaming(client, address, str(first)) as stream:
+        url = f"{other}/api/realtime/{stream.client_id}/token"
+        for token, status in [(token_of(STRANGER, seconds=600), 403), (second, 204)]:
+            response = await client.post(url, headers={"Authorization": f"Bearer {token}"})
+            assert response.status_code == status, response.text
+        while time.time() < first["exp"] + 3:
+            example.add_post("still here", published=True)
+            assert (await stream.next())["record"]["title"] == "still here"
+
+
+def token_of(account: Account, seconds: float) -> AccessToken:
+    """Return an access token that lasts this long."""
+    token = AccessToken()
+    token.set_exp(lifetime=timedelta(seconds=seconds))
+    token["user_id"] = str(account.id)
+    return token
 
 
 async def test_open_streams_hold_no_database_connections(seeded_url: str, tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""What requests are answered that are refused, or that cannot be answered now. The views use it."""
+
+import logging
+import random
+from collections.abc import Awaitable
+
+import psycopg
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.db import Error
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import (
+    AuthenticationUnavailable,
+    CrossSiteRequest,
+    InvalidIdentity,
+    NotMigrated,
+    RoleRefused,
+    Unauthenticated,
+    UnknownTable,
+)
+from ayb_realtime.wire import sse
+
+logger = logging.getLogger(__name__)
+
+STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    # Keeps GZipMiddleware from compressing the stream, which would hold events back.
+    "Content-Encoding": "identity",
+}
+
+# What the database, or the way to it or to the accounts, raises when it does not answer.
+UNAVAILABLE = (Error, psycopg.Error, OSError, AuthenticationUnavailable, NotMigrated, RoleRefused)
+
+
+async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], deed: str) -> HttpResponseBase:
+    """Await an answer, and return it, or what its error means to the client.
+
+    deed: what is done to a stream, for the log.
+    """
+    try:
+        return await answer
+    except SuspiciousOperation:  # More parameters than Django takes.
+        return refusal(400, "malformed query")
+    except Unauthenticated as error:
+        return refusal(401, error.message)
+    except CrossSiteRequest:
+        return refusal(403, "cross-site request")
+    except UnknownTable as error:
+        known = f". Streamed are: {', '.join(error.streamed) or 'none'}" if settings.DEBUG else ""
+        return refusal(400, f"{error}{known}")
+    except InvalidIdentity as error:
+        logger.error("no stream can be %s: %s", deed, error)
+        return refusal(500, "invalid identity")
+    except UNAVAILABLE as error:
+        logger.error("no stream can be %s: %s", deed, error)
+        return _unavailable(request)
+
+
+def _unavailable(request: HttpRequest) -> HttpResponse:
+    """Answer while the database does not.
+
+    A browser's EventSource never reconnects after any status but 200. It does after a stream that ends, so it gets one.
+    """
+    if "text/event-stream" not in request.headers.get("Accept", ""):
+        return refusal(503, "database unavailable")
+    milliseconds = conf.retry_milliseconds * random.uniform(1, 2)  # noqa: S311 - so that not all come at once
+    return HttpResponse(sse.retry(round(milliseconds)), headers=STREAM_HEADERS)
+
+
+def refusal(code: int, message: str) -> JsonResponse:
+    """Answer in the form that every refusal has."""
+    return JsonResponse({"code": code, "message": message}, status=code)
