@@ -53,9 +53,10 @@ class Conf:
         return str(self._read("DATABASE"))
 
     @property
-    def channel_layer(self) -> str:
-        """Alias in ``CHANNEL_LAYERS`` of the layer between the relay and the web processes."""
-        return str(self._read("CHANNEL_LAYER"))
+    def channel_layer(self) -> str | None:
+        """Alias in ``CHANNEL_LAYERS`` of the layer between the relay and the web processes; None: NOTIFY and LISTEN."""
+        given = self._read("CHANNEL_LAYER")
+        return None if given is None else str(given)
 
     @property
     def anonymous(self) -> bool:

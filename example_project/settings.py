@@ -1,7 +1,7 @@
 """Settings of the example project. They read these environment variables:
 
 DATABASE_URL   PostgreSQL; by default the embedded one that ``make demo`` starts
-REDIS_URL      Redis or Valkey for the channel layer; by default the layer is in memory, for one process
+REDIS_URL      Redis or Valkey for the channel layer; by default none: web processes LISTEN in PostgreSQL
 CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core; by default channels_redis.pubsub
 SECRET_KEY, DEBUG, ALLOWED_HOSTS (names besides this machine's)
 """
@@ -55,9 +55,7 @@ USE_TZ = True
 
 
 def channel_layer(redis_url: str, kind: str) -> dict[str, Any]:
-    """Return the channel layer's settings: Redis if it has a URL, otherwise memory, which serves one process only."""
-    if not redis_url:
-        return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    """Return the settings of a channel layer through this Redis."""
     backends = {
         "core": "channels_redis.core.RedisChannelLayer",
         "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -68,7 +66,9 @@ def channel_layer(redis_url: str, kind: str) -> dict[str, Any]:
 
 
 REDIS_URL = os.environ.get("REDIS_URL", "")
-CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL, os.environ.get("CHANNEL_LAYER") or "pubsub")}
+if REDIS_URL:
+    CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL, os.environ.get("CHANNEL_LAYER") or "pubsub")}
+AYB_REALTIME = {"CHANNEL_LAYER": "default" if REDIS_URL else None}
 
 LOGGING = {
     "version": 1,

@@ -24,7 +24,7 @@ class Example:
     """The example project on its own database, served by one process at ``address`` while that runs."""
 
     def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
-        """``environment``: variables besides DATABASE_URL; without REDIS_URL, the layer is in memory."""
+        """``environment``: variables besides DATABASE_URL; without REDIS_URL, there is no layer."""
         self.database_url = database_url
         self.folder = folder
         self.environment = {**os.environ, "REDIS_URL": "", **environment, "DATABASE_URL": database_url}

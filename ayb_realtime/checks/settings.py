@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
-from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning  # noqa: A004 - Django's names
@@ -14,24 +14,27 @@ from django.utils.module_loading import import_string
 from ayb_realtime.asgi import Realtime
 from ayb_realtime.checks.registration import register
 from ayb_realtime.conf import conf
+from ayb_realtime.relay.outlets import configured_layer
 
 Apps = Sequence[AppConfig] | None
 
 
 def _layer() -> BaseChannelLayer | None:
-    """Return the Channels layer; None if there is none, which check_channel_layer reports."""
+    """Return the Channels layer; None if there is none, which check_channel_layer reports unless it is meant."""
     try:
-        return get_channel_layer(conf.channel_layer)
+        return configured_layer()
     except InvalidChannelLayerError:
         return None
 
 
 @register(Tags.async_support)
 def check_channel_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Require a Channels layer: without one the relay does not start, and no change gets a position."""
+    """Require the Channels layer that is named: without it the relay does not start, and no change gets a position."""
+    if conf.channel_layer is None:
+        return []
     reason = ""
     try:
-        if get_channel_layer(conf.channel_layer) is not None:
+        if configured_layer() is not None:
             return []
     except InvalidChannelLayerError as error:
         reason = f" ({error})"
@@ -41,7 +44,7 @@ def check_channel_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             " arrives.",
             hint=f'Add it to CHANNEL_LAYERS: {{"{conf.channel_layer}": {{"BACKEND":'
             ' "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": ["redis://127.0.0.1:6379"]}}},'
-            ' or, for everything in one process, "BACKEND": "channels.layers.InMemoryChannelLayer".',
+            ' or do without Redis: AYB_REALTIME = {"CHANNEL_LAYER": None}.',
             id="ayb_realtime.E002",
         )
     ]
@@ -56,7 +59,8 @@ def check_memory_layer(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
         Warning(
             f"The Channels layer {conf.channel_layer!r} is the in-memory one, which does not leave its process."
             " Processes other than the relay's find every change late, by asking the log.",
-            hint="Configure channels_redis.pubsub.RedisPubSubChannelLayer. If `manage.py runrealtime --serve` is the"
+            hint="Configure channels_redis.pubsub.RedisPubSubChannelLayer, or none: AYB_REALTIME = {'CHANNEL_LAYER':"
+            " None}, so that the processes LISTEN in Postgres. If `manage.py runrealtime --serve` is the"
             " only process that serves the site, add ayb_realtime.W003 to SILENCED_SYSTEM_CHECKS.",
             id="ayb_realtime.W003",
         )

@@ -25,7 +25,7 @@ SILENCE_SECONDS = 1.0
 # An attacker in Redis may repeat an old message. So the log is asked this often, whatever the layer says.
 DISTRUST_SECONDS = 10.0
 
-SILENT = "no word of new changes comes through the Channels layer: they are read from the log, up to %s s late"
+SILENT = "no word of new changes comes from the relay: they are read from the log, up to %s s late"
 
 
 class Feed:

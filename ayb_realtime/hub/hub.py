@@ -13,8 +13,8 @@ from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import draining, liveness, rechecking
 from ayb_realtime.hub.admission import Admission
 from ayb_realtime.hub.feed import Feed
+from ayb_realtime.hub.hearing import Hearing
 from ayb_realtime.hub.live import Live
-from ayb_realtime.hub.receiver import Receiver
 from ayb_realtime.hub.refreshing import Refreshing
 from ayb_realtime.hub.relay_watch import RelayWatch, run_relay
 from ayb_realtime.hub.replay import Replay
@@ -39,7 +39,7 @@ class Hub:
         self._pool = pool
         self._admission = Admission(pool)
         self._feed = Feed(pool)
-        self._receiver = Receiver(layer, pool, self._feed) if layer is not None else None
+        self._hearing = Hearing(layer, pool, self._feed)
         self._replay = Replay(pool)
         self._live = Live(pool, self._feed, self._replay)
         self._relay_watch = RelayWatch(pool)
@@ -67,8 +67,7 @@ class Hub:
         try:
             await self._pool.open()
             self._live.position = await self._feed.start()
-            if self._receiver is not None:
-                await self._receiver.start()
+            await self._hearing.start()
         except BaseException:
             await self._pool.close()
             raise
@@ -77,20 +76,17 @@ class Hub:
         self._tasks.spawn(liveness.run(self.open_streams, self.leave))
         self._tasks.spawn(rechecking.run(self.open_streams))
         self._tasks.spawn(self.refreshing.run())
-        if self._layer is not None and conf.relay_in_process:
+        if conf.relay_in_process:
             self._tasks.spawn(run_relay(self._layer))
-        if self._receiver is not None:
-            self._tasks.spawn(self._receiver.receive())
-            self._tasks.spawn(self._receiver.rejoin())
-            self._tasks.spawn(self._receiver.follow_group())
+        for work in self._hearing.tasks():
+            self._tasks.spawn(work)
 
     async def close(self) -> None:
         """End every stream, group after group and each with a retry hint, and stop."""
         await draining.end_in_groups(self.open_streams())
         await self._tasks.stop()
         self._end_at_once()
-        if self._receiver is not None:
-            await self._receiver.close()
+        await self._hearing.close()
         await self._pool.close()
 
     def end_streams(self) -> asyncio.Task[None]:

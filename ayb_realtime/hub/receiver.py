@@ -5,6 +5,7 @@ The layer is a hint: a fault of the layer, or a false message in it, costs time 
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Iterable
 from typing import Any, NoReturn
 
 import psycopg
@@ -30,7 +31,7 @@ DROPPED = "a message in the Channels layer is dropped: %s. Changes that no other
 
 
 class Receiver:
-    """A member of the log's group in the layer. ``receive``, ``rejoin`` and ``follow_group`` are tasks of the hub.
+    """A member of the log's group in the layer.
 
     group: the log's group, as Postgres last gave it.
     """
@@ -49,7 +50,11 @@ class Receiver:
         async with self._pool.connection() as connection:
             self.group = await queries.group(connection)
 
-    async def receive(self) -> NoReturn:
+    def tasks(self) -> Iterable[Coroutine[Any, Any, NoReturn]]:
+        """Return what has to run as long as the hub does."""
+        return self._receive(), self._rejoin(), self._follow_group()
+
+    async def _receive(self) -> NoReturn:
         """Join the group and take its messages, until cancelled."""
         while True:
             try:
@@ -60,7 +65,7 @@ class Receiver:
                 self._logger.warning(FAILS, exc_info=True)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def rejoin(self) -> NoReturn:
+    async def _rejoin(self) -> NoReturn:
         """Join the group again now and then, until cancelled: the layer may have forgotten it."""
         while True:
             await asyncio.sleep(REJOIN_SECONDS)
@@ -70,7 +75,7 @@ class Receiver:
                 except Exception:
                     self._logger.warning(FAILS, exc_info=True)
 
-    async def follow_group(self) -> NoReturn:
+    async def _follow_group(self) -> NoReturn:
         """Move to the log's new group whenever it has another one, until cancelled."""
         while True:
             await asyncio.sleep(GROUP_SECONDS)

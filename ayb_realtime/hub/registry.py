@@ -7,12 +7,10 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context
 from weakref import WeakKeyDictionary
 
-from channels.layers import get_channel_layer
-
-from ayb_realtime.conf import conf
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.signal_chain import SignalChain
 from ayb_realtime.postgres import database
+from ayb_realtime.relay.outlets import configured_layer
 
 logger = logging.getLogger(__package__)
 
@@ -67,7 +65,7 @@ async def close_hub() -> None:
 async def _make_hub() -> Hub:
     if "daphne.cli" in sys.modules:  # Only the command imports it.
         logger.warning(BARE_DAPHNE)
-    hub = Hub(get_channel_layer(conf.channel_layer), database.pool())
+    hub = Hub(configured_layer(), database.pool())
     await hub.start()
     _signal_chains[hub] = _end_streams_on_signals(hub)
     return hub

@@ -54,7 +54,7 @@ class RelayWatch:
             logger.warning(NO_RELAY)
 
 
-async def run_relay(layer: BaseChannelLayer) -> None:
+async def run_relay(layer: BaseChannelLayer | None) -> None:
     """Relay in this process, as a standby like any other, until cancelled."""
     try:
         await Relay(layer, lambda: database.connect(conf.database)).run()

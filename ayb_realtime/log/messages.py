@@ -1,10 +1,12 @@
-"""The messages of the Channels layer: an announcement as text, and a seal that shows that this log's relay wrote it.
+"""The messages from relay to hub: an announcement as text, and a seal that shows that this log's relay wrote it.
 
-Anyone who can write into Redis can send any message to the hubs, and a hub trusts an announcement as it trusts the log.
-So it accepts only one that is sealed with a key derived from SECRET_KEY and the group, which names the log.
+Anyone who can write into Redis, or notify in the database, can send any message to the hubs, and a hub trusts an
+announcement as it trusts the log. So it accepts only one that is sealed with a key derived from SECRET_KEY and the
+group, which names the log.
 """
 
 import hmac
+import json
 from functools import lru_cache
 
 from django.conf import settings
@@ -40,6 +42,20 @@ def from_message(message: object, group: str) -> Announcement:
     if not any(hmac.compare_digest(_seal(text, group, secret), seal) for secret in secrets):
         raise InvalidMessage("it is not sealed with this site's SECRET_KEY, which the relay has to have too")
     return Announcement.from_text(text)
+
+
+def to_payload(announcement: Announcement, group: str) -> str:
+    """Return a notification's payload. It says only the head: every role of the database may listen."""
+    return json.dumps(to_message(Announcement(announcement.head), group))
+
+
+def from_payload(payload: str, group: str) -> Announcement:
+    """Read what ``to_payload`` wrote for this group. Raises InvalidMessage for any other text."""
+    try:
+        message = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessage("it is not of the form that the relay writes") from error
+    return from_message(message, group)
 
 
 def _seal(text: str, group: str, secret: str | bytes) -> str:

@@ -1,16 +1,14 @@
 """The relay: it numbers what has committed, and tells every hub. One relay leads, others stand by.
 
-While it leads, it runs several tasks: it listens for the notifications of capture_v1(), numbers, publishes to the
-Channels layer, prunes, and looks for altered tables. Whatever fails, nothing is lost: what has committed is in the log,
-and the next relay numbers it.
+While it leads, it runs several tasks: it listens for the notifications of capture_v1(), numbers, publishes, prunes, and
+looks for altered tables. Whatever fails, nothing is lost: what has committed is in the log, and the next relay numbers
+it.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing
 from typing import Any, NoReturn
-from uuid import uuid4
 
 import psycopg
 from channels.layers import BaseChannelLayer
@@ -18,10 +16,12 @@ from channels.layers import BaseChannelLayer
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
 from ayb_realtime.log import queries
-from ayb_realtime.postgres import sessions, tables
+from ayb_realtime.log.local_hubs import LocalHubs, local_hubs
+from ayb_realtime.postgres import notifications, sessions, tables
 from ayb_realtime.relay import leadership
 from ayb_realtime.relay.backoff import backoff_seconds
 from ayb_realtime.relay.numbering import Numbering
+from ayb_realtime.relay.outlets import Layer, Notify
 from ayb_realtime.relay.publisher import Publisher
 
 logger = logging.getLogger(__package__)
@@ -29,9 +29,6 @@ logger = logging.getLogger(__package__)
 Connection = psycopg.AsyncConnection[Any]
 
 NOTIFY_CHANNEL = "ayb_realtime"
-# How often the listening connection is probed, and how long an answer may take.
-PROBE_SECONDS = 5.0
-ANSWER_SECONDS = 5.0
 PRUNE_SECONDS = 30.0
 # How often to look for tables whose rows came or went without a trigger.
 ALTERED_SECONDS = 1.0
@@ -40,13 +37,20 @@ ALTERED_SECONDS = 1.0
 class Relay:
     """Relays from ``run`` until it is cancelled.
 
+    layer: the way to the hubs of other processes; None: by NOTIFY.
     connect: opens a connection in autocommit mode, to Postgres itself or through a pooler in session mode.
+    hubs: those to tell without a layer or NOTIFY, by default all of this process.
     leads: set while this relay leads and listens.
     """
 
-    def __init__(self, layer: BaseChannelLayer, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(
+        self,
+        layer: BaseChannelLayer | None,
+        connect: Callable[[], Awaitable[Connection]],
+        hubs: LocalHubs = local_hubs,
+    ) -> None:
         self.leads = asyncio.Event()
-        self._publisher = Publisher(layer)
+        self._publisher = Publisher(Notify(connect) if layer is None else Layer(layer), hubs)
         self._connect = connect
         self._failures = 0
         self._has_started = False
@@ -78,13 +82,13 @@ class Relay:
             await asyncio.wait([acquiring], timeout=leadership.TRY_SECONDS)
             self._has_started = self._has_started or not acquiring.done()
             await acquiring
-            await listener.execute(f"listen {NOTIFY_CHANNEL}")
+            await notifications.listen(listener, NOTIFY_CHANNEL)
             await _check_notifications(listener, writer)
             numbering = Numbering(self._publisher, await self._begin(writer))
             try:
                 await _until_first_ends(
                     numbering.run(writer),
-                    _listen(listener, numbering.wake),
+                    notifications.hear(listener, lambda _: numbering.wake.set()),
                     _prune(keeper),
                     self._watch_epoch(keeper),
                     _announce_altered(keeper),
@@ -133,31 +137,14 @@ async def _until_first_ends(*works: Coroutine[Any, Any, object]) -> None:
 
 
 async def _check_notifications(listener: Connection, writer: Connection) -> None:
-    """Send a notification and wait for it: through a transaction pooler LISTEN succeeds, and hears nothing.
-
-    Raises NotificationsUnheard.
-    """
-    token = uuid4().hex
-    await writer.execute("select pg_notify(%s, %s)", [NOTIFY_CHANNEL, token])
-    async with aclosing(listener.notifies(timeout=ANSWER_SECONDS)) as heard:
-        async for notify in heard:
-            if notify.payload == token:
-                return
-    raise NotificationsUnheard(
-        f"The relay sent itself a NOTIFY and heard nothing for {ANSWER_SECONDS:.0f} s. Most likely a connection "
-        "pooler in transaction mode (pgbouncer, a cloud's pooled port) stands between it and Postgres: LISTEN does "
-        "not work through one. Give runrealtime a direct connection: an entry in DATABASES that reaches Postgres "
-        "itself, named by --database."
-    )
-
-
-async def _listen(listener: Connection, wake: asyncio.Event) -> NoReturn:
-    """Set ``wake`` at every notification; probe the connection now and then."""
-    while True:
-        async for _ in listener.notifies(timeout=PROBE_SECONDS):
-            wake.set()
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await listener.execute("select 1")
+    """Raise NotificationsUnheard if the one connection does not hear the other."""
+    if not await notifications.is_heard(listener, writer, NOTIFY_CHANNEL):
+        raise NotificationsUnheard(
+            f"The relay sent itself a NOTIFY and heard nothing for {notifications.ANSWER_SECONDS:.0f} s. Most likely a "
+            "connection pooler in transaction mode (pgbouncer, a cloud's pooled port) stands between it and Postgres: "
+            "LISTEN does not work through one. Give runrealtime a direct connection: an entry in DATABASES that "
+            "reaches Postgres itself, named by --database."
+        )
 
 
 async def _prune(keeper: Connection) -> NoReturn:

@@ -23,6 +23,7 @@ from rest_framework_simplejwt.settings import api_settings
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NO_SCHEMA, NotMigrated
 from ayb_realtime.hub.registry import close_hub, get_hub
+from ayb_realtime.log.local_hubs import LocalHubs, local_hubs
 from ayb_realtime.log.queries import Connection
 from ayb_realtime.postgres import database
 from ayb_realtime.relay.relay import Relay
@@ -43,7 +44,7 @@ IN_TRANSACTION = (
 async def relaying() -> AsyncIterator["RealtimeClient"]:
     """Run a relay, and open streams: ``async with relaying() as realtime``. Afterwards the hub is closed.
 
-    The Channels layer is an in-memory one meanwhile.
+    The Channels layer, if the site has one, is an in-memory one meanwhile.
     Raises ImproperlyConfigured within a transaction, NotMigrated, and what the relay raises if it cannot start.
     """
     if _is_atomic() or await sync_to_async(_is_atomic)():
@@ -66,7 +67,10 @@ def _is_atomic() -> bool:
 
 
 @contextmanager
-def _in_memory_layer() -> Iterator[BaseChannelLayer]:
+def _in_memory_layer() -> Iterator[BaseChannelLayer | None]:
+    if conf.channel_layer is None:
+        yield None
+        return
     layer = InMemoryChannelLayer()
     replaced = channel_layers.set(conf.channel_layer, layer)
     try:
@@ -79,13 +83,15 @@ def _in_memory_layer() -> Iterator[BaseChannelLayer]:
 
 @asynccontextmanager
 async def running_relay(
-    layer: BaseChannelLayer, connect: Callable[[], Awaitable[Connection]] | None = None
+    layer: BaseChannelLayer | None,
+    connect: Callable[[], Awaitable[Connection]] | None = None,
+    hubs: LocalHubs = local_hubs,
 ) -> AsyncIterator[Relay]:
     """Run a relay on this layer; enter the block when it leads. Raises what the relay raises if it cannot start.
 
     connect: by default to the database that ``DATABASE`` names.
     """
-    relay = Relay(layer, connect or (lambda: database.connect(conf.database)))
+    relay = Relay(layer, connect or (lambda: database.connect(conf.database)), hubs)
     running, leads = asyncio.create_task(relay.run()), asyncio.create_task(relay.leads.wait())
     try:
         await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_SECONDS)

@@ -22,7 +22,7 @@ from tests.chaos.layout import Options
 from tests.chaos.report import Report
 from tests.chaos.run import Outcome, Run
 
-LAYERS = ("pubsub", "core")
+LAYERS = ("pubsub", "core", "none")
 SHOWN = 20
 
 

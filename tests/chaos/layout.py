@@ -18,7 +18,7 @@ LOOPBACK = "127.0.0.1"
 class Options:
     """The options of a run.
 
-    layer: ``pubsub`` or ``core``.
+    layer: ``pubsub`` or ``core``; ``none``: web processes LISTEN.
     flaw: one of those in ``flawed.py``, to test that the checker finds it; usually none.
     clocks: whether clocks can be stepped; needs libfaketime.
     hosts: whether one of the web processes has its own host; needs root.

@@ -118,7 +118,7 @@ class World:
         database, redis = ROUTES[name]
         return {
             "DATABASE_URL": self.database_url(database, self._near(name)),
-            "REDIS_URL": f"redis://{self._near(name)}:{self.ports[redis]}/0",
+            "REDIS_URL": f"redis://{self._near(name)}:{self.ports[redis]}/0" if self.options.layer != "none" else "",
             "ALLOWED_HOSTS": self._far(name),
             "CHANNEL_LAYER": self.options.layer,
             "DEBUG": "",

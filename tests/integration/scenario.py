@@ -16,6 +16,7 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.log import queries
+from ayb_realtime.log.local_hubs import LocalHubs
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.testing import running_relay
 
@@ -25,7 +26,10 @@ MakeTable = Callable[..., None]
 USER = "current_setting('ayb.user_id')"
 OWN = f"author = {USER}"
 
-relaying = running_relay
+
+def relaying(layer: BaseChannelLayer | None, connect: Any = None) -> Any:
+    """Run a relay as if in another process: the hubs of this one hear it only through the layer, or by NOTIFY."""
+    return running_relay(layer, connect, LocalHubs())
 
 
 def person(user_id: object) -> Identity:
@@ -89,8 +93,7 @@ async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int 
 
 def group_of(the_hub: Hub) -> str:
     """Return the layer's group that a hub has joined."""
-    assert the_hub._receiver is not None
-    return the_hub._receiver.group
+    return the_hub._hearing.inlet.group
 
 
 async def until(owner: Owner, condition: str, values: Any = None) -> None:

@@ -39,6 +39,7 @@ def test_every_setting_has_a_property_with_its_type() -> None:
     [
         ("DATABASE", "replica", "replica"),
         ("CHANNEL_LAYER", "realtime", "realtime"),
+        ("CHANNEL_LAYER", None, None),
         ("ANONYMOUS", True, True),
         ("HEARTBEAT_SECONDS", 3, 3.0),
         ("RETRY_MILLISECONDS", 500, 500),

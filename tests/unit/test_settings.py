@@ -18,6 +18,7 @@ def sound(settings: Any) -> None:
     """Settings without a finding of any check."""
     settings.INSTALLED_APPS = OTHERS
     settings.CHANNEL_LAYERS = {"default": PUBSUB}
+    settings.AYB_REALTIME = {}
 
 
 def messages(*, deploy: bool = False) -> list[CheckMessage]:
@@ -57,6 +58,12 @@ def test_no_layer_is_an_error(settings: Any) -> None:
     assert "There is no Channels layer 'realtime'" in message.msg
     settings.CHANNEL_LAYERS = {"realtime": PUBSUB}
     assert found() == []
+
+
+def test_no_layer_that_is_meant_is_not_spoken_of(settings: Any) -> None:
+    settings.AYB_REALTIME = {"CHANNEL_LAYER": None}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    assert found(deploy=True) == []
 
 
 def test_layer_whose_backend_cannot_be_imported_is_an_error(settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py runrealtime``: relay changes to the Channels layer; with ``--serve`` serve the site, too."""
+"""``manage.py runrealtime``: relay changes to the web processes; with ``--serve`` serve the site, too."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 import psycopg
-from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
@@ -18,6 +18,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RESTORE_LOG, CannotListen, NotificationsUnheard
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership
+from ayb_realtime.relay.outlets import configured_layer
 from ayb_realtime.relay.relay import Relay
 
 NO_LAYER = """There is no Channels layer {alias!r}, so the relay cannot reach the web processes. Add to the settings:
@@ -29,24 +30,25 @@ NO_LAYER = """There is no Channels layer {alias!r}, so the relay cannot reach th
         }}
     }}
 
-Or, to run everything in one process without Redis: "BACKEND": "channels.layers.InMemoryChannelLayer", and --serve."""
+Or do without Redis: AYB_REALTIME = {{"CHANNEL_LAYER": None}}. The web processes then LISTEN in Postgres."""
 
 IN_MEMORY = """The Channels layer {alias!r} is the in-memory one, which does not leave this process: web processes would
 hear nothing from this relay, and find every change late, in the log. Either configure a Redis layer
-(pip install django-ayb-realtime[redis]), or serve the site from this process too: runrealtime --serve 127.0.0.1:8000"""
+(pip install django-ayb-realtime[redis]), or none: AYB_REALTIME = {{"CHANNEL_LAYER": None}}, or serve the site from this
+process too: runrealtime --serve 127.0.0.1:8000"""
 
 
 class Command(BaseCommand):
     """Relay until SIGTERM or SIGINT."""
 
-    help = "Relay the changes of streamed tables to the Channels layer. Run one, or more: one leads, others stand by."
+    help = "Relay the changes of streamed tables to the web processes. Run one, or more: one leads, others stand by."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the command's own arguments."""
         parser.add_argument(
             "--serve",
             metavar="[HOST:]PORT",
-            help="serve the site (ASGI_APPLICATION) from this process too, with Daphne; no Redis is needed then",
+            help="serve the site (ASGI_APPLICATION) from this process too, with Daphne",
         )
         parser.add_argument(
             "--database",
@@ -80,10 +82,9 @@ class Command(BaseCommand):
         except OSError as error:  # TimeoutError, which has no text, is one.
             raise CommandError(f"The relay has failed: {str(error) or type(error).__name__}") from error
 
-    def _layer(self, *, serves: bool) -> BaseChannelLayer:
-        alias = conf.channel_layer
-        layer: BaseChannelLayer | None = get_channel_layer(alias)
-        if layer is None:
+    def _layer(self, *, serves: bool) -> BaseChannelLayer | None:
+        layer, alias = configured_layer(), conf.channel_layer
+        if layer is None and alias is not None:
             raise CommandError(NO_LAYER.format(alias=alias))
         if isinstance(layer, InMemoryChannelLayer) and not serves:
             raise CommandError(IN_MEMORY.format(alias=alias))

@@ -16,6 +16,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
 from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.receiver import Receiver
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Action, Announcement, Change
@@ -99,8 +100,9 @@ async def test_forged_messages_are_not_told_and_stop_nothing(world: World, heard
 @pytest.mark.parametrize("layer", ["core", "pubsub"], indirect=True)
 @pytest.mark.usefixtures("layer")
 async def test_bytes_that_the_layer_cannot_read_stop_nothing(world: World, heard: Stream) -> None:
-    group, receiver = world.group, world.hub._receiver
-    layer_channel = receiver._layer_channel if receiver is not None else ""
+    group, receiver = world.group, world.hub._hearing.inlet
+    assert isinstance(receiver, Receiver)
+    layer_channel = receiver._layer_channel
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as attacker:
         for row_id, garbage in enumerate((b"", b"\xc1", b"\x80", b"\x07", b"\x90", b"\xff" * 1000, b"\x91" * 5000), 1):
             if layer_channel.startswith("specific."):

@@ -36,7 +36,7 @@ from example_project.settings import *
 
 MIDDLEWARE = {MIDDLEWARE}
 INSTALLED_APPS = [*INSTALLED_APPS, {SESSIONS!r}]
-AYB_REALTIME = {{"RECHECK_SECONDS": 0.2}}
+AYB_REALTIME = {{**AYB_REALTIME, "RECHECK_SECONDS": 0.2}}
 """
 
 ENDINGS: dict[str, Callable[[Visit], Awaitable[Any]]] = {

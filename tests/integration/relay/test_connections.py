@@ -10,8 +10,7 @@ from channels.layers import BaseChannelLayer
 
 from ayb_realtime.exceptions import NotificationsUnheard
 from ayb_realtime.log import queries
-from ayb_realtime.postgres import database
-from ayb_realtime.relay import relay as relay_module
+from ayb_realtime.postgres import database, notifications
 from ayb_realtime.relay.relay import Relay
 from tests.integration.relay.conftest import Connection, Connector, LogWatch, receiver
 from tests.integration.scenario import Owner, relaying, until_blocked
@@ -20,7 +19,7 @@ from tests.integration.scenario import Owner, relaying, until_blocked
 async def test_relay_that_does_not_hear_itself_reports_why(
     database_url: str, memory_layer: BaseChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(notifications, "ANSWER_SECONDS", 0.2)
     opened: list[None] = []
 
     async def connect() -> Connection:

@@ -59,9 +59,9 @@ def web_process(example: Example) -> tuple[Child, str]:
     return child, address
 
 
-@pytest.mark.parametrize("layer", ["pubsub", "core"])
+@pytest.mark.parametrize("layer", ["pubsub", "core", ""])
 async def test_write_reaches_subscribers_of_both_web_processes(seeded_url: str, tmp_path: Path, layer: str) -> None:
-    example = Example(seeded_url, tmp_path, REDIS_URL=os.environ["REDIS_URL"], CHANNEL_LAYER=layer)
+    example = Example(seeded_url, tmp_path, REDIS_URL=os.environ["REDIS_URL"] if layer else "", CHANNEL_LAYER=layer)
     relay = example.run(str(MANAGE), "runrealtime")
     children = [relay]
     try:
@@ -77,6 +77,7 @@ async def test_write_reaches_subscribers_of_both_web_processes(seeded_url: str, 
         codes = [child.stop() for child in reversed(children)]
     assert codes[-1] == 0
     assert "Traceback" not in example.log()
+    assert "no word of new changes" not in example.log()
 
 
 async def assert_a_post_reaches_both(example: Example, addresses: list[str], tokens: list[str]) -> None:
