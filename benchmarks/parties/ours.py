@@ -1,4 +1,4 @@
-"""ayb_realtime, with PostgreSQL, on each server: with Valkey and a relay process, or in one process by ``--serve``."""
+"""ayb_realtime, with PostgreSQL, on each server: with Valkey and a relay process, or with the relay in its process."""
 
 import sys
 from collections.abc import Iterator
@@ -23,12 +23,13 @@ class Ours(Party):
 
 
 @contextmanager
-def ours(server: str, table: str = "bench_open", owners: int = 0) -> Iterator[Ours]:
+def ours(server: str, table: str = "bench_open", owners: int = 0, *, in_process: bool = False) -> Iterator[Ours]:
     """Serve streams of a table, each to a different user. server: ``serve``, ``uvicorn`` or ``granian``.
 
     owners: the number of users that own the rows in turn.
+    in_process: whether the relay runs in the web process, as it always does with ``serve``, and without Valkey.
     """
-    with database() as db, served(server, db) as port:
+    with database() as db, served(server, db, in_process=in_process) as port:
         yield Ours(
             port,
             lambda n: get(f"/api/realtime?tables={table}", token(n)),
@@ -38,19 +39,22 @@ def ours(server: str, table: str = "bench_open", owners: int = 0) -> Iterator[Ou
 
 
 @contextmanager
-def served(server: str, db: Database) -> Iterator[int]:
+def served(server: str, db: Database, *, in_process: bool = False) -> Iterator[int]:
     """Serve the stream and run a relay on this database; yield the port once the relay leads."""
     with ExitStack() as stack:
         files = stack.enter_context(folder())
         port = free_port()
         environment = dict(db.environment)
-        if server == "serve":
-            environment["REDIS_URL"] = ""
-            command = [sys.executable, MANAGE, "runrealtime", "--serve", f"127.0.0.1:{port}"]
+        if server == "serve" or in_process:
+            environment |= {"REDIS_URL": "", "RELAY_IN_PROCESS": str(int(server != "serve"))}
         else:
             stack.enter_context(relaying(db, files / "relay.log"))
+        if server == "serve":
+            command = [sys.executable, MANAGE, "runrealtime", "--serve", f"127.0.0.1:{port}"]
+        else:
             command = server_command(server, "benchmarks.sites.asgi:application", port)
-        ready = answers(port, "/api/realtime")
+        # The first stream makes the hub, which runs the relay if that is in the process.
+        ready = answers(port, f"/api/realtime?tables=bench_open&token={token(0)}" if in_process else "/api/realtime")
         stack.enter_context(running(command, files / "server.log", lambda: ready() and leads(db), environment))
         yield port
 

@@ -17,6 +17,7 @@ from benchmarks.targets import Target, ratio
 
 PARTIES: dict[str, Start] = {
     "ours, uvicorn": lambda: ours("uvicorn"),
+    "ours, uvicorn, relay in its process": lambda: ours("uvicorn", in_process=True),
     "ours, granian": lambda: ours("granian"),
     "ours, --serve (Daphne)": lambda: ours("serve"),
     "bare ASGI, uvicorn": lambda: bare("uvicorn"),

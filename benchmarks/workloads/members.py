@@ -36,6 +36,7 @@ def run(quick: bool) -> dict[str, Figures]:
     }
     mine: dict[str, Start] = {
         "ours, uvicorn": lambda: ours("uvicorn", TABLE),
+        "ours, uvicorn, relay in its process": lambda: ours("uvicorn", TABLE, in_process=True),
         "ours, --serve (Daphne)": lambda: ours("serve", TABLE),
     }
 
