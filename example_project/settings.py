@@ -68,7 +68,7 @@ def channel_layer(redis_url: str, kind: str) -> dict[str, Any]:
 REDIS_URL = os.environ.get("REDIS_URL", "")
 if REDIS_URL:
     CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL, os.environ.get("CHANNEL_LAYER") or "pubsub")}
-AYB_REALTIME = {"CHANNEL_LAYER": "default" if REDIS_URL else None}
+AYB_REALTIME: dict[str, Any] = {"CHANNEL_LAYER": "default" if REDIS_URL else None}
 
 LOGGING = {
     "version": 1,
