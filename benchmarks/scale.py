@@ -1,19 +1,14 @@
-"""What a change costs a site by hubs, identities and streams, how late it is, and which part is full first. Pure.
+"""What a change costs a site by hubs, identities and streams, and which part is full first. Pure.
 
 Costs are microseconds of processor time; ``workloads.scale`` measures them. Each hub has a core of its own, as have
 the relay and Valkey; the hubs share the cores of the database that they ask. A site's kinds are the extremes:
 
-open     everyone gets each change, and Postgres is asked about nobody
-members  everyone gets each change, and Postgres is asked about everyone
+open     everyone gets each change, and Postgres is asked about no identity
+members  everyone gets each change, and Postgres is asked about every identity
 owners   one user gets each change, and a policy's condition tells which: Postgres is asked about that one
 """
 
-import heapq
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from random import Random
 
 KINDS = ("open", "members", "owners")
 # Stands for costs that are lost in what can be measured.
@@ -24,6 +19,8 @@ STREAMS_OF_A_HUB = 5000
 SLICE_CHANGES = 500
 # The relay looks so often while changes come.
 LOOK_SECONDS = 0.005
+# How long changes gather at a hub that is busy.
+GATHER_SECONDS = 0.1
 # How much of a core may be used on average, where a site is planned.
 FULL = 0.7
 
@@ -107,100 +104,30 @@ class Site:
 
     def limits(self, parts: Parts) -> dict[str, float]:
         """Return how many changes a second each part allows if they come one by one."""
-        cores = {"relay": 1, "Valkey": 1, "checks": self.cores, "web": self.hubs}
-        return {part: cores[part] * 1e6 / cost for part, cost in self.costs(parts).items()}
+        return {part: self._cores(part) * 1e6 / cost for part, cost in self.costs(parts).items()}
+
+    def use(self, parts: Parts, per_second: float) -> dict[str, float]:
+        """Return the share of its cores that each part uses, where busy hubs let changes gather."""
+        batch, slice_ = max(1.0, per_second * LOOK_SECONDS), max(1.0, min(per_second * GATHER_SECONDS, SLICE_CHANGES))
+        batches, slices = self.costs(parts, batch), self.costs(parts, slice_)
+        spent = {part: batches[part] / batch for part in ("relay", "Valkey")} | {
+            part: slices[part] / slice_ for part in ("checks", "web")
+        }
+        return {part: per_second * cost / 1e6 / self._cores(part) for part, cost in spent.items()}
+
+    def _cores(self, part: str) -> int:
+        return {"relay": 1, "Valkey": 1, "checks": self.cores, "web": self.hubs}[part]
 
 
-def planned(parts: Parts, kind: str, streams: int, per_second: float, wait: float) -> Site:
-    """Return a site for so many streams and changes a second: the hubs and cores of which a share of FULL is used.
-
-    wait: seconds; a busy hub delivers together what comes in so long.
-    """
-    changes = max(1.0, min(per_second * wait, SLICE_CHANGES))
-    slices = per_second / changes
+def planned(parts: Parts, kind: str, streams: int, per_second: float) -> Site:
+    """Return a site for so many streams and changes a second: the hubs and cores of which a share of FULL is used."""
     hubs = -(-streams // STREAMS_OF_A_HUB)
-    while hubs < streams and slices * Site(hubs, streams / hubs, kind).web(parts, changes) > FULL * 1e6:
-        hubs = _more(hubs)
-    checks = slices * Site(hubs, streams / hubs, kind).costs(parts, changes)["checks"]
-    return Site(hubs, streams / hubs, kind, int(checks / 1e6 / FULL) + 1)
+    while hubs < streams and Site(hubs, streams / hubs, kind).use(parts, per_second)["web"] > FULL:
+        hubs = more(hubs)
+    checks = Site(hubs, streams / hubs, kind, cores=1).use(parts, per_second)["checks"]
+    return Site(hubs, streams / hubs, kind, int(checks / FULL) + 1)
 
 
-def punctual(parts: Parts, site: Site, at: Sequence[float], at_most: float) -> Site:
-    """Return the site with more cores, and then more hubs, until the p95 of the delays is at most so many seconds.
-
-    If more would not help, return the last that was tried. at: when changes are written.
-    """
-    streams = site.hubs * site.streams
-    while p95(delays(parts, site, at)) > at_most and site.hubs < streams / 100:
-        hubs, cores = (site.hubs, _more(site.cores)) if site.cores < site.hubs else (_more(site.hubs), site.cores)
-        site = Site(hubs, streams / hubs, site.kind, cores)
-    return site
-
-
-def _more(count: int) -> int:
+def more(count: int) -> int:
+    """Return the next larger number of hubs or cores to try."""
     return count + count // 20 + 1
-
-
-def written(per_second: float, seconds: float) -> list[float]:
-    """Return when changes are written that come at random, so many a second on average. There is at least one."""
-    random = Random(1)  # noqa: S311 - not a secret; the same each time, so that results are the same
-    count = max(1, round(per_second * seconds))
-    return list(accumulate(random.expovariate(per_second) for _ in range(count)))
-
-
-def numbered(number: Cost, at: Sequence[float]) -> list[float]:
-    """Return when each of these changes is numbered: the relay takes all that are there together."""
-    found: list[float] = []
-    free = 0.0
-    while len(found) < len(at):
-        begins = max(free + (LOOK_SECONDS if found else 0.0), at[len(found)])
-        changes = bisect_right(at, begins) - len(found)
-        free = begins + number.of(changes) / 1e6
-        found += [free] * changes
-    return found
-
-
-def delays(parts: Parts, site: Site, at: Sequence[float]) -> list[float]:
-    """Return how many seconds after being written each change has been delivered at each hub.
-
-    One core of the database serves its share of the hubs, one after the other. A hub takes all that has come meanwhile.
-    """
-    announced = numbered(parts.number, at)
-    return [done - at[n] for n, done in _delivered(parts, site, announced)]
-
-
-def _delivered(parts: Parts, site: Site, announced: Sequence[float]) -> Iterator[tuple[int, float]]:
-    """Yield each change's number with the time of its delivery, for each of the hubs that share a core."""
-    sharing = max(1, -(-site.hubs // site.cores))
-    waiting = [(announced[0], hub, 0) for hub in range(sharing)]
-    free = 0.0
-    while waiting:
-        at, hub, first = heapq.heappop(waiting)
-        upto = min(bisect_right(announced, at), first + SLICE_CHANGES)
-        free = max(at, free) + site.database(parts, upto - first) / 1e6
-        done = free + site.web(parts, upto - first) / 1e6
-        yield from ((n, done) for n in range(first, upto))
-        if upto < len(announced):
-            heapq.heappush(waiting, (max(done, announced[upto]), hub, upto))
-
-
-def p95(found: Sequence[float]) -> float:
-    """Return what 95 of 100 do not exceed."""
-    return sorted(found)[len(found) * 95 // 100]
-
-
-def most_per_second(parts: Parts, site: Site, seconds: float, at_most: float) -> float:
-    """Return about the highest rate whose simulated delays have a p95 of at most so many seconds; at most 100,000.
-
-    seconds: how long each simulation is. Returns 0 if a change a second is too much.
-    """
-
-    def is_late(rate: float) -> bool:
-        return p95(delays(parts, site, written(rate, seconds))) > at_most
-
-    low, step = 0.5, 2.0
-    while step > 1.05:
-        while low < 1e5 and not is_late(low * step):
-            low *= step
-        step **= 0.5
-    return low if low >= 1 else 0.0

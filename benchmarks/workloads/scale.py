@@ -11,13 +11,15 @@ need. Delays, from the commit to the delivery, are simulated: changes come at ra
 *Most changes a second*: what each part allows if every change has a slice of its own, and a row's name ends in the
 part that is full first; from there on changes gather, and the last column is what that allows. *1,000,000 streams*:
 hubs of at most 5,000 streams, used to 70 % or less, and as many of them and of the database's cores as a p95 of 250
-ms needs.
+ms needs; a row's name ends in the part that is nearest to its limit then.
 """
 
-from benchmarks import scale
+from collections.abc import Mapping, Sequence
+
+from benchmarks import delays
 from benchmarks.measure import Figures, say, titled
 from benchmarks.parts import Measured, measured
-from benchmarks.scale import KINDS, Parts, Site
+from benchmarks.scale import KINDS, Parts, Site, planned
 from benchmarks.targets import Target, value
 
 MODEL = "two hubs, members"
@@ -32,8 +34,6 @@ RELAY_RATES = (100, 1000, 5000, 20_000, 50_000)
 STREAMS = 1_000_000
 HOST_CORES = 16
 LATE_SECONDS = 0.25
-# What a busy hub may wait, so that changes share a slice.
-GATHER_SECONDS = 0.1
 PLANNED = {"open": (10, 100), "members": (1, 10, 100), "owners": (10, 100, 1000)}
 
 
@@ -46,14 +46,16 @@ def run(quick: bool) -> dict[str, Figures]:
     sites = {_name(site): site for hubs, streams in SITES for kind in KINDS for site in [Site(hubs, streams, kind)]}
     for name, site in sites.items():
         figures[name] = titled("CPU-ms of a change", _costs(found.parts, site))
-        figures[_full_first(name, found.parts, site)] = titled(
-            "most changes a second", _limits(found.parts, site, seconds)
-        )
+        full_first = _most(name, {part: 1 / limit for part, limit in site.limits(found.parts).items()})
+        figures[full_first] = titled("most changes a second", _limits(found.parts, site, seconds))
     for rate in RELAY_RATES:
         figures[f"{rate:,} changes/s"] = titled("one relay, one Valkey", _relay(found.parts, rate, seconds))
     for kind, rates in PLANNED.items():
         for rate in rates:
-            figures[f"{kind}, {rate:,} changes/s"] = titled(f"{STREAMS:,} streams", _site(found, kind, rate, seconds))
+            at = delays.written(rate, seconds)
+            site = delays.punctual(found.parts, planned(found.parts, kind, STREAMS, rate), at, LATE_SECONDS)
+            name = _most(f"{kind}, {rate:,} changes/s", site.use(found.parts, rate))
+            figures[name] = titled(f"{STREAMS:,} streams", _needs(found, site, rate, at))
     return figures
 
 
@@ -61,9 +63,9 @@ def _name(site: Site) -> str:
     return f"{site.hubs} x {site.streams:,} streams, {site.kind}"
 
 
-def _full_first(name: str, parts: Parts, site: Site) -> str:
-    limits = site.limits(parts)
-    return f"{name}: {min(limits, key=limits.__getitem__)}"
+def _most(name: str, parts: Mapping[str, float]) -> str:
+    """Return a row's name that ends in the part with the highest figure."""
+    return f"{name}: {max(parts, key=parts.__getitem__)}"
 
 
 def _parts(parts: Parts) -> dict[str, Figures]:
@@ -114,29 +116,26 @@ def _costs(parts: Parts, site: Site) -> Figures:
 
 def _limits(parts: Parts, site: Site, seconds: float) -> Figures:
     """Return what each part allows if changes come one by one, and what all do if they may share slices."""
-    shared = scale.most_per_second(parts, site, seconds, LATE_SECONDS)
+    shared = delays.most_per_second(parts, site, seconds, LATE_SECONDS)
     return {**{f"{part}, one by one": limit for part, limit in site.limits(parts).items()}, "p95 ≤ 250 ms": shared}
 
 
 def _relay(parts: Parts, rate: float, seconds: float) -> Figures:
-    at = scale.written(rate, seconds)
-    done = scale.numbered(parts.number, at)
+    at = delays.written(rate, seconds)
+    done = delays.numbered(parts.number, at)
     batches = len(set(done))
     changes = len(at) / batches
     busy = batches * parts.number.of(changes) / 1e6
     return {
         "changes in a batch": changes,
         "% of the relay's time": 100 * busy / done[-1],
-        "p95 ms until numbered": 1000 * scale.p95([numbered - begun for numbered, begun in zip(done, at, strict=True)]),
+        "p95 ms until numbered": 1000 * delays.p95([late - early for late, early in zip(done, at, strict=True)]),
         "hubs that fill Valkey": done[-1] / batches * 1e6 / parts.message.of(changes),
     }
 
 
-def _site(found: Measured, kind: str, rate: float, seconds: float) -> Figures:
-    parts = found.parts
-    at = scale.written(rate, seconds)
-    site = scale.punctual(parts, scale.planned(parts, kind, STREAMS, rate, GATHER_SECONDS), at, LATE_SECONDS)
-    batch = max(1.0, rate * scale.LOOK_SECONDS)
+def _needs(found: Measured, site: Site, rate: float, at: Sequence[float]) -> Figures:
+    use = {f"% of {part}": 100 * share for part, share in site.use(found.parts, rate).items()}
     opening = max(found.opening["web"] / site.hubs, found.opening["checks"] / HOST_CORES)
     return {
         "hubs": site.hubs,
@@ -145,7 +144,7 @@ def _site(found: Measured, kind: str, rate: float, seconds: float) -> Figures:
         "database connections": site.hubs * found.connections,
         "cores for checks": site.cores,
         "databases for checks": -(-site.cores // HOST_CORES),
-        "% of Valkey": rate / batch * site.costs(parts, batch)["Valkey"] / 1e4,
-        "p95 ms": 1000 * scale.p95(scale.delays(parts, site, at)),
+        **use,
+        "p95 ms": 1000 * delays.p95(delays.delays(found.parts, site, at)),
         "seconds to open all": STREAMS * opening / 1e6,
     }

@@ -4,19 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.scale import (
-    FULL,
-    Cost,
-    Parts,
-    Site,
-    delays,
-    most_per_second,
-    numbered,
-    p95,
-    planned,
-    punctual,
-    written,
-)
+from benchmarks.delays import delays, most_per_second, numbered, p95, punctual, written
+from benchmarks.scale import FULL, Cost, Parts, Site, planned
 
 PARTS = Parts(
     number=Cost(400, 20),
@@ -104,18 +93,26 @@ def test_a_rate_that_is_too_late_at_once_is_none() -> None:
 
 
 def test_a_planned_site_is_not_full() -> None:
-    site = planned(PARTS, "members", 1_000_000, 100, wait=0.1)
+    site = planned(PARTS, "members", 1_000_000, 100)
 
-    changes, slices = 10, 10
     assert site.hubs * site.streams == pytest.approx(1_000_000)
     assert site.streams <= 5000
-    assert slices * site.web(PARTS, changes) <= FULL * 1e6
-    assert slices * site.costs(PARTS, changes)["checks"] <= site.cores * FULL * 1e6
+    # Ten slices a second, of ten changes that gather.
+    assert site.use(PARTS, 100)["web"] == pytest.approx(10 * site.web(PARTS, 10) / 1e6)
+    assert site.use(PARTS, 100)["checks"] == pytest.approx(10 * site.costs(PARTS, 10)["checks"] / 1e6 / site.cores)
+    assert all(share <= FULL for share in site.use(PARTS, 100).values())
+
+
+def test_what_one_valkey_is_used_grows_with_the_hubs() -> None:
+    # 200 messages a second with ten changes each.
+    assert [Site(hubs, 5000, "owners").use(PARTS, 2000)["Valkey"] for hubs in (1, 200)] == pytest.approx(
+        [200 * 14 / 1e6, 200 * 200 * 14 / 1e6]
+    )
 
 
 def test_a_site_gets_cores_and_then_hubs_until_it_is_in_time() -> None:
     at = written(10, 2)
-    late = planned(PARTS, "members", 100_000, 10, wait=0.1)
+    late = planned(PARTS, "members", 100_000, 10)
 
     in_time = punctual(PARTS, late, at, at_most=0.05)
 
