@@ -94,6 +94,7 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
         authenticated.identity,
         tables,
         resume=_last_event_id(request),
+        snapshot=request.GET.get("snapshot") == "true",
         expires_at=authenticated.expires_at,
         proofs=authenticated.proofs,
     )

@@ -16,12 +16,18 @@ from ayb_realtime.wire.records import Row
 
 # A position, and the event there.
 Event = tuple[int, bytes]
-# What subscribers have in common that get the same bytes: the numbers of their lists, their resets, their position.
-ChunkKey = tuple[tuple[int, ...], tuple[Event, ...], int]
+# What subscribers have in common that get the same bytes: the numbers of their lists, their resets, their position, and
+# the positions after it that they know of.
+ChunkKey = tuple[tuple[int, ...], tuple[Event, ...], int, tuple[range, ...]]
 
 
 # To check and send a row of more characters than this would keep all other streams waiting.
 LARGEST_CHARACTERS = 8 * 1024 * 1024
+
+
+def is_news(position: int, after: int, told: Iterable[range]) -> bool:
+    """Tell whether a client that knows of everything up to ``after``, and of ``told``, does not know of a position."""
+    return position > after and not any(position in positions for positions in told)
 
 
 class DeliveryPlan:
@@ -44,6 +50,8 @@ class DeliveryPlan:
         self._readers: dict[int, Collection[Identity]] = {}
         # Each says that a table is streamed from there on.
         self._enabled: list[Change] = []
+        # Table → why all its readers have to fetch it again, and the position of that.
+        self._resets: dict[int, tuple[ResetReason, int]] = {}
 
     def dispatch(self, subscribers: Subscribers, position: int) -> None:
         """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
@@ -70,8 +78,12 @@ class DeliveryPlan:
         if any(subscriber.identity in self.endings.get(relation, ()) for relation in subscriber.relations):
             subscriber.end()
             return
-        resets = tuple(self._resets(subscriber)) if self.unanswered else ()
-        key = self._numbers(subscriber.identity, subscriber.relations), resets, subscriber.position
+        if subscriber.on_reset is not None and (reset := self._reset_of(subscriber)):
+            subscriber.reset(*reset)  # The snapshot that follows has everything else.
+            return
+        resets = tuple(self._unanswered_resets(subscriber)) if self.unanswered else ()
+        numbers = self._numbers(subscriber.identity, subscriber.relations)
+        key = numbers, resets, subscriber.position, subscriber.told
         if key not in chunks:
             chunks[key] = self._join(key)
         subscriber.push(chunks[key])
@@ -81,6 +93,8 @@ class DeliveryPlan:
             if change.position > subscriber.position and change.trigger not in subscriber.triggers
         }
         subscriber.position = position
+        if subscriber.told and subscriber.told[-1].stop <= position + 1:
+            subscriber.told = ()
         if recreated:
             subscriber.reset(ResetReason.TABLE_RECREATED, recreated)
 
@@ -95,20 +109,35 @@ class DeliveryPlan:
         return numbers
 
     def _join(self, key: ChunkKey) -> bytes:
-        numbers, resets, after = key
-        events = chain(resets, *(self._lists[number] for number in numbers))
-        return b"".join(event for position, event in sorted(events) if position > after)
+        numbers, resets, after, told = key
+        events = sorted(chain(resets, *(self._lists[number] for number in numbers)))
+        return b"".join(event for position, event in events if is_news(position, after, told))
 
-    def _resets(self, subscriber: Subscriber) -> Iterator[Event]:
-        """Yield a reset of each table of which a row could not be checked, in place of the first such row.
+    def _reset_of(self, subscriber: Subscriber) -> tuple[ResetReason, list[int]] | None:
+        """Return why a subscriber has to fetch which table again, if it has to."""
+        for relation in subscriber.relations & self._resets.keys():
+            reason, position = self._resets[relation]
+            is_reader = subscriber.identity in self._readers.get(relation, ())
+            if is_reader and is_news(position, subscriber.position, subscriber.told):
+                return reason, [relation]
+        unanswered = [table.relation for _, table in self._unanswered_tables(subscriber)] if self.unanswered else []
+        return (ResetReason.UNANSWERED, unanswered) if unanswered else None
+
+    def _unanswered_resets(self, subscriber: Subscriber) -> Iterator[Event]:
+        for position, table in self._unanswered_tables(subscriber):
+            yield position, reset_event(ResetReason.UNANSWERED, [table.name], position)
+
+    def _unanswered_tables(self, subscriber: Subscriber) -> Iterator[tuple[int, Table]]:
+        """Yield each table of which a row could not be checked, to be reset in place of the first such row.
 
         A client that fetches the table then finds what was committed after that row, too.
         """
         for table in subscriber.tables:
             unanswered = self.unanswered.get(table.relation, {}).get(subscriber.identity, ())
-            first = min((at for at in unanswered if at > subscriber.position), default=None)
+            news = (at for at in unanswered if is_news(at, subscriber.position, subscriber.told))
+            first = min(news, default=None)
             if first is not None and subscriber.may_reset(table.relation):
-                yield first, reset_event(ResetReason.UNANSWERED, [table.name], first)
+                yield first, table
 
     def add_enabled(self, table: Table, changes: Iterable[Change]) -> None:
         """Note enables. ``dispatch`` resets the table for streams whose ``triggers`` lack the current one."""
@@ -121,6 +150,7 @@ class DeliveryPlan:
 
     def add_reset(self, table: Table, reason: ResetReason, position: int) -> None:
         """Tell all readers of a table to fetch it again."""
+        self._resets[table.relation] = reason, position
         self._add_broadcast(table, [(position, reset_event(reason, [table.name], position))])
 
     def add_deletes(self, table: Table, deletes: Iterable[Change], rows: Mapping[int, Row]) -> None:

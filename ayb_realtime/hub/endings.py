@@ -21,6 +21,7 @@ class Ending(StrEnum):
     EXPIRED = "their credentials have expired"
     DISPROVED = "their credentials no longer hold"
     BUFFER_FULL = "their clients read so slowly that BUFFER_BYTES wait"
+    SLOW_SNAPSHOT = "their clients read their snapshot so slowly"
     NOTHING_READ = "their clients have read nothing for a long time"
     SERVER_STOPS = "the server stops"
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from channels.layers import BaseChannelLayer
@@ -18,6 +19,7 @@ from ayb_realtime.hub.live import Live
 from ayb_realtime.hub.refreshing import Refreshing
 from ayb_realtime.hub.relay_watch import RelayWatch, run_relay
 from ayb_realtime.hub.replay import Replay
+from ayb_realtime.hub.snapshots import Snapshots
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.hub.tasks import Tasks
@@ -42,6 +44,7 @@ class Hub:
         self._hearing = Hearing(layer, pool, self._feed)
         self._replay = Replay(pool)
         self._live = Live(pool, self._feed, self._replay)
+        self._snapshots = Snapshots(pool, self._replay)
         self._relay_watch = RelayWatch(pool)
         self.refreshing = Refreshing(pool, self.open_streams)
         self._layer = layer
@@ -73,6 +76,7 @@ class Hub:
             raise
         self._tasks.spawn(self._live.run())
         self._tasks.spawn(self._replay.run(self._live))
+        self._tasks.spawn(self._snapshots.run())
         self._tasks.spawn(liveness.run(self.open_streams, self.leave))
         self._tasks.spawn(rechecking.run(self.open_streams))
         self._tasks.spawn(self.refreshing.run())
@@ -110,6 +114,7 @@ class Hub:
         tables: Iterable[Table],
         *,
         resume: str = "",
+        snapshot: bool = False,
         expires_at: float | None = None,
         proofs: Iterable[Proof] = (),
     ) -> Subscriber:
@@ -117,6 +122,7 @@ class Hub:
 
         resume: the id of the last event that the client has received; "": begin now. If the log does not hold what came
             after that event, the stream begins now, and its greeting has a reset of the tables.
+        snapshot: whether to send all rows where the stream begins now, and after each reset.
         expires_at: when the token expires, in seconds since the epoch; None: never.
         proofs: what has to remain true while the stream is open.
         Raises RoleRefused for a role that may not stream, and NotMigrated, psycopg.Error or PoolTimeout.
@@ -130,17 +136,39 @@ class Hub:
             expires_at=expires_at,
             proofs=proofs,
         )
+        if snapshot:
+            subscriber.on_reset = partial(self._send_snapshot, subscriber)
         reset_reason = None
         try:
-            await (self._resume(subscriber, resume) if resume else self._live.join(subscriber))
+            await (self._resume(subscriber, resume) if resume else self._begin(subscriber))
         except PositionUnavailable as error:
             reset_reason = error.reason
-            await self._live.join(subscriber)
+            await self._begin(subscriber)
         subscriber.prepend(_greeting(subscriber, bool(resume), reset_reason))
         self._live.look_up_tables_if_unknown(subscriber.relations)
         if self._relay_watch.is_due():
             self._tasks.spawn(self._relay_watch.look())
         return subscriber
+
+    async def _begin(self, subscriber: Subscriber) -> None:
+        """Let a subscriber in that begins now."""
+        if subscriber.on_reset is None:
+            await self._live.join(subscriber)
+        else:
+            subscriber.awaits_snapshot = True
+            self._snapshots.add(subscriber)
+
+    def _send_snapshot(self, subscriber: Subscriber) -> None:
+        """Take a subscriber that was reset out of the deliveries until it has a new snapshot."""
+
+        def send() -> None:
+            self._live.subscribers.discard(subscriber)
+            self._replay.subscribers.discard(subscriber)
+            if not subscriber.ended:
+                self._snapshots.add(subscriber)
+
+        # Not at once: the delivery that resets it goes over these sets.
+        asyncio.get_running_loop().call_soon(send)
 
     async def _resume(self, subscriber: Subscriber, last_event_id: str) -> None:
         """Let a subscriber in that resumes after an event. Raises PositionUnavailable."""
@@ -159,16 +187,18 @@ class Hub:
         subscriber.abandon()
         self._live.subscribers.discard(subscriber)
         self._replay.subscribers.discard(subscriber)
+        self._snapshots.subscribers.discard(subscriber)
 
     def open_streams(self) -> list[Subscriber]:
-        """Return the open streams: those at the hub's position, and those that are still resuming."""
-        return [*self._live.subscribers, *self._replay.subscribers]
+        """Return the open streams: those at the hub's position, those still resuming, those that await a snapshot."""
+        return [*self._live.subscribers, *self._replay.subscribers, *self._snapshots.subscribers]
 
     def _end_at_once(self) -> None:
         for subscriber in self.open_streams():
             subscriber.end()
         self._live.subscribers.clear()
         self._replay.subscribers.clear()
+        self._snapshots.subscribers.clear()
 
 
 def _greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetReason | None) -> bytes:
@@ -177,4 +207,5 @@ def _greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetR
     connected = connected_event(subscriber.client_id, subscriber.position, resumed=resumed)
     names = [table.name for table in subscriber.tables]
     reset = reset_event(reset_reason, names, subscriber.position) if reset_reason else b""
-    return sse.retry(conf.retry_milliseconds) + connected + reset
+    greeting = sse.retry(conf.retry_milliseconds) + connected + reset
+    return sse.without_ids(greeting) if subscriber.awaits_snapshot else greeting

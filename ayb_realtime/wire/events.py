@@ -1,6 +1,7 @@
 """Events as a client reads them. Pure. Source: the wire protocol, docs/protocol.md."""
 
 import json
+from collections.abc import Iterable
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log.changes import Action, Change
@@ -16,13 +17,28 @@ def change_event(change: Change, table: Table, row: Row) -> bytes:
     row: the row as the subscriber may see it. A delete sends the primary key only.
     """
     sent = table.key_columns if change.action is Action.DELETE else row.columns
-    columns = {name: row.columns[name] for name in sent}
+    record = _record(table, {name: row.columns[name] for name in sent})
+    data = f'{{"action":"{change.action}","table":{json.dumps(table.name)},"record":{record}}}'
+    return sse.encode(data, id=str(change.position))
+
+
+def snapshot_event(table: Table, rows: Iterable[Row]) -> bytes:
+    """Encode the event that sends some of a table's rows as they are now."""
+    found = ",".join([_record(table, dict(row.columns)) for row in rows])
+    return sse.encode(f'{{"table":{json.dumps(table.name)},"records":[{found}]}}', event="snapshot")
+
+
+def ready_event(position: int) -> bytes:
+    """Encode the event that ends a snapshot. position: the rows have everything up to here."""
+    return sse.encode("{}", event="ready", id=str(position))
+
+
+def _record(table: Table, columns: dict[str, str]) -> str:
     for name in table.utc_columns:
         if name in columns:
             # The value is a timestamp or an array of them, in the log's time zone, UTC.
             columns[name] = columns[name].replace('+00:00"', 'Z"')
-    data = f'{{"action":"{change.action}","table":{json.dumps(table.name)},"record":{records.join(columns)}}}'
-    return sse.encode(data, id=str(change.position))
+    return records.join(columns)
 
 
 def connected_event(client_id: str, position: int, *, resumed: bool) -> bytes:

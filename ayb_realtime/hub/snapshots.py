@@ -1,0 +1,179 @@
+"""Sends streams that ask for it the rows that are there now, and lets them go on from exactly there. The hub runs it.
+
+A snapshot of the database sees everything up to a position of the log, and perhaps a few transactions more, which had
+committed and were not numbered yet. Their positions are found when they are numbered, and are not told again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import CatalogChanged, RoleRefused
+from ayb_realtime.hub.endings import Ending, endings
+from ayb_realtime.hub.receiver import RETRY_SECONDS
+from ayb_realtime.hub.replay import Replay
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.identity import Identity
+from ayb_realtime.log import queries
+from ayb_realtime.postgres import database, tables
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.visibility.selection import act, selection
+from ayb_realtime.wire.events import ready_event, reset_event, snapshot_event
+
+logger = logging.getLogger(__package__)
+
+# How many snapshots are read at a time, each on a connection of its own. The others take turns.
+READERS = 2
+# How long a snapshot's transaction may last, and how long it waits for clients that do not read: it holds locks.
+SNAPSHOT_SECONDS = 60.0
+PATIENCE_SECONDS = 10.0
+# The pause between two looks whether all that a snapshot sees is numbered.
+LOOK_SECONDS = 0.02
+
+
+class Snapshots:
+    """The subscribers that wait for a snapshot, or are being sent one. Those that want the same share it."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], replay: Replay) -> None:
+        self.subscribers: set[Subscriber] = set()
+        self._pool = pool
+        self._replay = replay
+        # In order of arrival: whose rows of which tables, and the streams that wait for them.
+        self._waiting: dict[tuple[Identity, tuple[Table, ...]], list[Subscriber]] = {}
+        self._news = asyncio.Event()
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Send a subscriber a snapshot when it is its turn."""
+        self.subscribers.add(subscriber)
+        self._waiting.setdefault((subscriber.identity, subscriber.tables), []).append(subscriber)
+        self._news.set()
+
+    async def run(self) -> NoReturn:
+        """Send snapshots, a few at a time, until cancelled."""
+        async with asyncio.TaskGroup() as readers:
+            for _ in range(READERS):
+                readers.create_task(self._read())
+        raise AssertionError("a reader ends by a failure alone")
+
+    async def _read(self) -> NoReturn:
+        while True:
+            await self._news.wait()
+            if not self._waiting:
+                self._news.clear()
+                continue
+            group = self._waiting.pop(next(iter(self._waiting)))
+            await self._serve(group)
+
+    async def _serve(self, group: Sequence[Subscriber]) -> None:
+        """Send a snapshot to these, which want the same, until each has it or has ended."""
+        while group := self._still_open(group):
+            try:
+                async with asyncio.timeout(SNAPSHOT_SECONDS):
+                    position, seen = await self._send(group)
+                await self._let_go(group, position, seen)
+                return
+            except CatalogChanged:
+                _begin_again(group)
+            except (TimeoutError, psycopg.errors.QueryCanceled, RoleRefused) as error:
+                self._fail(group, error)
+            except (psycopg.OperationalError, PoolTimeout, OSError) as error:
+                logger.warning("a snapshot cannot be read now, and is begun again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                _begin_again(group)
+            except psycopg.Error as error:
+                self._fail(group, error)
+
+    def _still_open(self, group: Sequence[Subscriber]) -> list[Subscriber]:
+        self.subscribers = {subscriber for subscriber in self.subscribers if not subscriber.ended}
+        return [subscriber for subscriber in group if not subscriber.ended]
+
+    def _fail(self, group: Sequence[Subscriber], error: Exception) -> None:
+        """End streams whose rows cannot be selected. As for their SELECT, there is no answer."""
+        names = ", ".join(table.name for table in group[0].tables)
+        reason = str(error) or type(error).__name__
+        logger.error("streams end, because a snapshot of %s for %s failed: %s", names, group[0].identity.role, reason)
+        for subscriber in group:
+            subscriber.end()
+
+    async def _send(self, group: Sequence[Subscriber]) -> tuple[int, str]:
+        """Send the rows; return the newest position that they have everything of, and the database's snapshot."""
+        identity = group[0].identity
+        async with await database.connect(conf.database) as connection:
+            await database.read_one_snapshot(connection)
+            followed = await _as_they_are(connection, group[0].tables)
+            for subscriber in group:
+                subscriber.set_tables(followed)
+            relations = [table.relation for table in followed]
+            async with selection(connection, relations, identity, SNAPSHOT_SECONDS) as selected:
+                position, seen = await queries.snapshot(connection)
+                await act(selected, identity, SNAPSHOT_SECONDS)
+                for table in followed:
+                    async for page in selected.pages(table):
+                        async with self._pool.connection() as another:
+                            await selected.confirm(another)
+                        await _wait_for_readers(group)
+                        chunk = snapshot_event(table, page)
+                        for subscriber in group:
+                            subscriber.push(chunk)
+        return position, seen
+
+    async def _let_go(self, group: Sequence[Subscriber], position: int, seen: str) -> None:
+        """Tell these that their snapshot is complete, and let them go on from its position."""
+        positions = await self._seen_positions(position, seen)
+        while positions and positions[0].start == position + 1:
+            position = positions.pop(0).stop - 1
+        for subscriber in group:
+            self.subscribers.discard(subscriber)
+            if not subscriber.ended:
+                subscriber.go_on_from_snapshot(position, tuple(positions))
+                subscriber.push(ready_event(position))
+                self._replay.add(subscriber)
+
+    async def _seen_positions(self, after: int, seen: str) -> list[range]:
+        """Return the positions after this one that a snapshot sees all the same, once the relay has numbered them."""
+        while True:
+            async with self._pool.connection() as connection:
+                positions = await queries.seen_positions(connection, after=after, seen=seen)
+            if positions is not None:
+                return positions
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _as_they_are(connection: queries.Connection, followed: Sequence[Table]) -> list[Table]:
+    """Return these tables as they are now: one that was dropped and recreated has a new oid."""
+    now = {(table.schema, table.name): table for table in await tables.streamed(connection)}
+    return [now.get((table.schema, table.name), table) for table in followed]
+
+
+def _begin_again(group: Sequence[Subscriber]) -> None:
+    """Have clients drop what they have of a snapshot: another one follows."""
+    for subscriber in group:
+        names = [table.name for table in subscriber.tables]
+        subscriber.push(reset_event(ResetReason.DEFINITION_CHANGED, names, subscriber.position))
+
+
+async def _wait_for_readers(group: Sequence[Subscriber]) -> None:
+    """Wait until these have taken what they were sent; end those that do not."""
+    is_taken = asyncio.Event()
+    for subscriber in group:
+        subscriber.on_caught_up = is_taken.set
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while _readers_behind(group):
+                await is_taken.wait()
+                is_taken.clear()
+    except TimeoutError:
+        slow = _readers_behind(group)
+        endings.add(Ending.SLOW_SNAPSHOT, len(slow))
+        for subscriber in slow:
+            subscriber.end()
+
+
+def _readers_behind(group: Sequence[Subscriber]) -> list[Subscriber]:
+    return [subscriber for subscriber in group if not subscriber.is_caught_up and not subscriber.ended]

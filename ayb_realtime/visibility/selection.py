@@ -1,0 +1,148 @@
+"""Reads the rows of tables as a subscriber's own SELECT would find them, page by page. Called by ``hub.snapshots``."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import CatalogChanged, RoleRefused
+from ayb_realtime.identity import Identity
+from ayb_realtime.postgres import database, sessions
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility import catalog_cache, transaction_settings, transactions
+from ayb_realtime.visibility.catalog_cache import TableFacts
+from ayb_realtime.visibility.catalog_guard import check_transaction
+from ayb_realtime.visibility.transactions import Connection
+from ayb_realtime.wire.records import Row
+
+# The SQL that writes a row as JSON, as capture_v1() writes it, in the columns that the role may read.
+EXPRESSION = (
+    "select ayb_realtime.json_expression_v1("
+    "%(relation)s::pg_catalog.oid, 't', ayb_realtime.readable_columns_v1(%(relation)s::pg_catalog.oid, %(role)s), "
+    "%(create_missing)s)"
+)
+DECLARE = sql.SQL("declare page no scroll cursor for select {}::pg_catalog.text from {} as t order by {}")
+FETCH = "fetch forward {} from page; select pg_catalog.current_setting('role')"
+# A check looks rows up by their keys. A SELECT is planned as everywhere else, to be read to its end.
+PLANNER = {
+    "enable_seqscan": "on",
+    "enable_hashjoin": "on",
+    "enable_mergejoin": "on",
+    "plan_cache_mode": "auto",
+    "cursor_tuple_fraction": "1",
+}
+# How many characters a page should have at the most. Its rows are counted by the size of those before.
+PAGE_CHARACTERS = 128 * 1024
+FIRST_ROWS = 16
+MOST_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What an identity may select from some tables, in a transaction that sees one snapshot.
+
+    connection: of that transaction, which has the identity's role and settings.
+    expressions: table (oid) → the SQL of a row. The role may not read the tables that are missing.
+    """
+
+    connection: Connection
+    role: str
+    expressions: Mapping[int, str]
+    facts: Sequence[TableFacts]
+
+    async def pages(self, table: Table) -> AsyncIterator[list[Row]]:
+        """Yield the rows of a table in pages, in the order of its key: at least one page, which may be empty.
+
+        Send none before ``confirm``. Raises RoleRefused if a policy has taken another role; psycopg.Error, as the
+        subscriber's own SELECT would.
+        """
+        expression = self.expressions.get(table.relation)
+        if expression is None:
+            yield []
+            return
+        name = sql.Identifier(table.schema, table.name)
+        key = sql.SQL(", ").join(sql.Identifier("t", column) for column in table.key_columns)
+        declare = DECLARE.format(sql.SQL(expression), name, key)
+        await self.connection.execute(declare.as_string(self.connection))
+        count, page = FIRST_ROWS, await self._fetch(FIRST_ROWS)
+        yield page
+        while len(page) == count:
+            count = rows_of_next_page(page)
+            if page := await self._fetch(count):
+                yield page
+        await self.connection.execute("close page")
+
+    async def _fetch(self, count: int) -> list[Row]:
+        cursor = psycopg.AsyncClientCursor(self.connection)
+        await cursor.execute(FETCH.format(count))
+        rows = await cursor.fetchall()
+        cursor.nextset()
+        if await cursor.fetchone() != (self.role,):
+            raise RoleRefused(f"A policy has changed the role, which was {self.role}.")
+        return [Row(text) for (text,) in rows]
+
+    async def confirm(self, another: Connection) -> None:
+        """Raise CatalogChanged if something that decides who sees the rows has changed since the snapshot.
+
+        another: a connection that is in no transaction.
+        """
+        deciders = [each.deciders for each in self.facts]
+        query = catalog_cache.fingerprints(len(deciders))
+        ((fingerprints,),) = await sessions.fetch(another, query, deciders)
+        if fingerprints != [each.fingerprint for each in self.facts]:
+            raise CatalogChanged
+
+
+def rows_of_next_page(page: Sequence[Row]) -> int:
+    """Return how many rows to read next, if they are as large as those of the last page, which had some."""
+    characters = sum(len(row.text) for row in page)
+    return max(1, min(MOST_ROWS, 4 * len(page), PAGE_CHARACTERS * len(page) // characters))
+
+
+@asynccontextmanager
+async def selection(
+    connection: Connection, relations: Collection[int], identity: Identity, seconds: float
+) -> AsyncIterator[Selection]:
+    """Run a block in a transaction that sees one snapshot; enter it as the login role.
+
+    connection: in no transaction, and of no other use: what a policy sets for its session remains.
+    seconds: how long each statement may take.
+    Raises RoleRefused for a role that no subscriber may have; LockNotAvailable if another session has locked one of
+    the tables; CatalogChanged, also at the end: then what was read holds no longer. Raises psycopg.Error.
+    """
+    role = identity.role
+    facts = list((await catalog_cache.facts(connection, [(each, frozenset([role])) for each in relations])).values())
+    expressions = {each.table.relation: await _expression(connection, each, role) for each in facts}
+    async with check_transaction(connection, relations, [role]):
+        if transactions.state(connection).locked:
+            raise psycopg.errors.LockNotAvailable("another session has locked a table of the snapshot")
+        readable = {relation: expression for relation, expression in expressions.items() if expression is not None}
+        yield Selection(connection, role, readable, facts)
+
+
+async def act(selected: Selection, identity: Identity, seconds: float) -> None:
+    """Take the identity's role and settings until the transaction ends."""
+    timeouts = transaction_settings.timeouts(seconds)
+    await transactions.set_local(
+        selected.connection, {**PLANNER, **timeouts, **dict(identity.settings), "role": identity.role}
+    )
+
+
+async def _expression(connection: Connection, facts: TableFacts, role: str) -> str | None:
+    """Return the SQL of a row of a table; None if the role may not read the table. Raises RoleRefused."""
+    state = facts.roles[role].state
+    if state.refusal:
+        raise RoleRefused(state.refusal)
+    if not state.may_select:
+        return None
+    parameters = {"relation": facts.table.relation, "role": role, "create_missing": False}
+    ((expression,),) = await sessions.fetch(connection, EXPRESSION, parameters)
+    if expression is None:
+        # No row of this layout was captured yet, so the type as which such rows are written has still to be made.
+        async with await database.connect(conf.database) as maker:
+            parameters["create_missing"] = True
+            ((expression,),) = await sessions.fetch(maker, EXPRESSION, parameters, begin=sessions.WRITE)
+    return str(expression)

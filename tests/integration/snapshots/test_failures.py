@@ -1,0 +1,108 @@
+"""What a snapshot does while something changes, fails, or does not read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ayb_realtime.hub import snapshots
+from ayb_realtime.log import queries
+from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.visibility.selection import Selection
+from tests.integration.scenario import OWN, World, person, read_to_end, until
+from tests.integration.snapshots.conftest import replica
+
+# The transaction of a snapshot has locked the table.
+HOLDS_LOCK = (
+    "select exists (select from pg_locks"
+    " where relation = 'notes'::regclass and mode = 'AccessShareLock' and pid <> pg_backend_pid())"
+)
+
+
+async def test_what_was_redacted_before_it_was_opened_is_in_no_snapshot(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("create function allowed(author text) returns bool stable language sql return author = '1'")
+    world.table("notes", "id int primary key, author text, secret text", policy="allowed(author)")
+    world.write("insert into notes select n, n % 2, 'secret' from generate_series(1, 100) n")
+    fetch, pages = Selection._fetch, 0
+
+    async def fetch_and_migrate(selected: Selection, count: int) -> Any:
+        nonlocal pages
+        pages += 1
+        if pages == 2:
+            world.write(
+                "begin; update notes set secret = '' where author <> '1';"
+                " create or replace function allowed(author text) returns bool stable language sql return true; commit"
+            )
+        return await fetch(selected, count)
+
+    monkeypatch.setattr(Selection, "_fetch", fetch_and_migrate)
+    async with world.relaying():
+        view = await replica(world, person(1), "notes")
+        leaked = []
+        while (event := await view.next()).event != "ready":
+            leaked += [row for row in event.json().get("records", ()) if row["secret"] and row["author"] != "1"]
+    assert leaked == []
+    assert view.resets == [ResetReason.DEFINITION_CHANGED]
+    assert len(view.rows["notes"]) == 100
+
+
+async def test_stream_ends_if_its_select_fails(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.table("notes", "id int primary key", policy="1 / (id - 1) > 0")
+    async with world.relaying():
+        world.insert("notes", 1)
+        subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]), snapshot=True)
+        assert b"ready" not in await read_to_end(subscriber)
+    (line,) = [line for line in caplog.messages if "snapshot" in line]
+    assert line.endswith("a snapshot of notes for ayb_authenticated failed: division by zero")
+
+
+async def test_client_that_does_not_read_its_snapshot_holds_no_lock_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.table("notes", "id int primary key, body text")
+    world.write("insert into notes select n, repeat('x', 10000) from generate_series(1, 300) n")
+    monkeypatch.setattr(snapshots, "PATIENCE_SECONDS", 0.1)
+    async with world.relaying():
+        subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]), snapshot=True)
+        await until(world.owner, HOLDS_LOCK)
+        await asyncio.to_thread(world.write, "begin; lock table notes in access exclusive mode; commit")
+        assert subscriber.ended
+        assert b"ready" not in await read_to_end(subscriber)
+
+
+async def test_those_that_ask_for_the_same_share_the_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    may_read = asyncio.Event()
+    reading, read = queries.snapshot, 0
+
+    async def wait_and_read(connection: queries.Connection) -> tuple[int, str]:
+        nonlocal read
+        read += 1
+        await may_read.wait()
+        return await reading(connection)
+
+    monkeypatch.setattr(queries, "snapshot", wait_and_read)
+    async with world.relaying():
+        views = [await replica(world, person(who), "notes") for who in [1] * 30 + [2] * 30]
+        may_read.set()
+        await asyncio.gather(*(view.ready() for view in views))
+    assert read <= 2 + snapshots.READERS
+
+
+async def test_table_that_was_recreated_is_sent_as_it_is_now(world: World) -> None:
+    world.table("notes", "id int primary key")
+    followed = await world.hub.resolve(["notes"])
+    world.write("drop table notes")
+    world.table("notes", "id int primary key, body text default 'new'")
+    async with world.relaying():
+        world.insert("notes", 1)
+        subscriber = await world.hub.subscribe(person(1), followed, snapshot=True)
+        async with asyncio.timeout(30):
+            sent = b""
+            while b"event: ready" not in sent:
+                sent += await anext(subscriber)
+        assert b'"records":[{"id":1,"body":"new"}]' in sent
