@@ -1,9 +1,10 @@
 """The hub of a process: it lets streams in and out, and runs the tasks that deliver changes to them."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableSet, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from channels.layers import BaseChannelLayer
@@ -19,6 +20,7 @@ from ayb_realtime.hub.live import Live
 from ayb_realtime.hub.refreshing import Refreshing
 from ayb_realtime.hub.relay_watch import RelayWatch, run_relay
 from ayb_realtime.hub.replay import Replay
+from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.hub.snapshots import Snapshots
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
@@ -59,6 +61,10 @@ class Hub:
     def live_subscribers(self) -> Subscribers:
         """The subscribers at the hub's position, without those that are still resuming."""
         return self._live.subscribers
+
+    @property
+    def _subscribers(self) -> Sequence[MutableSet[Any]]:
+        return self._live.subscribers, self._replay.subscribers, self._snapshots.subscribers
 
     @property
     def has_failed(self) -> bool:
@@ -128,7 +134,8 @@ class Hub:
         Raises RoleRefused for a role that may not stream, and NotMigrated, psycopg.Error or PoolTimeout.
         """
         await self._admission.check_role(identity.role)
-        subscriber = Subscriber(
+        make = partial(SnapshotSubscriber, on_reset=self._send_snapshot) if snapshot else Subscriber
+        subscriber = make(
             identity,
             tables,
             buffer_bytes=conf.buffer_bytes,
@@ -136,8 +143,6 @@ class Hub:
             expires_at=expires_at,
             proofs=proofs,
         )
-        if snapshot:
-            subscriber.on_reset = partial(self._send_snapshot, subscriber)
         reset_reason = None
         try:
             await (self._resume(subscriber, resume) if resume else self._begin(subscriber))
@@ -152,23 +157,18 @@ class Hub:
 
     async def _begin(self, subscriber: Subscriber) -> None:
         """Let a subscriber in that begins now."""
-        if subscriber.on_reset is None:
-            await self._live.join(subscriber)
-        else:
+        if isinstance(subscriber, SnapshotSubscriber):
             subscriber.awaits_snapshot = True
             self._snapshots.add(subscriber)
+        else:
+            await self._live.join(subscriber)
 
-    def _send_snapshot(self, subscriber: Subscriber) -> None:
-        """Take a subscriber that was reset out of the deliveries until it has a new snapshot."""
-
-        def send() -> None:
-            self._live.subscribers.discard(subscriber)
-            self._replay.subscribers.discard(subscriber)
-            if not subscriber.ended:
-                self._snapshots.add(subscriber)
-
-        # Not at once: the delivery that resets it goes over these sets.
-        asyncio.get_running_loop().call_soon(send)
+    def _send_snapshot(self, subscriber: SnapshotSubscriber) -> None:
+        """Take a subscriber out of the deliveries until it has a new snapshot."""
+        # Not at once: the delivery that resets it goes over the sets that it is in.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._take_out, subscriber)
+        loop.call_soon(self._snapshots.add, subscriber)
 
     async def _resume(self, subscriber: Subscriber, last_event_id: str) -> None:
         """Let a subscriber in that resumes after an event. Raises PositionUnavailable."""
@@ -185,20 +185,21 @@ class Hub:
     def leave(self, subscriber: Subscriber) -> None:
         """Forget a subscriber: its response has ended, its client has gone, or reads nothing. May be called again."""
         subscriber.abandon()
-        self._live.subscribers.discard(subscriber)
-        self._replay.subscribers.discard(subscriber)
-        self._snapshots.subscribers.discard(subscriber)
+        self._take_out(subscriber)
+
+    def _take_out(self, subscriber: Subscriber) -> None:
+        for subscribers in self._subscribers:
+            subscribers.discard(subscriber)
 
     def open_streams(self) -> list[Subscriber]:
         """Return the open streams: those at the hub's position, those still resuming, those that await a snapshot."""
-        return [*self._live.subscribers, *self._replay.subscribers, *self._snapshots.subscribers]
+        return list(chain(*self._subscribers))
 
     def _end_at_once(self) -> None:
         for subscriber in self.open_streams():
             subscriber.end()
-        self._live.subscribers.clear()
-        self._replay.subscribers.clear()
-        self._snapshots.subscribers.clear()
+        for subscribers in self._subscribers:
+            subscribers.clear()
 
 
 def _greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetReason | None) -> bytes:
@@ -208,4 +209,4 @@ def _greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetR
     names = [table.name for table in subscriber.tables]
     reset = reset_event(reset_reason, names, subscriber.position) if reset_reason else b""
     greeting = sse.retry(conf.retry_milliseconds) + connected + reset
-    return sse.without_ids(greeting) if subscriber.awaits_snapshot else greeting
+    return greeting if subscriber.may_tell_position else sse.without_ids(greeting)

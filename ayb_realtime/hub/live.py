@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import planning
+from ayb_realtime.hub.dispatch import dispatch
 from ayb_realtime.hub.feed import Feed
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.receiver import RETRY_SECONDS
@@ -83,7 +84,7 @@ class Live:
                 self._feed.go_back(self.position)
                 return
             delivery = await planning.plan_delivery(self._pool, slice_.changes, self.subscribers.identities)
-            delivery.dispatch(self.subscribers, slice_.upto)
+            dispatch(delivery, self.subscribers, slice_.upto)
             self._advance_to(slice_.upto)
 
     async def _relink_recreated_tables(self, slice_: Slice) -> None:

@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import planning
+from ayb_realtime.hub.dispatch import dispatch
 from ayb_realtime.hub.kept_slices import KeptSlices
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.receiver import RETRY_SECONDS
@@ -132,7 +133,7 @@ class Replay:
             return
         along = Subscribers(subscriber for subscriber in group if subscriber.position < read.upto)
         delivery = await planning.plan_delivery(self._pool, read.changes, along.identities)
-        delivery.dispatch(along, read.upto)
+        dispatch(delivery, along, read.upto)
 
     async def _read(self, after: int, upto: int, relations: Set[int], known: Set[int]) -> Slice:
         """Return the changes of these tables after a position. Raises PositionUnavailable."""

@@ -17,9 +17,10 @@ from ayb_realtime.exceptions import CatalogChanged, RoleRefused
 from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.receiver import RETRY_SECONDS
 from ayb_realtime.hub.replay import Replay
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.identity import Identity
-from ayb_realtime.log import queries
+from ayb_realtime.log import snapshots
+from ayb_realtime.log.queries import Connection
 from ayb_realtime.postgres import database, tables
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
@@ -41,14 +42,14 @@ class Snapshots:
     """The subscribers that wait for a snapshot, or are being sent one. Those that want the same share it."""
 
     def __init__(self, pool: AsyncConnectionPool[Any], replay: Replay) -> None:
-        self.subscribers: set[Subscriber] = set()
+        self.subscribers: set[SnapshotSubscriber] = set()
         self._pool = pool
         self._replay = replay
         # In order of arrival: whose rows of which tables, and the streams that wait for them.
-        self._waiting: dict[tuple[Identity, tuple[Table, ...]], list[Subscriber]] = {}
+        self._waiting: dict[tuple[Identity, tuple[Table, ...]], list[SnapshotSubscriber]] = {}
         self._news = asyncio.Event()
 
-    def add(self, subscriber: Subscriber) -> None:
+    def add(self, subscriber: SnapshotSubscriber) -> None:
         """Send a subscriber a snapshot when it is its turn."""
         self.subscribers.add(subscriber)
         self._waiting.setdefault((subscriber.identity, subscriber.tables), []).append(subscriber)
@@ -70,7 +71,7 @@ class Snapshots:
             group = self._waiting.pop(next(iter(self._waiting)))
             await self._serve(group)
 
-    async def _serve(self, group: Sequence[Subscriber]) -> None:
+    async def _serve(self, group: Sequence[SnapshotSubscriber]) -> None:
         """Send a snapshot to these, which want the same, until each has it or has ended."""
         while group := self._still_open(group):
             try:
@@ -89,11 +90,11 @@ class Snapshots:
             except psycopg.Error as error:
                 self._fail(group, error)
 
-    def _still_open(self, group: Sequence[Subscriber]) -> list[Subscriber]:
+    def _still_open(self, group: Sequence[SnapshotSubscriber]) -> list[SnapshotSubscriber]:
         self.subscribers = {subscriber for subscriber in self.subscribers if not subscriber.ended}
         return [subscriber for subscriber in group if not subscriber.ended]
 
-    def _fail(self, group: Sequence[Subscriber], error: Exception) -> None:
+    def _fail(self, group: Sequence[SnapshotSubscriber], error: Exception) -> None:
         """End streams whose rows cannot be selected. As for their SELECT, there is no answer."""
         names = ", ".join(table.name for table in group[0].tables)
         reason = str(error) or type(error).__name__
@@ -101,7 +102,7 @@ class Snapshots:
         for subscriber in group:
             subscriber.end()
 
-    async def _send(self, group: Sequence[Subscriber]) -> tuple[int, str]:
+    async def _send(self, group: Sequence[SnapshotSubscriber]) -> tuple[int, str]:
         """Send the rows; return the newest position that they have everything of, and the database's snapshot."""
         identity = group[0].identity
         async with await database.connect(conf.database) as connection:
@@ -111,7 +112,7 @@ class Snapshots:
                 subscriber.set_tables(followed)
             relations = [table.relation for table in followed]
             async with selection(connection, relations, identity, SNAPSHOT_SECONDS) as selected:
-                position, seen = await queries.snapshot(connection)
+                position, seen = await snapshots.begin(connection)
                 await act(selected, identity, SNAPSHOT_SECONDS)
                 for table in followed:
                     async for page in selected.pages(table):
@@ -123,7 +124,7 @@ class Snapshots:
                             subscriber.push(chunk)
         return position, seen
 
-    async def _let_go(self, group: Sequence[Subscriber], position: int, seen: str) -> None:
+    async def _let_go(self, group: Sequence[SnapshotSubscriber], position: int, seen: str) -> None:
         """Tell these that their snapshot is complete, and let them go on from its position."""
         positions = await self._seen_positions(position, seen)
         while positions and positions[0].start == position + 1:
@@ -131,7 +132,8 @@ class Snapshots:
         for subscriber in group:
             self.subscribers.discard(subscriber)
             if not subscriber.ended:
-                subscriber.go_on_from_snapshot(position, tuple(positions))
+                subscriber.awaits_snapshot = False
+                subscriber.set_baseline(position, tuple(positions))
                 subscriber.push(ready_event(position))
                 self._replay.add(subscriber)
 
@@ -139,26 +141,26 @@ class Snapshots:
         """Return the positions after this one that a snapshot sees all the same, once the relay has numbered them."""
         while True:
             async with self._pool.connection() as connection:
-                positions = await queries.seen_positions(connection, after=after, seen=seen)
+                positions = await snapshots.seen_positions(connection, after=after, seen=seen)
             if positions is not None:
                 return positions
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _as_they_are(connection: queries.Connection, followed: Sequence[Table]) -> list[Table]:
+async def _as_they_are(connection: Connection, followed: Sequence[Table]) -> list[Table]:
     """Return these tables as they are now: one that was dropped and recreated has a new oid."""
     now = {(table.schema, table.name): table for table in await tables.streamed(connection)}
     return [now.get((table.schema, table.name), table) for table in followed]
 
 
-def _begin_again(group: Sequence[Subscriber]) -> None:
+def _begin_again(group: Sequence[SnapshotSubscriber]) -> None:
     """Have clients drop what they have of a snapshot: another one follows."""
     for subscriber in group:
         names = [table.name for table in subscriber.tables]
         subscriber.push(reset_event(ResetReason.DEFINITION_CHANGED, names, subscriber.position))
 
 
-async def _wait_for_readers(group: Sequence[Subscriber]) -> None:
+async def _wait_for_readers(group: Sequence[SnapshotSubscriber]) -> None:
     """Wait until these have taken what they were sent; end those that do not."""
     is_taken = asyncio.Event()
     for subscriber in group:
@@ -175,5 +177,5 @@ async def _wait_for_readers(group: Sequence[Subscriber]) -> None:
             subscriber.end()
 
 
-def _readers_behind(group: Sequence[Subscriber]) -> list[Subscriber]:
+def _readers_behind(group: Sequence[SnapshotSubscriber]) -> list[SnapshotSubscriber]:
     return [subscriber for subscriber in group if not subscriber.is_caught_up and not subscriber.ended]

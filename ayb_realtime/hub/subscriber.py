@@ -30,32 +30,29 @@ class Subscriber:
     read_at: when the server last asked for a piece, or its sink last took one, in seconds of the monotonic clock.
     sink: takes chunks while the reader waits, so that they do not need the reader.
     ended: whether the stream ends after what is in the buffer.
-    on_reset: asks for a snapshot, after every reset; None if the client fetches its tables by itself.
-    awaits_snapshot: whether its client has no position yet, or none that counts.
-    told: positions after ``position`` whose changes the client has all the same, from its snapshot.
     on_caught_up: called each time that the buffer has become empty.
     proofs, expires_at: what has to remain true while the stream is open, and until when, in seconds since the epoch.
     """
+
+    # Positions after ``position`` whose changes the client knows of all the same, from a snapshot.
+    told: tuple[range, ...] = ()
 
     __slots__ = (  # Thousands wait at a time.
         "_buffer",
         "_heartbeat_seconds",
         "_unanswered_resets",
         "_waiting",
-        "awaits_snapshot",
         "client_id",
         "ended",
         "expires_at",
         "identity",
         "on_caught_up",
-        "on_reset",
         "position",
         "proofs",
         "read_at",
         "relations",
         "sink",
         "tables",
-        "told",
         "triggers",
     )
 
@@ -82,9 +79,6 @@ class Subscriber:
         self._unanswered_resets: UnansweredResets | None = None
         self._waiting: asyncio.Future[None] | None = None  # what the reader awaits, while it waits
         self.on_caught_up: Callable[[], None] | None = None
-        self.on_reset: Callable[[], None] | None = None
-        self.awaits_snapshot = False
-        self.told: tuple[range, ...] = ()
         self.ended = False
         self.sink: Sink = NO_SINK
         self.read_at = time.monotonic()
@@ -96,14 +90,7 @@ class Subscriber:
     def set_baseline(self, position: int) -> None:
         """Assume that the client knows what its tables hold up to this position, or fetches it now."""
         self.position = position
-        self.told = ()
         _, _, self.triggers = intern_tables(self.tables)
-
-    def go_on_from_snapshot(self, position: int, told: tuple[range, ...]) -> None:
-        """Assume that the client knows what its tables hold up to this position, and at those after it."""
-        self.set_baseline(position)
-        self.told = told
-        self.awaits_snapshot = False
 
     def prepend(self, chunk: bytes) -> None:
         """Put a greeting before everything else."""
@@ -113,8 +100,8 @@ class Subscriber:
         """Put whole events into the buffer. If it is full, end the stream."""
         if self.ended or not chunk:
             return
-        if not self._may_tell_position:
-            # If the client leaves before it has the reset, or the whole snapshot, it has to come back to where it was.
+        if not self.may_tell_position:
+            # If the client leaves before it hears of the reset, it has to come back to the position before.
             chunk = sse.without_ids(chunk)
         if self._write(chunk):
             return
@@ -126,10 +113,7 @@ class Subscriber:
     def reset(self, reason: ResetReason, relations: Container[int]) -> None:
         """Tell the client to fetch its tables among these again, and then to go on after ``position``."""
         if names := [table.name for table in self.tables if table.relation in relations]:
-            self.awaits_snapshot = self.on_reset is not None
             self.push(reset_event(reason, names, self.position))
-            if self.on_reset is not None:
-                self.on_reset()
 
     def may_reset(self, relation: int) -> bool:
         """Return whether to reset a table now whose rows could not be checked; otherwise ``tick`` does it soon."""
@@ -185,12 +169,12 @@ class Subscriber:
             self.wake()
 
     def _heartbeat(self) -> bytes:
-        return sse.heartbeat(self.position if self._may_tell_position else None)
+        return sse.heartbeat(self.position if self.may_tell_position else None)
 
     @property
-    def _may_tell_position(self) -> bool:
-        is_owed_reset = self._unanswered_resets is not None and self._unanswered_resets.owed
-        return not (is_owed_reset or self.awaits_snapshot)
+    def may_tell_position(self) -> bool:
+        """Whether a client that comes back to the position misses nothing."""
+        return self._unanswered_resets is None or not self._unanswered_resets.owed
 
     def _write(self, chunk: bytes) -> bool:
         """Write a chunk past a reader that waits; return whether it was. Large ones, and endings, are the reader's."""

@@ -177,27 +177,6 @@ async def head(connection: Connection) -> int:
     return (await bounds(connection))[1]
 
 
-async def snapshot(connection: Connection) -> tuple[int, str]:
-    """Return the newest position that a transaction's snapshot sees, and the snapshot.
-
-    connection: in a transaction that sees one snapshot. Raises NotMigrated if the log has no epoch.
-    """
-    async with connection.transaction(force_rollback=True):
-        await sessions.rely(connection)
-        seen = await _value(connection, "select pg_current_snapshot()::text")
-        return await head(connection), str(seen)
-
-
-async def seen_positions(connection: Connection, *, after: int, seen: str) -> list[range] | None:
-    """Return the positions after the newest that a snapshot sees whose changes it sees all the same, in order.
-
-    They are those of transactions that had committed and were not numbered yet. None: some are not numbered even now.
-    after, seen: as ``snapshot`` returned them.
-    """
-    rows = await sessions.fetch(connection, statement("snapshot_positions"), {"after": after, "seen": seen})
-    return [range(first, last + 1) for first, last in rows if first is not None] if rows else None
-
-
 async def _value(connection: Connection, query: str, *parameters: object) -> Any:
     row = await (await connection.execute(query, parameters or None)).fetchone()
     return row[0] if row else None

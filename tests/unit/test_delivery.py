@@ -6,6 +6,7 @@ import pytest
 
 from ayb_realtime.hub import delivery as module
 from ayb_realtime.hub.delivery import DeliveryPlan
+from ayb_realtime.hub.dispatch import dispatch
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.hub.unanswered_resets import BURST
@@ -44,7 +45,7 @@ def visible(delivery: DeliveryPlan, views: Collection[SharedView]) -> None:
 
 def sent(delivery: DeliveryPlan, *subscribers: Subscriber) -> list[bytes]:
     """Dispatch, and return what each subscriber has in its buffer."""
-    delivery.dispatch(Subscribers(subscribers), 9)
+    dispatch(delivery, Subscribers(subscribers), 9)
     assert {subscriber.position for subscriber in subscribers if not subscriber.ended} <= {9}
     return [b"".join(subscriber._buffer._chunks) for subscriber in subscribers]
 
@@ -60,7 +61,7 @@ def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch
     delivery = DeliveryPlan()
     visible(delivery, [SharedView({2: None, 3: None}, CROWD[:300]), SharedView({3: None}, CROWD[300:])])
     subscribers = [stream(identity) for identity in CROWD for _ in range(2)]
-    delivery.dispatch(Subscribers(subscribers), 9)
+    dispatch(delivery, Subscribers(subscribers), 9)
     assert encoded == [(2, '{"id":2}'), (3, '{"id":3}')]
     assert {id(chunk) for each in subscribers[:600] for chunk in each._buffer._chunks} == {
         id(subscribers[0]._buffer._chunks[0])
@@ -78,7 +79,7 @@ def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
         NOTES, [UPDATE], ROWS, Answers([SharedView({2: None}, CROWD[:250])]), Answers([SharedView({3: None}, CROWD)])
     )
     subscribers = [stream(identity) for identity in CROWD]
-    delivery.dispatch(Subscribers(subscribers), 9)
+    dispatch(delivery, Subscribers(subscribers), 9)
     assert len({id(chunk) for each in subscribers for chunk in each._buffer._chunks}) == 2
     assert {b"".join(each._buffer._chunks) for each in subscribers} == {EVENTS[2] + VANISHED, VANISHED}
 
@@ -152,10 +153,10 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
     for position in range(2, BURST + 4):
         delivery = DeliveryPlan()
         delivery.add_unanswered(NOTES, {ANN: [position]})
-        delivery.dispatch(Subscribers([subscriber]), position)
+        dispatch(delivery, Subscribers([subscriber]), position)
     delivery = DeliveryPlan()
     delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([SharedView({9: None}, [ANN])]))
-    delivery.dispatch(Subscribers([subscriber]), 9)
+    dispatch(delivery, Subscribers([subscriber]), 9)
     *resets, event = subscriber._buffer._chunks
     assert resets == [reset_event(ResetReason.UNANSWERED, ["notes"], position) for position in range(2, BURST + 2)]
     # Until the reset is sent, a client that reconnects must resume at the position before.

@@ -1,6 +1,7 @@
 """Who subscribes to which table: kept between slices, and never out of date."""
 
 from ayb_realtime.hub.delivery import DeliveryPlan
+from ayb_realtime.hub.dispatch import dispatch
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
@@ -51,6 +52,6 @@ def test_who_gets_nothing_of_a_run_is_at_its_position_all_the_same() -> None:
     delivery = DeliveryPlan()
     delivery.set_readers(NOTES, [ANN, BOB])
     delivery.add_rows(NOTES, {2: change}, {2: Row('{"id":1}')}, Answers([SharedView({2: None}, [ANN])]))
-    delivery.dispatch(Subscribers([ann, bob]), 3)
+    dispatch(delivery, Subscribers([ann, bob]), 3)
     assert [each.is_caught_up for each in (ann, bob)] == [False, True]
     assert [each.position for each in (ann, bob)] == [3, 3]

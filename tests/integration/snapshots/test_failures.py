@@ -9,6 +9,7 @@ import pytest
 
 from ayb_realtime.hub import snapshots
 from ayb_realtime.log import queries
+from ayb_realtime.log import snapshots as log_snapshots
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import Selection
 from tests.integration.scenario import OWN, World, person, read_to_end, until
@@ -24,7 +25,8 @@ HOLDS_LOCK = (
 async def test_what_was_redacted_before_it_was_opened_is_in_no_snapshot(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.write("create function allowed(author text) returns bool stable language sql return author = '1'")
+    allowed = "function allowed(author text) returns bool stable language plpgsql as 'begin return {}; end'"
+    world.write(f"create {allowed.format('author = $$1$$')}")
     world.table("notes", "id int primary key, author text, secret text", policy="allowed(author)")
     world.write("insert into notes select n, n % 2, 'secret' from generate_series(1, 100) n")
     fetch, pages = Selection._fetch, 0
@@ -35,7 +37,7 @@ async def test_what_was_redacted_before_it_was_opened_is_in_no_snapshot(
         if pages == 2:
             world.write(
                 "begin; update notes set secret = '' where author <> '1';"
-                " create or replace function allowed(author text) returns bool stable language sql return true; commit"
+                f" create or replace {allowed.format('true')}; commit"
             )
         return await fetch(selected, count)
 
@@ -77,7 +79,7 @@ async def test_client_that_does_not_read_its_snapshot_holds_no_lock_for_long(
 async def test_those_that_ask_for_the_same_share_the_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.table("notes", "id int primary key, author text", policy=OWN)
     may_read = asyncio.Event()
-    reading, read = queries.snapshot, 0
+    reading, read = log_snapshots.begin, 0
 
     async def wait_and_read(connection: queries.Connection) -> tuple[int, str]:
         nonlocal read
@@ -85,7 +87,7 @@ async def test_those_that_ask_for_the_same_share_the_reading(world: World, monke
         await may_read.wait()
         return await reading(connection)
 
-    monkeypatch.setattr(queries, "snapshot", wait_and_read)
+    monkeypatch.setattr(log_snapshots, "begin", wait_and_read)
     async with world.relaying():
         views = [await replica(world, person(who), "notes") for who in [1] * 30 + [2] * 30]
         may_read.set()

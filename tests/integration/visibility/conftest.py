@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from ayb_realtime import visibility
 from ayb_realtime.hub.delivery import DeliveryPlan
+from ayb_realtime.hub.dispatch import dispatch
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
@@ -41,7 +42,7 @@ async def checking(table: str) -> AsyncIterator[tuple[visibility.Connection, Tab
 async def sent(plan: DeliveryPlan, identity: Identity, tables: Iterable[Table]) -> bytes:
     """Dispatch to a stream of these tables; return what its client reads."""
     subscriber = Subscriber(identity, tables, buffer_bytes=1, heartbeat_seconds=3600.0)
-    plan.dispatch(Subscribers([subscriber]), 0)
+    dispatch(plan, Subscribers([subscriber]), 0)
     read = b""
     while not subscriber.is_caught_up:
         read += await anext(subscriber)

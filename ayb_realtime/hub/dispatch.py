@@ -1,0 +1,111 @@
+"""Puts the events of a delivery plan into the buffers of those that see them. Pure."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from ayb_realtime.hub.delivery import DeliveryPlan, Event
+from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.subscribers import Subscribers
+from ayb_realtime.identity import Identity
+from ayb_realtime.postgres.tables import Table
+from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.wire.events import reset_event
+
+# What subscribers have in common that get the same bytes: the numbers of their lists, their resets, their position, and
+# the positions after it that they know of.
+ChunkKey = tuple[tuple[int, ...], tuple[Event, ...], int, tuple[range, ...]]
+
+
+def dispatch(plan: DeliveryPlan, subscribers: Subscribers, position: int) -> None:
+    """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
+    chunks: dict[ChunkKey, bytes] = {}
+    # Of thousands, most get nothing: for them, only the position changes.
+    for subscriber in _concerned(plan, subscribers):
+        _dispatch_to(plan, subscriber, position, chunks)
+    for subscriber in subscribers:
+        subscriber.position = position
+
+
+def is_news(position: int, after: int, told: Iterable[range]) -> bool:
+    """Tell whether a client that knows of everything up to ``after``, and of ``told``, does not know of a position."""
+    return position > after and not any(position in positions for positions in told)
+
+
+def _concerned(plan: DeliveryPlan, subscribers: Subscribers) -> Iterable[Subscriber]:
+    """Return the subscribers that may get something."""
+    if plan.enabled or plan.broadcast:
+        return list(subscribers)
+    concerned = (*plan.endings.values(), *plan.by_identity.values(), *plan.unanswered.values())
+    return subscribers.of(set[Identity]().union(*concerned))
+
+
+def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chunks: dict[ChunkKey, bytes]) -> None:
+    if any(subscriber.identity in plan.endings.get(relation, ()) for relation in subscriber.relations):
+        subscriber.end()
+        return
+    if isinstance(subscriber, SnapshotSubscriber) and (reset := _reset_of(plan, subscriber)):
+        subscriber.reset(*reset)  # The snapshot that follows has everything else.
+        return
+    resets = tuple(_unanswered_resets(plan, subscriber)) if plan.unanswered else ()
+    numbers = _numbers(plan, subscriber.identity, subscriber.relations)
+    key = numbers, resets, subscriber.position, subscriber.told
+    if key not in chunks:
+        chunks[key] = _join(plan, key)
+    subscriber.push(chunks[key])
+    recreated = {
+        change.relation
+        for change in plan.enabled
+        if change.position > subscriber.position and change.trigger not in subscriber.triggers
+    }
+    subscriber.position = position
+    if isinstance(subscriber, SnapshotSubscriber) and subscriber.told and subscriber.told[-1].stop <= position + 1:
+        subscriber.told = ()
+    if recreated:
+        subscriber.reset(ResetReason.TABLE_RECREATED, recreated)
+
+
+def _numbers(plan: DeliveryPlan, identity: Identity, relations: Iterable[int]) -> tuple[int, ...]:
+    """Return the numbers of the lists that go to this identity, of these tables."""
+    numbers: tuple[int, ...] = ()
+    for relation in relations:
+        if relation in plan.broadcast and identity in plan.readers.get(relation, ()):
+            numbers += plan.broadcast[relation]
+        if relation in plan.by_identity:
+            numbers += plan.by_identity[relation].get(identity, ())
+    return numbers
+
+
+def _join(plan: DeliveryPlan, key: ChunkKey) -> bytes:
+    numbers, resets, after, told = key
+    events = sorted(chain(resets, *(plan.lists[number] for number in numbers)))
+    return b"".join(event for position, event in events if is_news(position, after, told))
+
+
+def _reset_of(plan: DeliveryPlan, subscriber: Subscriber) -> tuple[ResetReason, list[int]] | None:
+    """Return why a subscriber has to fetch which tables again, if it has to."""
+    for relation in subscriber.relations & plan.resets.keys():
+        reason, position = plan.resets[relation]
+        is_reader = subscriber.identity in plan.readers.get(relation, ())
+        if is_reader and is_news(position, subscriber.position, subscriber.told):
+            return reason, [relation]
+    unanswered = [table.relation for _, table in _unanswered_tables(plan, subscriber)] if plan.unanswered else []
+    return (ResetReason.UNANSWERED, unanswered) if unanswered else None
+
+
+def _unanswered_resets(plan: DeliveryPlan, subscriber: Subscriber) -> Iterator[Event]:
+    for position, table in _unanswered_tables(plan, subscriber):
+        yield position, reset_event(ResetReason.UNANSWERED, [table.name], position)
+
+
+def _unanswered_tables(plan: DeliveryPlan, subscriber: Subscriber) -> Iterator[tuple[int, Table]]:
+    """Yield each table of which a row could not be checked, to be reset in place of the first such row.
+
+    A client that fetches the table then finds what was committed after that row, too.
+    """
+    for table in subscriber.tables:
+        unanswered = plan.unanswered.get(table.relation, {}).get(subscriber.identity, ())
+        news = (at for at in unanswered if is_news(at, subscriber.position, subscriber.told))
+        first = min(news, default=None)
+        if first is not None and subscriber.may_reset(table.relation):
+            yield first, table

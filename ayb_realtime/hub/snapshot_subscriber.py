@@ -1,0 +1,39 @@
+"""A stream that is sent the rows that are there, when it begins and after each reset."""
+
+from collections.abc import Callable, Container
+from typing import Any
+
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.reset_reasons import ResetReason
+
+
+class SnapshotSubscriber(Subscriber):
+    """A subscriber whose client need not fetch its tables by itself.
+
+    awaits_snapshot: whether a snapshot has to come first, and so nothing names a position.
+    told: positions after ``position`` whose changes the client knows of all the same, from its last snapshot.
+    """
+
+    __slots__ = ("_on_reset", "awaits_snapshot", "told")
+
+    def __init__(self, *arguments: Any, on_reset: Callable[["SnapshotSubscriber"], None], **settings: Any) -> None:
+        self.awaits_snapshot = False
+        self._on_reset = on_reset
+        super().__init__(*arguments, **settings)
+
+    def set_baseline(self, position: int, told: tuple[range, ...] = ()) -> None:
+        """Assume that the client knows what its tables hold up to this position, and at those positions after it."""
+        super().set_baseline(position)
+        self.told = told
+
+    def reset(self, reason: ResetReason, relations: Container[int]) -> None:
+        """Tell the client that its tables are sent again, and have that done."""
+        if any(relation in relations for relation in self.relations):
+            self.awaits_snapshot = True
+            super().reset(reason, relations)
+            self._on_reset(self)
+
+    @property
+    def may_tell_position(self) -> bool:
+        """Whether a client that comes back to the position misses nothing."""
+        return not self.awaits_snapshot and super().may_tell_position
