@@ -18,6 +18,7 @@ class SnapshotSubscriber(Subscriber):
 
     def __init__(self, *arguments: Any, on_reset: Callable[["SnapshotSubscriber"], None], **settings: Any) -> None:
         self.awaits_snapshot = False
+        self.told: tuple[range, ...] = ()
         self._on_reset = on_reset
         super().__init__(*arguments, **settings)
 
