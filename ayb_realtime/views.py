@@ -86,6 +86,8 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
         return refusal(400, "tables parameter is required")
     if not names:
         return refusal(400, "at least one valid table is required")
+    if (snapshot := request.GET.get("snapshot", "false")) not in ("true", "false"):
+        return refusal(400, "snapshot: true or false")
     if not isinstance(request, ASGIRequest):
         return refusal(500, "streaming not supported")
     hub = await get_hub()
@@ -94,7 +96,7 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
         authenticated.identity,
         tables,
         resume=_last_event_id(request),
-        snapshot=request.GET.get("snapshot") == "true",
+        snapshot=snapshot == "true",
         expires_at=authenticated.expires_at,
         proofs=authenticated.proofs,
     )

@@ -15,6 +15,7 @@ from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import draining, liveness, rechecking
 from ayb_realtime.hub.admission import Admission
 from ayb_realtime.hub.feed import Feed
+from ayb_realtime.hub.greeting import greeting
 from ayb_realtime.hub.hearing import Hearing
 from ayb_realtime.hub.live import Live
 from ayb_realtime.hub.refreshing import Refreshing
@@ -28,9 +29,7 @@ from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.proofs import Proof
-from ayb_realtime.reset_reasons import ResetReason
-from ayb_realtime.wire import sse
-from ayb_realtime.wire.events import connected_event, parse_event_id, reset_event
+from ayb_realtime.wire.events import parse_event_id
 
 
 class Hub:
@@ -64,6 +63,7 @@ class Hub:
 
     @property
     def _subscribers(self) -> Sequence[MutableSet[Any]]:
+        # At the hub's position, still resuming, and awaiting a snapshot.
         return self._live.subscribers, self._replay.subscribers, self._snapshots.subscribers
 
     @property
@@ -129,8 +129,7 @@ class Hub:
         resume: the id of the last event that the client has received; "": begin now. If the log does not hold what came
             after that event, the stream begins now, and its greeting has a reset of the tables.
         snapshot: whether to send all rows where the stream begins now, and after each reset.
-        expires_at: when the token expires, in seconds since the epoch; None: never.
-        proofs: what has to remain true while the stream is open.
+        expires_at, proofs: until when the stream may be open, in seconds since the epoch, and what has to remain true.
         Raises RoleRefused for a role that may not stream, and NotMigrated, psycopg.Error or PoolTimeout.
         """
         await self._admission.check_role(identity.role)
@@ -143,13 +142,13 @@ class Hub:
             expires_at=expires_at,
             proofs=proofs,
         )
-        reset_reason = None
+        reason = None
         try:
             await (self._resume(subscriber, resume) if resume else self._begin(subscriber))
         except PositionUnavailable as error:
-            reset_reason = error.reason
+            reason = error.reason
             await self._begin(subscriber)
-        subscriber.prepend(_greeting(subscriber, bool(resume), reset_reason))
+        subscriber.prepend(greeting(subscriber, bool(resume), reason))
         self._live.look_up_tables_if_unknown(subscriber.relations)
         if self._relay_watch.is_due():
             self._tasks.spawn(self._relay_watch.look())
@@ -166,9 +165,8 @@ class Hub:
     def _send_snapshot(self, subscriber: SnapshotSubscriber) -> None:
         """Take a subscriber out of the deliveries until it has a new snapshot."""
         # Not at once: the delivery that resets it goes over the sets that it is in.
-        loop = asyncio.get_running_loop()
-        loop.call_soon(self._take_out, subscriber)
-        loop.call_soon(self._snapshots.add, subscriber)
+        for step in (self._take_out, self._snapshots.add):
+            asyncio.get_running_loop().call_soon(step, subscriber)
 
     async def _resume(self, subscriber: Subscriber, last_event_id: str) -> None:
         """Let a subscriber in that resumes after an event. Raises PositionUnavailable."""
@@ -192,21 +190,11 @@ class Hub:
             subscribers.discard(subscriber)
 
     def open_streams(self) -> list[Subscriber]:
-        """Return the open streams: those at the hub's position, those still resuming, those that await a snapshot."""
-        return list(chain(*self._subscribers))
+        """Return the open streams."""
+        return [*chain(*self._subscribers)]
 
     def _end_at_once(self) -> None:
         for subscriber in self.open_streams():
             subscriber.end()
         for subscribers in self._subscribers:
             subscribers.clear()
-
-
-def _greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetReason | None) -> bytes:
-    """Encode what a stream begins with: a reset of all its tables is part of it if there is a reason for one."""
-    resumed = names_position and reset_reason is None
-    connected = connected_event(subscriber.client_id, subscriber.position, resumed=resumed)
-    names = [table.name for table in subscriber.tables]
-    reset = reset_event(reset_reason, names, subscriber.position) if reset_reason else b""
-    greeting = sse.retry(conf.retry_milliseconds) + connected + reset
-    return greeting if subscriber.may_tell_position else sse.without_ids(greeting)

@@ -97,6 +97,12 @@ async def test_tables_are_checked_after_the_token(get: Callable[..., Any], token
     assert answer(await get(token=token, tables=" , ,")) == BLANK_TABLES
 
 
+async def test_snapshot_is_true_or_false(get: Callable[..., Any], token: str) -> None:
+    refused = (400, {"code": 400, "message": "snapshot: true or false"})
+    for given in ("1", "", "True"):
+        assert answer(await get(token=token, tables="posts", snapshot=given)) == refused
+
+
 @pytest.mark.parametrize(
     "name",
     ["nothing", "users", "pg_class", 'po"sts', "posts;", "POSTS", "public.users", "'", "p\0sts", "\x01", "é" * 99],

@@ -56,6 +56,21 @@ async def test_change_after_connected_arrives(
     assert event.data == f'{{"action":"create","table":"notes","record":{record}}}'
 
 
+async def test_snapshot_is_sent_to_the_request_that_asks_for_it(
+    memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
+) -> None:
+    make_table("notes", "id int primary key")
+    owner.execute("insert into notes values (1)")
+    async with relaying(memory_layer):
+        stream = stream_of(await get(tables="notes", token=token, snapshot="true"))
+        events = [await stream.next() for _ in range(3)]
+        assert [event.event for event in events] == ["connected", "snapshot", "ready"]
+        assert events[1].data == '{"table":"notes","records":[{"id":1}]}'
+        without = stream_of(await get(tables="notes", token=token, snapshot="false"))
+        owner.execute("insert into notes values (2)")
+        assert [(await without.next()).event for _ in range(2)] == ["connected", "message"]
+
+
 async def test_last_event_id_resumes(
     memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
 ) -> None:
