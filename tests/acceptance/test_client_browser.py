@@ -1,15 +1,22 @@
 """The client in Chromium, as the example's static files serve it."""
 
+import asyncio
+import re
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page
 from rest_framework_simplejwt.tokens import AccessToken
 
-from tests.example import AUTHOR, Example
+from example_project.blog.demo import Account
+from tests.example import AUTHOR, STRANGER, Example
 
+CLIENT_PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 SUBSCRIBE = """async (options) => {
   const { Realtime } = await import("/static/ayb_realtime/client.js");
   window.events = [];
@@ -22,30 +29,43 @@ SUBSCRIBED = {"action": "reset", "reason": "subscribed", "tables": ["posts"]}
 
 
 class Browser:
-    """A browser whose pages ask for the author's tokens.
+    """A browser whose pages ask for tokens.
 
-    tokens: how many they have asked for; seconds: how long each lives.
+    account: whose; tokens: how many they have got; seconds: how long each lives.
+    failures: how often they get none at first.
+    streams: the addresses of the streams that they have opened.
     """
 
     def __init__(self, context: BrowserContext, example: Example) -> None:
         self.context = context
         self.example = example
-        self.tokens = 0
+        self.account: Account = AUTHOR
+        self.tokens = self.failures = 0
         self.seconds = 3600.0
+        self.streams: list[str] = []
+        context.on("request", lambda request: self.streams.append(request.url) if "?tables=" in request.url else None)
 
     async def tab(self, **options: object) -> Page:
         """Open a tab that subscribes to the posts; return it when its stream is open."""
-        page = await self.context.new_page()
-        await page.goto(f"{self.example.address}/empty")
+        page = await self.empty_tab()
         await page.evaluate(SUBSCRIBE, options)
         await page.wait_for_function("events.length > 0")
         return page
 
+    async def empty_tab(self) -> Page:
+        """Open an empty tab of the example's origin."""
+        page = await self.context.new_page()
+        await page.goto(f"{self.example.address}/empty")
+        return page
+
     def token(self) -> str:
-        """Return another token of the author."""
+        """Return another token. Raises ConnectionError as often as ``failures`` says."""
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("no token now")
         self.tokens += 1
         token = AccessToken()
-        token["user_id"] = str(AUTHOR.id)
+        token["user_id"] = str(self.account.id)
         token.set_exp(lifetime=timedelta(seconds=self.seconds))
         return str(token)
 
@@ -84,6 +104,7 @@ async def test_every_row_arrives_over_several_lives_of_a_token(example: Example,
         example.add_post(expected[-1], published=True)
         assert await received(page, len(expected)) == expected
     assert browser.tokens > 4
+    assert len(browser.streams) < browser.tokens  # The open stream goes on with a newer token.
     assert "offline" not in await page.evaluate("statuses")
 
 
@@ -108,3 +129,185 @@ async def test_page_that_was_offline_catches_up(example: Example, browser: Brows
     example.add_post("meanwhile", published=True)
     await browser.context.set_offline(False)
     assert await received(page, 2) == [SUBSCRIBED, "meanwhile"]
+
+
+LIST = """
+import { Realtime } from "/static/ayb_realtime/client.js";
+const realtime = new Realtime({ token: () => freshToken() });
+async function fetchPosts() {
+  const headers = { Authorization: `Bearer ${await freshToken()}` };
+  return (await (await fetch("/api/collections/posts?perPage=500", { headers })).json()).items;
+}
+%s
+window.titles = () => [...rows.values()].map((row) => row.title).sort().join();
+"""
+
+
+async def test_list_of_the_documentation_shows_what_select_returns(example: Example, browser: Browser) -> None:
+    kept = example.add_post("a", published=True)
+    gone = example.add_post("b", published=True)
+    page = await browser.empty_tab()
+    [recipe] = [block for block in re.findall(r"```js\n(.*?)```", CLIENT_PAGE.read_text(), re.S) if "refetch" in block]
+    await page.add_script_tag(content=LIST % recipe, type="module")
+
+    async def shown() -> None:
+        with psycopg.connect(example.database_url) as connection:
+            titles = [title for (title,) in connection.execute("select title from posts order by title")]
+        await page.wait_for_function("titles => window.titles?.() === titles", arg=",".join(titles))
+
+    await shown()
+    example.add_post("c", published=False)
+    example.write("update posts set title = 'A' where id = %s", kept)
+    example.write("delete from posts where id = %s", gone)
+    await shown()
+    example.kill()
+    example.write("delete from posts where id = %s", kept)
+    example.add_post("d", published=True)
+    example.start()
+    await shown()
+    example.write("truncate posts")
+    await shown()
+
+
+async def test_tabs_share_a_stream_and_outlive_the_one_that_leads(example: Example, browser: Browser) -> None:
+    tabs = [await browser.tab() for _ in range(6)]
+    assert len(browser.streams) == 1
+    expected: list[Any] = [SUBSCRIBED]
+    for end in (Page.close, crash):
+        leader, *tabs = tabs
+        for _ in range(2):
+            expected.append(f"post {len(expected)}")
+            example.add_post(expected[-1], published=True)
+        await end(leader)
+        expected.append(f"post {len(expected)}")
+        example.add_post(expected[-1], published=True)
+        for tab in tabs:
+            assert await received(tab, len(expected)) == expected
+    assert len(browser.streams) == 3
+
+
+async def crash(page: Page) -> None:
+    """End a tab's process. Chromium does not answer this."""
+    session = await page.context.new_cdp_session(page)
+    async with page.expect_event("crash"):
+        asking = asyncio.create_task(session.send("Page.crash"))
+    asking.cancel()
+
+
+async def test_tab_that_needs_another_table_gets_it_through_the_one_that_leads(
+    example: Example, browser: Browser
+) -> None:
+    leader, other = await browser.tab(), await browser.tab()
+    await other.evaluate("void realtime.subscribe('comments', (event) => events.push(event))")
+    assert (await received(other, 2))[1] == {**SUBSCRIBED, "tables": ["comments"]}
+    example.add_comment("for the team")
+    example.add_post("for all", published=True)
+    assert await received(leader, 2) == [SUBSCRIBED, "for all"]
+    await other.wait_for_function("events.length >= 4")
+    events = await other.evaluate("events")
+    assert [event["table"] for event in events[2:]] == ["comments", "posts"]
+    assert [parse_qs(urlsplit(url).query)["tables"] for url in browser.streams] == [["posts"], ["posts,comments"]]
+
+
+async def test_tab_that_hangs_loses_the_lead(example: Example, browser: Browser) -> None:
+    leader, other = await browser.tab(), await browser.tab(heartbeatSeconds=0.5)
+    hanging = asyncio.create_task(leader.evaluate("alert('a tab waits here')"))
+    async with leader.expect_event("dialog") as dialog:
+        pass
+    example.add_post("meanwhile", published=True)
+    assert await received(other, 2) == [SUBSCRIBED, "meanwhile"]
+    await (await dialog.value).dismiss()
+    await hanging
+    assert await received(leader, 2) == [SUBSCRIBED, "meanwhile"]
+    example.add_post("after", published=True)
+    assert await received(leader, 3) == await received(other, 3) == [SUBSCRIBED, "meanwhile", "after"]
+
+
+async def test_tabs_of_two_users_share_nothing(example: Example, browser: Browser) -> None:
+    await browser.tab()
+    browser.account = STRANGER
+    stranger = await browser.tab()
+    example.add_post("a draft of the author's", published=False)
+    example.add_post("news", published=True)
+    assert await received(stranger, 2) == [SUBSCRIBED, "news"]
+    assert len(browser.streams) == 2
+
+
+async def test_tab_that_is_frozen_hands_the_lead_on_and_catches_up(example: Example, browser: Browser) -> None:
+    leader, other = await browser.tab(), await browser.tab()
+    await leader.evaluate("void document.dispatchEvent(new Event('freeze'))")
+    example.add_post("meanwhile", published=True)
+    assert await received(other, 2) == [SUBSCRIBED, "meanwhile"]
+    await leader.evaluate("void document.dispatchEvent(new Event('resume'))")
+    lost = {**SUBSCRIBED, "reason": "position lost"}
+    assert await received(leader, 2) == [SUBSCRIBED, lost]
+    example.add_post("after", published=True)
+    assert await received(leader, 3) == [SUBSCRIBED, lost, "after"]
+    assert await received(other, 3) == [SUBSCRIBED, "meanwhile", "after"]
+
+
+async def test_tabs_that_get_no_token_at_first_share_a_stream_nevertheless(example: Example, browser: Browser) -> None:
+    browser.failures = 2
+    tabs = [await browser.tab(), await browser.tab()]
+    example.add_post("news", published=True)
+    assert [await received(tab, 2) for tab in tabs] == [[SUBSCRIBED, "news"]] * 2
+    assert len(browser.streams) == 1
+
+
+async def test_token_of_another_user_opens_no_stream_for_the_tabs_of_the_first(browser: Browser) -> None:
+    page = await browser.tab()
+    browser.account = STRANGER
+    await page.evaluate("realtime.reconnect()")
+    await page.wait_for_function("realtime.status === 'denied'")
+    assert await page.evaluate("realtime.message") == "the user has changed"
+
+
+LEAD = """() => {
+  window.channel = new BroadcastChannel("ayb_realtime /api/realtime me");
+  navigator.locks.request(channel.name, () => new Promise(() => {}));
+}"""
+
+
+async def test_tab_that_follows_skips_what_it_has_had_and_tells_what_it_has_missed(browser: Browser) -> None:
+    leader, other = await browser.empty_tab(), await browser.empty_tab()
+    await leader.evaluate(LEAD)
+    await other.evaluate(SUBSCRIBE, {"tabs": "me"})
+
+    async def tell(method: str, before: int, after: int, *values: object) -> None:
+        message = {"method": method, "before": str(before), "after": str(after), "values": values}
+        await leader.evaluate("message => channel.postMessage(message)", message)
+
+    async def tell_post(before: int, after: int) -> None:
+        post = {"action": "create", "table": "posts", "record": {"title": f"from {before} to {after}"}}
+        await tell("event", before, after, post)
+
+    lost, reset = {**SUBSCRIBED, "reason": "position lost"}, {**SUBSCRIBED, "reason": "the log has begun anew"}
+    await tell_post(3, 4)  # before it has been told of a stream
+    await tell("opened", 4, 5, ["posts"], False)
+    await tell_post(5, 6)
+    await tell_post(5, 6)
+    await tell("passed", 6, 7)
+    await tell_post(7, 9007199254740993)
+    await tell_post(9007199254740992, 9007199254740993)
+    await tell_post(9007199254740993, 9007199254740993)  # without an id, as while a reset is due
+    await tell_post(9007199254740994, 9007199254740995)
+    await tell("event", 9007199254740995, 3, reset)
+    await tell_post(3, 4)
+    await tell("opened", 3, 3, ["posts"], False)  # as of a tab that was not as far when it took the lead
+    await tell_post(3, 4)
+    await tell("opened", 5, 5, ["posts"], False)
+    await tell("opened", 5, 2, ["posts"], True)
+    await tell_post(2, 3)
+    assert await received(other, 11) == [
+        SUBSCRIBED,
+        "from 5 to 6",
+        "from 7 to 9007199254740993",
+        "from 9007199254740993 to 9007199254740993",
+        lost,
+        "from 9007199254740994 to 9007199254740995",
+        reset,
+        "from 3 to 4",
+        lost,
+        lost,
+        "from 2 to 3",
+    ]

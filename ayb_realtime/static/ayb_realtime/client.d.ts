@@ -30,6 +30,11 @@ export interface Options {
    * is, others as Bearer. Without this the session's cookie counts.
    */
   token?: () => string | null | undefined | Promise<string | null | undefined>;
+  /**
+   * What only tabs of the same user have in common, such as the user's id: they share one stream. By default the claims of the
+   * JWT, where one is `sub` or `user_id`; tabs with other tokens or with a session each have their own. False: never share.
+   */
+  tabs?: string | false;
   /** The server's HEARTBEAT_SECONDS; 15 by default. A stream that is silent two and a half times as long is opened again. */
   heartbeatSeconds?: number;
   /** Further options of each fetch, such as `{ credentials: "include" }` for a session at another origin. */

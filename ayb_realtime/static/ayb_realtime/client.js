@@ -67,8 +67,9 @@ class Refusal extends Error {
 /**
  * The stream of some tables, which comes back by itself after whatever ended it, at the position where it was.
  *
- * owner: told by event(event) of each event; by opened(tables, lost) which tables the open stream has, and whether changes since
- * its position may be lost; by changed(status, message) of the status; by refused(tables, message) what it goes on without.
+ * owner: told by event(event, position) of each event; by passed(position) that there is nothing more up to there; by
+ * opened(tables, lost, position) which tables the open stream has, and whether changes before it are lost; by
+ * changed(status, message) of the status; by refused(table, message) of a table that it goes on without.
  */
 class Stream {
   constructor(options, owner) {
@@ -81,7 +82,7 @@ class Stream {
   forget() {
     this.stop();
     this.position = "";
-    this.accepted = []; // the tables of the last stream that opened
+    this.accepted = []; // the tables of the stream that opened last
     this.failures = 0;
   }
 
@@ -91,7 +92,7 @@ class Stream {
     if (!tables.length) this.forget();
     else if (this.isDue) return;
     else if (!tables.every((table) => this.asked.includes(table))) this.start();
-    else if (this.isOpen) this.owner.opened(this.accepted, false);
+    else if (this.isOpen) this.owner.opened(this.accepted, false, this.position);
   }
 
   /** Open the stream after this many milliseconds. One that is open ends. */
@@ -155,21 +156,21 @@ class Stream {
       this.heardAt = Date.now();
       for (const event of parser.push(part.value)) if (!signal.aborted) this.take(event);
       if (signal.aborted) return;
+      this.owner.passed(parser.lastEventId);
       this.position = parser.lastEventId;
       this.retry = parser.retry ?? this.retry;
     }
   }
 
   take({ type, data, lastEventId }) {
-    if (type === "connected") this.connected(JSON.parse(data));
+    if (type === "connected") this.connected(JSON.parse(data), lastEventId);
     if (type === "expired") this.hasExpired = true;
-    if (type === "reset") this.owner.event({ action: "reset", ...JSON.parse(data) });
-    if (type === "message") this.owner.event(JSON.parse(data));
+    if (type === "reset") this.owner.event({ action: "reset", ...JSON.parse(data) }, lastEventId);
+    if (type === "message") this.owner.event(JSON.parse(data), lastEventId);
     this.position = lastEventId;
   }
 
-  connected({ clientId, resumed }) {
-    const lost = this.accepted.length > 0 && resumed === false;
+  connected({ clientId, resumed }, position) {
     this.clientId = clientId;
     this.accepted = this.asked;
     this.openedAt = Date.now();
@@ -177,7 +178,7 @@ class Stream {
     this.failures = 0;
     this.refreshLater();
     this.owner.changed("live", "");
-    this.owner.opened(this.accepted, lost);
+    this.owner.opened(this.accepted, resumed === false, position);
   }
 
   /** After `expired` come back at once with another token, unless the last one was as short-lived. */
@@ -189,13 +190,12 @@ class Stream {
   }
 
   fail({ message, status, retryAfter }) {
-    const { tables, accepted } = this;
-    const [kept, added] = [tables.filter((one) => accepted.includes(one)), tables.filter((one) => !accepted.includes(one))];
+    const unknown = this.tables.find((table) => `${message}.`.startsWith(`unknown table: ${table}.`));
     this.stop();
-    if (status === 400 && kept.length && added.length) {
-      this.tables = kept;
+    if (status === 400 && unknown && this.tables.length > 1) {
+      this.tables = this.tables.filter((table) => table !== unknown);
       this.start();
-      this.owner.refused(added, message);
+      this.owner.refused(unknown, message);
     } else if ([400, 401, 403].includes(status)) {
       this.owner.changed("denied", message);
     } else {
@@ -234,14 +234,224 @@ class Stream {
   }
 }
 
-/** The streams of a page: see docs/client.md. All its subscriptions share one. */
+/**
+ * One stream for all tabs of a browser that have the same user. One tab leads: it holds a lock and the stream, and passes on
+ * what the stream tells. The others tell it which tables they want. When it goes, another gets the lock, and opens the
+ * stream at its own position. A message says between which positions it lies, so a tab skips what it has had, and notices what
+ * it has missed. While a tab follows, its own stream only keeps the position.
+ */
+class Tabs {
+  constructor(options, owner) {
+    Object.assign(this, { options, owner });
+    this.stream = new Stream({ ...options, token: options.token && (() => this.token()) }, this);
+    this.id = String(Math.random());
+    this.tables = [];
+  }
+
+  want(tables) {
+    this.tables = tables;
+    if (!tables.length) {
+      this.leave();
+      this.stream.forget();
+    } else if (!this.visit) this.join();
+    else if (this.leads) this.stream.want(this.union());
+    else this.post({ wants: tables });
+  }
+
+  start() {
+    if (!this.visit) this.join();
+    else if (this.leads) this.stream.start();
+    else this.post({ asks: true });
+  }
+
+  fail(error) {
+    if (this.leads) this.stream.fail(error);
+  }
+
+  async join() {
+    const visit = (this.visit = {});
+    this.others = new Map();
+    try {
+      this.name = await this.sharedName();
+    } catch (error) {
+      return visit === this.visit && this.joinLater(error);
+    }
+    if (visit !== this.visit) return;
+    if (!this.name) return this.lead();
+    this.channel = new BroadcastChannel(this.name);
+    this.channel.onmessage = ({ data }) => this.hear(data);
+    this.heard();
+    this.watching = setInterval(() => this.watch(), Math.min(WATCH_MILLISECONDS, this.options.silence));
+    this.post({ wants: this.tables });
+    this.compete();
+  }
+
+  joinLater({ message }) {
+    this.visit = null;
+    this.waiting = setTimeout(() => this.visit ?? this.join(), this.stream.backoff());
+    this.changed("offline", message);
+  }
+
+  leave() {
+    clearTimeout(this.waiting);
+    this.post({ wants: [] });
+    this.visit = null;
+    this.turn?.abort();
+    this.stepDown();
+    clearInterval(this.watching);
+    this.channel?.close();
+    this.channel = null;
+  }
+
+  /** Return what only tabs that may share a stream have in common; null for a tab that is to have its own. */
+  async sharedName() {
+    const { tabs, token, url } = this.options;
+    if (tabs === false || !globalThis.navigator?.locks) return null;
+    if (!tabs && token) this.given = await token();
+    this.user = tabs ?? userOf(this.given);
+    return this.user && `ayb_realtime ${url} ${this.user}`;
+  }
+
+  /** Return a token for the stream. Throws if it is another user's: the other tabs must not get that user's rows. */
+  async token() {
+    const token = this.given ?? (await this.options.token());
+    this.given = null;
+    if (this.channel && !this.options.tabs && userOf(token) !== this.user) throw new Refusal("the user has changed", 403);
+    return token;
+  }
+
+  // Who leads
+
+  /** Wait for the lock, or take it from a tab that does not answer. Lead until another takes it, or this tab leaves. */
+  async compete(steal = false) {
+    this.turn?.abort();
+    const { signal } = (this.turn = new AbortController());
+    const hold = () => {
+      if (signal.aborted) return;
+      this.lead();
+      return new Promise((resolve) => signal.addEventListener("abort", resolve));
+    };
+    try {
+      await navigator.locks.request(this.name, steal ? { steal } : { signal }, hold);
+    } catch (error) {
+      if (error.name !== "AbortError") return this.lead(); // The browser gives this page no locks.
+    }
+    if (signal.aborted) return;
+    this.stepDown();
+    this.compete();
+  }
+
+  lead() {
+    this.leads = true;
+    this.inherited = this.stream.accepted; // until the others have answered
+    this.post({ leads: true });
+    this.stream.want(this.union());
+  }
+
+  stepDown() {
+    this.leads = false;
+    this.stream.stop();
+  }
+
+  union() {
+    return [...new Set([this.tables, this.inherited, ...this.others.values()].flat())];
+  }
+
+  heard() {
+    this.heardAt = Date.now();
+    this.hasAsked = false;
+  }
+
+  /** Take the lead from a tab that is silent, and does not answer either: it hangs, or the browser has frozen it. */
+  watch() {
+    if (this.leads || Date.now() - this.heardAt < this.options.silence) return;
+    if (this.hasAsked) this.compete(true);
+    else this.post({ asks: true });
+    this.hasAsked = !this.hasAsked;
+  }
+
+  // What the tabs say to each other
+
+  post(message) {
+    this.channel?.postMessage({ from: this.id, ...message });
+  }
+
+  hear({ from, wants, asks, leads, ...told }) {
+    if (this.leads) {
+      if (wants) this.others.set(from, wants);
+      if (wants) this.stream.want(this.union());
+      if (wants || asks) this.post({ method: "changed", values: this.state });
+      return;
+    }
+    if (leads || told.method) this.heard();
+    if (leads) this.post({ wants: this.tables });
+    if (told.method) this.follow(told);
+  }
+
+  /** Do what the leading tab's stream has told. */
+  follow({ method, values, before, after }) {
+    const { stream, owner } = this;
+    if (before === undefined) return owner[method](...values);
+    const isGap = isLater(before, stream.position);
+    const isNew = isLater(after, stream.position);
+    let isReset = false;
+    if (method === "opened") {
+      const [tables, lost] = values;
+      stream.accepted = tables;
+      owner.opened(tables, lost || isGap);
+      if (!this.tables.every((table) => tables.includes(table))) this.post({ wants: this.tables });
+      isReset = lost;
+    } else if (stream.accepted.length) {
+      const [event] = values;
+      if (isGap) owner.opened(stream.accepted, true);
+      isReset = event?.action === "reset";
+      if (event && (isNew || isReset || before === after)) owner.event(event);
+    }
+    if (isNew || isReset) stream.position = after;
+  }
+
+  // What the stream tells
+
+  tell(method, values, after) {
+    const before = after === undefined ? undefined : this.stream.position;
+    this.post({ method, values, before, after });
+    this.owner[method]?.(...values);
+  }
+
+  event(event, after) {
+    this.tell("event", [event], after);
+  }
+
+  passed(after) {
+    this.tell("passed", [], after);
+  }
+
+  opened(tables, lost, after) {
+    this.inherited = [];
+    this.tell("opened", [tables, lost], after);
+  }
+
+  refused(table, message) {
+    for (const [id, tables] of this.others) this.others.set(id, tables.filter((one) => one !== table));
+    this.tell("refused", [table, message]);
+  }
+
+  /** A tab that is denied leaves: the next one may have a better token. */
+  changed(status, message) {
+    this.state = [status, message];
+    if (status === "denied") this.leave();
+    this.tell("changed", this.state);
+  }
+}
+
+/** The changes of a page's tables: see docs/client.md. All its subscriptions share one stream. */
 export class Realtime {
-  constructor({ url = "/api/realtime", token, heartbeatSeconds = 15, fetchOptions } = {}) {
+  constructor({ url = "/api/realtime", token, tabs, heartbeatSeconds = 15, fetchOptions } = {}) {
     this.status = "connecting";
     this.message = "";
     this.onstatus = null;
     this.subscriptions = new Set();
-    this.stream = new Stream({ url, token, silence: heartbeatSeconds * 2500, fetchOptions }, this);
+    this.tabs = new Tabs({ url, token, tabs, silence: heartbeatSeconds * 2500, fetchOptions }, this);
     this.listening = new AbortController();
     this.listen(globalThis.window, { online: "cameOnline", offline: "wentOffline", pageshow: "thaw", pagehide: "freeze" });
     this.listen(globalThis.document, { resume: "thaw", freeze: "freeze" });
@@ -267,19 +477,19 @@ export class Realtime {
   reconnect() {
     if (!this.subscriptions.size) return;
     this.changed("connecting", "");
-    this.stream.start();
+    this.tabs.start();
   }
 
   /** End everything. */
   close() {
     this.listening.abort();
     this.subscriptions.clear();
-    this.stream.want([]);
+    this.tabs.want([]);
   }
 
   /** Subscriptions that come together make one request. */
   update() {
-    queueMicrotask(() => this.stream.want([...new Set([...this.subscriptions].flatMap(({ tables }) => tables))]));
+    queueMicrotask(() => this.tabs.want([...new Set([...this.subscriptions].flatMap(({ tables }) => tables))]));
   }
 
   // What the browser tells
@@ -294,12 +504,12 @@ export class Realtime {
   }
 
   wentOffline() {
-    if (this.status !== "denied" && this.subscriptions.size) this.stream.fail(new Refusal("the browser is offline"));
+    if (this.status !== "denied" && this.subscriptions.size) this.tabs.fail(new Refusal("the browser is offline"));
   }
 
   freeze() {
     this.isFrozen = true;
-    this.stream.stop();
+    this.tabs.leave();
   }
 
   thaw() {
@@ -318,16 +528,16 @@ export class Realtime {
 
   opened(tables, lost) {
     for (const subscription of this.subscriptions) {
-      if (!subscription.tables.every((table) => tables.includes(table))) continue;
       const reason = subscription.isLive ? lost && "position lost" : "subscribed";
-      subscription.isLive = true;
+      subscription.isLive = subscription.tables.every((table) => tables.includes(table));
+      if (!subscription.isLive) continue;
       if (reason) call(subscription.callback, { action: "reset", reason, tables: subscription.tables });
     }
   }
 
-  refused(tables, message) {
+  refused(table, message) {
     for (const subscription of this.subscriptions) {
-      if (!subscription.tables.some((table) => tables.includes(table))) continue;
+      if (!subscription.tables.includes(table)) continue;
       this.subscriptions.delete(subscription);
       call(subscription.callback, { action: "denied", reason: message, tables: subscription.tables });
     }
@@ -382,10 +592,26 @@ function retryAfter(response) {
 
 /** Return when a JWT expires, in milliseconds since the epoch; NaN for other tokens. */
 function expiry(token) {
+  return claims(token).exp * 1000;
+}
+
+/** Return a JWT's claims that are not about this one token; null if none of them names a user. */
+function userOf(token) {
+  const { exp, iat, nbf, jti, ...rest } = claims(token);
+  return (rest.sub ?? rest.user_id) === undefined ? null : JSON.stringify(rest);
+}
+
+/** Return the claims of a JWT, unverified; none for other tokens. */
+function claims(token) {
   try {
     const [, payload] = token.split(".");
-    return JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/"))).exp * 1000;
+    return JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/")));
   } catch {
-    return NaN;
+    return {};
   }
+}
+
+/** Compare positions, which may have more digits than a number holds. */
+function isLater(position, other) {
+  return BigInt(position) > BigInt(other);
 }

@@ -163,16 +163,40 @@ test("after expired it comes back with another token, at once where the last one
   const waits = hurry(t);
   const tokens = ["one", "two", "three"];
   const expired = event({}, undefined, "expired");
+  const streams = [];
   const lived = (response) => {
-    stream("retry: 5\n", connected(1))(response);
-    setTimeout(() => response.end(expired), 1000);
+    stream("retry: 60000\n", connected(1))(response);
+    streams.push(response);
   };
-  const script = [lived, stream("retry: 70000\n", connected(1, true), expired, end), stream(connected(1, true), change(2))];
+  const script = [lived, stream(connected(1, true), expired, end), stream(connected(1, true), change(2))];
   const { requests, realtime } = await start(t, script, { token: () => tokens.shift() });
-  await subscribe(realtime, "posts").length(2);
+  const events = subscribe(realtime, "posts");
+  await events.length(1);
+  const { now } = Date;
+  t.mock.method(Date, "now", () => now() + 3_600_000);
+  streams[0].end(expired);
+  await events.length(2);
   assert.deepEqual(requests.all.map(({ token }) => token), ["Bearer one", "Bearer two", "Bearer three"]);
-  assert.equal(waits.filter((wait) => wait === 70_000).length, 1);
-  assert(!waits.includes(5), String(waits));
+  assert.equal(waits.filter((wait) => wait === 60_000).length, 1);
+});
+
+test("a subscription that comes while the client waits does not ask sooner", async (t) => {
+  const waits = hurry(t);
+  const script = [refuse(503, "busy", { "Retry-After": "7" }), stream(connected(1))];
+  const { requests, realtime, statuses } = await start(t, script);
+  subscribe(realtime, "posts");
+  await statuses.length(1);
+  await subscribe(realtime, "notes").length(1);
+  assert(!waits.slice(waits.indexOf(7000)).includes(0), String(waits));
+  assert.deepEqual(requests.all.map(({ url }) => url.split("=")[1]), ["posts", "posts%2Cnotes"]);
+});
+
+test("nothing comes before subscribed", async (t) => {
+  const { realtime } = await start(t, [stream(connected(1), change(2) + change(3)), stream(connected(3, true), change(4))]);
+  const late = new Promise((resolve) => {
+    realtime.subscribe("posts", ({ record }) => record?.id === 2 && resolve(subscribe(realtime, "posts", "notes")));
+  });
+  assert.deepEqual(await (await late).length(2), [subscribed("posts", "notes"), 4]);
 });
 
 /** Return an unsigned JWT that expires in so many seconds. */
