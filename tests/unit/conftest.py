@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub import subscriber
+from ayb_realtime.hub import body, subscriber
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
@@ -21,7 +21,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def time() -> float:
         return float(stub.now)
 
-    monkeypatch.setattr(subscriber, "time", SimpleNamespace(time=time, monotonic=time))
+    for module in (body, subscriber):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=time, monotonic=time))
     return stub
 
 
