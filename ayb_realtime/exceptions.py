@@ -83,6 +83,10 @@ class CatalogChanged(RealtimeError):
     """Something that decides who sees a row has changed since the transaction's snapshot. Check again in a new one."""
 
 
+class NeedsTransaction(RealtimeError):
+    """A check cannot be made in one message. Nothing of it holds; it has to be made in a ``check_transaction``."""
+
+
 class KeyChanged(RealtimeError):
     """The type of the primary key has changed since a row was logged, so the row cannot be found."""
 

@@ -3,7 +3,7 @@
 Called by ``live`` and ``replay``.
 """
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,16 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import CatalogChanged, KeyChanged, UncancellablePolicy
+from ayb_realtime.exceptions import CatalogChanged, KeyChanged, NeedsTransaction, UncancellablePolicy
 from ayb_realtime.hub.delivery import DeliveryPlan
-from ayb_realtime.hub.table_changes import TableChanges
+from ayb_realtime.hub.table_changes import TableChanges, hidden_updates
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
-from ayb_realtime.visibility import Answers, Connection
+from ayb_realtime.visibility import Answers, Connection, OneMessage
 from ayb_realtime.visibility.failures import UNANSWERED, failures
+from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.wire.records import Row
 
 
@@ -37,6 +38,8 @@ async def plan_delivery(
     for change in changes:
         if change.relation in identities_by_table:
             by_relation.setdefault(change.relation, []).append(change)
+    if delivery := await _plan_in_one_message(pool, by_relation, identities_by_table):
+        return delivery
     # True on the second try: a name that is still undefined is then the policy's failure, and no longer a sign that a
     # migration has committed since the snapshot.
     undefined_is_failure = False
@@ -51,6 +54,42 @@ async def plan_delivery(
     return DeliveryPlan()
 
 
+async def _plan_in_one_message(
+    pool: AsyncConnectionPool[Any],
+    by_relation: Mapping[int, Sequence[Change]],
+    identities_by_table: Mapping[int, Collection[Identity]],
+) -> DeliveryPlan | None:
+    """Plan the delivery of changes of one table if they need but one question; None if they need a transaction."""
+    if len(by_relation) != 1:
+        return None
+    ((relation, found),) = by_relation.items()
+    asking = OneMessage.about(pool, relation, _roles(identities_by_table[relation]))
+    if asking is None:
+        return None
+    changes = TableChanges.of(asking.facts.table, found)
+    if not _is_usual(asking.facts.table, changes):
+        return None
+    delivery = DeliveryPlan()
+    try:
+        await _Planner(delivery, asking, asking.facts.table).plan(changes, identities_by_table[relation])
+    except NeedsTransaction:
+        return None
+    return delivery
+
+
+def _is_usual(table: Table, changes: TableChanges) -> bool:
+    """Tell whether it only has to be asked who sees rows as they are now."""
+    if not changes.current or changes.too_large:
+        return False
+    if conf.delete_visibility == "everyone" or not table.row_security:
+        return True
+    return not changes.deletes and all(each.action is Action.CREATE for each in changes.current.values())
+
+
+def _roles(identities: Collection[Identity]) -> Set[str]:
+    return IdentitiesByRole.of(identities).by_role.keys()
+
+
 async def _plan(
     pool: AsyncConnectionPool[Any],
     by_relation: Mapping[int, Sequence[Change]],
@@ -58,28 +97,51 @@ async def _plan(
     undefined_is_failure: bool,
     uncancellable: Set[int],
 ) -> DeliveryPlan:
-    roles = {identity.role for relation in by_relation for identity in identities_by_table[relation]}
+    roles = {role for relation in by_relation for role in _roles(identities_by_table[relation])}
     delivery = DeliveryPlan()
     async with (
         pool.connection() as connection,
         visibility.check_transaction(connection, by_relation, roles) as streamed,
     ):
         for table in streamed:
-            planner = _Planner(delivery, connection, table, undefined_is_failure, table.relation in uncancellable)
+            asking = _InTransaction(connection, undefined_is_failure, table.relation in uncancellable)
+            planner = _Planner(delivery, asking, table)
             changes = TableChanges.of(table, by_relation[table.relation])
             await planner.plan(changes, identities_by_table[table.relation])
     return delivery
 
 
 @dataclass(frozen=True, slots=True)
-class _Planner:
-    """Adds the changes of one table to a delivery. All fields but it are arguments of ``visibility.check``."""
+class _InTransaction:
+    """Asks in a transaction. The fields are arguments of ``visibility.check``."""
 
-    delivery: DeliveryPlan
     connection: Connection
-    table: Table
     undefined_is_failure: bool
     isolate: bool
+
+    async def may_select(
+        self, table: Table, identities: Iterable[Identity]
+    ) -> tuple[IdentitiesByRole, IdentitiesByRole]:
+        return await visibility.may_select(self.connection, table, identities)
+
+    async def check(self, table: Table, rows: Mapping[int, Row], identities: Iterable[Identity]) -> Answers:
+        options = {"undefined_is_failure": self.undefined_is_failure, "isolate": self.isolate}
+        return await visibility.check(self.connection, table, rows, identities, **options)
+
+    async def check_before(
+        self, table: Table, rows: Mapping[int, Row | None], identities: Collection[Identity]
+    ) -> Answers:
+        options = {"undefined_is_failure": self.undefined_is_failure, "isolate": self.isolate}
+        return await visibility.check_before(self.connection, table, rows, identities, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Adds the changes of one table to a delivery."""
+
+    delivery: DeliveryPlan
+    asking: _InTransaction | OneMessage
+    table: Table
 
     async def plan(self, changes: TableChanges, identities: Collection[Identity]) -> None:
         """Add these changes, for the identities that may see them. Raises what ``visibility.check`` raises."""
@@ -87,7 +149,7 @@ class _Planner:
         delivery.add_enabled(table, changes.enables)
         if changes.has_only_enables:
             return
-        readers, refused = await visibility.may_select(self.connection, table, identities)
+        readers, refused = await self.asking.may_select(table, identities)
         delivery.add_endings(table, refused)
         delivery.set_readers(table, readers)
         self._reset_too_large(changes.too_large, readers)
@@ -116,14 +178,7 @@ class _Planner:
         if not changes.current:
             return Answers()
         rows = {position: changes.rows[position] for position in changes.current}
-        answers = await visibility.check(
-            self.connection,
-            self.table,
-            rows,
-            readers,
-            undefined_is_failure=self.undefined_is_failure,
-            isolate=self.isolate,
-        )
+        answers = await self.asking.check(self.table, rows, readers)
         self.delivery.add_rows(self.table, changes.current, rows, answers)
         self._add_resets_and_endings(answers)
         return answers
@@ -133,26 +188,11 @@ class _Planner:
         vanished = [*changes.deletes, *hidden_updates(changes.current, now, readers)]
         if not vanished:
             return
-        before = await visibility.check_before(
-            self.connection,
-            self.table,
-            {change.position: Row(change.before) if change.before else None for change in vanished},
-            readers,
-            undefined_is_failure=self.undefined_is_failure,
-            isolate=self.isolate,
-        )
+        rows = {change.position: Row(change.before) if change.before else None for change in vanished}
+        before = await self.asking.check_before(self.table, rows, readers)
         self.delivery.add_vanished(self.table, vanished, changes.rows, now, before)
         self._add_resets_and_endings(before)
 
     def _add_resets_and_endings(self, answers: Answers) -> None:
         self.delivery.add_unanswered(self.table, answers.unanswered)
         self.delivery.add_endings(self.table, answers.locked_out)
-
-
-def hidden_updates(current: Mapping[int, Change], now: Answers, readers: Collection[Identity]) -> list[Change]:
-    """Return the updates whose row at least one reader does not see now. It may have seen the row before."""
-    updates = {position for position, change in current.items() if change.action is Action.UPDATE}
-    if not updates:
-        return []
-    hidden = {position for reader in readers for position in now.hidden_from(reader, updates)}
-    return [current[position] for position in sorted(hidden)]

@@ -1,12 +1,14 @@
 """What is to be done with the changes of one table, before Postgres is asked. Pure. Called by ``planning``."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
+from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.visibility import Answers
 from ayb_realtime.wire.records import Row
 
 
@@ -65,3 +67,12 @@ def _reset(changes: Sequence[Change]) -> tuple[ResetReason, int] | None:
         return None
     reason = ResetReason.ALTERED if resets[-1].action is Action.ALTER else ResetReason.TRUNCATED
     return reason, resets[-1].position
+
+
+def hidden_updates(current: Mapping[int, Change], now: Answers, readers: Collection[Identity]) -> list[Change]:
+    """Return the updates whose row at least one reader does not see now. It may have seen the row before."""
+    updates = {position for position, change in current.items() if change.action is Action.UPDATE}
+    if not updates:
+        return []
+    hidden = {position for reader in readers for position in now.hidden_from(reader, updates)}
+    return [current[position] for position in sorted(hidden)]

@@ -86,6 +86,8 @@ class Session:
 _sessions: WeakKeyDictionary[Connection, Session] = WeakKeyDictionary()
 # Of each connection whose site assumes a role.
 _assumed: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
+# What ``setting`` returned: to quote each value takes longer than Postgres takes to set it.
+_texts: WeakKeyDictionary[Connection, dict[tuple[object, ...], str]] = WeakKeyDictionary()
 
 
 def assume(connection: Connection, role: str | None) -> None:
@@ -160,9 +162,13 @@ async def fetch(
 
 def setting(connection: Connection, settings: Mapping[str, str], *, lasts: bool = False) -> str:
     """Return a statement that sets these until the transaction ends, or until the session does."""
-    is_local = sql.Literal(not lasts)
-    calls = [sql.SQL("pg_catalog.set_config({}, {}, {})").format(*each, is_local) for each in settings.items()]
-    return sql.SQL("select {}").format(sql.SQL(", ").join(calls)).as_string(connection)
+    texts = _texts.setdefault(connection, {})
+    key = lasts, *settings.items()
+    if key not in texts:
+        is_local = sql.Literal(not lasts)
+        calls = [sql.SQL("pg_catalog.set_config({}, {}, {})").format(*each, is_local) for each in settings.items()]
+        texts[key] = sql.SQL("select {}").format(sql.SQL(", ").join(calls)).as_string(connection)
+    return texts[key]
 
 
 async def _setting_for_ours(connection: Connection) -> str:

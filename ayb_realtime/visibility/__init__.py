@@ -6,12 +6,14 @@ Only a clear yes makes a row visible. What is no answer, such as a timeout, is n
 from ayb_realtime.visibility.answers import Answers, SharedView, VisibleRows
 from ayb_realtime.visibility.catalog_guard import check_transaction
 from ayb_realtime.visibility.checking import check, check_before
+from ayb_realtime.visibility.one_message import OneMessage
 from ayb_realtime.visibility.roles import acting_as, as_identity, check_role, may_select
 from ayb_realtime.visibility.transactions import Connection, configure
 
 __all__ = [
     "Answers",
     "Connection",
+    "OneMessage",
     "SharedView",
     "VisibleRows",
     "acting_as",

@@ -5,15 +5,16 @@ compared. If it has changed, the answers are thrown away, the facts are forgotte
 """
 
 import json
-from collections.abc import Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from ayb_realtime.exceptions import CheckerNotMade
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.check_functions import make_check_function
+from ayb_realtime.visibility.policy_predicates import Equality
 from ayb_realtime.visibility.role_states import RoleState, TableRole
 from ayb_realtime.visibility.transactions import Connection
 
@@ -36,6 +37,7 @@ class TableFacts:
     fingerprint: of the versions of the deciders when this was read.
     lockable: the quoted names of those deciders that are tables which the hub's user may lock.
     roles: by name.
+    equalities: by role, what the policies require, once it has been derived: ``shortlist.derive_equalities``.
     """
 
     table: Table
@@ -43,6 +45,7 @@ class TableFacts:
     fingerprint: str
     lockable: tuple[str, ...]
     roles: dict[str, TableRole]
+    equalities: dict[str, list[Equality] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,11 @@ def fingerprints(tables: int) -> str:
     """
     # A call for each, with its argument as a constant: Postgres plans that in half the time of a query with a FROM.
     return f"select array[{', '.join(['ayb_realtime.fingerprint_v1(%s)'] * tables)}]::pg_catalog.text[]"
+
+
+def known(subject: Subject) -> TableFacts | None:
+    """Return what is kept of a table, or None."""
+    return _cache.get(subject)
 
 
 async def facts(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, TableFacts]:
@@ -137,8 +145,21 @@ def forget(subjects: Collection[Subject]) -> None:
         _cache.pop(subject, None)
 
 
+@contextmanager
+def discarding_old_plans(connection: Connection) -> Iterator[list[str]]:
+    """Yield the statements, if any, that make a connection plan again what it may have planned before a change.
+
+    The block runs them, in the transaction whose plans matter, or raises an error.
+    """
+    generation = _plans.generation
+    is_old = _plans.planned.get(connection) != generation
+    yield ["discard plans"] if is_old else []
+    if is_old:
+        _plans.planned[connection] = generation
+
+
 async def discard_old_plans(connection: Connection) -> None:
-    """Make a connection plan again what it may have planned before a change."""
-    if _plans.planned.get(connection) != _plans.generation:
-        await connection.execute("discard plans")
-        _plans.planned[connection] = _plans.generation
+    """Run what ``discarding_old_plans`` yields."""
+    with discarding_old_plans(connection) as statements:
+        for statement in statements:
+            await connection.execute(statement)

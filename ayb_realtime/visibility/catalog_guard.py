@@ -33,6 +33,7 @@ async def check_transaction(
             state = transactions.state(connection)
             state.locked = locked
             state.roles = {each.table.relation: each.roles for each in facts}
+            state.equalities = {each.table.relation: each.equalities for each in facts}
             yield [each.table for each in facts]
             await _commit(connection, facts)
     except BaseException:

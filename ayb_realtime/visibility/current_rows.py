@@ -15,21 +15,27 @@ from ayb_realtime.visibility.transactions import Connection, query
 from ayb_realtime.wire import records
 from ayb_realtime.wire.records import Row
 
+# Who sees which rows, by a check function, of which this takes the beginning of a call.
+STATEMENT = "select identity, shown, records, error from {}%s::json, %s::int, %s::text[], %s::text[])"
+
 
 class CurrentRowsCheck(PartwiseCheck):
     """A check of rows for identities of one role, by the check function of which this is the beginning of a call."""
 
     def __init__(self, connection: Connection | None, table: Table, undefined_is_failure: bool, call: str) -> None:
         super().__init__(connection, table, undefined_is_failure)
-        self._statement = sql.SQL(
-            "select identity, shown, records, error from {}%s::json, %s::int, %s::text[], %s::text[])"
-        ).format(sql.SQL(call))
+        self._statement = sql.SQL(STATEMENT).format(sql.SQL(call))
 
     async def _query(
         self, connection: Connection, rows: Mapping[int, Row], identities: Sequence[Identity]
     ) -> tuple[list[SharedView], dict[Identity, str]]:
-        parameters = [_keys(self._table, rows), len(identities), *settings_of(identities)]
-        return read_views(await query(connection, self._statement, parameters), list(rows), identities)
+        replies = await query(connection, self._statement, parameters(self._table, rows, identities))
+        return read_views(replies, list(rows), identities)
+
+
+def parameters(table: Table, rows: Mapping[int, Row], identities: Sequence[Identity]) -> list[Any]:
+    """Return the parameters of STATEMENT."""
+    return [_keys(table, rows), len(identities), *settings_of(identities)]
 
 
 def read_views(

@@ -20,14 +20,16 @@ LOCKED = (
 LOCK_PART = 0.25
 
 
-def lock_statements(tables: Collection[str]) -> str:
+def lock_statements(tables: Collection[str], *, wait: bool = True) -> str:
     """Return statements, each ending in a semicolon, that lock these tables and take no snapshot.
 
-    tables: their quoted names.
+    tables: their quoted names. wait: whether to wait for a lock that another session holds.
     """
     if not tables:
         return ""
     names = ", ".join(f"only {name}" for name in tables)
+    if not wait:
+        return f"lock table {names} in access share mode nowait; "
     timeout = f"set local lock_timeout = {conf.check_timeout_seconds * LOCK_PART * 1000:.0f}"
     return f"{timeout}; lock table {names} in access share mode; "
 

@@ -84,6 +84,11 @@ class Quarantine:
         for each in members:
             records.pop(each, None)
 
+    def is_empty(self, relation: int) -> bool:
+        """Tell whether nothing of a table is in quarantine."""
+        now = time.monotonic()
+        return all(record.has_expired(now) for record in self._records.get(relation, {}).values())
+
     def pairs(self, relation: int) -> list[Pair[Any]]:
         """Return the pairs in quarantine."""
         return [each for each in self._records.get(relation, ()) if isinstance(each, Pair)]

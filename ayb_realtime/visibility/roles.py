@@ -6,7 +6,7 @@ security does not apply.
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, NoReturn
 
@@ -132,7 +132,13 @@ async def may_select(
     A role that was refused is no answer, so the streams of its identities have to end.
     """
     by_role = IdentitiesByRole.of(identities)
-    found = await states(connection, by_role.by_role, table)
+    return divided(table, by_role, await states(connection, by_role.by_role, table))
+
+
+def divided(
+    table: Table, by_role: IdentitiesByRole, found: Collection[RoleState]
+) -> tuple[IdentitiesByRole, IdentitiesByRole]:
+    """Return what ``may_select`` does. found: the state of each of these roles."""
     if refusals := [state.refusal for state in found if state.refusal]:
         logger.error("%s: streams end. %s", table.name, refusals[0])
     refused = {state.role for state in found if state.refusal}

@@ -5,60 +5,32 @@ does are asked. Postgres decides what they see, so a wrong shortlist never shows
 it. Where a policy is not understood, or a row cannot be looked up, all identities are asked.
 """
 
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
+from ayb_realtime.visibility import setting_index, transactions
 from ayb_realtime.visibility.answers import Shortlist
-from ayb_realtime.visibility.identities import settings_of
 from ayb_realtime.visibility.policy_predicates import Equality, derive_equality
+from ayb_realtime.visibility.setting_index import Index
 from ayb_realtime.visibility.transactions import Connection
 from ayb_realtime.wire import records
 from ayb_realtime.wire.records import Row
 
 logger = logging.getLogger(__package__)
 
+# It returns the ordinals of the rows that are there, from 1, and these columns of each.
+CURRENT_VALUES = "select n, texts from ayb_realtime.current_values_v1(%s::oid, %s::text[], %s::json)"
 # To ask so few identities takes less time than to find out which to ask.
 FEW = 16
 # How many pairs of row and identity a shortlist may have where its rows are for different identities.
 SHORTLIST_PAIRS = 1024
-# How many identities' settings are evaluated in one statement.
-EVALUATED_TOGETHER = 1000
-# How many expressions are remembered, and how many identities beside those that are asked.
-INDEXES = 100
-REMEMBERED = 50_000
-
-
-@dataclass(slots=True)
-class _Index:
-    """The values of an expression for identities of one role. They depend on the settings alone, and never change.
-
-    undetermined: the identities for which the value cannot be told.
-    complete_for: a mapping of identities that are all in the index. The hub passes the same one again and again.
-    """
-
-    values: dict[Identity, str | None] = field(default_factory=dict)
-    by_value: dict[str, list[Identity]] = field(default_factory=dict)
-    undetermined: list[Identity] = field(default_factory=list)
-    complete_for: Mapping[Identity, None] | None = None
-
-    def add(self, identity: Identity, value: str | None, *, is_undetermined: bool) -> None:
-        """Add an identity. value: None for null, which equals nothing."""
-        if identity in self.values:
-            return
-        self.values[identity] = value
-        if is_undetermined:
-            self.undetermined.append(identity)
-        elif value is not None:
-            self.by_value.setdefault(value, []).append(identity)
-
-
-# By role and expression.
-_indexes: dict[tuple[str, str], _Index] = {}
 
 
 async def whom_to_ask(
@@ -73,22 +45,71 @@ async def whom_to_ask(
     everyone: list[Shortlist] = [(rows, list(identities))]
     if len(identities) < FEW or not rows:
         return everyone
-    equalities = await derive_equalities(connection, table, role)
+    known = transactions.state(connection).equalities.setdefault(table.relation, {})
+    if role not in known:
+        known[role] = await derive_equalities(connection, table, role)
+    equalities = known[role]
     if equalities is None:
         return everyone
     try:
         async with connection.transaction(force_rollback=True):
             columns = [equality.column for equality in equalities]
             current = await _current_values(connection, table, columns, rows) if equalities else {}
-            indexes = [await _index(connection, role, equality, identities) for equality in equalities]
+            indexes = [await setting_index.complete(connection, role, equality, identities) for equality in equalities]
     except psycopg.Error as error:
         if connection.closed:
             raise
         logger.debug("%s: all identities are asked about each row (SQLSTATE %s)", table.name, error.sqlstate)
         return everyone
+    return _listed(indexes, current, rows, identities)
+
+
+def _listed(
+    indexes: Sequence[Index],
+    values: Mapping[int, Sequence[str | None]],
+    rows: Mapping[int, Row],
+    identities: Mapping[Identity, None],
+) -> list[Shortlist]:
+    """Return whom to ask about which rows. values: by position, those of the indexes' columns, as text."""
     undetermined = {identity for index in indexes for identity in index.undetermined if identity in identities}
-    candidates = {position: _candidates(indexes, values, identities) for position, values in current.items()}
+    candidates = {position: _candidates(indexes, each, identities) for position, each in values.items()}
     return [*([(rows, list(undetermined))] if undetermined else []), *_group(rows, candidates)]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Whom to ask, if these columns of the rows hold what was logged.
+
+    values: position → the values of the columns, as text.
+    """
+
+    shortlists: Sequence[Shortlist]
+    columns: Sequence[str] = ()
+    values: Mapping[int, Sequence[str | None]] = field(default_factory=dict)
+
+
+def guess(
+    equalities: Sequence[Equality] | None, role: str, rows: Mapping[int, Row], identities: Mapping[Identity, None]
+) -> Guess | None:
+    """Return what ``whom_to_ask`` would if the rows are still as they were logged; None if Postgres has to be asked.
+
+    equalities: what ``derive_equalities`` has returned.
+    """
+    if len(identities) < FEW or equalities is None:
+        return Guess([(rows, list(identities))])
+    indexes = [index for each in equalities if (index := setting_index.known(role, each, identities))]
+    columns = [each.column for each in equalities]
+    if len(indexes) < len(equalities) or any(column not in row.columns for row in rows.values() for column in columns):
+        return None
+    values = {at: [_as_text(row.columns[column]) for column in columns] for at, row in rows.items()} if columns else {}
+    return Guess(_listed(indexes, values, rows, identities), columns, values)
+
+
+def _as_text(value: str) -> str | None:
+    """Write a JSON value as Postgres writes a column of a type that equalities are derived for."""
+    if value.startswith('"'):
+        return str(json.loads(value))
+    return None if value == "null" else value
 
 
 async def derive_equalities(connection: Connection, table: Table, role: str) -> list[Equality] | None:
@@ -108,48 +129,21 @@ async def _current_values(
 
     A row that is gone is not in the result.
     """
-    keys = [
-        records.join({"n": str(n), **table.key_members(row.columns)}) for n, row in enumerate(rows.values(), start=1)
-    ]
-    cursor = await connection.execute(
-        "select n, texts from ayb_realtime.current_values_v1(%s::oid, %s::text[], %s::json)",
-        [table.relation, columns, f"[{','.join(keys)}]"],
-    )
+    cursor = await connection.execute(CURRENT_VALUES, current_values_of(table, columns, rows))
     positions = list(rows)
     return {positions[n - 1]: values for n, values in await cursor.fetchall()}
 
 
-async def _index(connection: Connection, role: str, equality: Equality, identities: Mapping[Identity, None]) -> _Index:
-    """Return an index of an equality's expression that has all of these identities, and perhaps others."""
-    index = _indexes.get((role, equality.expression))
-    if index is None or len(index.values) > len(identities) + REMEMBERED:
-        if len(_indexes) >= INDEXES:
-            _indexes.clear()
-        index = _indexes[role, equality.expression] = _Index()
-    if index.complete_for is identities:
-        return index
-    new = [identity for identity in identities if identity not in index.values]
-    for n in range(0, len(new), EVALUATED_TOGETHER):
-        await _evaluate(connection, role, equality, new[n : n + EVALUATED_TOGETHER], index)
-    index.complete_for = identities
-    return index
-
-
-async def _evaluate(
-    connection: Connection, role: str, equality: Equality, identities: Sequence[Identity], index: _Index
-) -> None:
-    cursor = await connection.execute(
-        "select value, failed from ayb_realtime.evaluate_v1(%s, %s, %s::int, %s::text[], %s::text[])",
-        [equality.expression, role, len(identities), *settings_of(identities)],
-    )
-    for identity, (value, failed) in zip(identities, await cursor.fetchall(), strict=True):
-        # A setting that the identity lacks has the value of the session, or of another identity in the same check.
-        has_all = equality.settings <= {name for name, _ in identity.settings}
-        index.add(identity, value, is_undetermined=failed or not has_all)
+def current_values_of(table: Table, columns: Sequence[str], rows: Mapping[int, Row]) -> list[Any]:
+    """Return the parameters of CURRENT_VALUES."""
+    keys = [
+        records.join({"n": str(n), **table.key_members(row.columns)}) for n, row in enumerate(rows.values(), start=1)
+    ]
+    return [table.relation, columns, f"[{','.join(keys)}]"]
 
 
 def _candidates(
-    indexes: Sequence[_Index], values: Sequence[str | None], identities: Mapping[Identity, None]
+    indexes: Sequence[Index], values: Sequence[str | None], identities: Mapping[Identity, None]
 ) -> dict[Identity, None]:
     """Return those of these identities for which at least one of the values equals its expression."""
     return {

@@ -15,6 +15,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.visibility import transaction_settings
 from ayb_realtime.visibility.locking import lock_statements
+from ayb_realtime.visibility.policy_predicates import Equality
 from ayb_realtime.visibility.role_states import TableRole
 
 Connection = psycopg.AsyncConnection[Any]
@@ -27,11 +28,13 @@ class TransactionState:
     backend_pid: of the server process that runs it. The pid that the connection was told may be a proxy's invention.
     roles: by table and by role, what is known of the role.
     locked: the tables that other sessions have locked, so that nothing can be asked about them.
+    equalities: by table and by role, what the policies require, once it has been derived.
     """
 
     backend_pid: int
     roles: dict[int, dict[str, TableRole]] = field(default_factory=dict)
     locked: set[int] = field(default_factory=set)
+    equalities: dict[int, dict[str, list[Equality] | None]] = field(default_factory=dict)
 
 
 # Set when a transaction is configured: what was true in one snapshot does not hold in the next.
@@ -109,14 +112,26 @@ async def configure(connection: Connection, begin: str = "") -> None:
 
     begin: statements that begin the transaction, each ending in a semicolon.
     """
-    settings = transaction_settings.of_check(await sessions.of(connection), conf.check_timeout_seconds)
-    setting, parameters = _setting(settings)
-    cursor = psycopg.AsyncClientCursor(connection)
-    await cursor.execute(begin.replace("%", "%%") + setting + ", pg_catalog.pg_backend_pid()", parameters)
-    while cursor.nextset():
-        pass
-    ((*_, backend_pid),) = await cursor.fetchall()
+    setting = await setting_of_check(connection, conf.check_timeout_seconds)
+    (((*_, backend_pid),),) = await results(connection, f"{begin}{setting}, pg_catalog.pg_backend_pid()")
     _states[connection] = TransactionState(backend_pid)
+
+
+async def setting_of_check(connection: Connection, seconds: float) -> str:
+    """Return a SELECT, to which more may be added, of the settings of ``transaction_settings.of_check``."""
+    return sessions.setting(connection, transaction_settings.of_check(await sessions.of(connection), seconds))
+
+
+async def results(connection: Connection, statements: str) -> list[list[Any]]:
+    """Run statements in one message; return the rows of each that returns rows. Raises psycopg.Error."""
+    cursor = psycopg.AsyncClientCursor(connection)
+    await cursor.execute(statements)
+    found = []
+    while True:
+        if cursor.rownumber is not None:
+            found.append(await cursor.fetchall())
+        if not cursor.nextset():
+            return found
 
 
 async def query(connection: Connection, statement: sql.Composable, parameters: Sequence[object]) -> list[Any]:
@@ -138,11 +153,9 @@ async def query(connection: Connection, statement: sql.Composable, parameters: S
 
 async def commit_and_query(connection: Connection, statement: str, parameters: Sequence[object]) -> list[Any]:
     """Commit, and run a query in a new transaction, in one message; return its rows."""
-    cursor = psycopg.AsyncClientCursor(connection)
-    await cursor.execute(f"commit; {sessions.begin(connection)}{statement}; commit", parameters)
-    while cursor.description is None:
-        cursor.nextset()
-    return await cursor.fetchall()
+    query = psycopg.AsyncClientCursor(connection).mogrify(statement, parameters)
+    (rows,) = await results(connection, f"commit; {sessions.begin(connection)}{query}; commit")
+    return rows
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ Called by ``partwise_check``.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +29,45 @@ select l.objid::int
 """
 # How long to wait for the watchdog's own query to be cancelled: psycopg takes many seconds if the network is down.
 ABANDON_SECONDS = 0.5
+
+
+# The session that runs a message: meanwhile it holds an advisory lock with the message's number. Through a pooler it is
+# not known by anything else before it has answered. As for sessions.TERMINATE, the role is the one that logs in.
+TERMINATE_MESSAGE = """
+select pg_catalog.pg_terminate_backend(l.pid)
+  from pg_catalog.set_config('role', 'none', true), pg_catalog.pg_locks l
+ where l.locktype = 'advisory' and l.objsubid = 2
+   and l.classid = pg_catalog.hashtext('ayb_realtime.message')::oid and l.objid = %s
+"""
+
+
+class MessageWatchdog:
+    """Ends the session that runs a message if that does not end by itself: a policy can catch its timeout, and go on.
+
+    number: of the message, unlike that of any other that runs.
+    seconds: how long the message may take.
+    """
+
+    def __init__(self, number: int, seconds: float) -> None:
+        self._number = number
+        self._seconds = seconds
+        self._watching: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._start)
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _start(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            await _query(TERMINATE_MESSAGE, self._number)
+            await asyncio.sleep(self._seconds)
 
 
 class Watchdog:
@@ -77,16 +117,22 @@ class Watchdog:
             await self._query(sessions.CANCEL, backend_pid)
 
     async def _query(self, query: str, backend_pid: int, *, fires: bool = False) -> Any:
-        """Run a query on a connection of its own; return its first value, or None where the database is away.
+        """Run a query; fires: whether it ends the check's connection."""
 
-        fires: whether the query ends the check's connection.
-        """
-        try:
-            async with await database.connect(conf.database) as other:
-                # Set before the query, since from now on the connection may end by our doing.
-                self.has_fired = self.has_fired or fires
-                rows = await sessions.fetch(other, query, [backend_pid])
-        except psycopg.Error:
-            logger.warning("cannot find out which identity holds up a check", exc_info=True)
-            return None
-        return rows[0][0] if rows else None
+        def connected() -> None:
+            # Set before the query, since from now on the connection may end by our doing.
+            self.has_fired = self.has_fired or fires
+
+        return await _query(query, backend_pid, connected)
+
+
+async def _query(query: str, parameter: int, on_connected: Callable[[], None] = lambda: None) -> Any:
+    """Run a query on a connection of its own; return its first value, or None where the database is away."""
+    try:
+        async with await database.connect(conf.database) as other:
+            on_connected()
+            rows = await sessions.fetch(other, query, [parameter])
+    except psycopg.Error:
+        logger.warning("cannot find out what holds up a check", exc_info=True)
+        return None
+    return rows[0][0] if rows else None

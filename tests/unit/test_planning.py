@@ -3,8 +3,7 @@
 import pytest
 
 from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
-from ayb_realtime.hub.planning import hidden_updates
-from ayb_realtime.hub.table_changes import TableChanges
+from ayb_realtime.hub.table_changes import TableChanges, hidden_updates
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table

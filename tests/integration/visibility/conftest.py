@@ -1,7 +1,11 @@
 """Helpers of the tests of visibility: a transaction to check in, and what identities see of the logged changes."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.hub.delivery import DeliveryPlan
@@ -11,6 +15,7 @@ from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import Table, streamed
+from ayb_realtime.visibility import OneMessage, one_message
 from ayb_realtime.visibility.old_rows import OldRowsCheck, why_inexact
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import Owner, person
@@ -76,3 +81,29 @@ async def reasons(table: str) -> str | None:
     """Return why the policies of a table cannot be evaluated exactly."""
     async with checking(table) as (connection, target):
         return await why_inexact(connection, target)
+
+
+# A message waits for this lock when it has just taken its snapshot.
+GATE = 77
+
+
+def within_a_message(monkeypatch: pytest.MonkeyPatch, owner: Owner, act: Callable[[], Awaitable[None]]) -> None:
+    """Act within each check that is made in one message, between its snapshot and its question."""
+    check = OneMessage.check
+
+    async def act_and_check(*args: Any) -> Any:
+        owner.execute(f"select pg_advisory_lock({GATE})")
+        checking = asyncio.create_task(check(*args))
+        while not checking.done() and not await asyncio.to_thread(is_at_the_gate, owner):
+            pass
+        await act()
+        owner.execute(f"select pg_advisory_unlock({GATE})")
+        return await checking
+
+    monkeypatch.setattr(OneMessage, "check", act_and_check)
+    monkeypatch.setattr(one_message, "MARK", f"{one_message.MARK}, pg_catalog.pg_advisory_xact_lock_shared({GATE})")
+
+
+def is_at_the_gate(owner: Owner) -> bool:
+    """Tell whether a message waits for the lock of GATE."""
+    return bool(owner.execute("select from pg_locks where locktype = 'advisory' and not granted").fetchall())

@@ -1,7 +1,7 @@
 """A migration redacts rows and then shows them, while rows are checked: what it redacted is never sent."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,9 @@ import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.identity import AUTHENTICATED_ROLE
+from ayb_realtime.visibility import OneMessage
 from tests.integration.scenario import MakeTable, Owner, Stream, World, person
+from tests.integration.visibility.conftest import within_a_message
 
 SECRET = "not for you"
 
@@ -220,24 +222,24 @@ def others(owner: Owner, make_table: MakeTable) -> Iterator[None]:
     owner.execute("drop schema aside_of_notes cascade")
 
 
+@pytest.mark.parametrize("path", ["transaction", "message"])
 @pytest.mark.parametrize("kind", MIGRATIONS)
 async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
-    world: World, others: None, database_url: str, monkeypatch: pytest.MonkeyPatch, kind: str
+    world: World, others: None, database_url: str, monkeypatch: pytest.MonkeyPatch, kind: str, path: str
 ) -> None:
     migration = MIGRATIONS[kind]
-    check = visibility.check
     migrating: list[asyncio.Task[None]] = []
 
-    async def check_after_migration(*args: Any, **options: Any) -> Any:
+    async def migrate_if_due() -> None:
         if is_due.is_set():
             is_due.clear()
             migrating.append(asyncio.create_task(asyncio.to_thread(migrate, migrator, migration)))
             while not migrating[0].done() and not await asyncio.to_thread(waits, world.owner, migrator):
                 pass
-        return await check(*args, **options)
 
     is_due = asyncio.Event()
-    monkeypatch.setattr(visibility, "check", check_after_migration)
+    within = within_a_transaction if path == "transaction" else within_a_message
+    within(monkeypatch, world.owner, migrate_if_due)
     with prepared(migration, world.owner, world.table), psycopg.connect(database_url, autocommit=True) as migrator:
         async with world.relaying():
             stream = await world.stream(person("alice"), "notes", "others")
@@ -249,7 +251,20 @@ async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
             is_due.set()
             world.write("update notes set n = n + 1")
             await opened(stream)
+            # With the path "message" that one was used, and no other.
             await migrating[0]
+
+
+def within_a_transaction(monkeypatch: pytest.MonkeyPatch, owner: Owner, act: Callable[[], Awaitable[None]]) -> None:
+    """Act within each check, between its snapshot and its question. It is made in a transaction."""
+    check = visibility.check
+
+    async def act_and_check(*args: Any, **options: Any) -> Any:
+        await act()
+        return await check(*args, **options)
+
+    monkeypatch.setattr(visibility, "check", act_and_check)
+    monkeypatch.setattr(OneMessage, "about", lambda *args: None)
 
 
 def waits(owner: Owner, migrator: Owner) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from ayb_realtime import visibility
 from ayb_realtime.exceptions import CatalogChanged
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
-from ayb_realtime.visibility import Answers, shortlist
+from ayb_realtime.visibility import Answers, setting_index, shortlist
 from ayb_realtime.visibility.answers import Shortlist
 from ayb_realtime.visibility.current_rows import CurrentRowsCheck
 from ayb_realtime.wire.records import Row
@@ -52,8 +52,8 @@ async def test_only_those_are_asked_for_whom_the_row_is(
 async def test_shortlist_of_several_expressions_and_many_identities_is_found_at_once(
     owner: Owner, make_table: MakeTable, asked: list[Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortlist, "_indexes", {})
-    monkeypatch.setattr(shortlist, "EVALUATED_TOGETHER", 7)
+    monkeypatch.setattr(setting_index, "_indexes", {})
+    monkeypatch.setattr(setting_index, "EVALUATED_TOGETHER", 7)
     make_table("notes", "id int primary key, owner text, i int", policy=f"owner = {USER}")
     owner.execute(f"create policy q on notes using (i = {USER}::int)".encode())
     owner.execute("insert into notes values (1, '1', 2), (2, null, 19)")
