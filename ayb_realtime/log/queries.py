@@ -110,7 +110,9 @@ async def next_batch(connection: Connection) -> Announcement | None:
     Raises psycopg.errors.UniqueViolation if another relay has just numbered: this one must stop.
     """
     parameters = {"bytes": NEW_BYTES, "changes": NEW_CHANGES}
-    rows = await (await connection.execute(statement("next_batch"), parameters)).fetchall()
+    rows = await (await connection.execute(statement("next_plain_batch"), parameters)).fetchall()
+    if rows and rows[0][-1] is None:
+        rows = await (await connection.execute(statement("next_batch"), parameters)).fetchall()
     return Announcement(rows[0][-1], tuple(Change.from_row(row) for *row, _ in rows if row[0])) if rows else None
 
 

@@ -12,6 +12,7 @@ class Migration(migrations.Migration):
         RunSQLFile("change"),
         RunSQLFile("batch"),
         RunSQLFile("epoch"),
+        RunSQLFile("new_changes"),
         RunSQLFile("wake"),
         RunSQLFile("refresh"),
         RunSQLFile("key_columns"),

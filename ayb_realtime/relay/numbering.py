@@ -5,6 +5,9 @@ need not notify: commits that notify wait for each other.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import monotonic
 from typing import Any, NoReturn
 
 import psycopg
@@ -17,11 +20,13 @@ Connection = psycopg.AsyncConnection[Any]
 
 # How often the hubs are told the head when nothing is new. So often the log is looked at without a notification, too.
 ANNOUNCE_SECONDS = 0.5
-# While awake: the pause between two looks, the time without a change until asleep, and how often writers are told.
-# Five looks for nothing cost more than one notification, so the relay sleeps between changes that are that rare.
-POLL_SECONDS = 0.005
-IDLE_SECONDS = 0.025
+# While awake: the pause after a look, in times of what the look took, so that looking takes at most a fifth of a
+# processor; the longest pause; and how often writers are told.
+PAUSE_FACTOR = 4
+PAUSE_SECONDS = 0.02
 AWAKE_SECONDS = 1.0
+# After so many looks in a row that find one change or none, a notification for each change costs less than looking.
+QUIET_LOOKS = 4
 # How long to keep looking for writers that may have been told not to notify.
 FENCE_SECONDS = 2.0
 
@@ -44,47 +49,53 @@ class Numbering:
         await self._fall_asleep(writer)
         while True:
             self.wake.clear()
-            is_news = await self._publish_next(writer)
+            found = await self._publish_next(writer)
             # If another notification has come meanwhile, looking costs less than notifying.
-            if is_news and self.wake.is_set() and await self._publish_next(writer):
+            if found and self.wake.is_set() and await self._publish_next(writer):
                 await self._stay_awake(writer)
-            try:
-                async with asyncio.timeout(ANNOUNCE_SECONDS):
-                    await self.wake.wait()
-            except TimeoutError:
+            if not await self._woken(ANNOUNCE_SECONDS):
                 self._publisher.publish(Announcement(self._head))
 
-    async def _publish_next(self, writer: Connection) -> bool:
-        """Number what has committed since the last batch; return whether anything had."""
+    async def _publish_next(self, writer: Connection) -> int:
+        """Number what has committed since the last batch; return how many changes that are."""
         announcement = await queries.next_batch(writer)
         self.has_numbered = True
         if announcement is None:
-            return False
-        self._head = announcement.head
+            return 0
+        found, self._head = announcement.head - self._head, announcement.head
         self._publisher.publish(announcement)
-        return True
+        return found
+
+    async def _look(self, writer: Connection, pause: Callable[[float], Awaitable[object]]) -> int:
+        """Do as ``_publish_next`` does, then pause in proportion to how long it took. pause: is given the seconds."""
+        began = monotonic()
+        found = await self._publish_next(writer)
+        await pause(min(PAUSE_SECONDS, PAUSE_FACTOR * (monotonic() - began)))
+        return found
 
     async def _stay_awake(self, writer: Connection) -> None:
-        """Look at the log again and again until nothing new comes; then fall asleep."""
-        clock = asyncio.get_running_loop().time
-        told_at, busy_at = -AWAKE_SECONDS, clock()
-        while clock() - busy_at < IDLE_SECONDS:
-            if clock() - told_at > AWAKE_SECONDS:
+        """Look at the log again and again while several changes come at a time; then fall asleep."""
+        told_at, quiet_looks = -AWAKE_SECONDS, 0
+        while quiet_looks < QUIET_LOOKS:
+            if monotonic() - told_at > AWAKE_SECONDS:
                 # Repeated: ``leadership.be_seen``, which renews ``asleep_at``, may just have overwritten the 0.
-                told_at = clock()
+                told_at = monotonic()
                 await queries.stay_awake(writer)
-            if await self._publish_next(writer):
-                busy_at = clock()
-            else:
-                await asyncio.sleep(POLL_SECONDS)
+            quiet_looks = quiet_looks + 1 if await self._look(writer, asyncio.sleep) <= 1 else 0
         await self._fall_asleep(writer)
 
     async def _fall_asleep(self, writer: Connection) -> None:
         """Ask writers to notify, and keep looking at the log until those have ended that may not know it yet."""
-        clock = asyncio.get_running_loop().time
-        fence, asleep_at = await queries.fall_asleep(writer), clock()
+        fence, asleep_at = await queries.fall_asleep(writer), monotonic()
         # For a transaction that lasts longer, the regular look at the log is enough.
-        while clock() - asleep_at < FENCE_SECONDS and not await queries.is_past(writer, fence):
-            await self._publish_next(writer)
-            await asyncio.sleep(POLL_SECONDS)
+        while monotonic() - asleep_at < FENCE_SECONDS and not await queries.is_past(writer, fence):
+            self.wake.clear()
+            await self._look(writer, self._woken)
         await self._publish_next(writer)
+
+    async def _woken(self, seconds: float) -> bool:
+        """Wait for a notification, at most so long; return whether one has come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.wake.wait()
+        return self.wake.is_set()

@@ -23,22 +23,10 @@
 -- `change_outcome`, what every change is told as, in thousands; `part`, the size of each thousand; `inserted_batch`, the
 -- batches written; `positioned_change`, the changes with their positions.
 with newest_batch as materialized (
-    select id, first_position + size as next_position, snapshot
-      from (select *, xmin from ayb_realtime.batch order by id desc limit 1) as b
-     where xid::xid = xmin  -- A restored batch has another xmin. Numbering stops until a new epoch begins.
+    select * from ayb_realtime.newest_batch
 ), new_change as materialized (
-    -- Transactions that began after the batch's snapshot was taken. A row that is older than the transaction that it
-    -- names was restored from another cluster.
     select c.id, c.xid, c.relation, c.action, c.record, c.before
-      from newest_batch, ayb_realtime.change c
-     where c.xid >= pg_snapshot_xmax(newest_batch.snapshot) and c.xid < (select pg_snapshot_xmax(pg_current_snapshot()))
-       and age(c.xmin) <= age(c.xid::xid)
-    union all
-    -- Transactions that were running then.
-    select c.id, c.xid, c.relation, c.action, c.record, c.before
-      from ayb_realtime.change c
-     where c.xid = any (array(select pg_snapshot_xip(newest_batch.snapshot) from newest_batch))
-       and age(c.xmin) <= age(c.xid::xid)
+      from newest_batch, ayb_realtime.new_changes_v1(newest_batch.snapshot) as c
 ), altered_table as materialized (
     -- If rows were written without the trigger, a logged delete may name a row that is there. Tell the alter instead.
     select ayb_realtime.announce_altered_v1(array(select distinct relation from new_change where action = 'delete'), snapshot) as relation

@@ -73,7 +73,7 @@ async def test_relay_that_falls_asleep_again_and_again_misses_no_commit(
 ) -> None:
     # No regular look finds a change without a notification, and the relay sleeps as soon as it may.
     monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 3600.0)
-    monkeypatch.setattr(numbering, "IDLE_SECONDS", 0.003)
+    monkeypatch.setattr(numbering, "QUIET_LOOKS", 1)
     awake = 0
     async with relaying(memory_layer):
         for burst in range(BURSTS):
