@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -143,31 +144,55 @@ window.titles = () => [...rows.values()].map((row) => row.title).sort().join();
 """
 
 
+LIVE = """async () => {
+  const { Realtime } = await import("/static/ayb_realtime/client.js");
+  window.realtime = new Realtime({ token: () => freshToken() });
+  window.posts = realtime.live("posts");
+  posts.subscribe((rows) => (window.shown = [...rows.values()]));
+  window.titles = () => posts.status === "live" && shown.map((row) => row.title).sort().join();
+}"""
+
+
+async def test_live_rows_are_what_select_returns(example: Example, browser: Browser) -> None:
+    page, tab = await browser.empty_tab(), await browser.empty_tab()
+    await check_list(example, page, page.evaluate(LIVE))
+    await check_list(example, tab, tab.evaluate(LIVE))
+    example.add_post("for both", published=True)
+    await expect_posts(example, page)
+    await expect_posts(example, tab)
+
+
 async def test_list_of_the_documentation_shows_what_select_returns(example: Example, browser: Browser) -> None:
-    kept = example.add_post("a", published=True)
-    gone = example.add_post("b", published=True)
     page = await browser.empty_tab()
     [recipe] = [block for block in re.findall(r"```js\n(.*?)```", CLIENT_PAGE.read_text(), re.S) if "refetch" in block]
-    await page.add_script_tag(content=LIST % recipe, type="module")
+    await check_list(example, page, page.add_script_tag(content=LIST % recipe, type="module"))
 
-    async def shown() -> None:
-        with psycopg.connect(example.database_url) as connection:
-            query = "select title from posts where published or author_id = %s"
-            titles = sorted(title for (title,) in connection.execute(query, [AUTHOR.id]))
-        await page.wait_for_function("titles => window.titles?.() === titles", arg=",".join(titles))
 
-    await shown()
+async def check_list(example: Example, page: Page, shows: Awaitable[object]) -> None:
+    """Let a page show the posts, and expect in its ``titles()`` what SELECT returns after each kind of change."""
+    kept = example.add_post("a", published=True)
+    gone = example.add_post("b", published=True)
+    await shows
+    await expect_posts(example, page)
     example.add_post("c", published=False)
     example.write("update posts set title = 'A' where id = %s", kept)
     example.write("delete from posts where id = %s", gone)
-    await shown()
+    await expect_posts(example, page)
     example.kill()
     example.write("delete from posts where id = %s", kept)
     example.add_post("d", published=True)
     example.start()
-    await shown()
+    await expect_posts(example, page)
     example.write("truncate posts")
-    await shown()
+    await expect_posts(example, page)
+
+
+async def expect_posts(example: Example, page: Page) -> None:
+    """Wait until a page shows the titles of the posts that the author may see."""
+    with psycopg.connect(example.database_url) as connection:
+        query = "select title from posts where published or author_id = %s"
+        titles = sorted(title for (title,) in connection.execute(query, [AUTHOR.id]))
+    await page.wait_for_function("titles => window.titles?.() === titles", arg=",".join(titles))
 
 
 async def test_tabs_share_a_stream_and_outlive_the_one_that_leads(example: Example, browser: Browser) -> None:

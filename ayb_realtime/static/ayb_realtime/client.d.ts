@@ -54,10 +54,23 @@ export declare class Realtime {
     tables: string | string[],
     callback: (event: Change<Row> | Reset | Denied) => void,
   ): () => void;
+  /** Return the rows of a table, kept as SELECT would return them. key: the columns of its primary key; "id" by default. */
+  live<Row = Record<string, unknown>>(table: string, options?: { key?: string | string[] }): Live<Row>;
   /** Open the stream again now, as after a log-in that follows "denied". */
   reconnect(): void;
   /** End all subscriptions. */
   close(): void;
+}
+
+/** The rows of a table as SELECT would return them. They are read while there is a subscription. */
+export interface Live<Row = Record<string, unknown>> {
+  /** The rows by their key; of several columns, it is a JSON array of their values. */
+  readonly rows: Map<any, Row>;
+  readonly status: Status;
+  /** Called when `status` has changed. */
+  onstatus: ((status: Status) => void) | null;
+  /** Call back with the rows after each change, and with null when they have been read; return a function that ends that. */
+  subscribe(callback: (rows: Map<any, Row>, change: Change<Row> | null) => void): () => void;
 }
 
 /** An event of a stream, as text/event-stream has it. */

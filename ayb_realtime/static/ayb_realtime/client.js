@@ -145,7 +145,7 @@ class Stream {
     this.asked = this.tables;
     const headers = credentials(this.token);
     if (this.position) headers["Last-Event-ID"] = this.position;
-    const query = new URLSearchParams({ tables: this.asked.join(",") });
+    const query = new URLSearchParams({ tables: this.asked.join(","), ...this.options.query });
     return fetch(`${this.options.url}?${query}`, { ...this.options.fetchOptions, headers, signal, cache: "no-store" });
   }
 
@@ -167,6 +167,8 @@ class Stream {
     if (type === "expired") this.hasExpired = true;
     if (type === "reset") this.owner.event({ action: "reset", ...JSON.parse(data) }, lastEventId);
     if (type === "message") this.owner.event(JSON.parse(data), lastEventId);
+    if (type === "snapshot") this.owner.snapshot(JSON.parse(data));
+    if (type === "ready") this.owner.ready(lastEventId);
     this.position = lastEventId;
   }
 
@@ -405,7 +407,7 @@ class Tabs {
       const [event] = values;
       if (isGap) owner.opened(stream.accepted, true);
       isReset = event?.action === "reset";
-      if (event && (isNew || isReset || before === after)) owner.event(event);
+      if (event && (isNew || isReset || before === after)) owner.event(event, after);
     }
     if (isNew || isReset) stream.position = after;
   }
@@ -419,7 +421,7 @@ class Tabs {
   }
 
   event(event, after) {
-    this.tell("event", [event], after);
+    this.tell("event", [event, after], after);
   }
 
   passed(after) {
@@ -451,7 +453,9 @@ export class Realtime {
     this.message = "";
     this.onstatus = null;
     this.subscriptions = new Set();
-    this.tabs = new Tabs({ url, token, tabs, silence: heartbeatSeconds * 2500, fetchOptions }, this);
+    this.options = { url, token, tabs, silence: heartbeatSeconds * 2500, fetchOptions };
+    this.tabs = new Tabs(this.options, this);
+    this.lists = new Set();
     this.listening = new AbortController();
     this.listen(globalThis.window, { online: "cameOnline", offline: "wentOffline", pageshow: "thaw", pagehide: "freeze" });
     this.listen(globalThis.document, { resume: "thaw", freeze: "freeze" });
@@ -471,6 +475,11 @@ export class Realtime {
       this.subscriptions.delete(subscription);
       this.update();
     };
+  }
+
+  /** Return the rows of a table, kept as SELECT would return them. key: the columns of its primary key. */
+  live(table, { key = ["id"] } = {}) {
+    return new Live(this, table, [key].flat());
   }
 
   /** Open the stream again now, as after a log-in that follows "denied". */
@@ -519,10 +528,12 @@ export class Realtime {
 
   // What the stream tells
 
-  event(event) {
+  event(event, position) {
     for (const subscription of this.subscriptions) {
       const tables = subscription.tables.filter((table) => (event.tables ?? [event.table]).includes(bare(table)));
-      if (subscription.isLive && tables.length) call(subscription.callback, event.tables ? { ...event, tables } : event);
+      if (subscription.isLive && tables.length) {
+        call(subscription.callback, event.tables ? { ...event, tables } : event, position);
+      }
     }
   }
 
@@ -548,6 +559,124 @@ export class Realtime {
     if (status === this.status && message === this.message) return;
     Object.assign(this, { status, message });
     call(this.onstatus, status, message);
+    this.lists.forEach((list) => list.changed());
+  }
+}
+
+/**
+ * A table's rows as SELECT would return them: a snapshot, read by a stream of its own, and then the changes after it.
+ *
+ * rows: a Map from the key to the row; of several columns, the key is a JSON array of their values.
+ */
+class Live {
+  constructor(realtime, table, key) {
+    Object.assign(this, { realtime, table, key });
+    this.rows = new Map();
+    this.callbacks = new Set();
+    this.status = "connecting";
+    this.onstatus = null;
+  }
+
+  /** Call back with the rows and the change, or null after a snapshot. Return a function that ends that. */
+  subscribe(callback) {
+    const subscription = { callback };
+    this.callbacks.add(subscription);
+    if (this.callbacks.size === 1) this.open();
+    else if (this.isReady) call(callback, this.rows, null);
+    return () => this.callbacks.delete(subscription) && !this.callbacks.size && this.close();
+  }
+
+  open() {
+    this.end = this.realtime.subscribe(this.table, (event, position) => this.take(event, position));
+    this.realtime.lists.add(this);
+    this.changed();
+  }
+
+  close() {
+    this.end();
+    this.realtime.lists.delete(this);
+    this.reading?.forget();
+    this.isReady = false;
+  }
+
+  take(event, position) {
+    if (event.action === "reset") this.read();
+    else if (event.action === "denied") this.refused = true;
+    else if (!this.isReady) this.waiting.push([event, position]);
+    else if (isLater(position, this.position)) this.apply(event);
+    this.changed();
+  }
+
+  /** Read a snapshot. Of the changes that come meanwhile, those after its position count. */
+  read() {
+    this.reading?.forget();
+    this.isReady = false;
+    this.waiting = [];
+    this.reading = new Stream({ ...this.realtime.options, query: { snapshot: "true" } }, new Snapshot(this));
+    this.reading.want([this.table]);
+  }
+
+  ready(records, position) {
+    this.reading.forget();
+    this.rows = new Map(records.map((record) => [this.keyOf(record), record]));
+    this.position = position;
+    this.isReady = true;
+    this.show(null);
+    for (const [event, after] of this.waiting) if (isLater(after, position)) this.apply(event);
+    this.changed();
+  }
+
+  apply(change) {
+    const { action, record } = change;
+    if (action === "delete") this.rows.delete(this.keyOf(record));
+    else this.rows.set(this.keyOf(record), record);
+    this.show(change);
+  }
+
+  show(change) {
+    this.callbacks.forEach(({ callback }) => call(callback, this.rows, change));
+  }
+
+  keyOf(record) {
+    return this.key.length === 1 ? record[this.key[0]] : JSON.stringify(this.key.map((name) => record[name]));
+  }
+
+  changed() {
+    const { status: shared } = this.realtime;
+    const status = this.refused ? "denied" : shared === "live" && !this.isReady ? "connecting" : shared;
+    if (status === this.status) return;
+    this.status = status;
+    call(this.onstatus, status);
+  }
+}
+
+/** Gathers the snapshot that a stream begins with, and hands it over when it is complete. */
+class Snapshot {
+  constructor(list) {
+    this.list = list;
+  }
+
+  opened() {
+    this.records = [];
+  }
+
+  snapshot({ records }) {
+    for (const record of records) this.records.push(record);
+  }
+
+  ready(position) {
+    this.list.ready(this.records, position);
+  }
+
+  /** A snapshot of a table that has just been reset is sent again. */
+  event({ action }) {
+    if (action === "reset") this.records = [];
+  }
+
+  passed() {}
+
+  changed(status) {
+    if (status === "denied") this.list.take({ action: "denied" });
   }
 }
 

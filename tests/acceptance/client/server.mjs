@@ -53,7 +53,7 @@ export async function start(t, script, options = {}) {
   const requests = new Inbox();
   const server = createServer((request, response) => {
     const { method, url, headers } = request;
-    requests.push({ method, url, token: headers.authorization, position: headers["last-event-id"], request });
+    requests.push({ method, url, token: headers.authorization, position: headers["last-event-id"], response });
     script.shift()?.(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));

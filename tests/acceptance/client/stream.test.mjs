@@ -1,5 +1,6 @@
 // The client's stream against a server that follows a script.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 
 import { change, connected, end, event, hurry, refuse, start, stream, subscribe } from "./server.mjs";
@@ -45,13 +46,14 @@ test("another table opens another stream, at the position of the last; fewer tab
   assert.deepEqual(requests.all.map(({ url, position }) => [url.split("=")[1], position]), [["posts", undefined], ["posts%2Cnotes", "2"]]);
 });
 
-test("a stream without subscriptions is closed, and its position forgotten", async (t) => {
-  const { requests, realtime } = await start(t, [stream(connected(1)), stream(connected(9, false))]);
+test("a stream without subscriptions is closed, and its position forgotten", { timeout: 60_000 }, async (t) => {
+  const script = [stream(connected(1)), stream(connected(9, false))];
+  const { requests, realtime } = await start(t, script, { heartbeatSeconds: 1000 });
   const posts = subscribe(realtime, "posts");
   await posts.length(1);
+  const closed = once(requests.all[0].response, "close");
   posts.end();
-  const [{ request }] = requests.all;
-  await new Promise((resolve) => request.once("close", resolve));
+  await closed;
   assert.deepEqual(await subscribe(realtime, "posts").length(1), [subscribed("posts")]);
   assert.equal(requests.all[1].position, undefined);
 });

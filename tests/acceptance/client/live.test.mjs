@@ -1,0 +1,106 @@
+// live(): a table's rows against a server that follows a script.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+
+import { Inbox, change, connected, end, event, hurry, refuse, start, stream } from "./server.mjs";
+
+const snapshot = (...records) => event({ table: "posts", records }, undefined, "snapshot");
+const ready = (id) => event({}, id, "ready");
+const opened = event({ clientId: "c2", resumed: false }, undefined, "connected");
+const update = (id, position) => event({ action: "update", table: "posts", record: { id, title: "new" } }, position);
+const remove = (id, position) => event({ action: "delete", table: "posts", record: { id } }, position);
+
+/** Show a table; return what it shows after each change: its rows, and the change's action. */
+function show(realtime, options) {
+  const shown = new Inbox();
+  const list = realtime.live("posts", options);
+  shown.end = list.subscribe((rows, cause) => shown.push([[...rows.entries()], cause?.action ?? null]));
+  shown.list = list;
+  return shown;
+}
+
+/** Answer with a stream that stays open, and let the test write to it later. */
+function held(chunk) {
+  const answer = (response) => {
+    stream(chunk)(response);
+    answer.response = response;
+  };
+  return answer;
+}
+
+test("rows are those of the snapshot and what came after it, and nothing twice", async (t) => {
+  const changes = held(connected(5));
+  const read = (response) => {
+    changes.response.write(change(6) + remove(1, 7) + change(8));
+    setTimeout(() => stream(opened, snapshot({ id: 1 }), snapshot({ id: 6 }), ready(6))(response), 50);
+  };
+  const { requests, realtime } = await start(t, [changes, read]);
+  const shown = show(realtime);
+  await shown.length(3);
+  changes.response.write(update(6, 9));
+  assert.deepEqual(await shown.length(4), [
+    [[[1, { id: 1 }], [6, { id: 6 }]], null],
+    [[[6, { id: 6 }]], "delete"],
+    [[[6, { id: 6 }], [8, { id: 8 }]], "create"],
+    [[[6, { id: 6, title: "new" }], [8, { id: 8 }]], "update"],
+  ]);
+  const addresses = requests.all.map(({ url, position }) => [url.split("?")[1], position]);
+  assert.deepEqual(addresses, [["tables=posts", undefined], ["tables=posts&snapshot=true", undefined]]);
+});
+
+test("changes that the snapshot has already are dropped", async (t) => {
+  const changes = held(connected(5));
+  const { realtime } = await start(t, [changes, stream(opened, snapshot({ id: 6 }), ready(7))]);
+  const shown = show(realtime);
+  await shown.length(1);
+  changes.response.write(change(6) + remove(6, 7) + change(8));
+  assert.deepEqual((await shown.length(2))[1], [[[6, { id: 6 }], [8, { id: 8 }]], "create"]);
+});
+
+test("a snapshot that breaks off is read again from its beginning", async (t) => {
+  hurry(t);
+  const script = [stream(connected(5)), stream(opened, snapshot({ id: 1 }), end), refuse(503, "busy")];
+  const { realtime } = await start(t, [...script, stream(opened, snapshot({ id: 2 }), ready(5))]);
+  assert.deepEqual(await show(realtime).length(1), [[[[2, { id: 2 }]], null]]);
+});
+
+test("after a reset the rows are read again, and the status says so", async (t) => {
+  const changes = held(connected(5));
+  const script = [changes, stream(opened, snapshot({ id: 1 }), ready(5)), stream(opened, snapshot(), ready(6))];
+  const { realtime } = await start(t, script);
+  const statuses = new Inbox();
+  const shown = show(realtime);
+  shown.list.onstatus = (status) => statuses.push(status);
+  await shown.length(1);
+  changes.response.write(event({ reason: "table truncated", tables: ["posts"] }, 6, "reset"));
+  assert.deepEqual((await shown.length(2))[1], [[], null]);
+  assert.deepEqual(await statuses.length(3), ["live", "connecting", "live"]);
+});
+
+test("a later subscription gets the rows at once, and the last one ends the stream", { timeout: 60_000 }, async (t) => {
+  const script = [stream(connected(5)), stream(opened, snapshot({ id: 1 }), ready(5))];
+  const { requests, realtime } = await start(t, script, { heartbeatSeconds: 1000 });
+  const shown = show(realtime);
+  await shown.length(1);
+  let rows;
+  const endSecond = shown.list.subscribe((all) => (rows = all.size));
+  assert.equal(rows, 1);
+  endSecond();
+  const closed = once(requests.all[0].response, "close");
+  shown.end();
+  await closed;
+});
+
+test("a key of several columns is a JSON array", async (t) => {
+  const { realtime } = await start(t, [stream(connected(5)), stream(opened, snapshot({ team: 1, user: "a" }), ready(5))]);
+  const [[[[key]]]] = await show(realtime, { key: ["team", "user"] }).length(1);
+  assert.equal(key, '[1,"a"]');
+});
+
+test("a table that is refused is denied", async (t) => {
+  const { realtime } = await start(t, [refuse(400, "unknown table: posts")]);
+  const { list } = show(realtime);
+  await new Promise((resolve) => (list.onstatus = resolve));
+  assert.equal(list.status, "denied");
+});
