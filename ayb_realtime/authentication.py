@@ -26,6 +26,7 @@ from ayb_realtime.exceptions import AuthenticationUnavailable, CrossSiteRequest,
 from ayb_realtime.identity import Identity, identify
 from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
 from ayb_realtime.proofs import Proof, Session, of_user, row_of
+from ayb_realtime.user_lookup import SharedUsers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def authenticate(request: HttpRequest) -> Authenticated:
     Each class is given the ``token`` parameter as its header, if the request has no Authorization header.
     Raises Unauthenticated, AuthenticationUnavailable, CrossSiteRequest, and what ``identify`` raises.
     """
-    for authenticator in [each() for each in conf.authentication_classes]:
+    for authenticator in [_sharing(each(), request) for each in conf.authentication_classes]:
         given, uses_header = _with_header(request, authenticator, request.GET.get("token", ""))
         if found := _ask(authenticator, given):
             user, proof = found
@@ -64,6 +65,14 @@ def authenticate(request: HttpRequest) -> Authenticated:
     if not conf.anonymous:
         raise Unauthenticated("authentication required")
     return Authenticated(identify(None), None, None)
+
+
+def _sharing(authenticator: BaseAuthentication, request: HttpRequest) -> BaseAuthentication:
+    """Let simplejwt's own class look users up together. What a class of the site's does is not known."""
+    if type(authenticator) is JWTAuthentication:
+        authenticator = copy(authenticator)
+        authenticator.user_model = SharedUsers(authenticator.user_model, request)
+    return authenticator
 
 
 def user_of_header(request: Request, authenticator: BaseAuthentication) -> Any:

@@ -21,6 +21,7 @@ from ayb_realtime.outages import never_atomic
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.refusals import STREAM_HEADERS, or_refusal, refusal
 from ayb_realtime.sinks import Sink
+from ayb_realtime.user_lookup import waiting
 
 # How many requests are authenticated at a time, and so how many of Django's connections are used.
 AUTHENTICATING = 4
@@ -80,7 +81,8 @@ async def refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
 async def _open(request: HttpRequest) -> HttpResponseBase:
     # Read before authentication: a malformed query is refused first, as the protocol orders its refusals.
     parameter = request.GET.get("tables", "")
-    authenticated = await _authenticate(request)
+    with waiting(request):
+        authenticated = await _authenticate(request)
     names = _table_names(parameter)
     if names is None:
         return refusal(400, "tables parameter is required")
@@ -91,10 +93,9 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
     if not isinstance(request, ASGIRequest):
         return refusal(500, "streaming not supported")
     hub = await get_hub()
-    tables = await hub.resolve(names)
     subscriber = await hub.subscribe(
         authenticated.identity,
-        tables,
+        names,
         resume=_last_event_id(request),
         snapshot=snapshot == "true",
         expires_at=authenticated.expires_at,

@@ -3,19 +3,46 @@
 Thousands of clients that come back at once share the answers. The hub calls it.
 """
 
-from collections.abc import Sequence
-from functools import partial
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime import visibility
-from ayb_realtime.exceptions import PositionUnavailable
+from ayb_realtime.exceptions import PositionUnavailable, RoleRefused
 from ayb_realtime.hub.single_flight import SingleFlight
 from ayb_realtime.log import queries
-from ayb_realtime.postgres import tables
+from ayb_realtime.postgres import sessions, tables
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.visibility.role_states import RoleState
+
+# In one statement: each costs a request more than what it finds out.
+TABLES_AND_ROLES = """
+select array(select pg_catalog.to_json(t)::pg_catalog.text from ayb_realtime.streamed_tables_v1() t),
+       array(select pg_catalog.to_json(s)::pg_catalog.text
+               from ayb_realtime.role_states_v1(%s::pg_catalog.text[], null, null) s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Postgres says to the requests that wait for it.
+
+    streamed: the streamed tables, those of the schema ``public`` first.
+    roles: the state of each role for which they ask.
+    """
+
+    streamed: Sequence[Table]
+    roles: Mapping[str, RoleState]
+
+    def tables(self, names: Sequence[str], role: str) -> list[Table]:
+        """Return the streamed tables with these names. Raises UnknownTable; RoleRefused if the role may not stream."""
+        found = tables.named(self.streamed, names)
+        if refusal := self.roles[role].refusal:
+            raise RoleRefused(refusal)
+        return found
 
 
 class Admission:
@@ -23,19 +50,15 @@ class Admission:
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
-        self._streamed = SingleFlight(self._read_streamed)
+        self._answer = SingleFlight(self._ask)
         self._bounds = SingleFlight(self._read_bounds)
-        self._roles: dict[str, SingleFlight[None]] = {}
+        # Those of the requests that wait for the next question.
+        self._roles: set[str] = set()
 
-    async def resolve(self, names: Sequence[str]) -> list[Table]:
-        """Return the streamed tables with these names. Raises UnknownTable."""
-        return tables.named(await self._streamed.get(), names)
-
-    async def check_role(self, role: str) -> None:
-        """Raise RoleRefused if this role may not stream."""
-        if role not in self._roles:
-            self._roles[role] = SingleFlight(partial(self._check_role, role))
-        await self._roles[role].get()
+    async def ask(self, role: str) -> Answer:
+        """Return the streamed tables, and the state of this role."""
+        self._roles.add(role)
+        return await self._answer.get()
 
     async def check_resumable(self, after: int) -> None:
         """Raise PositionUnavailable if the log ends before this position, or begins after it; or NotMigrated."""
@@ -45,13 +68,12 @@ class Admission:
         if after < oldest:
             raise PositionUnavailable(ResetReason.NO_LONGER_HELD)
 
-    async def _read_streamed(self) -> list[Table]:
+    async def _ask(self) -> Answer:
+        roles, self._roles = self._roles, set()
         async with self._pool.connection() as connection:
-            return await tables.streamed(connection)
-
-    async def _check_role(self, role: str) -> None:
-        async with self._pool.connection() as connection:
-            await visibility.check_role(connection, role)
+            ((found, states),) = await sessions.fetch(connection, TABLES_AND_ROLES, [sorted(roles)])
+        by_name = {state.role: state for state in (RoleState(**json.loads(each)) for each in states)}
+        return Answer([Table.of(json.loads(table)) for table in found], by_name)
 
     async def _read_bounds(self) -> tuple[int, int]:
         async with self._pool.connection() as connection:

@@ -27,7 +27,6 @@ from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
-from ayb_realtime.postgres.tables import Table
 from ayb_realtime.proofs import Proof
 from ayb_realtime.wire.events import parse_event_id
 
@@ -110,33 +109,29 @@ class Hub:
         """Let replays wait for a stream that is opened in the block."""
         return self._replay.opening()
 
-    async def resolve(self, names: Sequence[str]) -> list[Table]:
-        """Return the streamed tables with these names. Raises UnknownTable."""
-        return await self._admission.resolve(names)
-
     async def subscribe(
         self,
         identity: Identity,
-        tables: Iterable[Table],
+        names: Sequence[str],
         *,
         resume: str = "",
         snapshot: bool = False,
         expires_at: float | None = None,
         proofs: Iterable[Proof] = (),
     ) -> Subscriber:
-        """Open a stream of these tables, which holds its greeting: the server's retry time, and ``connected``.
+        """Open a stream of the tables with these names. It holds its greeting: the retry time, and ``connected``.
 
         resume: the id of the last event that the client has received; "": begin now. If the log does not hold what came
             after that event, the stream begins now, and its greeting has a reset of the tables.
         snapshot: whether to send all rows where the stream begins now, and after each reset.
         expires_at, proofs: until when the stream may be open, in seconds since the epoch, and what has to remain true.
-        Raises RoleRefused for a role that may not stream, and NotMigrated, psycopg.Error or PoolTimeout.
+        Raises UnknownTable, RoleRefused for a role that may not stream, and NotMigrated, psycopg.Error or PoolTimeout.
         """
-        await self._admission.check_role(identity.role)
+        answer = await self._admission.ask(identity.role)
         make = partial(SnapshotSubscriber, on_reset=self._send_snapshot) if snapshot else Subscriber
         subscriber = make(
             identity,
-            tables,
+            answer.tables(names, identity.role),
             buffer_bytes=conf.buffer_bytes,
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,

@@ -85,7 +85,7 @@ async def subscribed(the_hub: Hub, identity: Identity, *tables: str, after: int 
     Raises PositionUnavailable if the stream begins with a reset, because it cannot resume after that position.
     """
     resume = "" if after is None else str(after)
-    subscriber = await the_hub.subscribe(identity, await the_hub.resolve(tables), resume=resume)
+    subscriber = await the_hub.subscribe(identity, tables, resume=resume)
     if reset := re.search(rb'event: reset\ndata: {"reason":"(.*?)"', await anext(subscriber)):
         raise PositionUnavailable(ResetReason(reset[1].decode()))
     return subscriber

@@ -113,11 +113,10 @@ async def test_streams_end_on_the_signal_that_stops_the_server_and_later_ones_st
 
 async def test_stream_that_was_on_its_way_in_ends_too(world: World) -> None:
     world.table("notes", "id int primary key")
-    notes = await world.hub.resolve(["notes"])
-    early = await world.hub.subscribe(person(1), notes)
+    early = await world.hub.subscribe(person(1), ["notes"])
     ending = world.hub.end_streams()
     await read_to_end(early)
-    late = await world.hub.subscribe(person(1), notes)
+    late = await world.hub.subscribe(person(1), ["notes"])
     await read_to_end(late)
     await ending
 

@@ -14,7 +14,7 @@ def greeting(subscriber: Subscriber, position: int, resumed: str = "false", rese
 
 async def test_stream_without_an_event_id_begins_at_the_position_of_the_hub(world: World) -> None:
     world.table("notes", "id int primary key")
-    subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]))
+    subscriber = await world.hub.subscribe(person(1), ["notes"])
     assert await anext(subscriber) == greeting(subscriber, world.hub.position)
     assert subscriber in world.hub.live_subscribers
 
@@ -25,7 +25,7 @@ async def test_stream_with_an_event_id_begins_after_that_event(world: World) -> 
         begin = await world.caught_up()
         world.insert("notes", 1)
         await world.head(begin + 1)
-        subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]), resume=str(begin))
+        subscriber = await world.hub.subscribe(person(1), ["notes"], resume=str(begin))
         assert await anext(subscriber) == greeting(subscriber, begin, "true")
         assert b'"record":{"id":1}' in await anext(subscriber)
 
@@ -39,9 +39,7 @@ async def test_stream_whose_event_id_is_not_in_the_log_begins_now_with_a_reset_o
 ) -> None:
     world.table("notes", "id int primary key")
     world.table("letters", "id int primary key")
-    subscriber = await world.hub.subscribe(
-        person(1), await world.hub.resolve(["notes", "letters"]), resume=resume, expires_at=None
-    )
+    subscriber = await world.hub.subscribe(person(1), ["notes", "letters"], resume=resume, expires_at=None)
     position = world.hub.position
     reset = f'id: {position}\nevent: reset\ndata: {{"reason":"{reason}","tables":["notes","letters"]}}\n\n'
     assert await anext(subscriber) == greeting(subscriber, position, "false", reset)

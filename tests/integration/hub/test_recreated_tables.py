@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from ayb_realtime.exceptions import UnknownTable
+from ayb_realtime.hub.admission import Answer
 from ayb_realtime.log import slices
 from ayb_realtime.relay import relay as relay_module
 from tests.integration.scenario import (
@@ -123,18 +124,25 @@ async def test_stream_that_opens_on_a_table_just_enabled_has_nothing_to_fetch_ag
             assert await stream.next_ids(1) == [row_id]
 
 
-async def test_stream_that_joins_while_its_table_is_recreated_follows_it(world: World) -> None:
+async def test_stream_that_joins_while_its_table_is_recreated_follows_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.table("notes", "id int primary key")
     async with world.relaying():
         await world.caught_up()
         watcher = await world.stream(person(2), "notes")
-        resolved = await world.hub.resolve(["notes"])
+        answer = await world.hub._admission.ask(person(1).role)
+
+        async def asked(_: str) -> Answer:
+            return answer
+
         world.write("drop table notes")
         world.table("notes", "id int primary key")
         world.insert("notes", 1)
         assert (await watcher.next()).event == "reset"
         assert await watcher.next_ids(1) == [1]
-        stream = Stream(await world.hub.subscribe(person(1), resolved))
+        monkeypatch.setattr(world.hub._admission, "ask", asked)
+        stream = Stream(await world.hub.subscribe(person(1), ["notes"]))
         assert (await stream.next()).event == "connected"
         world.insert("notes", 2)
         assert (await stream.next()).event == "reset"
@@ -147,10 +155,15 @@ async def test_table_that_is_not_streamed_is_unknown(world: World) -> None:
         await world.stream(person(1), "plain")
 
 
+async def schemas(world: World, name: str) -> list[str]:
+    """Return the schema of the table that a stream with this name is of."""
+    return [table.schema for table in (await world.subscriber(person(1), name)).tables]
+
+
 async def test_table_in_public_is_found_before_its_namesake(world: World) -> None:
     world.write("create schema aside")
     world.table("aside.notes", "id int primary key")
-    assert [table.schema for table in await world.hub.resolve(["notes"])] == ["aside"]
+    assert await schemas(world, "notes") == ["aside"]
     world.table("notes", "id int primary key")
-    assert [table.schema for table in await world.hub.resolve(["notes"])] == ["public"]
+    assert await schemas(world, "notes") == ["public"]
     world.write("drop schema aside cascade")

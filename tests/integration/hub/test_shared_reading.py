@@ -8,6 +8,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 
 from ayb_realtime.hub import kept_slices
+from ayb_realtime.hub.admission import Answer
 from ayb_realtime.log import queries, slices
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import tables
@@ -62,11 +63,12 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
     async with world.relaying():
         begin = await world.caught_up()
     comes, has_read = asyncio.Event(), asyncio.Event()
-    check_role, fill_gap = world.hub._admission.check_role, world.hub._feed._fill_gap
+    ask, fill_gap = world.hub._admission.ask, world.hub._feed._fill_gap
 
-    async def checked(role: str) -> None:
-        await check_role(role)
+    async def asked(role: str) -> Answer:
+        answer = await ask(role)
         comes.set()
+        return answer
 
     async def noted(gap: Any, skippable: Any) -> Any:
         read = await fill_gap(gap, skippable)
@@ -75,7 +77,7 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
         has_read.set()
         return read
 
-    monkeypatch.setattr(world.hub._admission, "check_role", checked)
+    monkeypatch.setattr(world.hub._admission, "ask", asked)
     async with world.hub._live.delivery_lock:
         joining = asyncio.create_task(world.stream(person(1), "letters"))
         await comes.wait()

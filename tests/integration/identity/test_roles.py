@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from django.test import AsyncClient
 from ayb_realtime import visibility
 from ayb_realtime.exceptions import RoleRefused
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.identity import Identity
+from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE, Identity
+from ayb_realtime.postgres import sessions
 from ayb_realtime.visibility import as_identity
 from tests.integration.identity.conftest import MakeRole, refused, under
 from tests.integration.scenario import MakeTable, Owner, open_stream, person, relaying
@@ -140,13 +141,16 @@ async def test_thousands_that_come_at_once_share_the_check_of_their_role(
     the_hub: Hub, make_table: MakeTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_table("notes", "id int primary key")
-    tables = await the_hub.resolve(["notes"])
-    asked: list[str] = []
+    asked: list[object] = []
+    fetch = sessions.fetch
 
-    async def noted(connection: visibility.Connection, role: str) -> None:
-        asked.append(role)
+    async def noted(connection: visibility.Connection, query: str, parameters: Sequence[object]) -> list[Any]:
+        asked.append(parameters)
+        return await fetch(connection, query, parameters)
 
-    monkeypatch.setattr(visibility, "check_role", noted)
-    identities = [replace(person(n), role=("a", "b")[n % 2]) for n in range(2000)]
-    await asyncio.gather(*(the_hub.subscribe(identity, tables) for identity in identities))
-    assert sorted(asked) == ["a", "b"]
+    monkeypatch.setattr(sessions, "fetch", noted)
+    roles = (AUTHENTICATED_ROLE, ANONYMOUS_ROLE, "no_such_role")
+    identities = [replace(person(n), role=roles[n % 3]) for n in range(1998)]
+    opened = await asyncio.gather(*(the_hub.subscribe(each, ["notes"]) for each in identities), return_exceptions=True)
+    assert asked == [[sorted(roles)]]
+    assert [isinstance(each, RoleRefused) for each in opened] == [False, False, True] * 666

@@ -39,7 +39,7 @@ async def test_stream_of_one_tenants_table_has_the_rows_of_that_one(tenants: Non
 
 async def test_table_of_another_schema_is_as_unknown_as_any(tenants: None, world: World) -> None:
     with pytest.raises(UnknownTable, match="unknown table: public"):
-        await world.hub.resolve(["public.orders"])
+        await world.stream(person(1), "public.orders")
 
 
 def test_bare_name_of_two_tables_is_warned_of(tenants: None) -> None:

@@ -75,7 +75,7 @@ class Replica:
 async def replica(world: World, identity: Identity, *tables: str, after: str = "") -> Replica:
     """Open a stream with a snapshot."""
     hub = world.hub
-    return Replica(Stream(await hub.subscribe(identity, await hub.resolve(tables), resume=after, snapshot=True)), after)
+    return Replica(Stream(await hub.subscribe(identity, tables, resume=after, snapshot=True)), after)
 
 
 def selected(owner: Owner, identity: Identity, table: str) -> dict[Any, Any]:

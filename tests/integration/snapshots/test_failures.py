@@ -64,7 +64,7 @@ async def test_stream_ends_if_its_select_fails(world: World, caplog: pytest.LogC
     world.table("notes", "id int primary key", policy="1 / (id - 1) > 0")
     async with world.relaying():
         world.insert("notes", 1)
-        subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]), snapshot=True)
+        subscriber = await world.hub.subscribe(person(1), ["notes"], snapshot=True)
         assert b"ready" not in await read_to_end(subscriber)
     (line,) = [line for line in caplog.messages if "snapshot" in line]
     assert line.endswith("a snapshot of notes for ayb_authenticated failed: division by zero")
@@ -77,7 +77,7 @@ async def test_client_that_does_not_read_its_snapshot_holds_no_lock_for_long(
     world.write("insert into notes select n, repeat('x', 10000) from generate_series(1, 300) n")
     monkeypatch.setattr(snapshots, "PATIENCE_SECONDS", 0.1)
     async with world.relaying():
-        subscriber = await world.hub.subscribe(person(1), await world.hub.resolve(["notes"]), snapshot=True)
+        subscriber = await world.hub.subscribe(person(1), ["notes"], snapshot=True)
         await until(world.owner, HOLDS_LOCK)
         await asyncio.to_thread(world.write, "begin; lock table notes in access exclusive mode; commit")
         assert subscriber.ended
