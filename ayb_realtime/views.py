@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from ayb_realtime import asgi
 from ayb_realtime.asgi import Handover
-from ayb_realtime.authentication import authenticate
+from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
@@ -81,8 +81,7 @@ async def refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
 async def _open(request: HttpRequest) -> HttpResponseBase:
     # Read before authentication: a malformed query is refused first, as the protocol orders its refusals.
     parameter = request.GET.get("tables", "")
-    with waiting(request):
-        authenticated = await _authenticate(request)
+    authenticated = await _authenticated(request)
     names = _table_names(parameter)
     if names is None:
         return refusal(400, "tables parameter is required")
@@ -105,7 +104,7 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
 
 
 async def _refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
-    given = await _authenticate(request)
+    given = await _authenticated(request)
     if not isinstance(request, ASGIRequest):
         return refusal(500, "streaming not supported")
     hub = await get_hub()
@@ -115,6 +114,11 @@ async def _refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
     if not is_granted:
         return refusal(403, "the stream is of another user or other credentials: open another one")
     return HttpResponse(status=204)
+
+
+async def _authenticated(request: HttpRequest) -> Authenticated:
+    with waiting(request):
+        return await _authenticate(request)
 
 
 def _table_names(parameter: str) -> list[str] | None:

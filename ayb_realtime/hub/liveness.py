@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ayb_realtime.conf import conf
@@ -22,12 +22,11 @@ async def run(streams: Callable[[], Sequence[Subscriber]], leave: Callable[[Subs
         endings.log_due()
 
 
-def sweep(subscribers: Iterable[Subscriber], leave: Callable[[Subscriber], object]) -> None:
-    """Call ``leave`` for each subscriber whose client has gone, and ``tick`` for the others."""
+def sweep(subscribers: Sequence[Subscriber], leave: Callable[[Subscriber], object]) -> None:
+    """Call ``leave`` for each subscriber whose client has gone, and ``tick`` for each that is due."""
     oldest_read = time.monotonic() - max(CLIENT_GONE_SECONDS, 4 * conf.heartbeat_seconds)
-    for subscriber in subscribers:
-        if subscriber.read_at < oldest_read:
-            endings.add(Ending.NOTHING_READ)
-            leave(subscriber)
-        else:
-            subscriber.tick()
+    for gone in [subscriber for subscriber in subscribers if subscriber.read_at < oldest_read]:
+        endings.add(Ending.NOTHING_READ)
+        leave(gone)
+    for due in Subscriber.due(subscribers):
+        due.tick()

@@ -23,8 +23,7 @@ PROOFS = (Named("1"), Session("s"))
 async def opened(world: World) -> Subscriber:
     """Open a stream whose credentials expire in a while."""
     world.table("notes", "id int primary key")
-    tables = await world.hub.resolve(["notes"])
-    return await world.hub.subscribe(person(1), tables, expires_at=time.time() + 1000, proofs=PROOFS)
+    return await world.hub.subscribe(person(1), ["notes"], expires_at=time.time() + 1000, proofs=PROOFS)
 
 
 async def test_stream_of_another_process_goes_on(world: World, other_hub: Hub, owner: Owner) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ayb_realtime.hub import snapshots
+from ayb_realtime.hub.admission import Answer
 from ayb_realtime.log import queries
 from ayb_realtime.log import snapshots as log_snapshots
 from ayb_realtime.reset_reasons import ResetReason
@@ -103,14 +104,19 @@ async def test_those_that_ask_for_the_same_share_the_reading(world: World, monke
     assert read <= 2 + snapshots.READERS
 
 
-async def test_table_that_was_recreated_is_sent_as_it_is_now(world: World) -> None:
+async def test_table_that_was_recreated_is_sent_as_it_is_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.table("notes", "id int primary key")
-    followed = await world.hub.resolve(["notes"])
+    answer = await world.hub._admission.ask(person(1).role)
+
+    async def asked(_: str) -> Answer:
+        return answer
+
+    monkeypatch.setattr(world.hub._admission, "ask", asked)
     world.write("drop table notes")
     world.table("notes", "id int primary key, body text default 'new'")
     async with world.relaying():
         world.insert("notes", 1)
-        subscriber = await world.hub.subscribe(person(1), followed, snapshot=True)
+        subscriber = await world.hub.subscribe(person(1), ["notes"], snapshot=True)
         async with asyncio.timeout(30):
             sent = b""
             while b"event: ready" not in sent:

@@ -147,12 +147,12 @@ def gone_from_django(patch: pytest.MonkeyPatch) -> None:
 
 def gone_from_the_hub(patch: pytest.MonkeyPatch) -> None:
     """Make the hub's connections fail."""
-    patch.setattr(Hub, "resolve", failing(PoolTimeout("none in time")))
+    patch.setattr(Hub, "subscribe", failing(PoolTimeout("none in time")))
 
 
 def without_its_schema(patch: pytest.MonkeyPatch) -> None:
     """Hide the package's tables from the hub: ``migrate`` has not run, or a dump is being restored."""
-    patch.setattr(Hub, "resolve", failing(psycopg.errors.InvalidSchemaName("there is none")))
+    patch.setattr(Hub, "subscribe", failing(psycopg.errors.InvalidSchemaName("there is none")))
 
 
 def gone_from_the_users(patch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def gone_from_the_users(patch: pytest.MonkeyPatch) -> None:
 def failing(error: Exception) -> Callable[..., Any]:
     """Return a function that raises this."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     return fail
