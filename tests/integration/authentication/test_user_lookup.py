@@ -135,6 +135,14 @@ def test_instance_that_a_site_keeps_is_left_as_it_is(users: list[Any], settings:
     assert kept.user_model is User
 
 
+def test_all_else_of_the_model_is_as_it_was(users: list[Any]) -> None:
+    shared = user_lookup.SharedUsers(User, request("x"))
+    assert (shared.DoesNotExist, shared.objects.count()) == (User.DoesNotExist, 3)
+    assert shared.objects.get(pk=users[0].pk, email="ann@example.com") == users[0]
+    with pytest.raises(User.DoesNotExist):
+        shared.objects.get(pk=users[0].pk, email="ben@example.com")
+
+
 def test_manager_with_a_get_of_its_own_is_asked_for_each_user(
     users: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
