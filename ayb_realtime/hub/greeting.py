@@ -4,7 +4,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
-from ayb_realtime.wire.events import connected_event, reset_event
+from ayb_realtime.wire.events import connected_event
 
 
 def greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetReason | None) -> bytes:
@@ -15,6 +15,6 @@ def greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetRe
     resumed = names_position and reset_reason is None
     connected = connected_event(subscriber.client_id, subscriber.position, resumed=resumed)
     names = [table.name for table in subscriber.tables]
-    reset = reset_event(reset_reason, names, subscriber.position) if reset_reason else b""
+    reset = subscriber.reset_event(reset_reason, names) if reset_reason else b""
     words = sse.retry(conf.retry_milliseconds) + connected + reset
     return words if subscriber.may_tell_position else sse.without_ids(words)

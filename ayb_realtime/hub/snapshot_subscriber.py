@@ -6,6 +6,9 @@ from typing import Any
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.reset_reasons import ResetReason
 
+# An empty id has browsers forget the last one.
+NO_POSITION = b"id:\n"
+
 
 class SnapshotSubscriber(Subscriber):
     """A subscriber whose client need not fetch its tables by itself.
@@ -33,6 +36,10 @@ class SnapshotSubscriber(Subscriber):
             self.awaits_snapshot = True
             super().reset(reason, relations)
             self._on_reset(self)
+
+    def reset_event(self, reason: ResetReason, names: list[str]) -> bytes:
+        """Encode the event that tells the client to drop its rows, and to come back without a position."""
+        return NO_POSITION + super().reset_event(reason, names)
 
     @property
     def may_tell_position(self) -> bool:

@@ -25,7 +25,7 @@ from ayb_realtime.postgres import database, tables
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import act, selection
-from ayb_realtime.wire.events import ready_event, reset_event, snapshot_event
+from ayb_realtime.wire.events import ready_event, snapshot_event
 
 logger = logging.getLogger(__package__)
 
@@ -157,7 +157,7 @@ def _begin_again(group: Sequence[SnapshotSubscriber]) -> None:
     """Have clients drop what they have of a snapshot: another one follows."""
     for subscriber in group:
         names = [table.name for table in subscriber.tables]
-        subscriber.push(reset_event(ResetReason.DEFINITION_CHANGED, names, subscriber.position))
+        subscriber.push(subscriber.reset_event(ResetReason.DEFINITION_CHANGED, names))
 
 
 async def _wait_for_readers(group: Sequence[SnapshotSubscriber]) -> None:

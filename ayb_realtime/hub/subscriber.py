@@ -82,7 +82,11 @@ class Subscriber(Body):
     def reset(self, reason: ResetReason, relations: Container[int]) -> None:
         """Tell the client to fetch its tables among these again, and then to go on after ``position``."""
         if names := [table.name for table in self.tables if table.relation in relations]:
-            self.push(reset_event(reason, names, self.position))
+            self.push(self.reset_event(reason, names))
+
+    def reset_event(self, reason: ResetReason, names: list[str]) -> bytes:
+        """Encode the event that tells the client to fetch these tables again."""
+        return reset_event(reason, names, self.position)
 
     def may_reset(self, relation: int) -> bool:
         """Return whether to reset a table now whose rows could not be checked; otherwise ``tick`` does it soon."""

@@ -21,7 +21,7 @@ class Replica:
         self.rows: dict[str, dict[Any, Any]] = {}
         self.told: dict[str, list[tuple[str, Any]]] = {}
         self.resets: list[Any] = []
-        self.position = ""
+        self.position = after
         self._awaits_snapshot = not after
         self._stream = stream
 
@@ -32,7 +32,7 @@ class Replica:
         if event.event == "reset":
             self._awaits_snapshot = True
         # The parser gives an event without an id the last one.
-        assert event.id == self.position or not self._awaits_snapshot or event.event == "ready"
+        assert event.id in (self.position, "") or not self._awaits_snapshot or event.event == "ready"
         self.position = event.id
         match event.event:
             case "ready":

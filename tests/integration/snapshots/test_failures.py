@@ -71,6 +71,22 @@ async def test_stream_ends_if_its_select_fails(world: World, caplog: pytest.LogC
     assert line.endswith("a snapshot of notes for ayb_authenticated failed: division by zero")
 
 
+async def test_client_that_leaves_between_a_reset_and_its_snapshot_comes_back_to_a_snapshot(world: World) -> None:
+    world.table("notes", "id int primary key")
+    async with world.relaying():
+        world.insert("notes", 1)
+        view = await (await replica(world, person(1), "notes")).ready()
+        # A reset that does not come again: when the client is back, there is an answer.
+        (subscriber,) = world.hub.open_streams()
+        subscriber.reset(ResetReason.UNANSWERED, subscriber.relations)
+        assert (await view.next()).event == "reset"
+        assert view.rows == {}
+        world.insert("notes", 2)
+        view = await replica(world, person(1), "notes", after=view.position)
+        await view.until("notes", 2)
+        assert view.rows == {"notes": {1: {"id": 1}, 2: {"id": 2}}}
+
+
 async def test_client_that_does_not_read_its_snapshot_holds_no_lock_for_long(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
