@@ -50,8 +50,10 @@ create function ayb_realtime.fingerprint_v1(deciders ayb_realtime.deciders) retu
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
-    -- Set here, since the settings of the check's transaction have ended: keep one plan, which uses an index for each "any".
+    -- Set here, since the settings of the check's transaction have ended: keep one plan, which uses an index for each "any". A session
+    -- that plans otherwise would find the rows in another order, and so another digest.
     set plan_cache_mode = force_generic_plan
+    set enable_indexscan = on
     set enable_seqscan = off
     set enable_bitmapscan = off
     set max_parallel_workers_per_gather = 0

@@ -138,6 +138,9 @@ async def test_rows_are_written_as_events_write_them(world: World) -> None:
         world.write(f"alter table notes disable trigger user; insert into notes values (1, {row})")
         world.write("alter table notes enable trigger user")
         before = await (await replica(world, person(1), "notes")).ready()
+        while (await before.next()).event != "reset":  # The relay sees that triggers were off.
+            pass
+        await before.ready()
         live = await world.stream(person(1), "notes")
         world.write("update notes set hidden = 'y'")
         record = (await live.next_change())["record"]
