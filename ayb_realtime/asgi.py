@@ -56,15 +56,16 @@ class Realtime:
         if scope["type"] != "http" or KEY in scope:
             await self._application(scope, receive, send)
             return
-        stream = await self._ask(scope, receive, send)
-        if stream is None:
-            return
-        watching = asyncio.create_task(_leave_with_the_client(stream, receive))
+        incoming = Incoming(receive)
         try:
-            await _send_all(stream, send)
+            if stream := await self._ask(scope, incoming, send):
+                incoming.leave_with_the_client(stream)
+                try:
+                    await _send_all(stream, send)
+                finally:
+                    stream.leave()
         finally:
-            stream.leave()
-            watching.cancel()
+            incoming.close()
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> Stream | None:
         """Let the application answer; return the stream that it hands over, once the response has begun.
@@ -90,10 +91,40 @@ async def _send_all(stream: Stream, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _leave_with_the_client(stream: Stream, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    stream.leave()
+class Incoming:
+    """A server's ``receive`` that may be cancelled once the request is complete: the server's own goes on waiting.
+
+    Django cancels one with each response, which gunicorn's worker takes for a disconnect.
+    """
+
+    __slots__ = ("_disconnect", "_is_complete", "_receive")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_complete = False
+        self._disconnect: asyncio.Future[Message] | None = None
+
+    async def __call__(self) -> Message:
+        """Receive the next part of the request; once it is complete, wait until the client has gone."""
+        if self._is_complete:
+            return await asyncio.shield(self._gone())
+        message = await self._receive()
+        self._is_complete = not message.get("more_body")
+        return message
+
+    def leave_with_the_client(self, stream: Stream) -> None:
+        """Let the stream leave when the client has gone."""
+        self._gone().add_done_callback(lambda _: stream.leave())
+
+    def close(self) -> None:
+        """Wait no more."""
+        if self._disconnect is not None:
+            self._disconnect.cancel()
+
+    def _gone(self) -> "asyncio.Future[Message]":
+        if self._disconnect is None:
+            self._disconnect = asyncio.ensure_future(self._receive())
+        return self._disconnect
 
 
 class Handover:

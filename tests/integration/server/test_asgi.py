@@ -161,6 +161,34 @@ async def test_client_that_goes_leaves_the_hub(ask: Callable[..., Any], the_hub:
     assert not the_hub.live_subscribers
 
 
+async def test_stream_goes_on_where_the_server_takes_a_cancelled_receive_for_a_disconnect(
+    scope: dict[str, Any], the_hub: Hub
+) -> None:
+    parts: asyncio.Queue[Any] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    is_cancelled = False
+
+    async def receive() -> Any:  # as gunicorn's worker does
+        nonlocal is_cancelled
+        try:
+            return {"type": "http.disconnect"} if is_cancelled else await parts.get()
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
+
+    parts.put_nowait({"type": "http.request"})
+    async with asyncio.timeout(30):
+        answering = asyncio.create_task(wrapped()(scope, receive, sent.put))
+        for _ in ("start", "connected"):
+            await sent.get()
+        next(iter(the_hub.live_subscribers)).push(b"event\n\n")
+        assert (await sent.get())["body"] == b"event\n\n"
+        assert not is_cancelled
+        parts.put_nowait({"type": "http.disconnect"})
+        await answering
+    assert not the_hub.live_subscribers
+
+
 async def test_client_that_goes_before_django_is_done_leaves_the_hub(ask: Callable[..., Any], the_hub: Hub) -> None:
     loop = asyncio.get_running_loop()
     here: list[Any] = []
