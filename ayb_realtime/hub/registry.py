@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context
 from weakref import WeakKeyDictionary
 
+from ayb_realtime.hub import server_stops
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.signal_chain import SignalChain
 from ayb_realtime.postgres import database
@@ -48,10 +49,16 @@ async def get_hub() -> Hub:
 
 def opening() -> AbstractContextManager[None]:
     """Let replays wait for a stream that is opened in the block, if this event loop has a hub already."""
+    hub = _made_hub()
+    return nullcontext() if hub is None else hub.opening()
+
+
+def _made_hub() -> Hub | None:
+    """Return the hub of this event loop, if it has one already."""
     making = _hubs.get(asyncio.get_running_loop())
     if making is None or not making.done() or making.cancelled() or making.exception() is not None:
-        return nullcontext()
-    return making.result().opening()
+        return None
+    return making.result()
 
 
 async def close_hub() -> None:
@@ -68,7 +75,14 @@ async def _make_hub() -> Hub:
     hub = Hub(configured_layer(), database.pool())
     await hub.start()
     _signal_chains[hub] = _end_streams_on_signals(hub)
+    server_stops.hear(_end_streams_here)
     return hub
+
+
+def _end_streams_here() -> None:
+    """End the streams of this event loop, whose server is about to wait for them."""
+    if hub := _made_hub():
+        hub.end_streams()
 
 
 def _end_streams_on_signals(hub: Hub) -> SignalChain:

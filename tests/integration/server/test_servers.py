@@ -5,7 +5,8 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,24 @@ async def test_streams_end_when_the_server_is_told_to_stop_and_clients_are_told_
     assert all(waits)
     assert len({wait for (wait,) in waits}) > STREAMS / 2
     assert code == server.code
+    assert "Traceback" not in example.log()
+
+
+async def test_streams_end_when_the_server_recycles_its_process(seeded_url: str, tmp_path: Path) -> None:
+    uvicorn = next(server for server in SERVERS if server.name == "uvicorn")
+    recycled = replace(uvicorn, arguments=(*uvicorn.arguments, "--limit-max-requests", "20"))
+    with deployed(seeded_url, tmp_path, recycled, limited=False) as example:
+        url = f"{example.address}/api/realtime?{POSTS.format(token=example.token(AUTHOR))}"
+        async with httpx.AsyncClient(timeout=60) as client, AsyncExitStack() as stack:
+            stream = await opened(client, stack, url)
+            for _ in range(20):
+                with suppress(httpx.TransportError):  # It may have stopped listening.
+                    await client.get(example.address)
+            async with asyncio.timeout(60):
+                end = await stream.read()
+            assert example.server
+            assert await asyncio.to_thread(example.server.process.wait, 60) == 0
+    assert re.search(rb"^retry: \d+\n\n\Z", end, re.MULTILINE)
     assert "Traceback" not in example.log()
 
 
