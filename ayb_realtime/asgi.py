@@ -123,8 +123,14 @@ class Incoming:
 
     def _gone(self) -> "asyncio.Future[Message]":
         if self._disconnect is None:
-            self._disconnect = asyncio.ensure_future(self._receive())
+            self._disconnect = asyncio.create_task(self._until_gone())
         return self._disconnect
+
+    async def _until_gone(self) -> Message:
+        # An application need not have received the request.
+        while (message := await self._receive())["type"] != "http.disconnect":
+            pass
+        return message
 
 
 class Handover:
