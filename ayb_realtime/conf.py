@@ -13,6 +13,7 @@ class Conf:
 
     defaults: ClassVar[dict[str, Any]] = {
         "DATABASE": "default",
+        "HUB_DATABASE": None,
         "CHANNEL_LAYER": "default",
         "ANONYMOUS": False,
         "AUTHENTICATION_CLASSES": (
@@ -51,6 +52,15 @@ class Conf:
     def database(self) -> str:
         """Alias in ``DATABASES`` of the Postgres whose tables are streamed."""
         return str(self._read("DATABASE"))
+
+    @property
+    def hub_database(self) -> str:
+        """Alias in ``DATABASES`` where the hub reads the log and checks rows: ``database``, or a hot standby of it."""
+        return str(self._read("HUB_DATABASE") or self.database)
+
+    def hub_reads_standby(self) -> bool:
+        """Whether the hub reads elsewhere than where changes are written and numbered."""
+        return self.hub_database != self.database
 
     @property
     def channel_layer(self) -> str | None:

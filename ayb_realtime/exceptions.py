@@ -67,6 +67,10 @@ class PositionUnavailable(RealtimeError):
         self.reason = reason
 
 
+class StandbyBehind(RealtimeError):
+    """A standby does not show a change that it showed before: it has crashed, or it is another one."""
+
+
 class InvalidMessage(RealtimeError):
     """A message of the Channels layer was not sealed by a relay of this site for this log."""
 

@@ -48,10 +48,12 @@ class Answer:
 class Admission:
     """Asks the database. Every method raises psycopg.Error or PoolTimeout if the database does not answer."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], primary: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
+        self._primary = primary
         self._answer = SingleFlight(self._ask)
         self._bounds = SingleFlight(self._read_bounds)
+        self._primary_head = SingleFlight(self._read_primary_head)
         # Those of the requests that wait for the next question.
         self._roles: set[str] = set()
 
@@ -63,6 +65,9 @@ class Admission:
     async def check_resumable(self, after: int) -> None:
         """Raise PositionUnavailable if the log ends before this position, or begins after it; or NotMigrated."""
         oldest, head = await self._bounds.get()
+        if after > head and self._primary is not self._pool:
+            # Another hub's standby may be ahead of this one's. Then the stream waits for it.
+            head = await self._primary_head.get()
         if after > head:
             raise PositionUnavailable(ResetReason.BEYOND_THE_END)
         if after < oldest:
@@ -78,3 +83,7 @@ class Admission:
     async def _read_bounds(self) -> tuple[int, int]:
         async with self._pool.connection() as connection:
             return await queries.bounds(connection)
+
+    async def _read_primary_head(self) -> int:
+        async with self._primary.connection() as connection:
+            return await queries.head(connection)

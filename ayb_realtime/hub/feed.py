@@ -2,6 +2,8 @@
 
 The Channels layer is a hint, the log is the truth: the feed reads from the log every position that does not come
 through the layer, and all of them while the layer is silent. The window decides, the feed does the I/O.
+
+If the hub reads a standby, what the layer announces waits until the standby shows it: its rows are checked there.
 """
 
 import asyncio
@@ -12,6 +14,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.window import Gap, Window
@@ -24,8 +27,11 @@ from ayb_realtime.reset_reasons import ResetReason
 SILENCE_SECONDS = 1.0
 # An attacker in Redis may repeat an old message. So the log is asked this often, whatever the layer says.
 DISTRUST_SECONDS = 10.0
+# The shortest pause between two looks at a standby that does not show yet what was announced.
+LEAST_PAUSE_SECONDS = 0.001
 
 SILENT = "no word of new changes comes from the relay: they are read from the log, up to %s s late"
+LATE = "the standby that HUB_DATABASE names is late: for %.1f s it has not shown what was announced. The streams wait"
 
 
 class Feed:
@@ -35,13 +41,15 @@ class Feed:
         self._pool = pool
         self._window = Window()
         self._head_read_at = 0.0
+        # A position that the standby did not show when it was announced, and since when.
+        self._awaited, self._awaited_since = 0, 0.0
         self._news = asyncio.Event()
         self._logger = QuietLogger(logging.getLogger(__package__))
 
     async def start(self) -> int:
         """Begin at the head of the log, and return it. Raises NotMigrated, psycopg.Error or PoolTimeout."""
         async with self._pool.connection() as connection:
-            self._window.skip_to(await queries.head(connection))
+            self._skip_to(await queries.head(connection))
         return self._window.head
 
     @property
@@ -67,6 +75,8 @@ class Feed:
             if gap := self._window.open_gap():
                 if read := await self._fill_gap(gap, skippable()):
                     return read
+            elif self._window.head > self._window.shown:
+                await self._wait_for_standby()
             else:
                 await self._wait_for_news()
 
@@ -93,13 +103,25 @@ class Feed:
             if self._head_is_stale():
                 await self._refresh_head()
 
+    async def _wait_for_standby(self) -> None:
+        """Ask the standby how far it is; after the first time with pauses, which grow with how late it is."""
+        now = time.monotonic()
+        if self._window.shown >= self._awaited:
+            self._awaited, self._awaited_since = self._window.head, now
+        else:
+            late_seconds = now - self._awaited_since
+            if late_seconds > SILENCE_SECONDS:
+                self._logger.warning(LATE, late_seconds)
+            await asyncio.sleep(min(max(late_seconds / 4, LEAST_PAUSE_SECONDS), SILENCE_SECONDS / 2))
+        await self._refresh_head()
+
     def _head_is_stale(self) -> bool:
         return time.monotonic() - self._head_read_at > DISTRUST_SECONDS
 
     async def _refresh_head(self) -> None:
         """Ask the log for its head. Raises PositionUnavailable if it ends before what has been handed out."""
         # Taken now: while the log answers, later changes may come through the layer.
-        reached = self._window.reached
+        reached = min(self._window.reached, self._window.shown)
         async with self._pool.connection() as connection:
             head = await queries.head(connection)
         self._head_read_at = time.monotonic()
@@ -107,6 +129,7 @@ class Feed:
             self._skip_to(head)
             raise PositionUnavailable(ResetReason.LOG_REWOUND)
         self._window.raise_head(head)
+        self._show(head)
 
     async def _fill_gap(self, gap: Gap, skippable: Set[int]) -> Slice | None:
         """Read a gap from the log. None: the log ends before it, whatever the layer said."""
@@ -140,3 +163,9 @@ class Feed:
 
     def _skip_to(self, head: int) -> None:
         self._window.skip_to(head)
+        self._show(head)
+
+    def _show(self, head: int) -> None:
+        """Note that the hub's database shows everything up to here."""
+        if conf.hub_reads_standby():
+            self._window.shown = head

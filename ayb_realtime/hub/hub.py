@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable, MutableSet, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from channels.layers import BaseChannelLayer
-from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
@@ -27,6 +26,7 @@ from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
+from ayb_realtime.postgres.database import Pool
 from ayb_realtime.proofs import Proof
 from ayb_realtime.wire.events import parse_event_id
 
@@ -34,19 +34,21 @@ from ayb_realtime.wire.events import parse_event_id
 class Hub:
     """Keeps the subscribers, from ``start`` to ``close``.
 
+    primary: of connections to where changes are written, if those of ``pool`` read a standby.
     refreshing: lets streams go on with newer credentials.
     """
 
-    def __init__(self, layer: BaseChannelLayer | None, pool: AsyncConnectionPool[Any]) -> None:
-        self._pool = pool
-        self._admission = Admission(pool)
+    def __init__(self, layer: BaseChannelLayer | None, pool: Pool, primary: Pool | None = None) -> None:
+        self._pool, self._primary = pool, primary or pool
+        self._opened = AsyncExitStack()
+        self._admission = Admission(pool, self._primary)
         self._feed = Feed(pool)
         self._hearing = Hearing(layer, pool, self._feed)
         self._replay = Replay(pool)
         self._live = Live(pool, self._feed, self._replay)
-        self._snapshots = Snapshots(pool, self._replay)
-        self._relay_watch = RelayWatch(pool)
-        self.refreshing = Refreshing(pool, self.open_streams)
+        self._snapshots = Snapshots(self._primary, self._replay)
+        self._relay_watch = RelayWatch(self._primary)
+        self.refreshing = Refreshing(self._primary, self.open_streams)
         self._layer = layer
         self._tasks = Tasks(self._end_at_once)
 
@@ -73,21 +75,18 @@ class Hub:
     async def start(self) -> None:
         """Begin at the head of the log. Raises NotMigrated, psycopg.Error or PoolTimeout."""
         try:
-            await self._pool.open()
+            for pool in {self._pool, self._primary}:
+                await self._opened.enter_async_context(pool)
             self._live.position = await self._feed.start()
             await self._hearing.start()
         except BaseException:
-            await self._pool.close()
+            await self._opened.aclose()
             raise
-        self._tasks.spawn(self._live.run())
-        self._tasks.spawn(self._replay.run(self._live))
-        self._tasks.spawn(self._snapshots.run())
-        self._tasks.spawn(liveness.run(self.open_streams, self.leave))
-        self._tasks.spawn(rechecking.run(self.open_streams))
-        self._tasks.spawn(self.refreshing.run())
+        delivering = self._live.run(), self._replay.run(self._live), self._snapshots.run()
+        tending = liveness.run(self.open_streams, self.leave), rechecking.run(self.open_streams), self.refreshing.run()
         if conf.relay_in_process:
             self._tasks.spawn(run_relay(self._layer))
-        for work in self._hearing.tasks():
+        for work in (*delivering, *tending, *self._hearing.tasks()):
             self._tasks.spawn(work)
 
     async def close(self) -> None:
@@ -96,7 +95,7 @@ class Hub:
         await self._tasks.stop()
         self._end_at_once()
         await self._hearing.close()
-        await self._pool.close()
+        await self._opened.aclose()
 
     def end_streams(self) -> asyncio.Task[None]:
         """Begin to end the open streams, because the server is about to stop; return the task that does it.

@@ -32,7 +32,8 @@ async def plan_delivery(
     pool: of connections whose transactions are read-only and see one snapshot.
     changes: in position order.
     identities_by_table: table (oid) → the identities that subscribe to it.
-    Raises psycopg.Error or PoolTimeout where the database does not answer: then nothing has been delivered.
+    Raises psycopg.Error or PoolTimeout where the database does not answer, or StandbyBehind: then nothing has been
+    delivered.
     """
     by_relation: dict[int, list[Change]] = {}
     for change in changes:
@@ -98,10 +99,11 @@ async def _plan(
     uncancellable: Set[int],
 ) -> DeliveryPlan:
     roles = {role for relation in by_relation for role in _roles(identities_by_table[relation])}
+    upto = max(changes[-1].position for changes in by_relation.values())
     delivery = DeliveryPlan()
     async with (
         pool.connection() as connection,
-        visibility.check_transaction(connection, by_relation, roles) as streamed,
+        visibility.check_transaction(connection, by_relation, roles, upto) as streamed,
     ):
         for table in streamed:
             asking = _InTransaction(connection, undefined_is_failure, table.relation in uncancellable)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context
 from weakref import WeakKeyDictionary
 
+from ayb_realtime.conf import conf
 from ayb_realtime.hub import server_stops
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.signal_chain import SignalChain
@@ -72,7 +73,8 @@ async def close_hub() -> None:
 async def _make_hub() -> Hub:
     if "daphne.cli" in sys.modules:  # Only the command imports it.
         logger.warning(BARE_DAPHNE)
-    hub = Hub(configured_layer(), database.pool())
+    primary = database.pool(conf.database) if conf.hub_reads_standby() else None
+    hub = Hub(configured_layer(), database.pool(), primary)
     await hub.start()
     _signal_chains[hub] = _end_streams_on_signals(hub)
     server_stops.hear(_end_streams_here)

@@ -1,7 +1,9 @@
 """Which changes wait to be handed out, and which stretch of the log to read since the layer left it out. Pure."""
 
+import sys
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ayb_realtime.log.changes import Announcement, Change
 from ayb_realtime.log.slices import Slice, first_changes, slice_end
@@ -25,10 +27,12 @@ class Window:
     head: the newest known position.
     position: everything up to it has been handed out, or skipped.
     reached: everything up to it has been handed out, waits, or is being read: the next change is missing.
+    shown: nothing beyond this position is handed out or read, since the hub's database does not show it yet.
     """
 
     def __init__(self) -> None:
         self.head = self.position = self.reached = 0
+        self.shown = sys.maxsize
         # Without a gap between them, up to ``reached``.
         self._waiting: deque[Change] = deque()
         self._waiting_characters = 0
@@ -48,7 +52,7 @@ class Window:
 
     def take(self) -> Slice | None:
         """Hand out the next slice of what waits; None if nothing waits."""
-        changes = first_changes(self._waiting)
+        changes = first_changes(takewhile(lambda change: change.position <= self.shown, self._waiting))
         if not changes:
             return None
         for change in changes:
@@ -62,9 +66,10 @@ class Window:
 
         Until ``fill``, ``go_back`` or ``skip_to`` closes the gap, changes behind it may come, and wait.
         """
-        if self._waiting or self.head <= self.reached:
+        end = min(self.head, self.shown)
+        if self._waiting or end <= self.reached:
             return None
-        gap = Gap(self.position, min(self.head, slice_end(self.position)))
+        gap = Gap(self.position, min(end, slice_end(self.position)))
         self.reached = gap.upto
         return gap
 

@@ -13,6 +13,8 @@ from psycopg_pool import AsyncConnectionPool
 from ayb_realtime.conf import conf
 from ayb_realtime.postgres import sessions
 
+Pool = AsyncConnectionPool[Any]
+
 # A dead peer is noticed within about ten seconds, also while we wait for an answer; while connecting, within five.
 NOTICE_LOSS = {
     "connect_timeout": 5,
@@ -74,16 +76,20 @@ async def _ensure_alive(connection: psycopg.AsyncConnection[Any]) -> None:
     _taken_at[connection] = now
 
 
-def pool() -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-    """Return a pool, not yet open, whose transactions are read-only, each with a single snapshot."""
-    role = assumed_role(conf.database)
+def pool(database: str = "") -> Pool:
+    """Return a pool, not yet open, whose transactions are read-only, each with a single snapshot.
+
+    database: its alias; by default that of the hub's database.
+    """
+    database = database or conf.hub_database
+    role = assumed_role(database)
 
     async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
         sessions.assume(connection, role)
         await read_one_snapshot(connection)
 
     return AsyncConnectionPool(
-        kwargs=connection_parameters(conf.database),
+        kwargs=connection_parameters(database),
         configure=configure,
         # After a restart of Postgres the old connections are replaced here, before a caller would find them broken.
         check=_ensure_alive,

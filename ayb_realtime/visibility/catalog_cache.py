@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CheckerNotMade
-from ayb_realtime.postgres import sessions
+from ayb_realtime.postgres import database, sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.check_functions import make_check_function
 from ayb_realtime.visibility.policy_predicates import Equality
@@ -107,7 +108,7 @@ async def facts(connection: Connection, subjects: Sequence[Subject]) -> dict[Sub
     if unknown := [subject for subject in subjects if subject not in known]:
         read = await _read(connection, unknown)
         for each in read.values():
-            await _make_check_functions(connection, each)
+            await _make_check_functions(each)
         if len(_cache) + len(read) > MOST_SUBJECTS:
             _cache.clear()
         _cache.update(read)
@@ -129,12 +130,14 @@ async def _read(connection: Connection, subjects: Sequence[Subject]) -> dict[Sub
     return read
 
 
-async def _make_check_functions(connection: Connection, facts: TableFacts) -> None:
+async def _make_check_functions(facts: TableFacts) -> None:
     for name, role in facts.roles.items():
         if role.check_function is not None and not role.is_check_function_made:
             # If that fails, the check tries again and tells the subscribers that it concerns.
             with suppress(CheckerNotMade):
-                made = await make_check_function(connection, facts.table, name)
+                # The hub's own connection may be to a standby.
+                async with await database.connect(conf.database) as maker:
+                    made = await make_check_function(maker, facts.table, name)
                 facts.roles[name] = replace(role, check_function=made, is_check_function_made=True)
 
 

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import psycopg
 
-from ayb_realtime.exceptions import CatalogChanged
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import CatalogChanged, StandbyBehind
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import catalog_cache, transactions
 from ayb_realtime.visibility.catalog_cache import TableFacts
@@ -14,7 +15,7 @@ from ayb_realtime.visibility.transactions import Connection
 
 @asynccontextmanager
 async def check_transaction(
-    connection: Connection, relations: Collection[int], roles: Collection[str]
+    connection: Connection, relations: Collection[int], roles: Collection[str], upto: int = 0
 ) -> AsyncIterator[list[Table]]:
     """Run a block in a configured transaction that is read-only and sees one snapshot.
 
@@ -22,7 +23,8 @@ async def check_transaction(
     Rows come from the snapshot, but Postgres reads policies, privileges, memberships and functions as they are when it
     uses them. So tables are locked before there is a snapshot, and the block's answers hold only if nothing that
     decides has changed from the snapshot to the end.
-    Raises CatalogChanged, at the end, if something has changed: then ask again. Raises psycopg.Error.
+    upto: the position of the newest change that the block is about. A standby has to show it.
+    Raises CatalogChanged, at the end, if something has changed: then ask again. Raises StandbyBehind or psycopg.Error.
     """
     subjects = [(relation, frozenset(roles)) for relation in relations]
     try:
@@ -31,6 +33,8 @@ async def check_transaction(
             locked = await _begin(stack, connection, facts)
             await catalog_cache.discard_old_plans(connection)
             state = transactions.state(connection)
+            if conf.hub_reads_standby() and state.head < upto:
+                raise StandbyBehind(f"the standby shows position {state.head}, and not yet {upto}")
             state.locked = locked
             state.roles = {each.table.relation: each.roles for each in facts}
             state.equalities = {each.table.relation: each.equalities for each in facts}

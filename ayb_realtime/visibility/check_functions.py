@@ -35,7 +35,8 @@ async def check_function_call(connection: Connection, table: Table, role: str) -
         call, is_made = await _look_up(connection, table.relation, role)
     if call is None or is_made:
         return call
-    # This transaction is read-only, so that another one makes it. A snapshot does not hide new functions.
+    # This transaction is read-only, perhaps on a standby, so that another one makes it. A snapshot does not hide new
+    # functions. On a standby it may take a moment to appear: then the check is repeated.
     async with await database.connect(conf.database) as maker:
         call = await make_check_function(maker, table, role)
     # A session learns of objects that others have made when it takes a lock that it does not hold yet.

@@ -121,7 +121,9 @@ class OneMessage:
     async def _answers(
         self, connection: Connection, rows: Mapping[int, Row], questions: Sequence[_Question]
     ) -> Answers:
-        _, *replies, ((fingerprints,),) = await self._send(connection, rows, questions)
+        ((*_, head, _),), *replies, ((fingerprints,),) = await self._send(connection, rows, questions)
+        if conf.hub_reads_standby() and head < max(rows):
+            raise NeedsTransaction
         if fingerprints != [self.facts.fingerprint]:
             catalog_cache.forget([self.subject])
             raise NeedsTransaction

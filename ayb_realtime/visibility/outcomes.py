@@ -18,6 +18,8 @@ TABLE_REPLACED = "AYB01"
 # come this far: the check function catches it and returns it for its identity.
 UNREADABLE_KEY = {"22", "23"}
 LOCK_NOT_AVAILABLE = "55P03"
+# With this, a standby ends the connection of a check that keeps it from replaying.
+RECOVERY_CONFLICT = "40001"
 
 
 class Outcome(Enum):

@@ -18,6 +18,7 @@ from ayb_realtime.visibility.locking import is_a_table_locked
 from ayb_realtime.visibility.narrowing import Plan
 from ayb_realtime.visibility.outcomes import (
     LOCK_NOT_AVAILABLE,
+    RECOVERY_CONFLICT,
     UNDEFINED,
     Attempt,
     Failure,
@@ -104,7 +105,9 @@ class PartwiseCheck(ABC):
             is_table_locked=not is_lost and error.sqlstate == LOCK_NOT_AVAILABLE and await self._is_locked(),
             is_slow_identity_known=slow_identity is not None,
             is_transaction_lost=is_lost,
-            is_policy_suspected=is_lost and (has_fired or quarantine.add_lost_connection(relation)),
+            is_policy_suspected=is_lost
+            and error.sqlstate != RECOVERY_CONFLICT
+            and (has_fired or quarantine.add_lost_connection(relation)),
         )
         match outcome := classify(failure, undefined_is_failure=self._undefined_is_failure):
             case Outcome.CONNECTION_LOST:

@@ -29,13 +29,20 @@ class TransactionState:
     roles: by table and by role, what is known of the role.
     locked: the tables that other sessions have locked, so that nothing can be asked about them.
     equalities: by table and by role, what the policies require, once it has been derived.
+    head: of the log, as the snapshot shows it, if the hub reads a standby.
     """
 
     backend_pid: int
+    head: int
     roles: dict[int, dict[str, TableRole]] = field(default_factory=dict)
     locked: set[int] = field(default_factory=set)
     equalities: dict[int, dict[str, list[Equality] | None]] = field(default_factory=dict)
 
+
+HEAD = (
+    "coalesce((select b.first_position operator(pg_catalog.+) b.size operator(pg_catalog.-) 1"
+    "   from ayb_realtime.batch b order by b.id desc limit 1), 0)"
+)
 
 # Set when a transaction is configured: what was true in one snapshot does not hold in the next.
 _states: WeakKeyDictionary[Connection, TransactionState] = WeakKeyDictionary()
@@ -69,7 +76,7 @@ async def snapshot(connection: Connection, lock: Collection[str] = ()) -> AsyncI
 @asynccontextmanager
 async def new_snapshot() -> AsyncIterator[Connection]:
     """Open a connection and run a block in a ``snapshot`` on it. Raises psycopg.Error."""
-    async with await database.connect(conf.database) as connection, snapshot(connection):
+    async with await database.connect(conf.hub_database) as connection, snapshot(connection):
         yield connection
 
 
@@ -113,13 +120,17 @@ async def configure(connection: Connection, begin: str = "") -> None:
     begin: statements that begin the transaction, each ending in a semicolon.
     """
     setting = await setting_of_check(connection, conf.check_timeout_seconds)
-    (((*_, backend_pid),),) = await results(connection, f"{begin}{setting}, pg_catalog.pg_backend_pid()")
-    _states[connection] = TransactionState(backend_pid)
+    (((*_, head, backend_pid),),) = await results(connection, f"{begin}{setting}, pg_catalog.pg_backend_pid()")
+    _states[connection] = TransactionState(backend_pid, head)
 
 
 async def setting_of_check(connection: Connection, seconds: float) -> str:
-    """Return a SELECT, to which more may be added, of the settings of ``transaction_settings.of_check``."""
-    return sessions.setting(connection, transaction_settings.of_check(await sessions.of(connection), seconds))
+    """Return a SELECT, to which more may be added, of the settings of ``transaction_settings.of_check``.
+
+    Its last column is the head of the log if the hub reads a standby, or 0.
+    """
+    setting = sessions.setting(connection, transaction_settings.of_check(await sessions.of(connection), seconds))
+    return f"{setting}, {HEAD if conf.hub_reads_standby() else 0}"
 
 
 async def results(connection: Connection, statements: str) -> list[list[Any]]:

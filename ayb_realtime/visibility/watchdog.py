@@ -129,7 +129,7 @@ class Watchdog:
 async def _query(query: str, parameter: int, on_connected: Callable[[], None] = lambda: None) -> Any:
     """Run a query on a connection of its own; return its first value, or None where the database is away."""
     try:
-        async with await database.connect(conf.database) as other:
+        async with await database.connect(conf.hub_database) as other:
             on_connected()
             rows = await sessions.fetch(other, query, [parameter])
     except psycopg.Error:

@@ -15,6 +15,7 @@ from ayb_realtime.migrations import __name__ as migrations
 from ayb_realtime.operations import RunSQLFile
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.sql_files import sql
+from embedded.account import account_for
 from embedded.postgres import Postgres, postgres
 from tests.integration.scenario import relaying
 
@@ -28,9 +29,22 @@ SETTINGS = {"fsync": "off"}
 
 
 @contextmanager
-def server(folder: Path, port: int = 0) -> Iterator[Postgres]:
+def server(folder: Path, port: int = 0, binaries: Path | None = None) -> Iterator[Postgres]:
     """Run a server on the data in this folder."""
-    with postgres(folder, preferred_port=port, settings=SETTINGS) as running:
+    with postgres(folder, preferred_port=port, settings=SETTINGS, binaries=binaries) as running:
+        yield running
+
+
+@contextmanager
+def standby_of(primary: Postgres, folder: Path) -> Iterator[Postgres]:
+    """Copy a running server into this folder, and run a hot standby of it there."""
+    folder.mkdir()
+    account = account_for(folder, primary.binaries / "postgres")
+    (folder / "password").write_text(primary.password)
+    options = (f"--pgdata={folder / 'data'}", "--checkpoint=fast", "--no-sync", "--write-recovery-conf")
+    copied = account.run(primary.binaries / "pg_basebackup", f"--dbname={primary.url()}", *options)
+    assert copied.returncode == 0, copied.stdout
+    with server(folder, binaries=primary.binaries) as running:
         yield running
 
 

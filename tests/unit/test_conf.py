@@ -20,6 +20,7 @@ def test_without_settings_the_defaults_hold(settings: Any) -> None:
         **Conf.defaults,
         "AUTHENTICATION_CLASSES": [JWTAuthentication, SessionAuthentication],
         "IDENTITY": default_identity,
+        "HUB_DATABASE": "default",
         "RELAY_IN_PROCESS": False,
     }
 
@@ -29,7 +30,7 @@ def test_every_setting_has_a_property_with_its_type(settings: Any) -> None:
     assert {name.lower() for name in Conf.defaults} == {
         name for name, value in vars(Conf).items() if isinstance(value, property)
     }
-    plain = Conf.defaults.keys() - {"AUTHENTICATION_CLASSES", "IDENTITY", "RELAY_IN_PROCESS"}
+    plain = Conf.defaults.keys() - {"AUTHENTICATION_CLASSES", "IDENTITY", "HUB_DATABASE", "RELAY_IN_PROCESS"}
     assert {name: type(getattr(conf, name.lower())) for name in plain} == {
         name: type(Conf.defaults[name]) for name in plain
     }
@@ -39,6 +40,7 @@ def test_every_setting_has_a_property_with_its_type(settings: Any) -> None:
     ("name", "given", "read"),
     [
         ("DATABASE", "replica", "replica"),
+        ("HUB_DATABASE", "replica", "replica"),
         ("CHANNEL_LAYER", "realtime", "realtime"),
         ("CHANNEL_LAYER", None, None),
         ("ANONYMOUS", True, True),

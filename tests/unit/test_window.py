@@ -90,6 +90,29 @@ def test_gap_ends_at_the_head_if_that_comes_first() -> None:
     assert window.open_gap() == Gap(7, 9)
 
 
+def test_what_is_not_shown_yet_waits() -> None:
+    window = at(7)
+    window.shown = 7
+    window.offer(announcement(8, 9, head=30))
+    assert window.take() is None
+    assert window.open_gap() is None
+    window.shown = 8
+    assert positions(window) == [8]
+    assert window.position == 8
+    window.shown = 12
+    assert positions(window) == [9]
+    assert window.open_gap() == Gap(9, 10)
+
+
+def test_gap_ends_where_nothing_more_is_shown() -> None:
+    window = at(1)
+    window.shown = 3
+    window.raise_head(9)
+    assert window.open_gap() == Gap(1, 3)
+    window.fill(Gap(1, 3), read(2, 3))
+    assert window.open_gap() is None
+
+
 def test_older_head_says_nothing() -> None:
     window = at(7)
     window.raise_head(5)

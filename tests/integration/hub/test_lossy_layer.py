@@ -14,6 +14,7 @@ from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import to_message
 from ayb_realtime.postgres import database
+from tests import example
 from tests.integration.scenario import (
     MakeTable,
     Owner,
@@ -99,10 +100,13 @@ async def test_hundred_thousand_rows_of_one_statement_all_arrive_in_order(world:
     assert ids == list(range(1, 100_001))
 
 
-async def test_databases_that_share_a_layer_have_groups_of_their_own(the_hub: Hub, database_url: str) -> None:
-    other_database = psycopg.conninfo.make_conninfo(database_url, dbname="template1")
-    async with await psycopg.AsyncConnection.connect(other_database) as connection:
-        assert await queries.group(connection) != group_of(the_hub)
+async def test_databases_that_share_a_layer_have_groups_of_their_own(the_hub: Hub, server_url: str) -> None:
+    with example.database(server_url) as other_url:
+        async with await psycopg.AsyncConnection.connect(other_url) as connection:
+            await connection.execute(
+                "create schema ayb_realtime; create table ayb_realtime.epoch (server_start timestamptz)"
+            )
+            assert await queries.group(connection) != group_of(the_hub)
 
 
 async def test_change_that_comes_while_the_log_is_asked_for_its_end_resets_no_stream(
