@@ -1,6 +1,7 @@
 """Settings of the example project. They read these environment variables:
 
 DATABASE_URL   PostgreSQL; by default the embedded one that ``make demo`` starts
+HUB_DATABASE_URL  a hot standby, for the web processes to read
 REDIS_URL      Redis or Valkey for the channel layer; by default none: web processes LISTEN in PostgreSQL
 CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core; by default channels_redis.pubsub
 SECRET_KEY, DEBUG, ALLOWED_HOSTS (names besides this machine's)
@@ -38,6 +39,8 @@ TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP
 STATIC_URL = "/static/"
 
 DATABASES = {"default": dj_database_url.config(default="postgres://ayb:ayb@127.0.0.1:54329/ayb", conn_max_age=0)}
+if "HUB_DATABASE_URL" in os.environ:
+    DATABASES["standby"] = dj_database_url.config("HUB_DATABASE_URL", conn_max_age=0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "blog.User"
 # A stream ends with its token.
@@ -68,7 +71,10 @@ def channel_layer(redis_url: str, kind: str) -> dict[str, Any]:
 REDIS_URL = os.environ.get("REDIS_URL", "")
 if REDIS_URL:
     CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL, os.environ.get("CHANNEL_LAYER") or "pubsub")}
-AYB_REALTIME: dict[str, Any] = {"CHANNEL_LAYER": "default" if REDIS_URL else None}
+AYB_REALTIME: dict[str, Any] = {
+    "CHANNEL_LAYER": "default" if REDIS_URL else None,
+    "HUB_DATABASE": "standby" if "standby" in DATABASES else None,
+}
 
 LOGGING = {
     "version": 1,

@@ -30,6 +30,7 @@ FAULTS: dict[str, Fault] = {
     "dump restored": lives.restore_dump,
     "copy beside, on the same Redis": lives.run_copy,
     "failover, a transaction open": lives.fail_over,
+    "web reads a standby that lags and is promoted": lives.read_standby,
     "row whose policy does not end": rows.write_bad_row,
     "migration redacts and opens": rows.migrate,
     UNPLUGGED: faults.unplug_web,

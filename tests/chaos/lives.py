@@ -1,4 +1,4 @@
-"""Faults that change what the database holds: a crash that loses commits, a restored dump, a copy, a failover."""
+"""Faults of what the database holds: a crash that loses commits, a restored dump, a copy, a failover, a standby."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ import psycopg
 
 from embedded import Postgres, ServerError, postgres
 from embedded.account import account_for
-from tests.chaos.layout import SETTINGS
+from tests.chaos.layout import SETTINGS, WEB
 from tests.chaos.world import World
 from tests.example import MANAGE
 
@@ -116,6 +116,21 @@ def fail_over(world: World) -> None:
     (world.folder / "standby" / "data").rename(world.folder / "postgres" / "data")
     world.start_postgres()
     world.lives += 1
+
+
+def read_standby(world: World) -> None:
+    """Let a web process read a standby, which stops replaying for a while, and which is promoted by mistake."""
+    name = WEB[0]
+    with _copied(world, "standby", "--write-recovery-conf") as standby:
+        world.children[name].stop(seconds=20)
+        world.start_web(name, HUB_DATABASE_URL=standby.url())
+        with psycopg.connect(standby.url(), autocommit=True) as connection:
+            for statement in ("pg_wal_replay_pause()", "pg_wal_replay_resume()", "pg_promote()"):
+                time.sleep(LASTS_SECONDS)
+                connection.execute(f"select {statement}".encode())
+        time.sleep(LASTS_SECONDS)
+        world.children[name].stop(seconds=20)
+    world.start_web(name)
 
 
 @contextmanager

@@ -101,17 +101,17 @@ class World:
         """Start a relay; do not wait for it."""
         self.start_product(name, str(MANAGE), "runrealtime")
 
-    def start_web(self, name: str) -> None:
+    def start_web(self, name: str, **environment: str) -> None:
         """Start a web process; do not wait for it."""
         options = ["--host", self._far(name), "--port", str(self.ports[name])]
         options += ["--timeout-graceful-shutdown", "5", "--no-access-log"]
-        self.start_product(name, "-m", "uvicorn", "example_project.asgi:application", *options)
+        self.start_product(name, "-m", "uvicorn", "example_project.asgi:application", *options, **environment)
 
-    def start_product(self, name: str, *arguments: str) -> None:
+    def start_product(self, name: str, *arguments: str, **environment: str) -> None:
         """Start a process of the product, with the flaw if the run has one."""
         if self.options.flaw:
             arguments = ("-m", "tests.chaos.flawed", self.options.flaw, *arguments)
-        self.start_python(name, *arguments, env=self.environment(name))
+        self.start_python(name, *arguments, env={**self.environment(name), **environment})
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the environment of a process of the product."""
