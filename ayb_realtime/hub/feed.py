@@ -57,6 +57,11 @@ class Feed:
         """Everything up to here has been handed out, or skipped."""
         return self._window.position
 
+    @property
+    def reached(self) -> int:
+        """Everything up to here has been handed out, waits to be, or is being read."""
+        return self._window.reached
+
     def accept(self, announcement: Announcement) -> None:
         """Take an announcement that the relay has published."""
         self._window.offer(announcement)

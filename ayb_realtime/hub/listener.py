@@ -1,22 +1,26 @@
 """Hears the relay's notifications on a connection of its own, where there is no Channels layer. The hub runs it.
 
-They say only how far the log goes. Like the layer they are a hint: a lost connection costs time and nothing else.
+They say only how far the log goes. The changes are read here: a connection that keeps its plans needs a seventh of
+the time. Like the layer this is a hint: a lost connection costs time and nothing else.
 """
 
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import InvalidMessage
+from ayb_realtime.exceptions import InvalidMessage, PositionUnavailable
 from ayb_realtime.hub.feed import Feed
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.log import queries
+from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.log.messages import from_payload
+from ayb_realtime.log.slices import SLICE_CHANGES
 from ayb_realtime.postgres import database, notifications, sessions
 
 RETRY_SECONDS = 1.0
@@ -61,15 +65,30 @@ class Listener:
 
     async def _listen(self, connection: queries.Connection) -> NoReturn:
         await sessions.settle(connection)
+        await queries.keep_plans(connection)
         self.group = await queries.group(connection)
         await notifications.listen(connection, self.group)
         # What was announced until now was not heard.
         self._feed.distrust_head()
-        await notifications.hear(connection, self._take)
+        while True:
+            heads = [self._head(payload) for payload in await notifications.next_payloads(connection)]
+            if head := max(heads, default=0):
+                self._feed.accept(Announcement(head, await self._read(connection, head)))
 
-    def _take(self, payload: str) -> None:
-        """Pass a head to the feed if a relay of this log has sealed it: any role of the database may notify."""
+    def _head(self, payload: str) -> int:
+        """Return the head that a relay of this log has sealed; 0 for anything else: any role may notify."""
         try:
-            self._feed.accept(from_payload(payload, self.group))
+            return from_payload(payload, self.group).head
         except InvalidMessage as error:
             self._logger.warning(DROPPED, error)
+            return 0
+
+    async def _read(self, connection: queries.Connection, head: int) -> tuple[Change, ...]:
+        """Return the changes up to the head that the feed lacks; () if they are many: it reads those in slices."""
+        after = self._feed.reached
+        if not 0 < head - after <= SLICE_CHANGES:
+            return ()
+        with suppress(PositionUnavailable):  # The feed finds out why.
+            changes = await queries.read(connection, after=after, upto=head)
+            return tuple(change for change in changes if change.action is not Action.EPOCH)
+        return ()

@@ -1,9 +1,8 @@
 """Connections that LISTEN: the relay's, and, without a Channels layer, one of each hub."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -40,13 +39,13 @@ async def is_heard(listener: Connection, speaker: Connection, notify_channel: st
     return False
 
 
-async def hear(listener: Connection, heard: Callable[[str], object]) -> NoReturn:
-    """Call ``heard`` with the payload of every notification; probe the connection now and then.
+async def next_payloads(listener: Connection) -> list[str]:
+    """Wait for notifications, and return their payloads. After PROBE_SECONDS without any, probe the connection: [].
 
     Raises psycopg.Error or TimeoutError if the connection is lost.
     """
-    while True:
-        async for each in listener.notifies(timeout=PROBE_SECONDS):
-            heard(each.payload)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await listener.execute("select 1")
+    if payloads := [each.payload async for each in listener.notifies(timeout=PROBE_SECONDS, stop_after=1)]:
+        return payloads
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await listener.execute("select 1")
+    return []

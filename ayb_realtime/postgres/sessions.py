@@ -1,8 +1,8 @@
 """The settings of our Postgres sessions. Nothing depends on what a role, a database or postgresql.conf sets.
 
-The relay sets everything once per connection, with ``settle``. A web process may share its sessions with others,
-through a pooler in transaction mode, so it sets everything in each transaction: ``fetch`` does so for a single
-statement, ``visibility.transactions`` for a check.
+The relay, and a hub that listens, set everything once per connection, with ``settle``. Other sessions of a web process
+may be shared, through a pooler in transaction mode, so it sets everything in each transaction: ``fetch`` does so for a
+single statement, ``visibility.transactions`` for a check.
 
 Every statement is given to psycopg as str: what instruments it, such as OpenTelemetry, appends comments to that.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from psycopg import sql
@@ -88,6 +88,7 @@ _sessions: WeakKeyDictionary[Connection, Session] = WeakKeyDictionary()
 _assumed: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
 # What ``setting`` returned: to quote each value takes longer than Postgres takes to set it.
 _texts: WeakKeyDictionary[Connection, dict[tuple[object, ...], str]] = WeakKeyDictionary()
+_settled: WeakSet[Connection] = WeakSet()
 
 
 def assume(connection: Connection, role: str | None) -> None:
@@ -124,8 +125,9 @@ async def _look(connection: Connection) -> Session:
 
 
 async def settle(connection: Connection) -> None:
-    """Set everything that we rely on for the whole session. It must be ours alone: a relay's."""
+    """Set everything that we rely on for the whole session. It must be ours alone: a relay's, or one that listens."""
     await connection.execute(setting(connection, (await of(connection)).wanted, lasts=True))
+    _settled.add(connection)
 
 
 async def rely(connection: Connection) -> None:
@@ -142,11 +144,12 @@ async def fetch(
 ) -> list[Any]:
     """Run one statement and return its rows. Unless a transaction is open, it gets its own, in a single message.
 
+    A settled connection, whose plans may be kept, runs the statement as it is.
     begin: the statement that begins the transaction. Raises psycopg.Error.
     """
-    settings = await _setting_for_ours(connection)
-    if connection.info.transaction_status != TransactionStatus.IDLE:
+    if connection in _settled or connection.info.transaction_status != TransactionStatus.IDLE:
         return await (await connection.execute(query, parameters or None)).fetchall()
+    settings = await _setting_for_ours(connection)
     cursor = psycopg.AsyncClientCursor(connection)
     statement = cursor.mogrify(query, parameters or None)
     try:

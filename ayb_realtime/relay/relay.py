@@ -88,7 +88,7 @@ class Relay:
             try:
                 await _until_first_ends(
                     numbering.run(writer),
-                    notifications.hear(listener, lambda _: numbering.wake.set()),
+                    _listen(listener, numbering.wake),
                     _prune(keeper),
                     self._watch_epoch(keeper),
                     _announce_altered(keeper),
@@ -145,6 +145,13 @@ async def _check_notifications(listener: Connection, writer: Connection) -> None
             "LISTEN does not work through one. Give runrealtime a direct connection: an entry in DATABASES that "
             "reaches Postgres itself, named by --database."
         )
+
+
+async def _listen(listener: Connection, wake: asyncio.Event) -> NoReturn:
+    """Set ``wake`` at every notification."""
+    while True:
+        if await notifications.next_payloads(listener):
+            wake.set()
 
 
 async def _prune(keeper: Connection) -> NoReturn:
