@@ -147,9 +147,9 @@ async def fetch(
     A settled connection, whose plans may be kept, runs the statement as it is.
     begin: the statement that begins the transaction. Raises psycopg.Error.
     """
+    settings = await _setting_for_ours(connection)
     if connection in _settled or connection.info.transaction_status != TransactionStatus.IDLE:
         return await (await connection.execute(query, parameters or None)).fetchall()
-    settings = await _setting_for_ours(connection)
     cursor = psycopg.AsyncClientCursor(connection)
     statement = cursor.mogrify(query, parameters or None)
     try:
