@@ -30,9 +30,8 @@ LISTENERS = "select pid from pg_stat_activity where query like 'listen %%' and q
 
 @pytest.fixture(autouse=True)
 def no_look_at_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let only what is heard make the feed read the log, and announce a head only once."""
+    """Let only what is heard make the feed read the log."""
     monkeypatch.setattr(feed, "SILENCE_SECONDS", 3600)
-    monkeypatch.setattr(numbering, "ANNOUNCE_SECONDS", 3600)
 
 
 @pytest.fixture
