@@ -16,7 +16,8 @@ from tests.chaos.progress import Progress
 from tests.chaos.truth import Change, RowKey, Truth
 
 LOST, REPEATED, INVERTED, LEAKED = "lost", "repeated", "inverted", "leaked"
-KINDS = (LOST, REPEATED, INVERTED, LEAKED)
+DIFFERENT = "rows that differ from SELECT"
+KINDS = (LOST, REPEATED, INVERTED, LEAKED, DIFFERENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def check(truth: Truth, user: str, events: Sequence[Event], resets_at_most: floa
         if number >= resets_at_most
     ]
     verdict.findings += _order(events)
-    verdict.findings += [finding for event in changes if (finding := _leak(truth, user, event))]
+    verdict.findings += [finding for event in changes if (finding := leak(truth, user, event))]
     by_row: dict[RowKey, list[Event]] = {row: [] for row in truth.rows}
     for event in changes:
         by_row.setdefault((event.table, event.pk), []).append(event)
@@ -94,7 +95,8 @@ def _order(events: Sequence[Event]) -> list[Finding]:
     return findings
 
 
-def _leak(truth: Truth, user: str, event: Event) -> Finding | None:
+def leak(truth: Truth, user: str, event: Event) -> Finding | None:
+    """Check that a user may have been shown a record: that of an event, or a row of a snapshot."""
     if event.action == "delete":
         return None  # By the protocol it is for everyone.
     change = truth.tokens.get(event.token)

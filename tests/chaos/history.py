@@ -86,7 +86,8 @@ class Event:
 
     at: when it arrived.
     kind: ``connected``, ``change``, ``reset`` or another event name of the server's; ``connecting``: the client
-        connects, for the first time or after it had left by itself.
+        connects, for the first time or after it had left by itself; ``reload``: it drops what it has; ``row``: one of a
+        snapshot.
     token, version: of the record; empty for a delete, which carries only the primary key.
     """
 
@@ -102,7 +103,7 @@ class Event:
     def to_line(self) -> str:
         """Write it as a line of JSON."""
         fields = [self.at, self.id, self.kind, self.action, self.table, self.pk, self.token, self.version]
-        return json.dumps(fields[:3] if self.kind != "change" else fields) + "\n"
+        return json.dumps(fields[:3] if self.kind not in ("change", "row") else fields) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> Self:

@@ -2,7 +2,6 @@
 
 import math
 import random
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -15,12 +14,13 @@ from embedded import Child, ServerError
 from example_project.blog.demo import ACCOUNTS
 from tests.chaos import statements
 from tests.chaos.catalogue import FAULTS
-from tests.chaos.checker import Finding, check
+from tests.chaos.checker import Finding, Verdict, check
 from tests.chaos.history import HISTORY, Transaction, read_events
 from tests.chaos.layout import Options
+from tests.chaos.pages import Pages
 from tests.chaos.report import Report
 from tests.chaos.rows import VICTIM, write_bad_row
-from tests.chaos.start import running
+from tests.chaos.start import ends_within, running, stop
 from tests.chaos.truth import Truth
 from tests.chaos.world import World
 from tests.chaos.writers import History, Session
@@ -73,11 +73,15 @@ class Run:
             )
             subscribers.wait_until(lambda: self._began(STREAMS - len(LATE)), seconds=BEGIN_SECONDS)
             writers = world.start_configured("writers", "tests.chaos.writers", self._load(world, teams, per_second))
-            self._inject(world, faults, seconds, (subscribers, writers))
-            _stop(writers)
+            pages = Pages(world, MARKER, teams["chaos flips"])
+            opened = pages.start(self._seed)
+            self._inject(world, faults, seconds, (subscribers, writers, opened))
+            stop(writers)
             self._mark(world, teams)
             self._await_markers(subscribers)
-            return self._compare(world, teams)
+            pages.settle()
+            stop(opened)
+            return self._compare(world, teams, pages)
 
     def _streams(self, world: World, seconds: float) -> dict[str, Any]:
         streams = [
@@ -151,11 +155,11 @@ class Run:
     def _await_markers(self, subscribers: Child) -> None:
         """Wait until every stream has received the last write. A stream that does not in time has lost it."""
         self._say("the writers have stopped; waiting for the streams")
-        if not _ends_within(subscribers, QUIET_SECONDS):
+        if not ends_within(subscribers, QUIET_SECONDS):
             self._say(f"after {QUIET_SECONDS} s some streams have not received the last write")
-        _stop(subscribers)
+        stop(subscribers)
 
-    def _compare(self, world: World, teams: dict[str, int]) -> Outcome:
+    def _compare(self, world: World, teams: dict[str, int], pages: Pages) -> Outcome:
         truth = Truth(self._committed(world), statements.initial_members(teams))
         report = Report(self._injected)
         report.add_truth(truth)
@@ -168,6 +172,9 @@ class Run:
             report.add(verdict)
             required += verdict.required
             findings += [(number, finding) for finding in verdict.findings]
+        on_pages = [(STREAMS + number, finding) for number, finding in pages.check(truth)]
+        report.add(Verdict([finding for _, finding in on_pages]))
+        findings += on_pages
         return Outcome(report, findings, required)
 
     def _resets_at_most(self, world: World, user: UUID) -> float:
@@ -184,17 +191,3 @@ class Run:
         if forgotten := [one.name for one in gone if not world.may_have_forgotten(one.finished)]:
             raise ServerError(f"Postgres confirmed transactions that it does not hold: {forgotten[:5]}")
         return [transaction for transaction in transactions if transaction.name in names]
-
-
-def _stop(child: Child) -> None:
-    code = child.stop(seconds=60)
-    if code != 0:
-        raise ServerError(f"the {child.name} ended with exit code {code}.{child.log_tail()}")
-
-
-def _ends_within(child: Child, seconds: float) -> bool:
-    try:
-        child.process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True

@@ -1,11 +1,12 @@
 """Starts all processes of a run."""
 
 import random
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from embedded import ServerError
+from embedded import Child, ServerError
 from tests.chaos.layout import RELAYS, WEB, Options
 from tests.chaos.webhost import web_host
 from tests.chaos.world import World
@@ -36,3 +37,19 @@ def _start(world: World) -> None:
         world.start_web(name)
         world.children[name].wait_until(lambda address=address: answers(address))  # type: ignore[misc]
     world.children[RELAYS[0]].wait_until(lambda: any("relay leads" in world.log(name) for name in RELAYS))
+
+
+def stop(child: Child) -> None:
+    """End a process of the harness. Raises ServerError if it has failed."""
+    code = child.stop(seconds=60)
+    if code != 0:
+        raise ServerError(f"the {child.name} ended with exit code {code}.{child.log_tail()}")
+
+
+def ends_within(child: Child, seconds: float) -> bool:
+    """Wait for a process to end; return whether it did."""
+    try:
+        child.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

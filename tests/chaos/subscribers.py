@@ -3,7 +3,8 @@
 Each writes what it receives to its own file, and ends when it has received the markers. All end on SIGTERM.
 
 CONFIG is JSON: ``addresses`` (of the web processes), ``accounts``, ``streams`` (each with ``account``, ``history``,
-``begins_after`` in seconds, and ``stays`` if it never leaves by itself), ``marker``, ``seed``.
+``begins_after`` in seconds, ``stays`` if it never leaves by itself, ``parameters`` of its URL, ``reloads`` if it
+sometimes begins from nothing), ``marker``, ``seed``.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ RETRY_SECONDS = 0.3
 STAYS_SECONDS = 8.0
 AWAY_SECONDS = 0.3
 LONG_ABSENCE_SECONDS = 4.0
+# How often a page that leaves forgets its rows and its position.
+RELOADS = 0.5
 
 
 class Parser:
@@ -41,22 +44,24 @@ class Parser:
         """Yield the fields of each event that is complete now."""
         *blocks, self._rest = (self._rest + chunk).split(b"\n\n")
         for block in blocks:
-            lines = (line.partition(": ") for line in block.decode().split("\n"))
-            fields = {name: value for name, _, value in lines if name}
+            lines = (line.partition(":") for line in block.decode().split("\n"))
+            fields = {name: value.removeprefix(" ") for name, _, value in lines if name}
             if "data" in fields:
                 yield fields
 
 
-def event_from(fields: dict[str, str]) -> Event:
-    """Make an event from its fields, as received now."""
-    at, number, kind = time.monotonic(), int(fields.get("id", 0)), fields.get("event", "change")
-    if kind != "change":
-        return Event(at, number, kind)
-    change = json.loads(fields["data"])
-    record, table = change["record"], change["table"]
-    text = record.get("title" if table == "posts" else "body", "")
-    token, version = split_text(text) if change["action"] != "delete" else ("", 0)
-    return Event(at, number, kind, change["action"], table, record["id"], token, version)
+def events_from(fields: dict[str, str]) -> Iterator[Event]:
+    """Make an event from its fields, as received now; from a piece of a snapshot one for each row."""
+    at, number, kind = time.monotonic(), int(fields.get("id") or 0), fields.get("event", "change")
+    if kind not in ("change", "snapshot"):
+        yield Event(at, number, kind)
+        return
+    data = json.loads(fields["data"])
+    action, table = data.get("action", ""), data["table"]
+    for record in data["records"] if kind == "snapshot" else [data["record"]]:
+        text = record.get("title" if table == "posts" else "body", "")
+        token, version = split_text(text) if action != "delete" else ("", 0)
+        yield Event(at, number, "row" if kind == "snapshot" else kind, action, table, record["id"], token, version)
 
 
 def open_history(path: str) -> TextIO:
@@ -113,6 +118,9 @@ class Client:
                         await self._connect(http, history, address, token)
                 except TimeoutError:
                     comes_by_itself = True
+                    if self._stream.get("reloads") and self._chance.random() < RELOADS:
+                        self._last_id = None
+                        history.write(Event(time.monotonic(), 0, "reload").to_line())
                     pause = LONG_ABSENCE_SECONDS if self._chance.random() < 0.1 else AWAY_SECONDS
                 except httpx.HTTPError:
                     pass  # Refused, reset, or silent for too long: try again, perhaps at the other process.
@@ -126,7 +134,7 @@ class Client:
         headers = {"Authorization": f"Bearer {token}"}
         if self._last_id is not None:
             headers["Last-Event-ID"] = str(self._last_id)
-        parameters = {"tables": "posts,comments"}
+        parameters = {"tables": "posts,comments", **self._stream.get("parameters", {})}
         async with http.stream("GET", f"{address}/api/realtime", params=parameters, headers=headers) as response:
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 self._tokens.forget(self._stream["account"])
@@ -134,7 +142,10 @@ class Client:
             parser = Parser()
             async for chunk in response.aiter_raw():
                 for fields in parser.feed(chunk):
-                    self._take(event_from(fields), history)
+                    if "id" in fields:  # Without one the last one stays, as in a browser; an empty one ends it.
+                        self._last_id = int(fields["id"]) if fields["id"] else None
+                    for event in events_from(fields):
+                        self._take(event, history)
                 if self._has_markers():
                     return
 
@@ -143,8 +154,6 @@ class Client:
         if event.kind == "expired":
             self._tokens.forget(self._stream["account"])
             return
-        if event.id:  # Without an id the last one stays, as in a browser.
-            self._last_id = event.id
         if event.kind == "change" and event.token == self._config["marker"]:
             self._markers.add((event.table, event.action))
         if event.kind == "change" and event.action == "delete" and ("posts", "create") in self._markers:

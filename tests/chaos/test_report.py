@@ -28,7 +28,7 @@ def test_table_ends_with_the_sum_of_all_runs() -> None:
     second.add(Verdict([Finding(LOST, 1, "")], [(1, 2.25)]))
     total.merge(second)
     cells = [cell.strip() for cell in list(total.table())[-1].strip("|").split("|")]
-    assert cells == ["all", "2", "1", "1", "0", "1", "0", "0", "0", "2.2 s"]
+    assert cells == ["all", "2", "1", "1", "0", "1", "0", "0", "0", "0", "2.2 s"]
 
 
 def test_histories_come_back_as_they_were(tmp_path: Path) -> None:
