@@ -62,7 +62,7 @@ class _Batch:
 
 
 class _Waiting:
-    """A request that waits to be authenticated. batch: where its user is, or None if nobody has begun to look it up."""
+    """A request that waits to be authenticated. batch: where its user is, or None if that look-up has not begun."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request

@@ -294,6 +294,23 @@ LEAD = """() => {
 }"""
 
 
+LOST = {**SUBSCRIBED, "reason": "position lost"}
+RESET = {**SUBSCRIBED, "reason": "the log has begun anew"}
+TOLD = [
+    SUBSCRIBED,
+    "from 5 to 6",
+    "from 7 to 9007199254740993",
+    "from 9007199254740993 to 9007199254740993",
+    LOST,
+    "from 9007199254740994 to 9007199254740995",
+    RESET,
+    "from 3 to 4",
+    LOST,
+    LOST,
+    "from 2 to 3",
+]
+
+
 async def test_tab_that_follows_skips_what_it_has_had_and_tells_what_it_has_missed(browser: Browser) -> None:
     leader, other = await browser.empty_tab(), await browser.empty_tab()
     await leader.evaluate(LEAD)
@@ -307,7 +324,6 @@ async def test_tab_that_follows_skips_what_it_has_had_and_tells_what_it_has_miss
         post = {"action": "create", "table": "posts", "record": {"title": f"from {before} to {after}"}}
         await tell("event", before, after, post)
 
-    lost, reset = {**SUBSCRIBED, "reason": "position lost"}, {**SUBSCRIBED, "reason": "the log has begun anew"}
     await tell_post(3, 4)  # before it has been told of a stream
     await tell("opened", 4, 5, ["posts"], False)
     await tell_post(5, 6)
@@ -317,23 +333,11 @@ async def test_tab_that_follows_skips_what_it_has_had_and_tells_what_it_has_miss
     await tell_post(9007199254740992, 9007199254740993)
     await tell_post(9007199254740993, 9007199254740993)  # without an id, as while a reset is due
     await tell_post(9007199254740994, 9007199254740995)
-    await tell("event", 9007199254740995, 3, reset)
+    await tell("event", 9007199254740995, 3, RESET)
     await tell_post(3, 4)
     await tell("opened", 3, 3, ["posts"], False)  # as of a tab that was not as far when it took the lead
     await tell_post(3, 4)
     await tell("opened", 5, 5, ["posts"], False)
     await tell("opened", 5, 2, ["posts"], True)
     await tell_post(2, 3)
-    assert await received(other, 11) == [
-        SUBSCRIBED,
-        "from 5 to 6",
-        "from 7 to 9007199254740993",
-        "from 9007199254740993 to 9007199254740993",
-        lost,
-        "from 9007199254740994 to 9007199254740995",
-        reset,
-        "from 3 to 4",
-        lost,
-        lost,
-        "from 2 to 3",
-    ]
+    assert await received(other, 11) == TOLD
