@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, RoleRefused
 from ayb_realtime.hub.endings import Ending, endings
+from ayb_realtime.hub.giving_way import giving_way
 from ayb_realtime.hub.receiver import RETRY_SECONDS
 from ayb_realtime.hub.replay import Replay
 from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
@@ -31,8 +32,8 @@ logger = logging.getLogger(__package__)
 
 # How many snapshots are read at a time, each on a connection of its own. The others take turns.
 READERS = 2
-# How long a snapshot's transaction may last, and how long it waits for clients that do not read: it holds locks.
-SNAPSHOT_SECONDS = 60.0
+# How long Postgres may take for a page, and how long clients: a snapshot's transaction holds locks.
+STATEMENT_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
 # The pause between two looks whether all that a snapshot sees is numbered.
 LOOK_SECONDS = 0.02
@@ -75,9 +76,7 @@ class Snapshots:
         """Send a snapshot to these, which want the same, until each has it or has ended."""
         while group := self._still_open(group):
             try:
-                async with asyncio.timeout(SNAPSHOT_SECONDS):
-                    position, seen = await self._send(group)
-                await self._let_go(group, position, seen)
+                await self._let_go(group, *await self._send(group))
                 return
             except CatalogChanged:
                 _begin_again(group)
@@ -111,9 +110,12 @@ class Snapshots:
             for subscriber in group:
                 subscriber.set_tables(followed)
             relations = [table.relation for table in followed]
-            async with selection(connection, relations, identity, SNAPSHOT_SECONDS) as selected:
+            async with (
+                selection(connection, relations, identity) as selected,
+                giving_way(self._pool, selected.backend_pid),
+            ):
                 position, seen = await snapshots.begin(connection)
-                await act(selected, identity, SNAPSHOT_SECONDS)
+                await act(selected, identity, STATEMENT_SECONDS)
                 for table in followed:
                     async for page in selected.pages(table):
                         async with self._pool.connection() as another:

@@ -6,6 +6,7 @@ Called by ``transactions`` and ``partwise_check``.
 from collections.abc import Collection
 
 from ayb_realtime.conf import conf
+from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.sessions import Connection
 
 # Another session keeps all others from reading some table of this database, as migrations do.
@@ -14,6 +15,8 @@ LOCKED = (
     "                 join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database()"
     "                where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted)"
 )
+
+WAITED_FOR = "select exists (select from pg_locks where not granted and %s = any (pg_blocking_pids(pid)))"
 
 # How much of the time for a check to wait for the locks of its tables. It has to be less than the deadlock_timeout of
 # Postgres, which might otherwise end a migration as the victim of a deadlock.
@@ -38,3 +41,9 @@ async def is_a_table_locked(connection: Connection) -> bool:
     """Tell whether another session keeps all others from reading some table."""
     cursor = await connection.execute(LOCKED)
     return await cursor.fetchone() == (True,)
+
+
+async def is_waited_for(connection: Connection, backend_pid: int) -> bool:
+    """Tell whether some session waits for a lock that this server process holds."""
+    ((is_so,),) = await sessions.fetch(connection, WAITED_FOR, [backend_pid])
+    return bool(is_so)

@@ -53,6 +53,11 @@ class Selection:
     expressions: Mapping[int, str]
     facts: Sequence[TableFacts]
 
+    @property
+    def backend_pid(self) -> int:
+        """The pid of the server process that runs the transaction."""
+        return transactions.state(self.connection).backend_pid
+
     async def pages(self, table: Table) -> AsyncIterator[list[Row]]:
         """Yield the rows of a table in pages, in the order of its key: at least one page, which may be empty.
 
@@ -103,13 +108,10 @@ def rows_of_next_page(page: Sequence[Row]) -> int:
 
 
 @asynccontextmanager
-async def selection(
-    connection: Connection, relations: Collection[int], identity: Identity, seconds: float
-) -> AsyncIterator[Selection]:
+async def selection(connection: Connection, relations: Collection[int], identity: Identity) -> AsyncIterator[Selection]:
     """Run a block in a transaction that sees one snapshot; enter it as the login role.
 
     connection: in no transaction, and of no other use: what a policy sets for its session remains.
-    seconds: how long each statement may take.
     Raises RoleRefused for a role that no subscriber may have; LockNotAvailable if another session has locked one of
     the tables; CatalogChanged, also at the end: then what was read holds no longer. Raises psycopg.Error.
     """
@@ -124,7 +126,7 @@ async def selection(
 
 
 async def act(selected: Selection, identity: Identity, seconds: float) -> None:
-    """Take the identity's role and settings until the transaction ends."""
+    """Take the identity's role and settings until the transaction ends. seconds: how long each statement may take."""
     timeouts = transaction_settings.timeouts(seconds)
     await transactions.set_local(
         selected.connection, {**PLANNER, **timeouts, **dict(identity.settings), "role": identity.role}

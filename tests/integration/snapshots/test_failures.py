@@ -101,6 +101,19 @@ async def test_client_that_does_not_read_its_snapshot_holds_no_lock_for_long(
         assert b"ready" not in await read_to_end(subscriber)
 
 
+async def test_snapshot_gives_way_to_a_session_that_waits_for_its_locks(world: World) -> None:
+    body = "begin perform pg_sleep(600); return true; end"
+    world.write(f"create function slow() returns bool language plpgsql as '{body}'")
+    world.table("notes", "id int primary key", policy="slow()")
+    async with world.relaying():
+        view = await replica(world, person(1), "notes")
+        world.insert("notes", 1)
+        await until(world.owner, HOLDS_LOCK)
+        await asyncio.to_thread(world.write, "alter policy p on notes using (true)")
+        await view.ready()
+    assert view.rows["notes"] == {1: {"id": 1}}
+
+
 async def test_those_that_ask_for_the_same_share_the_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.table("notes", "id int primary key, author text", policy=OWN)
     may_read = asyncio.Event()
