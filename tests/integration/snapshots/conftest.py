@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from httpx_sse import ServerSentEvent
 
 from ayb_realtime.identity import Identity
@@ -76,6 +78,20 @@ async def replica(world: World, identity: Identity, *tables: str, after: str = "
     """Open a stream with a snapshot."""
     hub = world.hub
     return Replica(Stream(await hub.subscribe(identity, tables, resume=after, snapshot=True)), after)
+
+
+@pytest.fixture
+def define(owner: Owner) -> Iterator[Callable[[str, str], None]]:
+    """Create functions and types, ``define("type mood", "as enum ('calm')")``, and drop them after the test."""
+    defined: list[str] = []
+
+    def create(name: str, definition: str) -> None:
+        owner.execute(f"create {name} {definition}".encode())
+        defined.append(name)
+
+    yield create
+    for name in reversed(defined):
+        owner.execute(f"drop {name} cascade".encode())
 
 
 def selected(owner: Owner, identity: Identity, table: str) -> dict[Any, Any]:

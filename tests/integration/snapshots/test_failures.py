@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,15 +26,16 @@ HOLDS_LOCK = (
 
 
 async def test_what_was_redacted_before_it_was_opened_is_in_no_snapshot(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, define: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The first lock on another table, at the row 50, is when the session hears of the new function.
-    allowed = (
-        "function allowed(id int, author text) returns bool stable language plpgsql as"
-        " 'begin if id > 50 then perform from ones; end if; return {}; end'"
+    allowed, body = (
+        "function allowed(id int, author text)",
+        "begin if id > 50 then perform from ones; end if; return {}; end",
     )
+    returning = f"returns bool stable language plpgsql as '{body}'"
     world.table("ones", "id int primary key")
-    world.write(f"create {allowed.format('author = $$1$$')}")
+    define(allowed, returning.format("author = $$1$$"))
     world.table("notes", "id int primary key, author text, secret text", policy="allowed(id, author)")
     world.write("insert into notes select n, n % 2, 'secret' from generate_series(1, 100) n")
     fetch, pages = Selection._fetch, 0
@@ -44,7 +46,7 @@ async def test_what_was_redacted_before_it_was_opened_is_in_no_snapshot(
         if pages == 2:
             world.write(
                 "begin; update notes set secret = '' where author <> '1';"
-                f" create or replace {allowed.format('true')}; commit"
+                f" create or replace {allowed} {returning.format('true')}; commit"
             )
         return await fetch(selected, count)
 
@@ -101,9 +103,11 @@ async def test_client_that_does_not_read_its_snapshot_holds_no_lock_for_long(
         assert b"ready" not in await read_to_end(subscriber)
 
 
-async def test_snapshot_gives_way_to_a_session_that_waits_for_its_locks(world: World) -> None:
+async def test_snapshot_gives_way_to_a_session_that_waits_for_its_locks(
+    world: World, define: Callable[[str, str], None]
+) -> None:
     body = "begin perform pg_sleep(600); return true; end"
-    world.write(f"create function slow() returns bool language plpgsql as '{body}'")
+    define("function slow()", f"returns bool language plpgsql as '{body}'")
     world.table("notes", "id int primary key", policy="slow()")
     async with world.relaying():
         view = await replica(world, person(1), "notes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import psycopg
 
@@ -127,9 +128,9 @@ async def test_table_that_is_empty_or_that_the_role_may_not_read_has_an_empty_sn
         assert view.rows == {"notes": {}, "secrets": {}}
 
 
-async def test_rows_are_written_as_events_write_them(world: World) -> None:
-    world.write("create type mood as enum ('calm')")
-    world.write("create type pair as (a int, b mood)")
+async def test_rows_are_written_as_events_write_them(world: World, define: Callable[[str, str], None]) -> None:
+    define("type mood", "as enum ('calm')")
+    define("type pair", "as (a int, b mood)")
     world.table("notes", "id int primary key, at timestamptz, mood mood, pair pair, hidden text, doc json, n numeric")
     world.write("revoke select on notes from ayb_authenticated")
     world.write("grant select (id, at, mood, pair, doc, n) on notes to ayb_authenticated")
