@@ -1,4 +1,4 @@
-"""Ends what holds locks on users' tables as soon as somebody else waits for them. Called by ``snapshots``."""
+"""Ends what holds locks on users' tables as soon as another session waits for them. Called by ``snapshots``."""
 
 import asyncio
 from collections.abc import AsyncIterator
