@@ -51,6 +51,10 @@ class UnknownTable(RealtimeError):
         self.streamed = streamed
 
 
+class InvalidParameter(RealtimeError):
+    """A parameter of the request has a wrong value. The message is for the client, and begins with its name."""
+
+
 class NotMigrated(RealtimeError):
     """The schema ``ayb_realtime`` is missing, or its log has no epoch. Depend on its migration, or run ``migrate``."""
 

@@ -16,6 +16,7 @@ from ayb_realtime.exceptions import (
     AuthenticationUnavailable,
     CrossSiteRequest,
     InvalidIdentity,
+    InvalidParameter,
     NotMigrated,
     RoleRefused,
     Unauthenticated,
@@ -53,6 +54,8 @@ async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], 
     except UnknownTable as error:
         known = f". Streamed are: {', '.join(error.streamed) or 'none'}" if settings.DEBUG else ""
         return refusal(400, f"{error}{known}")
+    except InvalidParameter as error:
+        return refusal(400, str(error))
     except InvalidIdentity as error:
         logger.error("no stream can be %s: %s", deed, error)
         return refusal(500, "invalid identity")

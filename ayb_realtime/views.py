@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ayb_realtime import asgi
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
+from ayb_realtime.hub.admission import Wanted
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
@@ -89,6 +90,8 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
         return refusal(400, "at least one valid table is required")
     if (snapshot := request.GET.get("snapshot", "false")) not in ("true", "false"):
         return refusal(400, "snapshot: true or false")
+    if (events := request.GET.get("events")) not in (None, "named"):
+        return refusal(400, "events: named")
     if not isinstance(request, ASGIRequest):
         return refusal(500, "streaming not supported")
     hub = await get_hub()
@@ -97,6 +100,7 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
         names,
         resume=_last_event_id(request),
         snapshot=snapshot == "true",
+        wanted=Wanted(tuple(_names(request.GET.get("fields", ""))), is_named=events == "named"),
         expires_at=authenticated.expires_at,
         proofs=authenticated.proofs,
     )
@@ -123,8 +127,10 @@ async def _authenticated(request: HttpRequest) -> Authenticated:
 
 def _table_names(parameter: str) -> list[str] | None:
     """Return the names in the ``tables`` parameter, each once; None if there is no parameter."""
-    if not parameter:
-        return None
+    return _names(parameter) if parameter else None
+
+
+def _names(parameter: str) -> list[str]:
     stripped = (name.strip() for name in parameter.split(","))
     return list(dict.fromkeys(name for name in stripped if name))
 

@@ -17,6 +17,7 @@ from ayb_realtime.postgres import sessions, tables
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.role_states import RoleState
+from ayb_realtime.wire.form import Form, sent_columns
 
 # In one statement: each costs a request more than what it finds out.
 TABLES_AND_ROLES = """
@@ -24,6 +25,29 @@ select array(select pg_catalog.to_json(t)::pg_catalog.text from ayb_realtime.str
        array(select pg_catalog.to_json(s)::pg_catalog.text
                from ayb_realtime.role_states_v1(%s::pg_catalog.text[], null, null) s)
 """
+
+
+READABLE_COLUMNS = """
+select a.attrelid::pg_catalog.int8, w.role, pg_catalog.array_agg(a.attname::pg_catalog.text)
+  from rows from (
+       pg_catalog.unnest(%s::pg_catalog.oid[]), pg_catalog.unnest(%s::pg_catalog.text[])) as w (relation, role)
+  join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) w.relation
+ where a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
+   and pg_catalog.has_column_privilege(w.role, a.attrelid, a.attnum, 'select')
+ group by 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request wants besides tables.
+
+    fields: the columns that it names; (): all.
+    is_named: whether it wants the events of changes to have names.
+    """
+
+    fields: tuple[str, ...] = ()
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +78,24 @@ class Admission:
         self._answer = SingleFlight(self._ask)
         self._bounds = SingleFlight(self._read_bounds)
         self._primary_head = SingleFlight(self._read_primary_head)
+        self._columns = SingleFlight(self._read_columns)
         # Those of the requests that wait for the next question.
         self._roles: set[str] = set()
+        self._readers: set[tuple[int, str]] = set()
 
     async def ask(self, role: str) -> Answer:
         """Return the streamed tables, and the state of this role."""
         self._roles.add(role)
         return await self._answer.get()
+
+    async def form(self, wanted: Wanted, tables: Sequence[Table], role: str) -> Form:
+        """Return the form of a stream of these tables. Raises InvalidParameter for an unknown or unreadable column."""
+        if not wanted.fields:
+            return Form(is_named=wanted.is_named)
+        self._readers |= {(table.relation, role) for table in tables}
+        columns = await self._columns.get()
+        readable = {table.relation: columns.get((table.relation, role), ()) for table in tables}
+        return Form(sent_columns(wanted.fields, tables, readable), wanted.is_named)
 
     async def check_resumable(self, after: int) -> None:
         """Raise PositionUnavailable if the log ends before this position, or begins after it; or NotMigrated."""
@@ -79,6 +114,13 @@ class Admission:
             ((found, states),) = await sessions.fetch(connection, TABLES_AND_ROLES, [sorted(roles)])
         by_name = {state.role: state for state in (RoleState(**json.loads(each)) for each in states)}
         return Answer([Table.of(json.loads(table)) for table in found], by_name)
+
+    async def _read_columns(self) -> Mapping[tuple[int, str], Sequence[str]]:
+        readers, self._readers = sorted(self._readers), set()
+        parameters = [relation for relation, _ in readers], [role for _, role in readers]
+        async with self._pool.connection() as connection:
+            rows = await sessions.fetch(connection, READABLE_COLUMNS, parameters)
+        return {(relation, role): columns for relation, role, columns in rows}
 
     async def _read_bounds(self) -> tuple[int, int]:
         async with self._pool.connection() as connection:

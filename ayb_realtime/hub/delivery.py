@@ -1,7 +1,8 @@
 """Which events of a slice of changes go to which identities, as bytes. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
@@ -9,13 +10,32 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers
 from ayb_realtime.wire.events import change_event, reset_event
+from ayb_realtime.wire.form import WHOLE, Form
 from ayb_realtime.wire.records import Row
-
-# A position, and the event there.
-Event = tuple[int, bytes]
 
 # To check and send a row of more characters than this would keep all other streams waiting.
 LARGEST_CHARACTERS = 8 * 1024 * 1024
+
+
+class Event:
+    """An event at a position, encoded once for each form in which a stream gets it.
+
+    encode: returns it in a form.
+    """
+
+    __slots__ = ("_encode", "_encoded", "position")
+
+    def __init__(self, position: int, encode: Callable[[Form], bytes]) -> None:
+        self.position = position
+        self._encode = encode
+        # At once: if it cannot be encoded, no stream may have any of the slice yet.
+        self._encoded = {WHOLE: encode(WHOLE)}
+
+    def in_form(self, form: Form) -> bytes:
+        """Return its bytes."""
+        if form not in self._encoded:
+            self._encoded[form] = self._encode(form)
+        return self._encoded[form]
 
 
 class DeliveryPlan:
@@ -58,13 +78,11 @@ class DeliveryPlan:
     def add_reset(self, table: Table, reason: ResetReason, position: int) -> None:
         """Tell all readers of a table to fetch it again."""
         self.resets[table.relation] = reason, position
-        self._add_broadcast(table, [(position, reset_event(reason, [table.name], position))])
+        self._add_broadcast(table, [Event(position, lambda _: reset_event(reason, [table.name], position))])
 
     def add_deletes(self, table: Table, deletes: Iterable[Change], rows: Mapping[int, Row]) -> None:
         """Tell all readers of a table of deletes."""
-        self._add_broadcast(
-            table, [(each.position, change_event(each, table, rows[each.position])) for each in deletes]
-        )
+        self._add_broadcast(table, [_event(each, table, rows[each.position]) for each in deletes])
 
     def add_unanswered(self, table: Table, unanswered: Mapping[Identity, Iterable[int]]) -> None:
         """Add the positions of rows of which it is not known whether an identity may see them."""
@@ -82,7 +100,7 @@ class DeliveryPlan:
         def event(position: int, record: str | None) -> Event:
             if (position, record) not in encoded:
                 row = rows[position] if record is None else Row(record)
-                encoded[position, record] = position, change_event(changes[position], table, row)
+                encoded[position, record] = _event(changes[position], table, row)
             return encoded[position, record]
 
         for view in answers.views:
@@ -99,7 +117,7 @@ class DeliveryPlan:
         now, before: who sees the rows after their changes, and who saw them before.
         """
         deletes = {
-            change.position: change_event(replace(change, action=Action.DELETE), table, rows[change.position])
+            change.position: _event(replace(change, action=Action.DELETE), table, rows[change.position])
             for change in changes
         }
         vanished: dict[frozenset[int], list[Identity]] = {}
@@ -109,7 +127,7 @@ class DeliveryPlan:
                 vanished.setdefault(positions, []).append(identity)
         for positions, identities in vanished.items():
             if positions:
-                self._add(table, identities, [(position, deletes[position]) for position in positions])
+                self._add(table, identities, [deletes[position] for position in positions])
 
     def _add(self, table: Table, identities: Iterable[Identity], events: Sequence[Event]) -> None:
         number = self._number(events)
@@ -124,3 +142,7 @@ class DeliveryPlan:
     def _number(self, events: Sequence[Event]) -> int:
         self.lists.append(events)
         return len(self.lists) - 1
+
+
+def _event(change: Change, table: Table, row: Row) -> Event:
+    return Event(change.position, partial(change_event, change, table, row))

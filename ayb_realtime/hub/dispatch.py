@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from ayb_realtime.hub.delivery import DeliveryPlan, Event
+from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.hub.subscribers import Subscribers
@@ -11,10 +11,13 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire.events import reset_event
+from ayb_realtime.wire.form import Form
 
-# What subscribers have in common that get the same bytes: the numbers of their lists, their resets, their position, and
-# the positions after it that they know of.
-ChunkKey = tuple[tuple[int, ...], tuple[Event, ...], int, tuple[range, ...]]
+# A position, and the reset there.
+Reset = tuple[int, bytes]
+# What subscribers have in common that get the same bytes: the numbers of their lists, their resets, their position, the
+# positions after it that they know of, and their form.
+ChunkKey = tuple[tuple[int, ...], tuple[Reset, ...], int, tuple[range, ...], Form]
 
 
 def dispatch(plan: DeliveryPlan, subscribers: Subscribers, position: int) -> None:
@@ -49,7 +52,7 @@ def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chun
         return
     resets = tuple(_unanswered_resets(plan, subscriber)) if plan.unanswered else ()
     numbers = _numbers(plan, subscriber.identity, subscriber.relations)
-    key = numbers, resets, subscriber.position, subscriber.told
+    key = numbers, resets, subscriber.position, subscriber.told, subscriber.form
     if key not in chunks:
         chunks[key] = _join(plan, key)
     subscriber.push(chunks[key])
@@ -77,9 +80,10 @@ def _numbers(plan: DeliveryPlan, identity: Identity, relations: Iterable[int]) -
 
 
 def _join(plan: DeliveryPlan, key: ChunkKey) -> bytes:
-    numbers, resets, after, told = key
-    events = sorted(chain(resets, *(plan.lists[number] for number in numbers)))
-    return b"".join(event for position, event in events if is_news(position, after, told))
+    numbers, resets, after, told, form = key
+    events = chain.from_iterable(plan.lists[number] for number in numbers)
+    news = [(each.position, each.in_form(form)) for each in events if is_news(each.position, after, told)]
+    return b"".join(encoded for _, encoded in sorted([*resets, *news]))
 
 
 def _reset_of(plan: DeliveryPlan, subscriber: Subscriber) -> tuple[ResetReason, list[int]] | None:
@@ -93,7 +97,7 @@ def _reset_of(plan: DeliveryPlan, subscriber: Subscriber) -> tuple[ResetReason, 
     return (ResetReason.UNANSWERED, unanswered) if unanswered else None
 
 
-def _unanswered_resets(plan: DeliveryPlan, subscriber: Subscriber) -> Iterator[Event]:
+def _unanswered_resets(plan: DeliveryPlan, subscriber: Subscriber) -> Iterator[Reset]:
     for position, table in _unanswered_tables(plan, subscriber):
         yield position, reset_event(ResetReason.UNANSWERED, [table.name], position)
 

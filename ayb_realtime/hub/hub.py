@@ -12,7 +12,7 @@ from channels.layers import BaseChannelLayer
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import draining, liveness, rechecking
-from ayb_realtime.hub.admission import Admission
+from ayb_realtime.hub.admission import Admission, Wanted
 from ayb_realtime.hub.feed import Feed
 from ayb_realtime.hub.greeting import greeting
 from ayb_realtime.hub.hearing import Hearing
@@ -115,6 +115,7 @@ class Hub:
         *,
         resume: str = "",
         snapshot: bool = False,
+        wanted: Wanted = Wanted(),  # noqa: B008
         expires_at: float | None = None,
         proofs: Iterable[Proof] = (),
     ) -> Subscriber:
@@ -122,15 +123,18 @@ class Hub:
 
         resume: the id of the last event that the client has received; "": begin now. If the log does not hold what came
             after that event, the stream begins now, and its greeting has a reset of the tables.
+        wanted: which columns of the records, and in which form.
         snapshot: whether to send all rows where the stream begins now, and after each reset.
         expires_at, proofs: until when the stream may be open, in seconds since the epoch, and what has to remain true.
-        Raises UnknownTable, RoleRefused for a role that may not stream, and NotMigrated, psycopg.Error or PoolTimeout.
+        Raises UnknownTable, InvalidParameter, RoleRefused for a role that may not stream, and NotMigrated,
+        psycopg.Error or PoolTimeout.
         """
-        answer = await self._admission.ask(identity.role)
+        tables = (await self._admission.ask(identity.role)).tables(names, identity.role)
         make = partial(SnapshotSubscriber, on_reset=self._send_snapshot) if snapshot else Subscriber
         subscriber = make(
             identity,
-            answer.tables(names, identity.role),
+            tables,
+            form=await self._admission.form(wanted, tables, identity.role),
             buffer_bytes=conf.buffer_bytes,
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,

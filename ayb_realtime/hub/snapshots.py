@@ -27,6 +27,7 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import act, selection
 from ayb_realtime.wire.events import ready_event, snapshot_event
+from ayb_realtime.wire.form import Form
 
 logger = logging.getLogger(__package__)
 
@@ -46,14 +47,14 @@ class Snapshots:
         self.subscribers: set[SnapshotSubscriber] = set()
         self._pool = pool
         self._replay = replay
-        # In order of arrival: whose rows of which tables, and the streams that wait for them.
-        self._waiting: dict[tuple[Identity, tuple[Table, ...]], list[SnapshotSubscriber]] = {}
+        # In order of arrival: whose rows of which tables in which form, and the streams that wait for them.
+        self._waiting: dict[tuple[Identity, tuple[Table, ...], Form], list[SnapshotSubscriber]] = {}
         self._news = asyncio.Event()
 
     def add(self, subscriber: SnapshotSubscriber) -> None:
         """Send a subscriber a snapshot when it is its turn."""
         self.subscribers.add(subscriber)
-        self._waiting.setdefault((subscriber.identity, subscriber.tables), []).append(subscriber)
+        self._waiting.setdefault((subscriber.identity, subscriber.tables, subscriber.form), []).append(subscriber)
         self._news.set()
 
     async def run(self) -> NoReturn:
@@ -121,7 +122,7 @@ class Snapshots:
                         async with self._pool.connection() as another:
                             await selected.confirm(another)
                         await _wait_for_readers(group)
-                        chunk = snapshot_event(table, page)
+                        chunk = snapshot_event(table, page, group[0].form)
                         for subscriber in group:
                             subscriber.push(chunk)
         return position, seen

@@ -12,6 +12,7 @@ from ayb_realtime.proofs import Proof
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import reset_event
+from ayb_realtime.wire.form import WHOLE, Form
 
 
 class Subscriber(Body):
@@ -23,6 +24,7 @@ class Subscriber(Body):
         table was made again.
     position: everything up to it is in the buffer, or has been read.
     proofs: what has to remain true while the stream is open.
+    form: how its changes are written.
     """
 
     # Positions after ``position`` whose changes the client knows of all the same, from a snapshot.
@@ -32,6 +34,7 @@ class Subscriber(Body):
         "_heartbeat_seconds",
         "_unanswered_resets",
         "client_id",
+        "form",
         "identity",
         "position",
         "proofs",
@@ -49,11 +52,13 @@ class Subscriber(Body):
         heartbeat_seconds: float,
         expires_at: float | None = None,
         proofs: Iterable[Proof] = (),
+        form: Form = WHOLE,
     ) -> None:
         super().__init__(buffer_bytes, expires_at)
         self.client_id = uuid4().hex
         self.identity = identity
         self.proofs = tuple(proofs)
+        self.form = form
         self.set_tables(tables)
         self.triggers: frozenset[int] = frozenset()
         self.position = 0

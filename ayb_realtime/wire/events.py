@@ -8,23 +8,25 @@ from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import records, sse
+from ayb_realtime.wire.form import WHOLE, Form
 from ayb_realtime.wire.records import Row
 
 
-def change_event(change: Change, table: Table, row: Row) -> bytes:
+def change_event(change: Change, table: Table, row: Row, form: Form = WHOLE) -> bytes:
     """Encode the event of a change.
 
     row: the row as the subscriber may see it. A delete sends the primary key only.
     """
-    sent = table.key_columns if change.action is Action.DELETE else row.columns
-    record = _record(table, {name: row.columns[name] for name in sent})
+    is_delete = change.action is Action.DELETE
+    columns = {name: row.columns[name] for name in table.key_columns} if is_delete else form.of_row(table, row.columns)
+    record = _record(table, columns)
     data = f'{{"action":"{change.action}","table":{json.dumps(table.name)},"record":{record}}}'
-    return sse.encode(data, id=str(change.position))
+    return sse.encode(data, id=str(change.position), event=form.event_name(table, change.action))
 
 
-def snapshot_event(table: Table, rows: Iterable[Row]) -> bytes:
+def snapshot_event(table: Table, rows: Iterable[Row], form: Form = WHOLE) -> bytes:
     """Encode the event that sends some of a table's rows as they are now."""
-    found = ",".join([_record(table, dict(row.columns)) for row in rows])
+    found = ",".join([_record(table, form.of_row(table, row.columns)) for row in rows])
     return sse.encode(f'{{"table":{json.dumps(table.name)},"records":[{found}]}}', event="snapshot")
 
 

@@ -1,6 +1,7 @@
 """Which events go to which subscribers."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers, SharedView
 from ayb_realtime.wire.events import change_event, reset_event
+from ayb_realtime.wire.form import WHOLE, Form
 from ayb_realtime.wire.records import Row
 
 NOTES = Table(7, "public", "notes", ("id",), (), row_security=True, trigger=1)
@@ -31,9 +33,9 @@ EVENTS = {change.position: change_event(change, NOTES, ROWS[change.position]) fo
 VANISHED = change_event(Change(3, 7, Action.DELETE, '{"id":3}'), NOTES, ROWS[3])
 
 
-def stream(identity: Identity, *tables: Table, position: int = 1) -> Subscriber:
+def stream(identity: Identity, *tables: Table, position: int = 1, form: Form = WHOLE) -> Subscriber:
     """Open a stream, at a position."""
-    subscriber = Subscriber(identity, tables or [NOTES], buffer_bytes=100_000, heartbeat_seconds=3600.0)
+    subscriber = Subscriber(identity, tables or [NOTES], buffer_bytes=100_000, heartbeat_seconds=3600.0, form=form)
     subscriber.set_baseline(position)
     return subscriber
 
@@ -53,9 +55,9 @@ def sent(delivery: DeliveryPlan, *subscribers: Subscriber) -> list[bytes]:
 def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
 
-    def count(change: Change, table: Table, row: Row) -> bytes:
+    def count(change: Change, table: Table, row: Row, form: Form) -> bytes:
         encoded.append((change.position, row.text))
-        return change_event(change, table, row)
+        return change_event(change, table, row, form)
 
     monkeypatch.setattr(module, "change_event", count)
     delivery = DeliveryPlan()
@@ -70,6 +72,26 @@ def test_view_is_encoded_once_and_its_subscribers_get_the_same_bytes(monkeypatch
         id(subscribers[600]._buffer._chunks[0])
     }
     assert sum(len(each._buffer._chunks) for each in subscribers) == 1000
+
+
+def test_each_form_of_a_row_is_encoded_once_and_without_a_form_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+
+    def count(change: Change, table: Table, row: Row, form: Form) -> bytes:
+        encoded.append((change.position, form))
+        return change_event(change, table, row, form)
+
+    monkeypatch.setattr(module, "change_event", count)
+    delivery = DeliveryPlan()
+    visible(delivery, [SharedView({2: None, 3: None}, CROWD[:250]), SharedView({3: None}, CROWD[250:])])
+    named = [Form((), True) for _ in CROWD]
+    streams = [stream(one, form=form) for one, form in zip(CROWD, named, strict=True)]
+    whole = [stream(identity) for identity in CROWD]
+    dispatch(delivery, Subscribers([*streams, *whole]), 9)
+    assert sorted(encoded) == [(2, WHOLE), (2, named[0]), (3, WHOLE), (3, named[0])]
+    assert len({id(chunk) for each in streams for chunk in each._buffer._chunks}) == 2
+    assert {b"".join(each._buffer._chunks) for each in whole} == {EVENTS[2] + EVENTS[3], EVENTS[3]}
+    assert b"\nevent: notes.update\n" in streams[-1]._buffer._chunks[0]
 
 
 def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
@@ -155,7 +177,7 @@ def test_stream_that_has_had_too_many_resets_is_owed_the_next() -> None:
         delivery.add_unanswered(NOTES, {ANN: [position]})
         dispatch(delivery, Subscribers([subscriber]), position)
     delivery = DeliveryPlan()
-    delivery.add_rows(NOTES, {9: UPDATE}, {9: ROWS[3]}, Answers([SharedView({9: None}, [ANN])]))
+    delivery.add_rows(NOTES, {9: replace(UPDATE, position=9)}, {9: ROWS[3]}, Answers([SharedView({9: None}, [ANN])]))
     dispatch(delivery, Subscribers([subscriber]), 9)
     *resets, event = subscriber._buffer._chunks
     assert resets == [reset_event(ResetReason.UNANSWERED, ["notes"], position) for position in range(2, BURST + 2)]

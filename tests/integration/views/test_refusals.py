@@ -103,6 +103,18 @@ async def test_snapshot_is_true_or_false(get: Callable[..., Any], token: str) ->
         assert answer(await get(token=token, tables="posts", snapshot=given)) == refused
 
 
+async def test_form_that_cannot_be_is_refused(get: Callable[..., Any], token: str) -> None:
+    for given in ("", "1", "Named"):
+        assert answer(await get(token=token, tables="posts", events=given)) == (
+            400,
+            {"code": 400, "message": "events: named"},
+        )
+    assert answer(await get(token=token, tables="posts", fields="title, secret")) == (
+        400,
+        {"code": 400, "message": "fields: unknown column: secret"},
+    )
+
+
 @pytest.mark.parametrize(
     "name",
     ["nothing", "users", "pg_class", 'po"sts', "posts;", "POSTS", "public.users", "'", "p\0sts", "\x01", "é" * 99],

@@ -71,6 +71,20 @@ async def test_snapshot_is_sent_to_the_request_that_asks_for_it(
         assert [(await without.next()).event for _ in range(2)] == ["connected", "message"]
 
 
+async def test_fields_and_names_are_those_that_the_request_asks_for(
+    memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
+) -> None:
+    make_table("notes", "id int primary key, title text, body text")
+    async with relaying(memory_layer):
+        stream = stream_of(await get(tables="notes", token=token, fields=" title,,title", events="named"))
+        without = stream_of(await get(tables="notes", token=token, fields=""))
+        owner.execute("insert into notes values (1, 'a', 'b')")
+        assert [(await each.next()).event for each in (stream, without)] == ["connected", "connected"]
+        event = await stream.next()
+        assert (event.event, event.json()["record"]) == ("notes.create", {"id": 1, "title": "a"})
+        assert (await without.next_change())["record"] == {"id": 1, "title": "a", "body": "b"}
+
+
 async def test_last_event_id_resumes(
     memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
 ) -> None:
