@@ -21,7 +21,7 @@ class Body(ABC):
     read_at: when the server last asked for a piece, or its sink last took one, in seconds of the monotonic clock.
     sink: takes chunks while the reader waits, so that they do not need the reader.
     ended: whether the stream ends after what is in the buffer.
-    on_caught_up: called each time that the buffer has become empty.
+    on_caught_up: called each time that the buffer has become empty, and when the stream is ended.
     """
 
     __slots__ = ("_buffer", "_waiting", "ended", "expires_at", "on_caught_up", "read_at", "sink")
@@ -61,6 +61,8 @@ class Body(ABC):
             self._buffer.push_last(last_words)
         self.ended = True
         self.wake()
+        if self.on_caught_up is not None:
+            self.on_caught_up()
 
     def abandon(self) -> None:
         """End the stream of a client that has gone, and free its buffer. May be called again."""

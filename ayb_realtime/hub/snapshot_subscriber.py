@@ -31,9 +31,11 @@ class SnapshotSubscriber(Subscriber):
         self.told = told
 
     def reset(self, reason: ResetReason, relations: Container[int]) -> None:
-        """Tell the client that its tables are sent again, and have that done."""
-        if any(relation in relations for relation in self.relations):
+        """Tell the client that its tables are sent again, and have that done, unless they are about to be."""
+        if not self.awaits_snapshot and any(relation in relations for relation in self.relations):
             self.awaits_snapshot = True
+            if self._unanswered_resets is not None:
+                self._unanswered_resets.owed = frozenset()  # The snapshot has these tables, too.
             super().reset(reason, relations)
             self._on_reset(self)
 

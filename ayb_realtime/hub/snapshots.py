@@ -18,8 +18,8 @@ from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.giving_way import giving_way
 from ayb_realtime.hub.receiver import RETRY_SECONDS
 from ayb_realtime.hub.replay import Replay
+from ayb_realtime.hub.snapshot_queue import SnapshotQueue
 from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
-from ayb_realtime.identity import Identity
 from ayb_realtime.log import snapshots
 from ayb_realtime.log.queries import Connection
 from ayb_realtime.postgres import database, tables
@@ -27,7 +27,6 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import act, selection
 from ayb_realtime.wire.events import ready_event, snapshot_event
-from ayb_realtime.wire.form import Form
 
 logger = logging.getLogger(__package__)
 
@@ -36,8 +35,9 @@ READERS = 2
 # How long Postgres may take for a page, and how long clients: a snapshot's transaction holds locks.
 STATEMENT_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
-# The pause between two looks whether all that a snapshot sees is numbered.
+# The pauses between two looks whether all that a snapshot sees is numbered: the first, and the longest.
 LOOK_SECONDS = 0.02
+LONGEST_LOOK_SECONDS = 1.0
 
 
 class Snapshots:
@@ -47,15 +47,12 @@ class Snapshots:
         self.subscribers: set[SnapshotSubscriber] = set()
         self._pool = pool
         self._replay = replay
-        # In order of arrival: whose rows of which tables in which form, and the streams that wait for them.
-        self._waiting: dict[tuple[Identity, tuple[Table, ...], Form], list[SnapshotSubscriber]] = {}
-        self._news = asyncio.Event()
+        self._waiting = SnapshotQueue()
 
     def add(self, subscriber: SnapshotSubscriber) -> None:
         """Send a subscriber a snapshot when it is its turn."""
         self.subscribers.add(subscriber)
-        self._waiting.setdefault((subscriber.identity, subscriber.tables, subscriber.form), []).append(subscriber)
-        self._news.set()
+        self._waiting.add(subscriber)
 
     async def run(self) -> NoReturn:
         """Send snapshots, a few at a time, until cancelled."""
@@ -66,29 +63,25 @@ class Snapshots:
 
     async def _read(self) -> NoReturn:
         while True:
-            await self._news.wait()
-            if not self._waiting:
-                self._news.clear()
-                continue
-            group = self._waiting.pop(next(iter(self._waiting)))
-            await self._serve(group)
+            async with self._waiting.next() as group:
+                if group := self._still_open(group):
+                    await self._serve(group)
 
     async def _serve(self, group: Sequence[SnapshotSubscriber]) -> None:
-        """Send a snapshot to these, which want the same, until each has it or has ended."""
-        while group := self._still_open(group):
-            try:
-                await self._let_go(group, *await self._send(group))
-                return
-            except CatalogChanged:
-                _begin_again(group)
-            except (TimeoutError, psycopg.errors.QueryCanceled, RoleRefused) as error:
-                self._fail(group, error)
-            except (psycopg.OperationalError, PoolTimeout, OSError) as error:
-                logger.warning("a snapshot cannot be read now, and is begun again: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
-                _begin_again(group)
-            except psycopg.Error as error:
-                self._fail(group, error)
+        """Send a snapshot to these, which want the same. If it fails, end them, or let them wait for another one."""
+        try:
+            read = await self._send(group)
+            if group := self._still_open(group):
+                await self._let_go(group, *read)
+        except CatalogChanged:
+            self._begin_again(group)
+        except (TimeoutError, psycopg.errors.QueryCanceled, RoleRefused) as error:
+            self._fail(group, error)
+        except (psycopg.OperationalError, PoolTimeout, OSError) as error:
+            logger.warning("a snapshot cannot be read now, and is begun again: %s", error)
+            self._begin_again(group, RETRY_SECONDS)
+        except psycopg.Error as error:
+            self._fail(group, error)
 
     def _still_open(self, group: Sequence[SnapshotSubscriber]) -> list[SnapshotSubscriber]:
         self.subscribers = {subscriber for subscriber in self.subscribers if not subscriber.ended}
@@ -101,6 +94,13 @@ class Snapshots:
         logger.error("streams end, because a snapshot of %s for %s failed: %s", names, group[0].identity.role, reason)
         for subscriber in group:
             subscriber.end()
+
+    def _begin_again(self, group: Sequence[SnapshotSubscriber], pause: float = 0.0) -> None:
+        """Have clients drop what they have of a snapshot, and wait for another one, after others had a turn."""
+        for subscriber in group:
+            names = [table.name for table in subscriber.tables]
+            subscriber.push(subscriber.reset_event(ResetReason.DEFINITION_CHANGED, names))
+            asyncio.get_running_loop().call_later(pause, self._waiting.add, subscriber)
 
     async def _send(self, group: Sequence[SnapshotSubscriber]) -> tuple[int, str]:
         """Send the rows; return the newest position that they have everything of, and the database's snapshot."""
@@ -125,6 +125,8 @@ class Snapshots:
                         chunk = snapshot_event(table, page, group[0].form)
                         for subscriber in group:
                             subscriber.push(chunk)
+                        if not self._still_open(group):
+                            return position, seen
         return position, seen
 
     async def _let_go(self, group: Sequence[SnapshotSubscriber], position: int, seen: str) -> None:
@@ -142,25 +144,20 @@ class Snapshots:
 
     async def _seen_positions(self, after: int, seen: str) -> list[range]:
         """Return the positions after this one that a snapshot sees all the same, once the relay has numbered them."""
+        pause = LOOK_SECONDS
         while True:
             async with self._pool.connection() as connection:
                 positions = await snapshots.seen_positions(connection, after=after, seen=seen)
             if positions is not None:
                 return positions
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK_SECONDS)
 
 
 async def _as_they_are(connection: Connection, followed: Sequence[Table]) -> list[Table]:
     """Return these tables as they are now: one that was dropped and recreated has a new oid."""
     now = {(table.schema, table.name): table for table in await tables.streamed(connection)}
     return [now.get((table.schema, table.name), table) for table in followed]
-
-
-def _begin_again(group: Sequence[SnapshotSubscriber]) -> None:
-    """Have clients drop what they have of a snapshot: another one follows."""
-    for subscriber in group:
-        names = [table.name for table in subscriber.tables]
-        subscriber.push(subscriber.reset_event(ResetReason.DEFINITION_CHANGED, names))
 
 
 async def _wait_for_readers(group: Sequence[SnapshotSubscriber]) -> None:

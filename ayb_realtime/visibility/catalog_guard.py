@@ -15,7 +15,7 @@ from ayb_realtime.visibility.transactions import Connection
 
 @asynccontextmanager
 async def check_transaction(
-    connection: Connection, relations: Collection[int], roles: Collection[str], upto: int = 0
+    connection: Connection, relations: Collection[int], roles: Collection[str], upto: int = 0, *, wait: bool = True
 ) -> AsyncIterator[list[Table]]:
     """Run a block in a configured transaction that is read-only and sees one snapshot.
 
@@ -24,13 +24,15 @@ async def check_transaction(
     uses them. So tables are locked before there is a snapshot, and the block's answers hold only if nothing that
     decides has changed from the snapshot to the end.
     upto: the position of the newest change that the block is about. A standby has to show it.
+    wait: whether to wait a little for tables that other sessions have locked, and then to go on without them. Otherwise
+        raises LockNotAvailable.
     Raises CatalogChanged, at the end, if something has changed: then ask again. Raises StandbyBehind or psycopg.Error.
     """
     subjects = [(relation, frozenset(roles)) for relation in relations]
     try:
         facts = list((await catalog_cache.facts(connection, subjects)).values())
         async with AsyncExitStack() as stack:
-            locked = await _begin(stack, connection, facts)
+            locked = await _begin(stack, connection, facts, wait)
             await catalog_cache.discard_old_plans(connection)
             state = transactions.state(connection)
             if conf.hub_reads_standby() and state.head < upto:
@@ -45,15 +47,17 @@ async def check_transaction(
         raise
 
 
-async def _begin(stack: AsyncExitStack, connection: Connection, facts: Collection[TableFacts]) -> set[int]:
+async def _begin(stack: AsyncExitStack, connection: Connection, facts: Collection[TableFacts], wait: bool) -> set[int]:
     """Begin a configured transaction, which ends with the stack; return the tables that other sessions have locked."""
     locked: set[int] = set()
     while True:
         free = [each for each in facts if each.table.relation not in locked]
         lock = dict.fromkeys(name for each in free for name in each.lockable)
         try:
-            await stack.enter_async_context(transactions.snapshot(connection, lock))
+            await stack.enter_async_context(transactions.snapshot(connection, lock, wait=wait))
         except psycopg.errors.LockNotAvailable:
+            if not wait:
+                raise
             locked |= {
                 each.table.relation for each in free if not await transactions.can_lock(connection, each.lockable)
             }

@@ -118,9 +118,8 @@ async def selection(connection: Connection, relations: Collection[int], identity
     role = identity.role
     facts = list((await catalog_cache.facts(connection, [(each, frozenset([role])) for each in relations])).values())
     expressions = {each.table.relation: await _expression(connection, each, role) for each in facts}
-    async with check_transaction(connection, relations, [role]):
-        if transactions.state(connection).locked:
-            raise psycopg.errors.LockNotAvailable("another session has locked a table of the snapshot")
+    # A reader that waited for locks would keep others waiting for it.
+    async with check_transaction(connection, relations, [role], wait=False):
         readable = {relation: expression for relation, expression in expressions.items() if expression is not None}
         yield Selection(connection, role, readable, facts)
 

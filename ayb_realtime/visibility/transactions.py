@@ -54,14 +54,15 @@ def state(connection: Connection) -> TransactionState:
 
 
 @asynccontextmanager
-async def snapshot(connection: Connection, lock: Collection[str] = ()) -> AsyncIterator[None]:
+async def snapshot(connection: Connection, lock: Collection[str] = (), *, wait: bool = True) -> AsyncIterator[None]:
     """Run a block in a configured transaction that is read-only and sees one snapshot.
 
     lock: quoted names of tables whose definitions have to stay as they are from before the snapshot to the end.
+    wait: whether to wait for a lock that another session holds.
     Raises psycopg.errors.LockNotAvailable, before the block, if another session has locked one of them.
     """
     try:
-        await configure(connection, sessions.begin(connection) + lock_statements(lock))
+        await configure(connection, sessions.begin(connection) + lock_statements(lock, wait=wait))
         async with _kept_alive(connection):
             yield
     except BaseException:
