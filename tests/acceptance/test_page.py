@@ -1,10 +1,10 @@
 """The demo's page in Chromium: two people side by side, each with what they may see."""
 
-from pathlib import Path
+import asyncio
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.example import Example
 
@@ -94,12 +94,65 @@ async def test_comments_reach_the_members_of_the_team(example: Example, panes: t
     await expect(item(right, "welcome back")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-async def test_page_fits_its_window(
-    page: Page, panes: tuple[Locator, Locator], problems: list[str], tmp_path: Path, width: int
+async def test_comment_that_is_sent_before_the_page_knows_the_team_arrives(
+    example: Example, page: Page, problems: list[str]
 ) -> None:
-    await page.set_viewport_size({"width": width, "height": 900})
-    await page.screenshot(path=tmp_path / f"page-{width}.png", full_page=True)
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await may_answer.wait()
+        await route.continue_()
+
+    await page.route("**/api/memberships", hold)
+    await page.goto(example.address)
+    pane = page.locator(".pane").first
+    await pane.locator("[name=body]").fill("early")
+    await pane.get_by_role("button", name="Send").click()
+    await asked.wait()
+    await expect(pane.locator("[name=body]")).to_have_value("")
+    may_answer.set()
+    await expect(item(pane, "early")).to_be_visible()
+    await expect(page.locator(".problem:visible")).to_have_count(0)
+    assert problems == []
+
+
+async def test_each_person_has_one_stream_and_no_token_is_in_an_address(example: Example, page: Page) -> None:
+    addresses: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    await page.goto(example.address)
+    await expect(page.locator("[data-list=posts] .item")).to_have_count(6)
+    assert sum("?tables=" in address and "snapshot" not in address for address in addresses) == 2
+    assert not any("token" in address for address in addresses)
+
+
+# What each of the page's controls measures, where it is less than 44 px in one direction. A label belongs to its box.
+SMALL = """[...document.querySelectorAll("button, input, select, summary")]
+  .filter((control) => control.checkVisibility())
+  .map((control) => (control.type === "checkbox" ? control.closest("label") : control))
+  .map((control) => [control.outerHTML, control.getBoundingClientRect()])
+  .filter(([, { width, height }]) => width < 44 || height < 44)
+  .map(([html, { width, height }]) => `${width} x ${height}: ${html}`)"""
+
+LONG = 20 * "a long text "
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (375, 667), (360, 640)])
+async def test_both_people_fit_the_window(
+    example: Example, page: Page, panes: tuple[Locator, Locator], problems: list[str], width: int, height: int
+) -> None:
+    for number in range(8):
+        example.add_post(f"{LONG}{number}", published=True)
+        example.add_comment(f"{LONG}{number}")
+    await page.set_viewport_size({"width": width, "height": height})
+    for pane in panes:
+        await expect(item(pane, f"{LONG}7").first).to_be_in_viewport()
+    await panes[0].locator("[data-do=edit]").first.click()
+    assert await page.evaluate(SMALL) == []
     overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow == 0
+    if width > height:
+        assert await page.evaluate("document.documentElement.scrollHeight") == height
+        for pane in panes:
+            await expect(pane.locator(".log")).to_be_in_viewport(ratio=1)
     assert problems == []

@@ -492,6 +492,7 @@ export class Realtime {
   /** End everything. */
   close() {
     this.listening.abort();
+    this.lists.forEach((list) => list.close());
     this.subscriptions.clear();
     this.tabs.want([]);
   }

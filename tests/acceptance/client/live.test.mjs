@@ -104,3 +104,13 @@ test("a table that is refused is denied", async (t) => {
   await new Promise((resolve) => (list.onstatus = resolve));
   assert.equal(list.status, "denied");
 });
+
+test("closing ends a snapshot, too", { timeout: 60_000 }, async (t) => {
+  const script = [stream(connected(5)), stream(opened, snapshot({ id: 1 }))];
+  const { requests, realtime } = await start(t, script, { heartbeatSeconds: 1000 });
+  show(realtime);
+  await requests.length(2);
+  const closed = once(requests.all[1].response, "close");
+  realtime.close();
+  await closed;
+});

@@ -1,40 +1,39 @@
-/** The server's API, called as one logged-in person. */
+/** The server's API, called as one person. */
 export class Session {
   constructor(email, password) {
     this.credentials = { email, password };
-    this.token = "";
-    this.user = null;
+    this.access = "";
+  }
+
+  /** Return a token that is good for another minute. Calls that come together make one request. */
+  async token() {
+    if (!(expiry(this.access) - Date.now() > 60_000)) {
+      this.asking ??= this.login().finally(() => (this.asking = null));
+      await this.asking;
+    }
+    return this.access;
   }
 
   async login() {
-    const answer = await this.send("POST", "/api/auth/login", this.credentials);
-    this.token = answer.token;
-    this.user = answer.user;
+    this.access = (await send("POST", "/api/auth/login", this.credentials)).token;
   }
 
-  /** Call the API. A token that has expired is renewed once. Throws an Error with the server's own message. */
+  /** Call the API. Throws an Error with the server's own message. */
   async call(method, path, body) {
-    try {
-      return await this.send(method, path, body);
-    } catch (error) {
-      if (error.code !== 401) throw error;
-      await this.login();
-      return this.send(method, path, body);
-    }
+    return send(method, path, body, { Authorization: `Bearer ${await this.token()}` });
   }
+}
 
-  async send(method, path, body) {
-    const headers = { "Content-Type": "application/json" };
-    if (this.token) headers.Authorization = `Bearer ${this.token}`;
-    const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-    if (response.status === 204) return null;
-    const answer = await response.json().catch(() => ({ message: response.statusText }));
-    if (!response.ok) throw Object.assign(new Error(answer.message), { code: response.status });
-    return answer;
-  }
+async function send(method, path, body, headers) {
+  headers = { "Content-Type": "application/json", ...headers };
+  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  if (response.status === 204) return null;
+  const answer = await response.json().catch(() => ({ message: response.statusText }));
+  if (!response.ok) throw new Error(answer.message);
+  return answer;
+}
 
-  /** Open the stream. EventSource cannot set headers, so the token goes into the address. */
-  stream(...tables) {
-    return new EventSource(`/api/realtime?${new URLSearchParams({ tables: tables.join(","), token: this.token })}`);
-  }
+/** Return when a token expires, in milliseconds since the epoch; NaN if there is none. */
+function expiry(token) {
+  return token ? JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).exp * 1000 : NaN;
 }

@@ -1,18 +1,13 @@
-/** Run an action that the server may refuse; if it does, show that beside the element. */
+/** Run an action that the server may refuse; if it does, show that in the element's block. */
 export async function attempt(element, action) {
-  element.closest(".pane").querySelectorAll(".problem").forEach((problem) => (problem.hidden = true));
+  const problem = element.closest(".block").querySelector(".problem");
+  problem.hidden = true;
   try {
     await action();
   } catch (error) {
-    complain(element, `Refused: ${error.message}`);
+    problem.textContent = `Refused: ${error.message}`;
+    problem.hidden = false;
   }
-}
-
-/** Show what went wrong, in the pane's block that holds the element. */
-export function complain(element, message) {
-  const problem = element.closest(".block").querySelector(".problem");
-  problem.textContent = message;
-  problem.hidden = false;
 }
 
 export function onSubmit(form, action) {
@@ -27,7 +22,7 @@ export async function hand(field, write) {
   const text = field.value;
   field.value = "";
   try {
-    await write();
+    await write(text);
   } catch (error) {
     field.value ||= text;
     throw error;

@@ -14,11 +14,25 @@ export class RowList {
     this.items = new Map();
   }
 
-  upsert(row) {
+  /** Show a live table's rows after a change, or after they have been read, where change is null. */
+  show(rows, change) {
+    if (!change) this.replace(rows);
+    else if (change.action === "delete") this.remove(change.record.id);
+    else this.upsert(change.record);
+  }
+
+  /** Rows that stay are not animated, nor is the first list. */
+  replace(rows) {
+    const isFirst = !this.items.size;
+    for (const id of this.items.keys()) if (!rows.has(id)) this.remove(id);
+    for (const [id, row] of rows) this.upsert(row, isFirst || this.items.has(id));
+  }
+
+  upsert(row, isCalm = calm.matches) {
     const known = this.items.get(row.id);
     const item = known ?? this.insert(row);
     this.fill(item, row);
-    known ? flash(item) : unfold(item);
+    if (!isCalm) known ? flash(item) : unfold(item);
   }
 
   remove(id) {
@@ -26,19 +40,6 @@ export class RowList {
     if (!item) return;
     this.items.delete(id);
     fold(item);
-  }
-
-  /** Show exactly these rows. Rows that stay are not animated, nor is the first list. */
-  replace(rows) {
-    const first = this.items.size === 0;
-    const ids = new Set(rows.map((row) => row.id));
-    for (const id of this.items.keys()) if (!ids.has(id)) this.remove(id);
-    for (const row of rows) {
-      const known = this.items.get(row.id);
-      const item = known ?? this.insert(row);
-      this.fill(item, row);
-      if (!known && !first) unfold(item);
-    }
   }
 
   clear() {
@@ -57,7 +58,6 @@ export class RowList {
 
 function unfold(item) {
   requestAnimationFrame(() => {
-    if (calm.matches) return;
     item.animate({ height: ["0px", `${item.offsetHeight}px`], opacity: [0, 1] }, { duration: 240, easing: "ease-out" });
     flash(item);
   });
@@ -71,7 +71,6 @@ function fold(item) {
 }
 
 function flash(item) {
-  if (calm.matches) return;
   const color = getComputedStyle(item).getPropertyValue("--flash");
   item.animate({ backgroundColor: [color, "transparent"] }, { duration: 1400, easing: "ease-out" });
 }

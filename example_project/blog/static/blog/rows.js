@@ -19,7 +19,7 @@ export function fillComment(pane, item, comment) {
 }
 
 function fillRow(pane, item, row, text, path) {
-  const own = row.author_id === pane.session.user.id;
+  const own = row.author_id === pane.account.id;
   item.querySelector(".title").textContent = text;
   item.querySelector(".author").textContent = own ? "" : pane.nameOf(row.author_id);
   item.querySelector(".yours").hidden = item.querySelector(".actions").hidden = !own;
