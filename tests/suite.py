@@ -17,6 +17,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PROXIES = ("nginx", "caddy", "haproxy")
 # What pytest says about skipped tests, and the chaos run about faults.
 SKIPPED = re.compile(r"\b\d+ skipped\b.* in \d|^Left out: ")
 
@@ -38,7 +39,7 @@ ENVIRONMENTS = (
     Environment("py312-django60-owner", "3.12"),
     Environment("py313-django61", "3.13"),
     Environment("py313-django61-hostile", "3.13"),
-    Environment("acceptance", programs=(("node",), ("npm",), CHROMIUM)),
+    Environment("acceptance", programs=(("node",), ("npm",), CHROMIUM, *((name,) for name in PROXIES))),
     Environment("chaos"),
 )
 

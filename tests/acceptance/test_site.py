@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +13,7 @@ import psycopg
 import pytest
 from httpx_sse import connect_sse
 
-from embedded import Child, free_port
+from tests.acceptance.project import Project
 from tests.example import database
 
 SITE = Path(__file__).parent.parent / "site"
@@ -32,76 +29,22 @@ for name in ("ann", "bob"):
     User.objects.create_user(name, f"{{name}}@example.com", {PASSWORD!r})
 print(ayb_realtime.__file__)
 """
-# What the site must not see of this process' environment.
-OURS = ("DATABASE_URL", "DJANGO_", "PYTEST_", "PYTHONPATH", "REDIS_URL")
-
 Change = tuple[str, str, object]
 
 
-class Site:
-    """A copy of the site with databases of its own, and its commands."""
-
-    def __init__(self, folder: Path, database_url: str, sessions_url: str) -> None:
-        self.folder = folder
-        self.database_url = database_url
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self.environment.update(
-            DATABASE_URL=database_url,
-            SESSIONS_DATABASE_URL=sessions_url,
-            SECRET_KEY="a secret key " * 5,
-            PYTHONUNBUFFERED="1",
-        )
-        self.port = free_port()
-
-    def run(self, *arguments: str) -> str:
-        """Run Python with these arguments, and return what it prints. It must succeed."""
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    @contextmanager
-    def running(self, *arguments: str, ready: str, **environment: str) -> Iterator[None]:
-        """Run a server from when it logs ``ready`` until the block ends, by Ctrl-C. It must not log an exception."""
-        log = self.folder / f"{free_port()}.log"
-        child = Child.start(
-            [sys.executable, *arguments], log=log, env={**self.environment, **environment}, cwd=self.folder
-        )
-        try:
-            child.wait_until(lambda: ready in log.read_text())
-            yield
-        finally:
-            os.killpg(child.process.pid, signal.SIGINT)
-            child.process.wait(30)
-        for word in ("Traceback", "Exception", "never awaited", "was destroyed"):
-            assert word not in log.read_text(), log.read_text()
-
-    def write(self, statement: str, *parameters: object) -> None:
-        """Run a statement as the tables' owner, from outside Django."""
-        with psycopg.connect(self.database_url) as connection:
-            connection.execute(statement.encode(), parameters)
-
-
 @pytest.fixture(scope="module")
-def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The site, migrated, with two customers."""
     folder = shutil.copytree(SITE, tmp_path_factory.mktemp("site") / "site")
     with database(server_url) as url, database(server_url) as sessions_url:
-        site = Site(folder, url, sessions_url)
+        site = Project(folder, url, SESSIONS_DATABASE_URL=sessions_url, SECRET_KEY="a secret key " * 5)
         site.run("manage.py", "migrate")
         # The wheel's, not a checkout's.
         assert sysconfig.get_path("purelib") in site.run("manage.py", "shell", "-c", SET_UP)
         yield site
 
 
-def test_its_own_suite_passes_and_lets_its_databases_go(site: Site, server_url: str) -> None:
+def test_its_own_suite_passes_and_lets_its_databases_go(site: Project, server_url: str) -> None:
     site.run("-m", "pytest", "--reuse-db")
     site.run("-m", "pytest", "--reuse-db", "tests/test_streams.py")
     # It drops the databases of the other runs, and at its end its own.
@@ -170,7 +113,7 @@ def changes(client: httpx.Client, **parameters: str) -> Iterator[Iterator[Change
         )
 
 
-def exchange(site: Site, address: str) -> None:
+def exchange(site: Project, address: str) -> None:
     """Write, and expect in each stream what its customer may see: once, in order, and nothing else."""
     insert = "insert into orders (customer_id, item) select id, %s from auth_user where username = %s"
     with streams(address) as (ann, stream):
@@ -198,13 +141,13 @@ def exchange(site: Site, address: str) -> None:
         assert actual == [("create", "shop_orderevent", item) for item in ("green tea", "green tea", "water")]
 
 
-def test_runserver_streams_with_a_relay_in_its_process(site: Site) -> None:
+def test_runserver_streams_with_a_relay_in_its_process(site: Project) -> None:
     address = f"http://127.0.0.1:{site.port}"
     with site.running("manage.py", "runserver", str(site.port), ready="Quit the server", DEBUG="1"):
         exchange(site, address)
 
 
-def test_uvicorn_streams_with_a_relay_of_its_own(site: Site) -> None:
+def test_uvicorn_streams_with_a_relay_of_its_own(site: Project) -> None:
     redis = {"REDIS_URL": os.environ["REDIS_URL"]}
     uvicorn = ("-m", "uvicorn", "mysite.asgi:application", "--port", str(site.port))
     with (

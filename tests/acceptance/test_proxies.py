@@ -1,0 +1,189 @@
+"""The proxies of docs/deployment.md, as printed there: pages stay live while the application restarts behind them."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Page
+
+from embedded import Child, free_port
+from tests.acceptance.documents import CLIENT, DEPLOYMENT, README, printed
+from tests.acceptance.test_client_browser import LIVE, expect_posts
+from tests.example import AUTHOR, Example, answers
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy, and what its configuration needs besides the block that docs/deployment.md prints.
+
+    In all of it ``{folder}`` stands for an empty folder, ``{port}`` for the proxy's port, ``{application}`` for the
+    application's.
+
+    language: the block's. around: the rest, with ``BLOCK`` where the block goes.
+    replaced: pieces of the block, and the addresses or folders that take their place.
+    """
+
+    name: str
+    language: str
+    command: tuple[str, ...]
+    around: str
+    replaced: dict[str, str] = field(default_factory=dict)
+
+    def configuration(self, **places: object) -> str:
+        """Return the whole configuration."""
+        block = printed(DEPLOYMENT, self.language)
+        for theirs, ours in {"127.0.0.1:8000": "127.0.0.1:{application}", **self.replaced}.items():
+            assert theirs in block
+            block = block.replace(theirs, ours)
+        text = self.around.replace("BLOCK", block)
+        for name, value in places.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
+
+
+NGINX = """
+daemon off;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {}
+http {
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {
+        listen 127.0.0.1:{port};
+        BLOCK
+        location / {
+            proxy_pass http://127.0.0.1:{application};
+            proxy_set_header Host $http_host;
+        }
+    }
+}
+"""
+HAPROXY = """
+defaults
+    mode http
+    log stdout format raw local0
+    option httplog
+    timeout connect 5s
+    timeout client 50s
+    timeout server 50s
+BLOCK
+"""
+PROXIES = [
+    Proxy(
+        "nginx",
+        "nginx",
+        ("-p", "{folder}", "-e", "{folder}/error.log", "-c", "{folder}/configuration"),
+        NGINX,
+        {"/var/log/nginx": "{folder}"},
+    ),
+    Proxy(
+        "caddy",
+        "caddyfile",
+        ("run", "--adapter", "caddyfile", "--config", "{folder}/configuration"),
+        "{\n\tadmin off\n}\nBLOCK",
+        {"example.com": "http://127.0.0.1:{port}"},
+    ),
+    Proxy("haproxy", "haproxy", ("-db", "-f", "{folder}/configuration"), HAPROXY, {":80\n": "127.0.0.1:{port}\n"}),
+]
+
+
+@contextmanager
+def before(example: Example, proxy: Proxy, folder: Path) -> Iterator[str]:
+    """Run a proxy before the example; yield its address."""
+    program = shutil.which(proxy.name)
+    assert program, f"{proxy.name} was not found"
+    places = {"folder": folder, "port": free_port(), "application": example.port}
+    (folder / "configuration").write_text(proxy.configuration(**places))
+    child = Child.start(
+        [program, *(part.format(folder=folder) for part in proxy.command)],
+        log=folder / "output",
+        env={**os.environ, "HOME": str(folder)},
+        cwd=folder,
+    )
+    address = f"http://127.0.0.1:{places['port']}"
+    try:
+        child.wait_until(lambda: answers(address))
+        yield address
+    finally:
+        child.stop()
+
+
+@pytest.fixture(params=PROXIES, ids=lambda proxy: proxy.name)
+def proxied(
+    request: pytest.FixtureRequest, example: Example, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of each proxy before the example. What it logs must not hold the token of a stream."""
+    folder = tmp_path_factory.mktemp("proxy")
+    with before(example, request.param, folder) as address:
+        yield address
+    for log in folder.iterdir():
+        assert log.is_dir() or "token=" not in log.read_text()
+
+
+def test_refusals_of_the_application_reach_the_client(example: Example, proxied: str) -> None:
+    token = example.token(AUTHOR)
+
+    def status(**parameters: str) -> int:
+        return httpx.get(f"{proxied}/api/realtime", params=parameters, timeout=30).status_code
+
+    assert status(tables="posts") == 401
+    assert status(tables="nothing", token=token) == 400
+    example.write("alter table posts owner to ayb_authenticated")  # whom no policy holds then
+    assert status(tables="posts", token=token) == 503
+
+
+TITLES = "window.titles = () => [...rows.values()].map((row) => row.title).sort().join();"
+RENDER = f"window.render = (rows) => {{ {TITLES} }};\n"
+LIST = """
+const realtime = { subscribe: (_, callback) => (window.show = callback) };
+window.fetchAll = () => show({ action: "reset" });
+async function fetchPosts() {
+  const headers = { Authorization: `Bearer ${await freshToken()}` };
+  return (await (await fetch("/api/collections/posts?perPage=500", { headers })).json()).items;
+}
+"""
+
+
+async def test_pages_outlive_a_restart(example: Example, proxied: str, page: Page) -> None:
+    token = example.token(AUTHOR)
+    await page.context.expose_function("freshToken", lambda: token)
+    await page.context.route("**/empty", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    pages = [page, await page.context.new_page(), await page.context.new_page()]
+    for one in pages:
+        await one.goto(f"{proxied}/empty")
+    event_source, recipe, client = pages
+    plain = printed(README, "javascript", "new EventSource").replace("tables=blog_post", f"tables=posts&token={token}")
+    await event_source.add_script_tag(content=RENDER + plain)
+    lines = [printed(CLIENT, "js", holding) for holding in ("function refetch", "new EventSource")]
+    await recipe.add_script_tag(content="".join([LIST, *lines, TITLES]))
+    await client.evaluate(LIVE)
+
+    kept = example.add_post("a", published=True)
+    gone = example.add_post("b", published=True)
+    for one in pages:
+        await expect_posts(example, one)
+    example.kill()
+    example.write("update posts set title = 'A' where id = %s", kept)
+    example.write("delete from posts where id = %s", gone)
+    example.add_post("c", published=False)
+    await asyncio.gather(*map(is_answered, pages))
+    example.start()
+    for one in pages:
+        await expect_posts(example, one)
+
+
+async def is_answered(page: Page) -> None:
+    """Wait until the page has asked for a stream, and the proxy has answered."""
+    answer = await page.wait_for_event("response", lambda response: "/api/realtime?" in response.url)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")

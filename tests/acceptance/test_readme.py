@@ -1,0 +1,135 @@
+"""The five minutes of README.md, as printed, in a project that ``startproject`` has made."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.acceptance.documents import CLIENT, README, printed
+from tests.acceptance.project import Project
+from tests.example import database
+
+PASSWORD = "a password of two people"
+MODELS = """
+from django.conf import settings
+from django.db import models
+
+
+class Post(models.Model):
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+    title = models.TextField()
+"""
+# The policy of "Who sees what", after the migration that is printed.
+POLICY = """
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("blog", "0002_realtime")]
+    operations = [migrations.RunSQL({sql!r})]
+"""
+USERS = f"""
+from django.contrib.auth.models import User
+for name in ("ann", "bob"):
+    User.objects.create_user(name, f"{{name}}@example.com", {PASSWORD!r}, is_staff=True)
+"""
+
+
+def commands(name: str) -> list[list[str]]:
+    """Return the arguments of each ``manage.py NAME`` that README.md prints."""
+    return [line.split() for line in re.findall(rf"python (manage\.py {name}\b[^`\n]*)", README.read_text())]
+
+
+def install(project: Project) -> None:
+    """Do what the steps say. ``# ...`` in them stands for what the project has there."""
+    project.run("-m", "django", "startproject", "mysite", ".")
+    project.run("manage.py", "startapp", "blog")
+    (project.folder / "blog" / "models.py").write_text(MODELS)
+    settings = printed(README, "python", "INSTALLED_APPS").replace("# ...", '*INSTALLED_APPS, "blog",')
+    addition = 'import dj_database_url\nDATABASES = {"default": dj_database_url.config()}\n'
+    append(project, "mysite/settings.py", settings + addition)
+    append(project, "mysite/asgi.py", printed(README, "python", "Realtime(get_asgi_application())"))
+    append(project, "mysite/urls.py", printed(README, "python", "urlpatterns").replace("# ...", "*urlpatterns,"))
+
+
+def append(project: Project, name: str, text: str) -> None:
+    """Write a text at the end of a module."""
+    with (project.folder / name).open("a") as module:
+        module.write(f"\n{text}")
+
+
+def migrate(project: Project) -> None:
+    """Write the migrations, and run them."""
+    project.run("manage.py", "makemigrations", "blog")
+    [empty] = commands("makemigrations")
+    project.run(*empty)
+    migrations = project.folder / "blog" / "migrations"
+    (migrations / "0002_realtime.py").write_text(printed(README, "python", 'EnableRealtime("Post")'))
+    (migrations / "0003_policy.py").write_text(POLICY.format(sql=printed(README, "sql", "post_author")))
+    for command in commands("migrate"):
+        project.run(*command)
+
+
+@pytest.fixture(scope="module")
+def project(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The project while it runs, with two users."""
+    folder = tmp_path_factory.mktemp("project")
+    with database(server_url) as url:
+        project = Project(folder, url)
+        install(project)
+        migrate(project)
+        project.run("manage.py", "shell", "-c", USERS)
+        [command] = commands("runserver")
+        with project.running(*command, str(project.port), ready="Quit the server"):
+            yield project
+
+
+def write(project: Project, title: str) -> None:
+    """Insert a post of each user."""
+    project.write("insert into blog_post (author_id, title) select id, %s || username from auth_user", title)
+
+
+async def expect_rows(page: Page, project: Project, html: str, name: str) -> None:
+    """Open a page of the project's origin; expect the rows of its user that are there, and those that come."""
+    project.write("truncate blog_post")
+    write(project, "first by ")
+    await page.route("**/page", lambda route: route.fulfill(body=f"<!doctype html>{html}", content_type="text/html"))
+    await page.goto(f"http://127.0.0.1:{project.port}/page")
+    await expect(page.locator("#posts li")).to_have_text([f"first by {name}"])
+    write(project, "second by ")
+    await expect(page.locator("#posts li")).to_have_text([f"first by {name}", f"second by {name}"])
+
+
+RENDER = """
+function render(rows) {
+  document.querySelector("#posts").innerHTML = [...rows.values()].map(({ title }) => `<li>${title}</li>`).join("");
+}
+"""
+EVENT_SOURCE = f"<ul id=posts></ul><script>{RENDER}{printed(README, 'javascript', 'new EventSource')}</script>"
+
+
+@pytest.mark.parametrize("html", [printed(README, "html"), EVENT_SOURCE], ids=["client", "EventSource"])
+async def test_rows_arrive_by_session(project: Project, page: Page, html: str) -> None:
+    await page.goto(f"http://127.0.0.1:{project.port}/admin/")
+    await page.locator("[name=username]").fill("ann")
+    await page.locator("[name=password]").fill(PASSWORD)
+    await page.locator("[type=submit]").click()
+    await page.wait_for_url("**/admin/")
+    await expect_rows(page, project, html, "ann")
+
+
+def refresh_token(project: Project) -> str:
+    """Log in as the other user."""
+    credentials = {"email": "bob@example.com", "password": PASSWORD}
+    answer = httpx.post(f"http://127.0.0.1:{project.port}/api/auth/login", json=credentials, timeout=30)
+    return str(answer.json()["refreshToken"])
+
+
+async def test_rows_arrive_by_token(project: Project, page: Page) -> None:
+    fresh_token = printed(CLIENT, "js", "function freshToken").replace("…", refresh_token(project))
+    by_session, by_token = "new Realtime()", "new Realtime({ token: freshToken })"
+    assert by_token in README.read_text()
+    html = printed(README, "html").replace(by_session, by_token)
+    await expect_rows(page, project, f"<script>{fresh_token}</script>{html}", "bob")
