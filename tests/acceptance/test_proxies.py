@@ -178,6 +178,7 @@ async def test_pages_outlive_a_restart(example: Example, proxied: str, page: Pag
     example.write("delete from posts where id = %s", gone)
     example.add_post("c", published=False)
     await asyncio.gather(*map(is_answered, pages))
+    await client.wait_for_function("realtime.status === 'offline'")
     example.start()
     for one in pages:
         await expect_posts(example, one)
