@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ayb_realtime import asgi
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
+from ayb_realtime.filters import parse
 from ayb_realtime.hub.admission import Wanted
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
@@ -94,13 +95,14 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
         return refusal(400, "events: named")
     if not isinstance(request, ASGIRequest):
         return refusal(500, "streaming not supported")
+    filters = parse(request.GET.getlist("filter"), names)
     hub = await get_hub()
     subscriber = await hub.subscribe(
         authenticated.identity,
         names,
         resume=_last_event_id(request),
         snapshot=snapshot == "true",
-        wanted=Wanted(tuple(_names(request.GET.get("fields", ""))), is_named=events == "named"),
+        wanted=Wanted(tuple(_names(request.GET.get("fields", ""))), is_named=events == "named", filters=filters),
         expires_at=authenticated.expires_at,
         proofs=authenticated.proofs,
     )

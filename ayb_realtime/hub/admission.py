@@ -5,19 +5,21 @@ Thousands of clients that come back at once share the answers. The hub calls it.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.exceptions import PositionUnavailable, RoleRefused
+from ayb_realtime.filters import Filter
 from ayb_realtime.hub.single_flight import SingleFlight
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import sessions, tables
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.visibility import filter_admission, transactions
 from ayb_realtime.visibility.role_states import RoleState
-from ayb_realtime.wire.form import Form, sent_columns
+from ayb_realtime.wire.form import Form, TableName, sent_columns
 
 # In one statement: each costs a request more than what it finds out.
 TABLES_AND_ROLES = """
@@ -44,10 +46,12 @@ class Wanted:
 
     fields: the columns that it names; (): all.
     is_named: whether it wants the events of changes to have names.
+    filters: by the name of the table in the request.
     """
 
     fields: tuple[str, ...] = ()
     is_named: bool = False
+    filters: Mapping[str, Filter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,19 @@ class Admission:
         columns = await self._columns.get()
         readable = {table.relation: columns.get((table.relation, role), ()) for table in tables}
         return Form(sent_columns(wanted.fields, tables, readable), wanted.is_named)
+
+    async def filters(self, wanted: Wanted, answer: Answer, role: str) -> Mapping[TableName, Filter]:
+        """Return the filters of a stream. Raises InvalidParameter if Postgres cannot evaluate one for this role."""
+        if not wanted.filters:
+            return {}
+        filters: dict[TableName, Filter] = {}
+        async with self._pool.connection() as connection, transactions.snapshot(connection):
+            for name, each in wanted.filters.items():
+                (table,) = answer.tables([name], role)
+                await filter_admission.require(connection, table, role, each)
+                key = table.schema, table.name
+                filters[key] = filters.get(key, frozenset()) | each
+        return filters
 
     async def check_resumable(self, after: int) -> None:
         """Raise PositionUnavailable if the log ends before this position, or begins after it; or NotMigrated."""

@@ -44,14 +44,17 @@ def _concerned(plan: DeliveryPlan, subscribers: Subscribers) -> Iterable[Subscri
 
 
 def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chunks: dict[ChunkKey, bytes]) -> None:
-    if any(subscriber.identity in plan.endings.get(relation, ()) for relation in subscriber.relations):
+    if any(
+        not plan.endings[relation].isdisjoint((subscriber.identity, subscriber.reader(relation)))
+        for relation in subscriber.relations & plan.endings.keys()
+    ):
         subscriber.end()
         return
     if isinstance(subscriber, SnapshotSubscriber) and (reset := _reset_of(plan, subscriber)):
         subscriber.reset(*reset)  # The snapshot that follows has everything else.
         return
     resets = tuple(_unanswered_resets(plan, subscriber)) if plan.unanswered else ()
-    numbers = _numbers(plan, subscriber.identity, subscriber.relations)
+    numbers = _numbers(plan, subscriber)
     key = numbers, resets, subscriber.position, subscriber.told, subscriber.form
     if key not in chunks:
         chunks[key] = _join(plan, key)
@@ -68,14 +71,14 @@ def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chun
         subscriber.reset(ResetReason.TABLE_RECREATED, recreated)
 
 
-def _numbers(plan: DeliveryPlan, identity: Identity, relations: Iterable[int]) -> tuple[int, ...]:
-    """Return the numbers of the lists that go to this identity, of these tables."""
+def _numbers(plan: DeliveryPlan, subscriber: Subscriber) -> tuple[int, ...]:
+    """Return the numbers of the lists that go to a subscriber."""
     numbers: tuple[int, ...] = ()
-    for relation in relations:
-        if relation in plan.broadcast and identity in plan.readers.get(relation, ()):
+    for relation in subscriber.relations:
+        if relation in plan.broadcast and subscriber.identity in plan.readers.get(relation, ()):
             numbers += plan.broadcast[relation]
         if relation in plan.by_identity:
-            numbers += plan.by_identity[relation].get(identity, ())
+            numbers += plan.by_identity[relation].get(subscriber.reader(relation), ())
     return numbers
 
 
@@ -108,8 +111,10 @@ def _unanswered_tables(plan: DeliveryPlan, subscriber: Subscriber) -> Iterator[t
     A client that fetches the table then finds what was committed after that row, too.
     """
     for table in subscriber.tables:
-        unanswered = plan.unanswered.get(table.relation, {}).get(subscriber.identity, ())
-        news = (at for at in unanswered if is_news(at, subscriber.position, subscriber.told))
+        unanswered = plan.unanswered.get(table.relation, {})
+        # Of rows that are too large to ask about, only the identity is noted.
+        own = {*unanswered.get(subscriber.identity, ()), *unanswered.get(subscriber.reader(table.relation), ())}
+        news = (at for at in own if is_news(at, subscriber.position, subscriber.told))
         first = min(news, default=None)
         if first is not None and subscriber.may_reset(table.relation):
             yield first, table

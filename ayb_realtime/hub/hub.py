@@ -123,18 +123,20 @@ class Hub:
 
         resume: the id of the last event that the client has received; "": begin now. If the log does not hold what came
             after that event, the stream begins now, and its greeting has a reset of the tables.
-        wanted: which columns of the records, and in which form.
+        wanted: which rows, which columns of the records, and in which form.
         snapshot: whether to send all rows where the stream begins now, and after each reset.
         expires_at, proofs: until when the stream may be open, in seconds since the epoch, and what has to remain true.
         Raises UnknownTable, InvalidParameter, RoleRefused for a role that may not stream, and NotMigrated,
         psycopg.Error or PoolTimeout.
         """
-        tables = (await self._admission.ask(identity.role)).tables(names, identity.role)
+        answer = await self._admission.ask(identity.role)
+        tables = answer.tables(names, identity.role)
         make = partial(SnapshotSubscriber, on_reset=self._send_snapshot) if snapshot else Subscriber
         subscriber = make(
             identity,
             tables,
             form=await self._admission.form(wanted, tables, identity.role),
+            filters=await self._admission.filters(wanted, answer, identity.role),
             buffer_bytes=conf.buffer_bytes,
             heartbeat_seconds=conf.heartbeat_seconds,
             expires_at=expires_at,

@@ -3,7 +3,7 @@
 Called by ``live`` and ``replay``.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,14 @@ from ayb_realtime import visibility
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, KeyChanged, NeedsTransaction, UncancellablePolicy
 from ayb_realtime.hub.delivery import DeliveryPlan
+from ayb_realtime.hub.filtering import left, old_matches, with_filters
+from ayb_realtime.hub.in_transaction import InTransaction
 from ayb_realtime.hub.table_changes import TableChanges, hidden_updates
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
-from ayb_realtime.visibility import Answers, Connection, OneMessage
+from ayb_realtime.visibility import Answers, OneMessage, SharedView, with_filtered
 from ayb_realtime.visibility.failures import UNANSWERED, failures
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.wire.records import Row
@@ -64,11 +66,12 @@ async def _plan_in_one_message(
     if len(by_relation) != 1:
         return None
     ((relation, found),) = by_relation.items()
+    readers = IdentitiesByRole.of(identities_by_table[relation])
     asking = OneMessage.about(pool, relation, _roles(identities_by_table[relation]))
     if asking is None:
         return None
     changes = TableChanges.of(asking.facts.table, found)
-    if not _is_usual(asking.facts.table, changes):
+    if not _is_usual(asking.facts.table, changes, readers):
         return None
     delivery = DeliveryPlan()
     try:
@@ -78,11 +81,15 @@ async def _plan_in_one_message(
     return delivery
 
 
-def _is_usual(table: Table, changes: TableChanges) -> bool:
+def _asks_about_old_rows(table: Table, readers: IdentitiesByRole) -> bool:
+    return conf.delete_visibility != "everyone" and (table.row_security or bool(readers.filters))
+
+
+def _is_usual(table: Table, changes: TableChanges, readers: IdentitiesByRole) -> bool:
     """Tell whether it only has to be asked who sees rows as they are now."""
     if not changes.current or changes.too_large:
         return False
-    if conf.delete_visibility == "everyone" or not table.row_security:
+    if not _asks_about_old_rows(table, readers):
         return True
     return not changes.deletes and all(each.action is Action.CREATE for each in changes.current.values())
 
@@ -106,7 +113,7 @@ async def _plan(
         visibility.check_transaction(connection, by_relation, roles, upto) as streamed,
     ):
         for table in streamed:
-            asking = _InTransaction(connection, undefined_is_failure, table.relation in uncancellable)
+            asking = InTransaction(connection, undefined_is_failure, table.relation in uncancellable)
             planner = _Planner(delivery, asking, table)
             changes = TableChanges.of(table, by_relation[table.relation])
             await planner.plan(changes, identities_by_table[table.relation])
@@ -114,35 +121,11 @@ async def _plan(
 
 
 @dataclass(frozen=True, slots=True)
-class _InTransaction:
-    """Asks in a transaction. The fields are arguments of ``visibility.check``."""
-
-    connection: Connection
-    undefined_is_failure: bool
-    isolate: bool
-
-    async def may_select(
-        self, table: Table, identities: Iterable[Identity]
-    ) -> tuple[IdentitiesByRole, IdentitiesByRole]:
-        return await visibility.may_select(self.connection, table, identities)
-
-    async def check(self, table: Table, rows: Mapping[int, Row], identities: Iterable[Identity]) -> Answers:
-        options = {"undefined_is_failure": self.undefined_is_failure, "isolate": self.isolate}
-        return await visibility.check(self.connection, table, rows, identities, **options)
-
-    async def check_before(
-        self, table: Table, rows: Mapping[int, Row | None], identities: Collection[Identity]
-    ) -> Answers:
-        options = {"undefined_is_failure": self.undefined_is_failure, "isolate": self.isolate}
-        return await visibility.check_before(self.connection, table, rows, identities, **options)
-
-
-@dataclass(frozen=True, slots=True)
 class _Planner:
     """Adds the changes of one table to a delivery."""
 
     delivery: DeliveryPlan
-    asking: _InTransaction | OneMessage
+    asking: InTransaction | OneMessage
     table: Table
 
     async def plan(self, changes: TableChanges, identities: Collection[Identity]) -> None:
@@ -162,7 +145,7 @@ class _Planner:
         except KeyChanged:
             delivery.add_reset(table, ResetReason.DEFINITION_CHANGED, changes.last)
             return
-        if conf.delete_visibility == "everyone" or not table.row_security:
+        if not _asks_about_old_rows(table, readers):
             # By the protocol, deletes go to everyone: there is no row left to ask about.
             delivery.add_deletes(table, changes.deletes, changes.rows)
         else:
@@ -175,25 +158,37 @@ class _Planner:
             failures.add(UNANSWERED, self.table, reasons)
             self.delivery.add_unanswered(self.table, dict.fromkeys(readers, positions))
 
-    async def _add_current(self, changes: TableChanges, readers: Collection[Identity]) -> Answers:
+    async def _add_current(self, changes: TableChanges, readers: IdentitiesByRole) -> Answers:
         """Add the rows that are there now, for the identities that see them, and return who sees them."""
         if not changes.current:
             return Answers()
         rows = {position: changes.rows[position] for position in changes.current}
         answers = await self.asking.check(self.table, rows, readers)
+        answers = await with_filters(self.asking, self.table, rows, answers, readers)
         self.delivery.add_rows(self.table, changes.current, rows, answers)
         self._add_resets_and_endings(answers)
         return answers
 
-    async def _add_vanished(self, changes: TableChanges, now: Answers, readers: Collection[Identity]) -> None:
+    async def _add_vanished(self, changes: TableChanges, now: Answers, readers: IdentitiesByRole) -> None:
         """Add a delete of each row that is gone, for the identities that saw it, and no longer do."""
-        vanished = [*changes.deletes, *hidden_updates(changes.current, now, readers)]
+        updates = [each for each in changes.current.values() if each.action is Action.UPDATE]
+        matches = await old_matches(self.asking, self.table, [*changes.deletes, *updates], readers)
+        hidden = hidden_updates(changes.current, now, readers) if self.table.row_security else []
+        vanished = [*changes.deletes, *dict.fromkeys([*hidden, *left(updates, now, readers, matches)])]
         if not vanished:
             return
-        rows = {change.position: Row(change.before) if change.before else None for change in vanished}
-        before = await self.asking.check_before(self.table, rows, readers)
+        before = await self._before(vanished, readers)
+        own = None if self.table.row_security else await self._before(changes.deletes, readers)
+        before = with_filtered(before, readers.filters, matches, own)
         self.delivery.add_vanished(self.table, vanished, changes.rows, now, before)
         self._add_resets_and_endings(before)
+
+    async def _before(self, changes: Sequence[Change], readers: IdentitiesByRole) -> Answers:
+        """Return who saw rows before their changes."""
+        if not self.table.row_security:
+            return Answers([SharedView({change.position: None for change in changes}, readers)])
+        rows = {change.position: Row(change.before) if change.before else None for change in changes}
+        return await self.asking.check_before(self.table, rows, readers)
 
     def _add_resets_and_endings(self, answers: Answers) -> None:
         self.delivery.add_unanswered(self.table, answers.unanswered)

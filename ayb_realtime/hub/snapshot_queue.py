@@ -5,27 +5,25 @@ holds up no other.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.identity import Identity
-from ayb_realtime.postgres.tables import Table
-from ayb_realtime.wire.form import Form
 
 
 class SnapshotQueue:
     """The streams that wait for a snapshot."""
 
     def __init__(self) -> None:
-        # In the order of their turns: whose rows → of which tables, in which form → the streams that wait for them.
-        self._waiting: dict[Identity, dict[tuple[tuple[Table, ...], Form], list[SnapshotSubscriber]]] = {}
+        # In the order of their turns: whose rows → which rows, in which form → the streams that wait for them.
+        self._waiting: dict[Identity, dict[Hashable, list[SnapshotSubscriber]]] = {}
         self._reading: set[Identity] = set()
         self._news = asyncio.Event()
 
     def add(self, subscriber: SnapshotSubscriber) -> None:
         """Let a stream wait, with those that wait for the same rows."""
-        wanted = subscriber.tables, subscriber.form
+        wanted = subscriber.tables, frozenset(subscriber.filters.items()), subscriber.form
         self._waiting.setdefault(subscriber.identity, {}).setdefault(wanted, []).append(subscriber)
         self._news.set()
 

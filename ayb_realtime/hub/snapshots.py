@@ -110,9 +110,10 @@ class Snapshots:
             followed = await _as_they_are(connection, group[0].tables)
             for subscriber in group:
                 subscriber.set_tables(followed)
-            relations = [table.relation for table in followed]
+            filters = group[0].filters
+            wanted = {each.relation: filters.get((each.schema, each.name), frozenset()) for each in followed}
             async with (
-                selection(connection, relations, identity) as selected,
+                selection(connection, wanted, identity) as selected,
                 giving_way(self._pool, selected.backend_pid),
             ):
                 position, seen = await snapshots.begin(connection)

@@ -1,18 +1,24 @@
 """One open stream, as the hub knows it."""
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from uuid import uuid4
 
+from ayb_realtime.filters import Filter
 from ayb_realtime.hub.body import Body
 from ayb_realtime.hub.unanswered_resets import UnansweredResets
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table, intern_tables
 from ayb_realtime.proofs import Proof
 from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.visibility import FilteredIdentity
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import reset_event
 from ayb_realtime.wire.form import WHOLE, Form
+
+# Most streams have none.
+NO_FILTERS: Mapping[tuple[str, str], Filter] = {}
+NOT_FILTERED: Mapping[int, FilteredIdentity] = {}
 
 
 class Subscriber(Body):
@@ -20,6 +26,8 @@ class Subscriber(Body):
 
     identity: who the client is to Postgres.
     tables, relations: the tables of the stream, and their oids.
+    filters: schema and name → the filter of that table.
+    filtered: oid → who the client is to Postgres where it has a filter on that table.
     triggers: those that its tables had when the client last fetched them. An ENABLE with another one means that the
         table was made again.
     position: everything up to it is in the buffer, or has been read.
@@ -34,6 +42,8 @@ class Subscriber(Body):
         "_heartbeat_seconds",
         "_unanswered_resets",
         "client_id",
+        "filtered",
+        "filters",
         "form",
         "identity",
         "position",
@@ -50,6 +60,7 @@ class Subscriber(Body):
         *,
         buffer_bytes: int,
         heartbeat_seconds: float,
+        filters: Mapping[tuple[str, str], Filter] = NO_FILTERS,
         expires_at: float | None = None,
         proofs: Iterable[Proof] = (),
         form: Form = WHOLE,
@@ -59,6 +70,7 @@ class Subscriber(Body):
         self.identity = identity
         self.proofs = tuple(proofs)
         self.form = form
+        self.filters = filters
         self.set_tables(tables)
         self.triggers: frozenset[int] = frozenset()
         self.position = 0
@@ -69,6 +81,15 @@ class Subscriber(Body):
     def set_tables(self, tables: Iterable[Table]) -> None:
         """Subscribe to these tables, and to no others."""
         self.tables, self.relations, _ = intern_tables(tuple(tables))
+        self.filtered = NOT_FILTERED
+        if self.filters:
+            named = {table.relation: self.filters.get((table.schema, table.name)) for table in self.tables}
+            role, settings = self.identity.role, self.identity.settings
+            self.filtered = {each: FilteredIdentity(role, settings, wanted) for each, wanted in named.items() if wanted}
+
+    def reader(self, relation: int) -> Identity:
+        """Return who the client is to Postgres as far as a table is concerned."""
+        return self.filtered.get(relation, self.identity)
 
     def set_baseline(self, position: int) -> None:
         """Assume that the client knows what its tables hold up to this position, or fetches it now."""

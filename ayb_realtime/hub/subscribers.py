@@ -6,6 +6,7 @@ from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
+from ayb_realtime.visibility import FilteredIdentity, FilterIndex
 from ayb_realtime.visibility.identities import IdentitiesByRole
 
 
@@ -43,25 +44,34 @@ class Subscribers(MutableSet[Subscriber]):
 
     @property
     def identities(self) -> Mapping[int, IdentitiesByRole]:
-        """The identities that subscribe to each table. A returned mapping never changes."""
+        """The identities that subscribe to each table, and their filters on it. A returned mapping never changes."""
         self._gather()
         return self._identities
 
     def of(self, identities: Iterable[Identity]) -> list[Subscriber]:
         """Return the subscribers that have one of these identities."""
         self._gather()
-        return [subscriber for identity in identities for subscriber in self._streams.get(identity, ())]
+        return list(dict.fromkeys(each for identity in identities for each in self._streams.get(identity, ())))
 
     def _gather(self) -> None:
         if self._is_gathered:
             return
-        identities: dict[int, dict[Identity, None]] = {}
+        identities: dict[int, dict[str, dict[Identity, None]]] = {}
         streams: dict[Identity, list[Subscriber]] = {}
+        filtered: dict[int, dict[str, list[tuple[Identity, FilteredIdentity]]]] = {}
         for subscriber in self._subscribers:
             streams.setdefault(subscriber.identity, []).append(subscriber)
             for relation in subscriber.relations:
-                identities.setdefault(relation, {})[subscriber.identity] = None
-        self._identities = {relation: IdentitiesByRole.of(distinct) for relation, distinct in identities.items()}
+                identities.setdefault(relation, {}).setdefault(subscriber.identity.role, {})[subscriber.identity] = None
+            for relation, each in subscriber.filtered.items():
+                streams.setdefault(each, []).append(subscriber)
+                filtered.setdefault(relation, {}).setdefault(each.role, []).append((subscriber.identity, each))
+        self._identities = {
+            relation: IdentitiesByRole(
+                by_role, {role: FilterIndex(each) for role, each in filtered.get(relation, {}).items()}
+            )
+            for relation, by_role in identities.items()
+        }
         self._streams = streams
         self._is_gathered = True
 

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
         RunSQLFile("policy_conditions"),
         RunSQLFile("current_values"),
         RunSQLFile("evaluate"),
+        RunSQLFile("comparison"),
         RunSQLFile("deciders"),
         RunSQLFile("fingerprint"),
         RunSQLFile("memberships"),

@@ -104,6 +104,12 @@ def begin(connection: Connection) -> str:
     return f"{READ}; {assume_role}"
 
 
+def own_role(connection: Connection) -> str:
+    """Return a statement that acts as the assumed role again, or else as the one that logs in."""
+    role = _assumed.get(connection)
+    return sql.SQL("set local role {}").format(sql.Identifier(role) if role else sql.SQL("none")).as_string(connection)
+
+
 async def of(connection: Connection) -> Session:
     """Return what the connection's session had set when it was first used. Raises psycopg.Error."""
     if connection not in _sessions:

@@ -6,6 +6,8 @@ Only a clear yes makes a row visible. What is no answer, such as a timeout, is n
 from ayb_realtime.visibility.answers import Answers, SharedView, VisibleRows
 from ayb_realtime.visibility.catalog_guard import check_transaction
 from ayb_realtime.visibility.checking import check, check_before
+from ayb_realtime.visibility.filter_index import FilteredIdentity, FilterIndex, Matches, with_filtered
+from ayb_realtime.visibility.filtering import matches
 from ayb_realtime.visibility.one_message import OneMessage
 from ayb_realtime.visibility.roles import acting_as, as_identity, check_role, may_select
 from ayb_realtime.visibility.transactions import Connection, configure
@@ -13,6 +15,9 @@ from ayb_realtime.visibility.transactions import Connection, configure
 __all__ = [
     "Answers",
     "Connection",
+    "FilterIndex",
+    "FilteredIdentity",
+    "Matches",
     "OneMessage",
     "SharedView",
     "VisibleRows",
@@ -23,5 +28,7 @@ __all__ = [
     "check_role",
     "check_transaction",
     "configure",
+    "matches",
     "may_select",
+    "with_filtered",
 ]

@@ -12,9 +12,11 @@ from weakref import WeakKeyDictionary
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CheckerNotMade
+from ayb_realtime.filters import Comparand
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.check_functions import make_check_function
+from ayb_realtime.visibility.comparisons import Comparison
 from ayb_realtime.visibility.policy_predicates import Equality
 from ayb_realtime.visibility.role_states import RoleState, TableRole
 from ayb_realtime.visibility.transactions import Connection
@@ -39,6 +41,7 @@ class TableFacts:
     lockable: the quoted names of those deciders that are tables which the hub's user may lock.
     roles: by name.
     equalities: by role, what the policies require, once it has been derived: ``shortlist.derive_equalities``.
+    comparisons: by role, how columns are compared, once it has been asked: ``filtering.comparisons``.
     """
 
     table: Table
@@ -47,6 +50,7 @@ class TableFacts:
     lockable: tuple[str, ...]
     roles: dict[str, TableRole]
     equalities: dict[str, list[Equality] | None] = field(default_factory=dict)
+    comparisons: dict[str, dict[Comparand, Comparison]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

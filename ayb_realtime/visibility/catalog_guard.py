@@ -40,6 +40,7 @@ async def check_transaction(
             state.locked = locked
             state.roles = {each.table.relation: each.roles for each in facts}
             state.equalities = {each.table.relation: each.equalities for each in facts}
+            state.comparisons = {each.table.relation: each.comparisons for each in facts}
             yield [each.table for each in facts]
             await _commit(connection, facts)
     except BaseException:

@@ -7,6 +7,7 @@ import logging
 import shlex
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from ayb_realtime.postgres.tables import Table
@@ -26,6 +27,10 @@ UNANSWERED = (
     " they are told to fetch the table again instead"
 )
 LOCKED_OUT = "%s: Postgres did not say what %d identities may see (%s); their streams end and resume"
+NOT_COMPARED = (
+    "%s: Postgres could not compare %d values of filters with some rows (%s);"
+    " the streams that have them are told to fetch the table again instead"
+)
 NOT_MADE = "%s: %d identities are told to fetch the table again: the function that checks its rows cannot be made: %s"
 
 
@@ -36,11 +41,11 @@ class Failures:
         self._counts: dict[tuple[int, str], int] = {}
         self._logged_at: dict[tuple[int, str], float] = {}
 
-    def add(self, kind: str, table: Table, reasons: Mapping[Identity, str]) -> None:
+    def add(self, kind: str, table: Table, reasons: Mapping[Any, str]) -> None:
         """Count failures, and log them if the last line is long enough ago.
 
-        kind: POLICY_FAILED, UNANSWERED, LOCKED_OUT or NOT_MADE.
-        reasons: for each identity for which a check failed, why.
+        kind: POLICY_FAILED, UNANSWERED, LOCKED_OUT, NOT_COMPARED or NOT_MADE.
+        reasons: for each identity, or value of a filter, for which a check failed, why.
         """
         if not reasons:
             return

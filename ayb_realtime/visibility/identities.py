@@ -6,16 +6,23 @@ The hub keeps thousands of identities; ``visibility`` groups the few that its ca
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 
 from ayb_realtime.identity import Identity
+from ayb_realtime.visibility.filter_index import FilterIndex
+
+NO_FILTERS: Mapping[str, FilterIndex] = {}
 
 
 class IdentitiesByRole(Collection[Identity]):
     """Distinct identities, in an order.
 
     by_role: for each role, as keys, the identities that have it.
+    filters: for each role, the filters of their streams, if there are any.
     """
 
-    def __init__(self, by_role: Mapping[str, Mapping[Identity, None]]) -> None:
+    def __init__(
+        self, by_role: Mapping[str, Mapping[Identity, None]], filters: Mapping[str, FilterIndex] = NO_FILTERS
+    ) -> None:
         self.by_role = by_role
+        self.filters = filters
 
     @classmethod
     def of(cls, identities: Iterable[Identity]) -> "IdentitiesByRole":
@@ -29,7 +36,8 @@ class IdentitiesByRole(Collection[Identity]):
 
     def only(self, roles: Set[str]) -> "IdentitiesByRole":
         """Return the identities that have one of these roles."""
-        return IdentitiesByRole({role: alike for role, alike in self.by_role.items() if role in roles})
+        filters = {role: index for role, index in self.filters.items() if role in roles}
+        return IdentitiesByRole({role: alike for role, alike in self.by_role.items() if role in roles}, filters)
 
     def __contains__(self, identity: object) -> bool:
         return isinstance(identity, Identity) and identity in self.by_role.get(identity.role, ())

@@ -7,7 +7,7 @@ raises NeedsTransaction, and then these two decide.
 import random
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -21,13 +21,15 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import catalog_cache, current_rows, roles, shortlist, transactions
 from ayb_realtime.visibility.answers import Answers, merged, united
 from ayb_realtime.visibility.catalog_cache import TableFacts
+from ayb_realtime.visibility.filter_index import FilterIndex, Matches
+from ayb_realtime.visibility.filter_questions import FiltersQuestion
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.visibility.locking import lock_statements
 from ayb_realtime.visibility.partwise_check import LEAST_SECONDS
 from ayb_realtime.visibility.quarantine import quarantine
 from ayb_realtime.visibility.shortlist import CURRENT_VALUES, Guess
 from ayb_realtime.visibility.transactions import Connection
-from ayb_realtime.visibility.watchdog import MessageWatchdog
+from ayb_realtime.visibility.watchdog import MARK, MessageWatchdog
 from ayb_realtime.wire.records import Row
 
 # What part of the time for a check its one message gets: if it takes longer, a transaction repeats it in parts.
@@ -36,7 +38,6 @@ SHARE = 0.2
 MOST_PAIRS = 20_000
 # For how long a table's checks are made in transactions after a message has failed.
 RESTING_SECONDS = 10.0
-MARK = ", pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.message'), {})"
 
 # Table (oid) → when a message may be tried again.
 _resting: dict[int, float] = {}
@@ -59,6 +60,7 @@ class OneMessage:
     pool: AsyncConnectionPool[Any]
     facts: TableFacts
     subject: catalog_cache.Subject
+    filters: FiltersQuestion = field(default_factory=FiltersQuestion)
 
     @classmethod
     def about(cls, pool: AsyncConnectionPool[Any], relation: int, role_names: Iterable[str]) -> "OneMessage | None":
@@ -82,7 +84,9 @@ class OneMessage:
 
     async def check(self, table: Table, rows: Mapping[int, Row], identities: Iterable[Identity]) -> Answers:
         """Return what ``visibility.check`` does. Raises NeedsTransaction, and PoolTimeout."""
-        questions = list(self._questions(rows, IdentitiesByRole.of(identities)))
+        by_role = IdentitiesByRole.of(identities)
+        questions = list(self._questions(rows, by_role))
+        self.filters.ask(self.facts, rows, by_role.filters)
         try:
             async with self.pool.connection() as connection:
                 return await self._answers(connection, rows, questions)
@@ -97,6 +101,10 @@ class OneMessage:
     ) -> Answers:
         """Raise NeedsTransaction."""
         raise NeedsTransaction
+
+    async def matches(self, table: Table, role: str, rows: Mapping[int, Row], index: FilterIndex) -> Matches:
+        """Return what ``visibility.matches`` does. Raises NeedsTransaction for rows that are not sent as logged."""
+        return self.filters.matches(role, rows, index)
 
     def _questions(self, rows: Mapping[int, Row], by_role: IdentitiesByRole) -> Iterator[_Question]:
         if len(by_role) * len(rows) > MOST_PAIRS:
@@ -128,18 +136,21 @@ class OneMessage:
             catalog_cache.forget([self.subject])
             raise NeedsTransaction
         remaining = iter(replies)
-        return united([self._read(rows, question, remaining) for question in questions])
+        answers = united([self._read(rows, question, remaining) for question in questions])
+        self.filters.note(remaining)
+        return answers
 
     async def _send(
         self, connection: Connection, rows: Mapping[int, Row], questions: Sequence[_Question]
     ) -> list[list[Any]]:
         """Send the message; return its replies: of the settings, for each question, and the fingerprints."""
         statements = [each for question in questions for each in self._statements(connection, rows, question)]
+        statements += self.filters.statements(connection)
         seconds = max(conf.check_timeout_seconds * SHARE, min(conf.check_timeout_seconds, LEAST_SECONDS))
         number = random.getrandbits(31)
         begin = sessions.begin(connection)
         lock = lock_statements(self.facts.lockable, wait=False)
-        setting = await transactions.setting_of_check(connection, seconds) + MARK.format(number)
+        setting = f"{await transactions.setting_of_check(connection, seconds)}, {MARK.format(number)}"
         fingerprint = _filled(connection, catalog_cache.fingerprints(1), [self.facts.deciders])
         with (
             MessageWatchdog(number, seconds * (1 + len(statements))),

@@ -1,6 +1,6 @@
 """Reads the rows of tables as a subscriber's own SELECT would find them, page by page. Called by ``hub.snapshots``."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,12 +9,15 @@ from psycopg import sql
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, RoleRefused
+from ayb_realtime.filters import Filter
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import catalog_cache, transaction_settings, transactions
 from ayb_realtime.visibility.catalog_cache import TableFacts
 from ayb_realtime.visibility.catalog_guard import check_transaction
+from ayb_realtime.visibility.comparisons import condition
+from ayb_realtime.visibility.filtering import comparisons
 from ayb_realtime.visibility.transactions import Connection
 from ayb_realtime.wire.records import Row
 
@@ -24,7 +27,7 @@ EXPRESSION = (
     "%(relation)s::pg_catalog.oid, 't', ayb_realtime.readable_columns_v1(%(relation)s::pg_catalog.oid, %(role)s), "
     "%(create_missing)s)"
 )
-DECLARE = sql.SQL("declare page no scroll cursor for select {}::pg_catalog.text from {} as t order by {}")
+DECLARE = sql.SQL("declare page no scroll cursor for select {}::pg_catalog.text from {} as t where {} order by {}")
 FETCH = "fetch forward {} from page; select pg_catalog.current_setting('role')"
 # A check looks rows up by their keys. A SELECT is planned as everywhere else, to be read to its end.
 PLANNER = {
@@ -46,11 +49,13 @@ class Selection:
 
     connection: of that transaction, which has the identity's role and settings.
     expressions: table (oid) → the SQL of a row. The role may not read the tables that are missing.
+    conditions: table (oid) → that of the rows to select.
     """
 
     connection: Connection
     role: str
     expressions: Mapping[int, str]
+    conditions: Mapping[int, sql.Composable]
     facts: Sequence[TableFacts]
 
     @property
@@ -70,7 +75,7 @@ class Selection:
             return
         name = sql.Identifier(table.schema, table.name)
         key = sql.SQL(", ").join(sql.Identifier("t", column) for column in table.key_columns)
-        declare = DECLARE.format(sql.SQL(expression), name, key)
+        declare = DECLARE.format(sql.SQL(expression), name, self.conditions[table.relation], key)
         await self.connection.execute(declare.as_string(self.connection))
         count, page = FIRST_ROWS, await self._fetch(FIRST_ROWS)
         yield page
@@ -108,20 +113,24 @@ def rows_of_next_page(page: Sequence[Row]) -> int:
 
 
 @asynccontextmanager
-async def selection(connection: Connection, relations: Collection[int], identity: Identity) -> AsyncIterator[Selection]:
+async def selection(
+    connection: Connection, filters: Mapping[int, Filter], identity: Identity
+) -> AsyncIterator[Selection]:
     """Run a block in a transaction that sees one snapshot; enter it as the login role.
 
+    filters: of each table (oid); without a condition, all rows are selected.
     connection: in no transaction, and of no other use: what a policy sets for its session remains.
     Raises RoleRefused for a role that no subscriber may have; LockNotAvailable if another session has locked one of
     the tables; CatalogChanged, also at the end: then what was read holds no longer. Raises psycopg.Error.
     """
-    role = identity.role
+    role, relations = identity.role, filters.keys()
     facts = list((await catalog_cache.facts(connection, [(each, frozenset([role])) for each in relations])).values())
     expressions = {each.table.relation: await _expression(connection, each, role) for each in facts}
     # A reader that waited for locks would keep others waiting for it.
     async with check_transaction(connection, relations, [role], wait=False):
+        conditions = {each: await _condition(connection, each, role, filters[each]) for each in relations}
         readable = {relation: expression for relation, expression in expressions.items() if expression is not None}
-        yield Selection(connection, role, readable, facts)
+        yield Selection(connection, role, readable, conditions, facts)
 
 
 async def act(selected: Selection, identity: Identity, seconds: float) -> None:
@@ -130,6 +139,17 @@ async def act(selected: Selection, identity: Identity, seconds: float) -> None:
     await transactions.set_local(
         selected.connection, {**PLANNER, **timeouts, **dict(identity.settings), "role": identity.role}
     )
+
+
+async def _condition(connection: Connection, relation: int, role: str, wanted: Filter) -> sql.Composable:
+    """Return the SQL condition that a row ``t`` matches a filter. Raises UndefinedColumn if Postgres cannot tell."""
+    if not wanted:
+        return sql.SQL("true")
+    known = await comparisons(connection, relation, role, [(clause.column, clause.operator) for clause in wanted])
+    compared = {clause: known[clause.column, clause.operator] for clause in wanted}
+    if unknown := [clause.column for clause, comparison in compared.items() if not comparison.operator]:
+        raise psycopg.errors.UndefinedColumn(f"the filter's column {unknown[0]} is gone, or of another type")
+    return condition(compared)
 
 
 async def _expression(connection: Connection, facts: TableFacts, role: str) -> str | None:

@@ -12,8 +12,10 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from ayb_realtime.conf import conf
+from ayb_realtime.filters import Comparand
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.visibility import transaction_settings
+from ayb_realtime.visibility.comparisons import Comparison
 from ayb_realtime.visibility.locking import lock_statements
 from ayb_realtime.visibility.policy_predicates import Equality
 from ayb_realtime.visibility.role_states import TableRole
@@ -29,6 +31,7 @@ class TransactionState:
     roles: by table and by role, what is known of the role.
     locked: the tables that other sessions have locked, so that nothing can be asked about them.
     equalities: by table and by role, what the policies require, once it has been derived.
+    comparisons: by table and by role, how columns are compared with the values of filters.
     head: of the log, as the snapshot shows it, if the hub reads a standby.
     """
 
@@ -37,6 +40,7 @@ class TransactionState:
     roles: dict[int, dict[str, TableRole]] = field(default_factory=dict)
     locked: set[int] = field(default_factory=set)
     equalities: dict[int, dict[str, list[Equality] | None]] = field(default_factory=dict)
+    comparisons: dict[int, dict[str, dict[Comparand, Comparison]]] = field(default_factory=dict)
 
 
 HEAD = (

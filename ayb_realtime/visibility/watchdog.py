@@ -41,6 +41,9 @@ select pg_catalog.pg_terminate_backend(l.pid)
 """
 
 
+MARK = "pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.message'), {})"
+
+
 class MessageWatchdog:
     """Ends the session that runs a message if that does not end by itself: a policy can catch its timeout, and go on.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -95,10 +95,10 @@ async def test_identity_that_asks_for_many_snapshots_holds_up_no_other(
     read, may_read = list[Identity](), asyncio.Event()
 
     @asynccontextmanager
-    async def waiting(connection: Any, relations: Collection[int], identity: Identity) -> AsyncIterator[Selection]:
+    async def waiting(connection: Any, filters: Any, identity: Identity) -> AsyncIterator[Selection]:
         read.append(identity)
         await may_read.wait()
-        async with selection(connection, relations, identity) as selected:
+        async with selection(connection, filters, identity) as selected:
             yield selected
 
     monkeypatch.setattr(snapshots, "selection", waiting)

@@ -15,7 +15,7 @@ from ayb_realtime.hub.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import Table, streamed
-from ayb_realtime.visibility import OneMessage, one_message
+from ayb_realtime.visibility import OneMessage, one_message, watchdog
 from ayb_realtime.visibility.old_rows import OldRowsCheck, why_inexact
 from ayb_realtime.wire.records import Row
 from tests.integration.scenario import Owner, person
@@ -101,7 +101,7 @@ def within_a_message(monkeypatch: pytest.MonkeyPatch, owner: Owner, act: Callabl
         return await checking
 
     monkeypatch.setattr(OneMessage, "check", act_and_check)
-    monkeypatch.setattr(one_message, "MARK", f"{one_message.MARK}, pg_catalog.pg_advisory_xact_lock_shared({GATE})")
+    monkeypatch.setattr(one_message, "MARK", f"{watchdog.MARK}, pg_catalog.pg_advisory_xact_lock_shared({GATE})")
 
 
 def is_at_the_gate(owner: Owner) -> bool:
