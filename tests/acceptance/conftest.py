@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
+from tests.acceptance.browser import Browser
 from tests.example import Example
 from tests.suite import CHROMIUM
 
@@ -21,8 +22,8 @@ expect.set_options(timeout=30_000)
 
 @pytest.fixture
 def example(seeded_url: str, tmp_path: Path) -> Iterator[Example]:
-    """The running example on its own database. At the end it must stop cleanly and must not have logged a traceback."""
-    example = Example(seeded_url, tmp_path)
+    """The running example, with ``/observed``. At the end it must stop cleanly and must not have logged a traceback."""
+    example = Example(seeded_url, tmp_path, DJANGO_SETTINGS_MODULE="tests.observed.settings")
     example.start()
     try:
         yield example
@@ -52,3 +53,12 @@ async def page() -> AsyncIterator[Page]:
         context = await browser.new_context(viewport={"width": 1280, "height": 900})
         yield await context.new_page()
         await browser.close()
+
+
+@pytest_asyncio.fixture
+async def browser(example: Example, page: Page) -> Browser:
+    """The browser of a page."""
+    browser = Browser(page.context, example)
+    await page.context.expose_function("freshToken", browser.token)
+    await page.context.route("**/empty", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    return browser

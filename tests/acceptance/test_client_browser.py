@@ -2,82 +2,18 @@
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import psycopg
-import pytest_asyncio
-from playwright.async_api import BrowserContext, Page
-from rest_framework_simplejwt.tokens import AccessToken
+from playwright.async_api import Page
 
-from example_project.blog.demo import Account
-from tests.example import AUTHOR, STRANGER, Example
+from tests.acceptance.browser import LIVE, SUBSCRIBE, Browser, expect_posts
+from tests.example import STRANGER, Example
 
 CLIENT_PAGE = Path(__file__).parents[2] / "docs" / "client.md"
-SUBSCRIBE = """async (options) => {
-  const { Realtime } = await import("/static/ayb_realtime/client.js");
-  window.events = [];
-  window.statuses = [];
-  window.realtime = new Realtime({ token: () => freshToken(), ...options });
-  realtime.onstatus = (status) => statuses.push(status);
-  realtime.subscribe(["posts"], (event) => events.push(event));
-}"""
 SUBSCRIBED = {"action": "reset", "reason": "subscribed", "tables": ["posts"]}
-
-
-class Browser:
-    """A browser whose pages ask for tokens.
-
-    account: whose; tokens: how many they have got; seconds: how long each lives.
-    failures: how often they get none at first.
-    streams: the addresses of the streams that they have opened.
-    """
-
-    def __init__(self, context: BrowserContext, example: Example) -> None:
-        self.context = context
-        self.example = example
-        self.account: Account = AUTHOR
-        self.tokens = self.failures = 0
-        self.seconds = 3600.0
-        self.streams: list[str] = []
-        context.on("request", lambda request: self.streams.append(request.url) if "?tables=" in request.url else None)
-
-    async def tab(self, **options: object) -> Page:
-        """Open a tab that subscribes to the posts; return it when its stream is open."""
-        page = await self.empty_tab()
-        await page.evaluate(SUBSCRIBE, options)
-        await page.wait_for_function("events.length > 0")
-        return page
-
-    async def empty_tab(self) -> Page:
-        """Open an empty tab of the example's origin."""
-        page = await self.context.new_page()
-        await page.goto(f"{self.example.address}/empty")
-        return page
-
-    def token(self) -> str:
-        """Return another token. Raises ConnectionError as often as ``failures`` says."""
-        if self.failures:
-            self.failures -= 1
-            raise ConnectionError("no token now")
-        self.tokens += 1
-        token = AccessToken()
-        token["user_id"] = str(self.account.id)
-        token.set_exp(lifetime=timedelta(seconds=self.seconds))
-        return str(token)
-
-
-@pytest_asyncio.fixture
-async def browser(example: Example, page: Page) -> Browser:
-    """The browser of a page."""
-    browser = Browser(page.context, example)
-    await page.context.expose_function("freshToken", browser.token)
-    await page.context.route("**/empty", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
-    return browser
 
 
 async def received(page: Page, number: int) -> list[Any]:
@@ -93,20 +29,6 @@ async def test_rows_arrive(example: Example, browser: Browser) -> None:
     example.add_post("news", published=True)
     assert await received(page, 3) == [SUBSCRIBED, "a draft", "news"]
     assert await page.evaluate("realtime.status") == "live"
-
-
-async def test_every_row_arrives_over_several_lives_of_a_token(example: Example, browser: Browser) -> None:
-    browser.seconds = 3
-    page = await browser.tab()
-    expected: list[Any] = [SUBSCRIBED]
-    end = time.monotonic() + 4 * browser.seconds
-    while time.monotonic() < end:
-        expected.append(f"post {len(expected)}")
-        example.add_post(expected[-1], published=True)
-        assert await received(page, len(expected)) == expected
-    assert browser.tokens > 4
-    assert len(browser.streams) < browser.tokens  # The open stream goes on with a newer token.
-    assert "offline" not in await page.evaluate("statuses")
 
 
 async def test_killed_server_loses_nothing(example: Example, browser: Browser) -> None:
@@ -144,15 +66,6 @@ window.titles = () => [...rows.values()].map((row) => row.title).sort().join();
 """
 
 
-LIVE = """async () => {
-  const { Realtime } = await import("/static/ayb_realtime/client.js");
-  window.realtime = new Realtime({ token: () => freshToken() });
-  window.posts = realtime.live("posts");
-  posts.subscribe((rows) => (window.shown = [...rows.values()]));
-  window.titles = () => posts.status === "live" && shown.map((row) => row.title).sort().join();
-}"""
-
-
 async def test_live_rows_are_what_select_returns(example: Example, browser: Browser) -> None:
     page, tab = await browser.empty_tab(), await browser.empty_tab()
     await check_list(example, page, page.evaluate(LIVE))
@@ -185,39 +98,6 @@ async def check_list(example: Example, page: Page, shows: Awaitable[object]) -> 
     await expect_posts(example, page)
     example.write("truncate posts")
     await expect_posts(example, page)
-
-
-async def expect_posts(example: Example, page: Page) -> None:
-    """Wait until a page shows the titles of the posts that the author may see."""
-    with psycopg.connect(example.database_url) as connection:
-        query = "select title from posts where published or author_id = %s"
-        titles = sorted(title for (title,) in connection.execute(query, [AUTHOR.id]))
-    await page.wait_for_function("titles => window.titles?.() === titles", arg=",".join(titles))
-
-
-async def test_tabs_share_a_stream_and_outlive_the_one_that_leads(example: Example, browser: Browser) -> None:
-    tabs = [await browser.tab() for _ in range(6)]
-    assert len(browser.streams) == 1
-    expected: list[Any] = [SUBSCRIBED]
-    for end in (Page.close, crash):
-        leader, *tabs = tabs
-        for _ in range(2):
-            expected.append(f"post {len(expected)}")
-            example.add_post(expected[-1], published=True)
-        await end(leader)
-        expected.append(f"post {len(expected)}")
-        example.add_post(expected[-1], published=True)
-        for tab in tabs:
-            assert await received(tab, len(expected)) == expected
-    assert len(browser.streams) == 3
-
-
-async def crash(page: Page) -> None:
-    """End a tab's process. Chromium does not answer this."""
-    session = await page.context.new_cdp_session(page)
-    async with page.expect_event("crash"):
-        asking = asyncio.create_task(session.send("Page.crash"))
-    asking.cancel()
 
 
 async def test_tab_that_needs_another_table_gets_it_through_the_one_that_leads(
