@@ -59,17 +59,17 @@ class Browser:
         await page.wait_for_function("events.length > 0")
         return page
 
-    async def live_tab(self, path: str = "/empty") -> Page:
+    async def live_tab(self) -> Page:
         """Open a tab that shows the posts; return it when it does."""
-        page = await self.empty_tab(path)
+        page = await self.empty_tab()
         await page.evaluate(LIVE)
         await page.wait_for_function("titles()")
         return page
 
-    async def empty_tab(self, path: str = "/empty") -> Page:
+    async def empty_tab(self) -> Page:
         """Open an empty tab of the example's origin."""
         page = await self.context.new_page()
-        await page.goto(f"{self.example.address}{path}")
+        await page.goto(f"{self.example.address}/empty")
         return page
 
     def token(self) -> str:

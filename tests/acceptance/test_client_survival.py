@@ -33,7 +33,7 @@ class Writer:
 
 @pytest.fixture
 def writer(example: Example) -> Writer:
-    """Who writes."""
+    """Return a writer to the example's database."""
     return Writer(example)
 
 

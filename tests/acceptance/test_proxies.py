@@ -13,8 +13,8 @@ import pytest
 from playwright.async_api import Page
 
 from embedded import Child, free_port
+from tests.acceptance.browser import LIVE, expect_posts
 from tests.acceptance.documents import CLIENT, DEPLOYMENT, README, printed
-from tests.acceptance.test_client_browser import LIVE, expect_posts
 from tests.example import AUTHOR, Example, answers
 
 
