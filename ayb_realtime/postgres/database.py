@@ -43,7 +43,13 @@ async def connect(database: str) -> psycopg.AsyncConnection[Any]:
     """Open one connection, in autocommit mode. Raises psycopg.OperationalError."""
     connection = await psycopg.AsyncConnection.connect(**connection_parameters(database))
     sessions.assume(connection, assumed_role(database))
+    _aliases[connection] = database
     return connection
+
+
+def alias(connection: psycopg.AsyncConnection[Any]) -> str:
+    """Return the alias of a connection's database; by default that of the hub's."""
+    return _aliases.get(connection, conf.hub_database)
 
 
 def assumed_role(database: str) -> str | None:
@@ -58,6 +64,7 @@ async def read_one_snapshot(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
 
 
+_aliases: WeakKeyDictionary[psycopg.AsyncConnection[Any], str] = WeakKeyDictionary()
 # When the pool last handed out a connection.
 _taken_at: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDictionary()
 
@@ -86,6 +93,7 @@ def pool(database: str = "") -> Pool:
 
     async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
         sessions.assume(connection, role)
+        _aliases[connection] = database
         await read_one_snapshot(connection)
 
     return AsyncConnectionPool(

@@ -69,7 +69,7 @@ class MessageWatchdog:
 
     async def _watch(self) -> None:
         while True:
-            await _query(TERMINATE_MESSAGE, self._number)
+            await _query(conf.hub_database, TERMINATE_MESSAGE, self._number)
             await asyncio.sleep(self._seconds)
 
 
@@ -126,13 +126,13 @@ class Watchdog:
             # Set before the query, since from now on the connection may end by our doing.
             self.has_fired = self.has_fired or fires
 
-        return await _query(query, backend_pid, connected)
+        return await _query(database.alias(self._connection), query, backend_pid, connected)
 
 
-async def _query(query: str, parameter: int, on_connected: Callable[[], None] = lambda: None) -> Any:
+async def _query(alias: str, query: str, parameter: int, on_connected: Callable[[], None] = lambda: None) -> Any:
     """Run a query on a connection of its own; return its first value, or None where the database is away."""
     try:
-        async with await database.connect(conf.hub_database) as other:
+        async with await database.connect(alias) as other:
             on_connected()
             rows = await sessions.fetch(other, query, [parameter])
     except psycopg.Error:

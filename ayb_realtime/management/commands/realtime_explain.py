@@ -14,7 +14,7 @@ from django.db import Error
 from django.db.models import Q
 
 from ayb_realtime.diagnostics.explain import Step, explain, user_step
-from ayb_realtime.exceptions import CannotExplain
+from ayb_realtime.exceptions import CannotExplain, UncancellablePolicy
 from ayb_realtime.identity import Identity, identify
 
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             steps += asyncio.run(self._explain(identify(user), options["table"], options["pk"]))
         except Error as error:
             raise CommandError(f"The user cannot be looked up: {error}") from error
-        except (CannotExplain, psycopg.Error) as error:
+        except (CannotExplain, UncancellablePolicy, psycopg.Error) as error:
             raise CommandError(str(error)) from error
         what = f"row ({', '.join(options['pk'])}) of {options['table']}" if options["pk"] else options["table"]
         whom = options["user"] or user or "an anonymous subscriber"

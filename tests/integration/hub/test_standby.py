@@ -15,7 +15,8 @@ from channels.layers import BaseChannelLayer
 from django.db import connections
 
 from ayb_realtime.checks.hub_database import check_hub_database
-from ayb_realtime.exceptions import PositionUnavailable, StandbyBehind
+from ayb_realtime.diagnostics.explain import Step, explain
+from ayb_realtime.exceptions import PositionUnavailable, StandbyBehind, UncancellablePolicy
 from ayb_realtime.hub import planning, relay_watch
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
@@ -25,7 +26,7 @@ from ayb_realtime.postgres import database
 from ayb_realtime.visibility.quarantine import LOST, quarantine
 from embedded.postgres import Postgres
 from tests.integration.own_server import install, server, standby_of
-from tests.integration.scenario import open_stream, person, relaying, subscribed, until
+from tests.integration.scenario import Stream, open_stream, person, relaying, subscribed, until
 
 Connection = psycopg.Connection[Any]
 
@@ -44,6 +45,11 @@ HELD = """
 create function held() returns bool language plpgsql as
     $$ begin perform pg_advisory_xact_lock_shared(7); return true; end $$;
 create policy held on orders as restrictive using (held());
+"""
+CATCHES = """
+create function catches(at tid) returns bool language plpgsql as
+    $$ begin loop begin perform pg_sleep(60); exception when query_canceled then null; end; end loop; end $$;
+create policy catches on orders as restrictive using (catches(ctid));
 """
 WAITING = "select pid from pg_locks where locktype = 'advisory' and not granted"
 
@@ -66,7 +72,7 @@ def primary(primary_server: Postgres) -> Iterator[Connection]:
         connection.execute(TABLES.encode())
         connection.execute(FUNCTIONS)
         yield connection
-        connection.execute("drop table orders, members; drop function if exists held")
+        connection.execute("drop table orders, members; drop function if exists held, catches")
 
 
 @pytest.fixture
@@ -359,3 +365,35 @@ async def test_stream_goes_on_with_newer_credentials_that_another_process_is_sen
     subscriber = await subscribed(hub, person(1), "orders")
     assert await other_hub.refreshing.ask(subscriber.client_id, person(1), (), None) is True
     await other_hub.close()
+
+
+async def test_stream_that_asks_for_a_snapshot_gets_it_and_what_the_standby_shows_later(
+    hub: Hub, primary: Connection, standby: Connection, memory_layer: BaseChannelLayer
+) -> None:
+    async with relaying(memory_layer):
+        standby.execute("select pg_wal_replay_pause()")
+        order(primary, 1, 2)
+        stream = Stream(await hub.subscribe(person(1), ["orders"], snapshot=True))
+        events = [await stream.next() for _ in range(3)]
+        assert [event.event for event in events] == ["connected", "snapshot", "ready"]
+        assert [row["id"] for row in events[1].json()["records"]] == [1, 2]
+        order(primary, 3)
+        standby.execute("select pg_wal_replay_resume()")
+        assert await stream.next_ids(1) == [3]
+
+
+async def test_policy_that_catches_its_cancellation_is_ended_where_it_runs(
+    primary: Connection, aliases: Any, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {**settings.AYB_REALTIME, "CHECK_TIMEOUT_SECONDS": 0.5}
+    order(primary, 1)
+
+    async def last_step() -> Step:
+        async with asyncio.timeout(30):
+            return [step async for step in explain(person(1), "orders", ["1"])][-1]
+
+    assert (await last_step()).found.endswith('{"action":"update","table":"orders","record":{"id":1,"owner":"1"}}')
+    primary.execute(CATCHES.encode())
+    primary.execute(FUNCTIONS)
+    with pytest.raises(UncancellablePolicy):
+        await last_step()
