@@ -5,7 +5,7 @@ from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
@@ -140,4 +140,25 @@ def check_connection_age(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]
         )
         for alias, database in connections.settings.items()
         if database["CONN_MAX_AGE"] != 0 and connections[alias].vendor != "sqlite"
+    ]
+
+
+@register(Tags.async_support)
+def check_cross_origin_headers(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn if django-cors-headers keeps pages of other origins from sending what a stream is asked for with."""
+    if not apps.is_installed("corsheaders"):
+        return []
+    # Its default has "authorization", but not "last-event-id".
+    allowed = {str(name).lower() for name in getattr(settings, "CORS_ALLOW_HEADERS", ["authorization"])}
+    missing = [name for name in ("authorization", "last-event-id") if name not in allowed]
+    if not missing:
+        return []
+    return [
+        Warning(
+            f"CORS_ALLOW_HEADERS lacks {' and '.join(missing)}: browsers do not let pages of other origins send"
+            " such a request, so a stream of theirs never comes back.",
+            hint="from corsheaders.defaults import default_headers\n"
+            'CORS_ALLOW_HEADERS = [*default_headers, "last-event-id"]',
+            id="ayb_realtime.W029",
+        )
     ]

@@ -1,5 +1,6 @@
 """The checks of the settings: which message, and when."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +127,40 @@ def test_connections_that_outlast_their_request_are_warned_of(
 ) -> None:
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", seconds)
     assert found() == expected
+
+
+@pytest.fixture
+def corsheaders(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed app with the name of django-cors-headers, of which the check reads nothing but the settings."""
+    (tmp_path / "corsheaders").mkdir()
+    (tmp_path / "corsheaders" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.INSTALLED_APPS = [*OTHERS, "corsheaders"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "missing"),
+    [
+        (["Authorization", "Last-Event-ID"], ""),
+        (["accept", "authorization"], "lacks last-event-id:"),
+        (["last-event-id"], "lacks authorization:"),
+        ((), "lacks authorization and last-event-id:"),
+    ],
+)
+@pytest.mark.usefixtures("corsheaders")
+def test_headers_that_pages_of_other_origins_may_not_send_are_named(settings: Any, allowed: Any, missing: str) -> None:
+    settings.CORS_ALLOW_HEADERS = allowed
+    assert found() == (["ayb_realtime.W029"] if missing else [])
+    assert all(missing in message.msg for message in messages())
+
+
+@pytest.mark.usefixtures("corsheaders")
+def test_default_of_cors_headers_lacks_the_position(settings: Any) -> None:
+    (message,) = messages()
+    assert "lacks last-event-id:" in message.msg
+
+
+@pytest.mark.usefixtures("corsheaders")
+def test_cors_headers_that_are_no_list_are_a_warning_and_no_error(settings: Any) -> None:
+    settings.CORS_ALLOW_HEADERS = None
+    assert found() == ["ayb_realtime.W021"]
