@@ -115,6 +115,33 @@ async def test_tab_that_needs_another_table_gets_it_through_the_one_that_leads(
     assert [parse_qs(urlsplit(url).query)["tables"] for url in browser.streams] == [["posts"], ["posts,comments"]]
 
 
+SEE_FIELDS = """fields => {
+  window.seen = [];
+  realtime.subscribe("posts", ({ action, record }) => seen.push(record ?? action), { fields });
+}"""
+
+
+async def test_tabs_share_a_stream_of_each_view_of_a_table(example: Example, browser: Browser) -> None:
+    tabs = [await browser.tab() for _ in range(4)]
+    for tab, fields in zip(tabs, ("id", "id,title", "title", "id"), strict=True):
+        await tab.evaluate(SEE_FIELDS, fields)
+        await tab.wait_for_function("seen.length === 1")
+    example.add_post("for all", published=True)
+    whole = [await received(tab, 2) for tab in tabs]
+    for tab in tabs:
+        await tab.wait_for_function("seen.length === 2")
+    seen = [await tab.evaluate("seen") for tab in tabs]
+    assert whole == [[SUBSCRIBED, "for all"]] * 4
+    assert [[first, sorted(record)] for first, record in seen] == [
+        ["reset", columns] for columns in (["id"], ["id", "title"], ["id", "title"], ["id"])
+    ]
+    assert len(browser.streams) == 4  # of whole posts, and one for each list of fields
+    await tabs[0].close()
+    example.add_post("after", published=True)
+    for tab in tabs[1:]:
+        await tab.wait_for_function("seen.length === 3")
+
+
 async def test_tab_that_hangs_loses_the_lead(example: Example, browser: Browser) -> None:
     leader, other = await browser.tab(), await browser.tab(heartbeatSeconds=0.5)
     hanging = asyncio.create_task(leader.evaluate("alert('a tab waits here')"))

@@ -20,6 +20,14 @@ export interface Denied {
   tables: string[];
 }
 
+/** Which rows and columns of the tables. */
+export interface Choice {
+  /** `column=operator.value`, with commas between several, which must all hold; see docs/protocol.md. */
+  filter?: string | string[];
+  /** The columns of each record, besides its key. */
+  fields?: string | string[];
+}
+
 export type Status = "connecting" | "live" | "offline" | "denied";
 
 export interface Options {
@@ -53,9 +61,10 @@ export declare class Realtime {
   subscribe<Row = Record<string, unknown>>(
     tables: string | string[],
     callback: (event: Change<Row> | Reset | Denied) => void,
+    options?: Choice,
   ): () => void;
   /** Return the rows of a table, kept as SELECT would return them. key: the columns of its primary key; "id" by default. */
-  live<Row = Record<string, unknown>>(table: string, options?: { key?: string | string[] }): Live<Row>;
+  live<Row = Record<string, unknown>>(table: string, options?: Choice & { key?: string | string[] }): Live<Row>;
   /** Open the stream again now, as after a log-in that follows "denied". */
   reconnect(): void;
   /** End all subscriptions. */

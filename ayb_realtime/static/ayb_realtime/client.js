@@ -65,16 +65,16 @@ class Refusal extends Error {
 }
 
 /**
- * The stream of some tables, which comes back by itself after whatever ended it, at the position where it was.
+ * The stream of some tables, each in one view (see viewOf), which comes back by itself after whatever ended it, at the position where it was.
  *
  * owner: told by event(event, position) of each event; by passed(position) that there is nothing more up to there; by
- * opened(tables, lost, position) which tables the open stream has, and whether changes before it are lost; by
- * changed(status, message) of the status; by refused(table, message) of a table that it goes on without.
+ * opened(views, lost, position) which views the open stream has, and whether changes before it are lost; by
+ * changed(status, message) of the status; by refused(view, message) of a view that it goes on without.
  */
 class Stream {
   constructor(options, owner) {
     Object.assign(this, { options, owner });
-    this.tables = [];
+    this.views = [];
     this.retry = 2000; // in milliseconds, until the server says otherwise
     this.forget();
   }
@@ -82,16 +82,16 @@ class Stream {
   forget() {
     this.stop();
     this.position = "";
-    this.accepted = []; // the tables of the stream that opened last
+    this.accepted = []; // the views of the stream that opened last
     this.failures = 0;
   }
 
-  /** Have these tables in the stream. More than it has open another; fewer count from the next time on. */
-  want(tables) {
-    this.tables = tables;
-    if (!tables.length) this.forget();
+  /** Have these views in the stream. More than it has open another; fewer count from the next time on. */
+  want(views) {
+    this.views = views;
+    if (!views.length) this.forget();
     else if (this.isDue) return;
-    else if (!tables.every((table) => this.asked.includes(table))) this.start();
+    else if (!views.every((view) => this.asked.includes(view))) this.start();
     else if (this.isOpen) this.owner.opened(this.accepted, false, this.position);
   }
 
@@ -142,10 +142,10 @@ class Stream {
     this.token = await this.options.token?.();
     signal.throwIfAborted();
     this.isDue = false;
-    this.asked = this.tables;
+    this.asked = this.views;
     const headers = credentials(this.token);
     if (this.position) headers["Last-Event-ID"] = this.position;
-    const query = new URLSearchParams({ tables: this.asked.join(","), ...this.options.query });
+    const query = new URLSearchParams({ ...queryOf(this.asked), ...this.options.query });
     return fetch(`${this.options.url}?${query}`, { ...this.options.fetchOptions, headers, signal, cache: "no-store" });
   }
 
@@ -192,12 +192,12 @@ class Stream {
   }
 
   fail({ message, status, retryAfter }) {
-    const unknown = this.tables.find((table) => `${message}.`.startsWith(`unknown table: ${table}.`));
+    const wrong = this.views.find((view) => isAbout(message, view));
     this.stop();
-    if (status === 400 && unknown && this.tables.length > 1) {
-      this.tables = this.tables.filter((table) => table !== unknown);
+    if (status === 400 && wrong && this.views.length > 1) {
+      this.views = this.views.filter((view) => view !== wrong);
       this.start();
-      this.owner.refused(unknown, message);
+      this.owner.refused(wrong, message);
     } else if ([400, 401, 403].includes(status)) {
       this.owner.changed("denied", message);
     } else {
@@ -238,7 +238,7 @@ class Stream {
 
 /**
  * One stream for all tabs of a browser that have the same user. One tab leads: it holds a lock and the stream, and passes on
- * what the stream tells. The others tell it which tables they want. When it goes, another gets the lock, and opens the
+ * what the stream tells. The others tell it which views they want. When it goes, another gets the lock, and opens the
  * stream at its own position. A message says between which positions it lies, so a tab skips what it has had, and notices what
  * it has missed. While a tab follows, its own stream only keeps the position.
  */
@@ -247,17 +247,17 @@ class Tabs {
     Object.assign(this, { options, owner });
     this.stream = new Stream({ ...options, token: options.token && (() => this.token()) }, this);
     this.id = String(Math.random());
-    this.tables = [];
+    this.views = [];
   }
 
-  want(tables) {
-    this.tables = tables;
-    if (!tables.length) {
+  want(views) {
+    this.views = views;
+    if (!views.length) {
       this.leave();
       this.stream.forget();
     } else if (!this.visit) this.join();
     else if (this.leads) this.stream.want(this.union());
-    else this.post({ wants: tables });
+    else this.post({ wants: views });
   }
 
   start() {
@@ -284,7 +284,7 @@ class Tabs {
     this.channel.onmessage = ({ data }) => this.hear(data);
     this.heard();
     this.watching = setInterval(() => this.watch(), Math.min(WATCH_MILLISECONDS, this.options.silence));
-    this.post({ wants: this.tables });
+    this.post({ wants: this.views });
     this.compete();
   }
 
@@ -311,7 +311,7 @@ class Tabs {
     if (tabs === false || !globalThis.navigator?.locks) return null;
     if (!tabs && token) this.given = await token();
     this.user = tabs ?? userOf(this.given);
-    return this.user && `ayb_realtime ${url} ${this.user}`;
+    return this.user && `ayb_realtime ${url} ${this.user}${this.options.lane || ""}`;
   }
 
   /** Return a token for the stream. Throws if it is another user's: the other tabs must not get that user's rows. */
@@ -355,8 +355,17 @@ class Tabs {
     this.stream.stop();
   }
 
+  /** Return the views that all tabs want. A tab that wants a table in another view than a tab before it has to move on. */
   union() {
-    return [...new Set([this.tables, this.inherited, ...this.others.values()].flat())];
+    const chosen = new Map();
+    for (const [id, views] of [[this.id, this.views], ["", this.inherited], ...this.others]) {
+      for (const view of views) {
+        const table = tableOf(view);
+        if (!chosen.has(table)) chosen.set(table, view);
+        else if (chosen.get(table) !== view) this.post({ moves: id, view });
+      }
+    }
+    return [...chosen.values()];
   }
 
   heard() {
@@ -378,16 +387,18 @@ class Tabs {
     this.channel?.postMessage({ from: this.id, ...message });
   }
 
-  hear({ from, wants, asks, leads, ...told }) {
-    if (this.leads) {
+  hear({ from, wants, asks, leads, moves, view, ...told }) {
+    if (moves) {
+      if (moves === this.id) this.owner.moved(view);
+    } else if (this.leads) {
       if (wants) this.others.set(from, wants);
       if (wants) this.stream.want(this.union());
       if (wants || asks) this.post({ method: "changed", values: this.state });
-      return;
+    } else if (leads || told.method) {
+      this.heard();
+      if (leads) this.post({ wants: this.views });
+      if (told.method) this.follow(told);
     }
-    if (leads || told.method) this.heard();
-    if (leads) this.post({ wants: this.tables });
-    if (told.method) this.follow(told);
   }
 
   /** Do what the leading tab's stream has told. */
@@ -398,10 +409,10 @@ class Tabs {
     const isNew = isLater(after, stream.position);
     let isReset = false;
     if (method === "opened") {
-      const [tables, lost] = values;
-      stream.accepted = tables;
-      owner.opened(tables, lost || isGap);
-      if (!this.tables.every((table) => tables.includes(table))) this.post({ wants: this.tables });
+      const [views, lost] = values;
+      stream.accepted = views;
+      owner.opened(views, lost || isGap);
+      if (!this.views.every((view) => views.includes(view))) this.post({ wants: this.views });
       isReset = lost;
     } else if (stream.accepted.length) {
       const [event] = values;
@@ -428,14 +439,14 @@ class Tabs {
     this.tell("passed", [], after);
   }
 
-  opened(tables, lost, after) {
+  opened(views, lost, after) {
     this.inherited = [];
-    this.tell("opened", [tables, lost], after);
+    this.tell("opened", [views, lost], after);
   }
 
-  refused(table, message) {
-    for (const [id, tables] of this.others) this.others.set(id, tables.filter((one) => one !== table));
-    this.tell("refused", [table, message]);
+  refused(view, message) {
+    for (const [id, views] of this.others) this.others.set(id, views.filter((one) => one !== view));
+    this.tell("refused", [view, message]);
   }
 
   /** A tab that is denied leaves: the next one may have a better token. */
@@ -446,7 +457,7 @@ class Tabs {
   }
 }
 
-/** The changes of a page's tables: see docs/client.md. All its subscriptions share one stream. */
+/** The changes of a page's tables: see docs/client.md. Its subscriptions share one stream, or a few: see Lane. */
 export class Realtime {
   constructor({ url = "/api/realtime", token, tabs, heartbeatSeconds = 15, fetchOptions } = {}) {
     this.status = "connecting";
@@ -454,7 +465,7 @@ export class Realtime {
     this.onstatus = null;
     this.subscriptions = new Set();
     this.options = { url, token, tabs, silence: heartbeatSeconds * 2500, fetchOptions };
-    this.tabs = new Tabs(this.options, this);
+    this.lanes = [];
     this.lists = new Set();
     this.listening = new AbortController();
     this.listen(globalThis.window, { online: "cameOnline", offline: "wentOffline", pageshow: "thaw", pagehide: "freeze" });
@@ -462,31 +473,28 @@ export class Realtime {
   }
 
   /**
-   * Call back for each change of these tables. Return a function that ends that.
+   * Call back for each change of these tables, of the rows and with the columns that the filter and the fields choose.
+   * Return a function that ends that.
    *
    * The callback gets {action, table, record}; and {action: "reset", reason, tables} where it has to fetch the tables: when
    * its stream has opened, and when changes were lost.
    */
-  subscribe(tables, callback) {
-    const subscription = { tables: [tables].flat(), callback, isLive: false };
-    this.subscriptions.add(subscription);
-    this.update();
-    return () => {
-      this.subscriptions.delete(subscription);
-      this.update();
-    };
+  subscribe(tables, callback, options) {
+    const subscription = this.add([tables].flat(), callback, options);
+    return () => this.remove(subscription);
   }
 
   /** Return the rows of a table, kept as SELECT would return them. key: the columns of its primary key. */
-  live(table, { key = ["id"] } = {}) {
-    return new Live(this, table, [key].flat());
+  live(table, { key = ["id"], ...options } = {}) {
+    return new Live(this, table, [key].flat(), options);
   }
 
-  /** Open the stream again now, as after a log-in that follows "denied". */
+  /** Open the streams again now, as after a log-in that follows "denied". */
   reconnect() {
-    if (!this.subscriptions.size) return;
-    this.changed("connecting", "");
-    this.tabs.start();
+    for (const lane of this.active()) {
+      lane.changed("connecting", "");
+      lane.tabs.start();
+    }
   }
 
   /** End everything. */
@@ -494,12 +502,54 @@ export class Realtime {
     this.listening.abort();
     this.lists.forEach((list) => list.close());
     this.subscriptions.clear();
-    this.tabs.want([]);
+    for (const lane of this.lanes) lane.tabs.want([]);
+  }
+
+  add(tables, callback, options = {}) {
+    const views = tables.map((table) => viewOf(table, tables, options));
+    const subscription = { tables, views, callback, isLive: false };
+    this.place(subscription, 0);
+    this.subscriptions.add(subscription);
+    this.update();
+    return subscription;
+  }
+
+  remove(subscription) {
+    this.subscriptions.delete(subscription);
+    this.update();
+  }
+
+  /** Give a subscription the first lane from this one on that has none of its tables in another view. */
+  place(subscription, number) {
+    const lane = (this.lanes[number] ??= new Lane(this, number));
+    const isTaken = (view) => lane.views().some((other) => other !== view && tableOf(other) === tableOf(view));
+    if (subscription.views.some(isTaken)) this.place(subscription, number + 1);
+    else Object.assign(subscription, { lane, isLive: false });
   }
 
   /** Subscriptions that come together make one request. */
   update() {
-    queueMicrotask(() => this.tabs.want([...new Set([...this.subscriptions].flatMap(({ tables }) => tables))]));
+    queueMicrotask(() => {
+      for (const lane of this.lanes) lane.tabs.want(lane.views());
+      this.changed();
+    });
+  }
+
+  /** Return the lanes that have subscriptions. */
+  active() {
+    return this.lanes.filter((lane) => lane.subscriptions().length);
+  }
+
+  /** Have the status of the lane that is worst off. */
+  changed() {
+    const lanes = this.active();
+    const worst = STATUSES.map((status) => lanes.find((lane) => lane.status === status)).find(Boolean) ?? this;
+    const { status, message } = worst;
+    if (status !== this.status || message !== this.message) {
+      Object.assign(this, { status, message });
+      call(this.onstatus, status, message);
+    }
+    this.lists.forEach((list) => list.changed());
   }
 
   // What the browser tells
@@ -514,53 +564,75 @@ export class Realtime {
   }
 
   wentOffline() {
-    if (this.status !== "denied" && this.subscriptions.size) this.tabs.fail(new Refusal("the browser is offline"));
+    if (this.status === "denied") return;
+    for (const lane of this.active()) lane.tabs.fail(new Refusal("the browser is offline"));
   }
 
   freeze() {
     this.isFrozen = true;
-    this.tabs.leave();
+    for (const lane of this.lanes) lane.tabs.leave();
   }
 
   thaw() {
     if (this.isFrozen) this.reconnect();
     this.isFrozen = false;
   }
+}
+
+// Worst first.
+const STATUSES = ["denied", "offline", "connecting", "live"];
+
+/** One stream of a page, and the subscriptions that share it. There is a second where a table has two views. */
+class Lane {
+  constructor(realtime, number) {
+    Object.assign(this, { realtime, number, status: "connecting", message: "" });
+    this.tabs = new Tabs({ ...realtime.options, lane: number }, this);
+  }
+
+  subscriptions() {
+    return [...this.realtime.subscriptions].filter(({ lane }) => lane === this);
+  }
+
+  views() {
+    return [...new Set(this.subscriptions().flatMap(({ views }) => views))];
+  }
 
   // What the stream tells
 
   event(event, position) {
-    for (const subscription of this.subscriptions) {
-      const tables = subscription.tables.filter((table) => (event.tables ?? [event.table]).includes(bare(table)));
-      if (subscription.isLive && tables.length) {
-        call(subscription.callback, event.tables ? { ...event, tables } : event, position);
-      }
+    for (const { tables: all, isLive, callback } of this.subscriptions()) {
+      const tables = all.filter((table) => (event.tables ?? [event.table]).includes(bare(table)));
+      if (isLive && tables.length) call(callback, event.tables ? { ...event, tables } : event, position);
     }
   }
 
-  opened(tables, lost) {
-    for (const subscription of this.subscriptions) {
+  opened(views, lost) {
+    for (const subscription of this.subscriptions()) {
       const reason = subscription.isLive ? lost && "position lost" : "subscribed";
-      subscription.isLive = subscription.tables.every((table) => tables.includes(table));
+      subscription.isLive = subscription.views.every((view) => views.includes(view));
       if (!subscription.isLive) continue;
       if (reason) call(subscription.callback, { action: "reset", reason, tables: subscription.tables });
     }
   }
 
-  refused(table, message) {
-    for (const subscription of this.subscriptions) {
-      if (!subscription.tables.includes(table)) continue;
-      this.subscriptions.delete(subscription);
+  refused(view, message) {
+    for (const subscription of this.subscriptions()) {
+      if (!subscription.views.includes(view)) continue;
+      this.realtime.remove(subscription);
       call(subscription.callback, { action: "denied", reason: message, tables: subscription.tables });
     }
-    this.update();
+  }
+
+  /** Another tab has this table in another view in this lane. */
+  moved(view) {
+    const moving = this.subscriptions().filter(({ views }) => views.includes(view));
+    for (const subscription of moving) this.realtime.place(subscription, this.number + 1);
+    this.realtime.update();
   }
 
   changed(status, message) {
-    if (status === this.status && message === this.message) return;
     Object.assign(this, { status, message });
-    call(this.onstatus, status, message);
-    this.lists.forEach((list) => list.changed());
+    this.realtime.changed();
   }
 }
 
@@ -570,8 +642,8 @@ export class Realtime {
  * rows: a Map from the key to the row; of several columns, the key is a JSON array of their values.
  */
 class Live {
-  constructor(realtime, table, key) {
-    Object.assign(this, { realtime, table, key });
+  constructor(realtime, table, key, options) {
+    Object.assign(this, { realtime, table, key, options });
     this.rows = new Map();
     this.callbacks = new Set();
     this.status = "connecting";
@@ -588,13 +660,14 @@ class Live {
   }
 
   open() {
-    this.end = this.realtime.subscribe(this.table, (event, position) => this.take(event, position));
+    const take = (event, position) => this.take(event, position);
+    this.subscription = this.realtime.add([this.table], take, this.options);
     this.realtime.lists.add(this);
     this.changed();
   }
 
   close() {
-    this.end();
+    this.realtime.remove(this.subscription);
     this.realtime.lists.delete(this);
     this.reading?.forget();
     this.isReady = false;
@@ -614,7 +687,7 @@ class Live {
     this.isReady = false;
     this.waiting = [];
     this.reading = new Stream({ ...this.realtime.options, query: { snapshot: "true" } }, new Snapshot(this));
-    this.reading.want([this.table]);
+    this.reading.want(this.subscription.views);
   }
 
   ready(records, position) {
@@ -643,7 +716,7 @@ class Live {
   }
 
   changed() {
-    const { status: shared } = this.realtime;
+    const { status: shared } = this.subscription.lane;
     const status = this.refused ? "denied" : shared === "live" && !this.isReady ? "connecting" : shared;
     if (status === this.status) return;
     this.status = status;
@@ -695,6 +768,41 @@ function call(callback, ...values) {
 /** Return a table's name as events have it, without its schema. */
 function bare(table) {
   return table.split(".").pop();
+}
+
+/**
+ * Return the view that a stream may have of one of these tables: its name, and what a filter and fields say of it. A stream
+ * has each table in one view.
+ */
+function viewOf(table, tables, { filter, fields }) {
+  return [table, ofTable(filter, table, tables), ofTable(fields, table, tables)].join("\0").replace(/\0+$/, "");
+}
+
+function tableOf(view) {
+  return view.split("\0")[0];
+}
+
+/** Return the query that asks for some views. */
+function queryOf(views) {
+  const lists = ["tables", "filter", "fields"].map((name, place) => [name, views.map((view) => view.split("\0")[place])]);
+  return Object.fromEntries(lists.map(([name, list]) => [name, list.filter(Boolean).join(",")]).filter(([, text]) => text));
+}
+
+/** Return the parts of a list that are about one of these tables, each with its name. The list has commas between its parts. */
+function ofTable(list, table, tables) {
+  const parts = [list ?? []].flat().flatMap((text) => text.match(/(?:\\[^]?|[^,\\])+/g) ?? []);
+  return parts
+    .map((part) => part.trimStart())
+    .filter(Boolean)
+    .map((part) => (tables.some((one) => part.startsWith(`${one}.`)) ? part : `${table}.${part}`))
+    .filter((part) => part.startsWith(`${table}.`))
+    .join(",");
+}
+
+/** Tell whether the server's refusal is about this view. */
+function isAbout(message, view) {
+  const table = tableOf(view);
+  return `${message}.`.startsWith(`unknown table: ${table}.`) || /^(filter|fields): /.test(message) && message.includes(` ${table}.`);
 }
 
 function credentials(token) {

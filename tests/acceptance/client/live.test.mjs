@@ -114,3 +114,28 @@ test("closing ends a snapshot, too", { timeout: 60_000 }, async (t) => {
   realtime.close();
   await closed;
 });
+
+test("a filter and fields are those of the changes and of the snapshot", async (t) => {
+  const changes = held(connected(5));
+  const { requests, realtime } = await start(t, [changes, stream(opened, snapshot({ id: 1 }), ready(5))]);
+  const shown = show(realtime, { filter: "status=eq.published", fields: ["id"] });
+  await shown.length(1);
+  changes.response.write(remove(1, 6));
+  assert.deepEqual((await shown.length(2))[1], [[], "delete"]);
+  const query = "tables=posts&filter=posts.status%3Deq.published&fields=posts.id";
+  assert.deepEqual(requests.all.map(({ url }) => url.split("?")[1]), [query, `${query}&snapshot=true`]);
+});
+
+test("two lists of a table with different filters each have their rows and their status", async (t) => {
+  const read = (response) => {
+    const isFirst = response.req.url.includes("eq.1");
+    (isFirst ? stream(opened, snapshot({ id: 1 }), ready(5)) : refuse(400, "no"))(response);
+  };
+  const { realtime } = await start(t, [held(connected(5)), held(connected(5)), read, read]);
+  const [first, second] = ["n=eq.1", "n=eq.2"].map((filter) => show(realtime, { filter }));
+  const denied = new Inbox();
+  second.list.onstatus = (status) => denied.push(status);
+  assert.deepEqual(await first.length(1), [[[[1, { id: 1 }]], null]]);
+  await denied.until((all) => all.includes("denied"));
+  assert.deepEqual([first.list.status, second.all, realtime.status], ["live", [], "live"]);
+});

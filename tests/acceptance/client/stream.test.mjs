@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 
-import { change, connected, end, event, hurry, refuse, start, stream, subscribe } from "./server.mjs";
+import { Inbox, change, connected, end, event, hurry, refuse, start, stream, subscribe } from "./server.mjs";
 
 const subscribed = (...tables) => ({ action: "reset", reason: "subscribed", tables });
 
@@ -262,4 +262,65 @@ test("what a callback throws harms no other, and is an error of the page", async
   });
   assert.deepEqual(await subscribe(realtime, "posts").length(2), [subscribed("posts"), 2]);
   assert.deepEqual(thrown, ["reset", "create"]);
+});
+
+const views = ({ requests }) => requests.all.map(({ url }) => [...new URL(url, "http://x").searchParams].flat());
+
+test("filters and fields of several tables go in one stream, each with its table's name", async (t) => {
+  const server = await start(t, [stream(connected(1), change(2), change(3, "notes"), change(4, "visits"))]);
+  const { realtime } = server;
+  const lists = [new Inbox(), new Inbox(), new Inbox()];
+  const see = (list) => (event) => list.push(event.record?.id ?? event.action);
+  realtime.subscribe("posts", see(lists[0]), { filter: "status=eq.a\\,b, author=in.1|2", fields: "id, title" });
+  realtime.subscribe(["notes", "blog.visits"], see(lists[1]), { filter: ["n=gt.1", "notes.m=is.null"], fields: ["blog.visits.at"] });
+  realtime.subscribe("posts", see(lists[2]), { filter: "status=eq.a\\,b, author=in.1|2", fields: ["id", "title"] });
+  assert.deepEqual(await lists[1].length(3), ["reset", 3, 4]);
+  assert.deepEqual([lists[0].all, lists[2].all], [["reset", 2], ["reset", 2]]);
+  assert.deepEqual(views(server), [[
+    ...["tables", "posts,notes,blog.visits"],
+    ...["filter", "posts.status=eq.a\\,b,posts.author=in.1|2,notes.n=gt.1,notes.m=is.null,blog.visits.n=gt.1"],
+    ...["fields", "posts.id,posts.title,blog.visits.at"],
+  ]]);
+});
+
+test("a table in another view has a stream of its own", async (t) => {
+  const server = await start(t, [stream(connected(1), change(2)), stream(connected(5), change(6))]);
+  const { realtime, requests, statuses } = server;
+  const all = subscribe(realtime, "posts");
+  const some = new Inbox();
+  const endSome = realtime.subscribe("posts", (event) => some.push(event.record?.id ?? event), { filter: "n=eq.1" });
+  assert.deepEqual(await all.length(2), [subscribed("posts"), 2]);
+  assert.deepEqual(await some.length(2), [subscribed("posts"), 6]);
+  assert.deepEqual(views(server), [["tables", "posts"], ["tables", "posts", "filter", "posts.n=eq.1"]]);
+  const closed = once(requests.all[1].response, "close");
+  endSome();
+  await closed;
+  assert.deepEqual(statuses.all, ["live"]);
+  const notes = new Inbox();
+  realtime.subscribe("notes", (event) => notes.push(event), { filter: "n=eq.1" });
+  await requests.length(3);
+  assert.deepEqual(views(server)[2], ["tables", "posts,notes", "filter", "notes.n=eq.1"]);
+});
+
+for (const message of ["fields: unknown column: posts.typo", "filter: unknown column: posts.typo"]) {
+  test(`${message} harms only who asked for it`, async (t) => {
+    const server = await start(t, [refuse(400, message), stream(connected(1), change(2, "notes"))]);
+    const { realtime, statuses } = server;
+    const denied = new Inbox();
+    realtime.subscribe("posts", (event) => denied.push(event), { fields: "typo" });
+    const notes = subscribe(realtime, "notes");
+    assert.deepEqual(await notes.length(2), [subscribed("notes"), 2]);
+    assert.deepEqual(denied.all, [{ action: "denied", reason: message, tables: ["posts"] }]);
+    assert.deepEqual(statuses.all, ["live"]);
+  });
+}
+
+test("a stream that came by a cookie goes on after the session's first end, and is denied after its last", async (t) => {
+  hurry(t);
+  const expired = event({}, undefined, "expired");
+  const script = [stream(connected(1), change(2), expired, end), stream(connected(2, true), change(3), expired, end)];
+  const { requests, realtime, statuses } = await start(t, [...script, refuse(401, "authentication required")]);
+  assert.deepEqual(await subscribe(realtime, "posts").length(3), [subscribed("posts"), 2, 3]);
+  await statuses.until((all) => all.at(-1) === "denied: authentication required");
+  assert.deepEqual(requests.all.map(({ token, position }) => [token, position]), [[undefined, undefined], [undefined, "2"], [undefined, "3"]]);
 });
