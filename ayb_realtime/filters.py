@@ -78,11 +78,11 @@ def _condition(text: str, names: Sequence[str]) -> tuple[str | None, Clause]:
     column = left if table is None else left[len(table) + 1 :]
     operator, _, value = right.partition(".")
     if operator not in OPERATORS:
-        raise InvalidParameter(f"filter: {column}: unknown operator: {operator}. Operators are {', '.join(OPERATORS)}")
+        raise InvalidParameter(f"filter: {left}: unknown operator: {operator}. Operators are {', '.join(OPERATORS)}")
     if value == "null" and operator in NULLS:
         operator, value = IS, NULLS[operator]
     if operator == IS and value not in STATES:
-        raise InvalidParameter(f"filter: {column}: is.{value}: after is. comes one of {', '.join(STATES)}")
+        raise InvalidParameter(f"filter: {left}: is.{value}: after is. comes one of {', '.join(STATES)}")
     found = _split(value, "|") if operator == "in" else [value]
     return table, Clause(column, OPERATORS[operator], tuple(dict.fromkeys(_escaped.sub(r"\1", each) for each in found)))
 

@@ -19,13 +19,14 @@ async def require(connection: Connection, table: Table, role: str, wanted: Filte
     comparands = [(clause.column, clause.operator) for clause in wanted]
     known = await comparisons(connection, table.relation, role, comparands)
     for clause in wanted:
+        named = f"{table.name}.{clause.column}"
         comparison = known[clause.column, clause.operator]
         name = next(name for name, operator in OPERATORS.items() if operator == clause.operator)
         if not comparison.column_type:
-            raise InvalidParameter(f"filter: unknown column: {clause.column}")
+            raise InvalidParameter(f"filter: unknown column: {named}")
         is_state = clause.operator == IS and clause.values[0] in ("true", "false")
         if not comparison.operator or (is_state and comparison.column_type != "pg_catalog.bool"):
-            raise InvalidParameter(f"filter: {clause.column}: {name} is not for the type {comparison.column_type}")
+            raise InvalidParameter(f"filter: {named}: {name} is not for the type {comparison.column_type}")
         if clause.operator != IS:
             piece = Piece((clause.column, clause.operator), clause.values, {0: clause.values[0]})
             try:
@@ -33,4 +34,4 @@ async def require(connection: Connection, table: Table, role: str, wanted: Filte
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 raise
             except psycopg.Error as error:
-                raise InvalidParameter(f"filter: {clause.column}: {error.diag.message_primary}") from None
+                raise InvalidParameter(f"filter: {named}: {error.diag.message_primary}") from None

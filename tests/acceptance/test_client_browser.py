@@ -75,6 +75,34 @@ async def test_live_rows_are_what_select_returns(example: Example, browser: Brow
     await expect_posts(example, tab)
 
 
+LIVE_FILTERED = """async () => {
+  const { Realtime } = await import("/static/ayb_realtime/client.js");
+  window.realtime = new Realtime({ token: () => freshToken() });
+  const published = { filter: "published=is.true", fields: "title" };
+  const options = [published, { filter: "nothing=eq.1" }, { filter: "id=eq.x" }, {}];
+  window.lists = options.map((each) => realtime.live("posts", each));
+  for (const list of lists) list.subscribe(() => {});
+  window.shown = ({ rows }) => [...rows.values()].map((row) => `${Object.keys(row)} ${row.title}`).sort();
+}"""
+
+
+async def test_live_rows_are_those_of_their_filter_and_a_wrong_filter_is_denied_alone(
+    example: Example, browser: Browser
+) -> None:
+    example.write("truncate posts cascade")
+    kept = example.add_post("a", published=True)
+    example.add_post("b", published=False)
+    page = await browser.empty_tab()
+    await page.evaluate(LIVE_FILTERED)
+    await page.wait_for_function("lists.map(({ status }) => status).join() === 'live,denied,denied,live'")
+    assert await page.evaluate("shown(lists[0])") == ["id,title a"]
+    example.add_post("c", published=True)
+    example.add_post("d", published=False)
+    example.write("update posts set title = 'A' where id = %s", kept)
+    await page.wait_for_function("shown(lists[0]).join('; ') === 'id,title A; id,title c'")
+    assert len(await page.evaluate("shown(lists[3])")) == 4
+
+
 async def test_list_of_the_documentation_shows_what_select_returns(example: Example, browser: Browser) -> None:
     page = await browser.empty_tab()
     [recipe] = [block for block in re.findall(r"```js\n(.*?)```", CLIENT_PAGE.read_text(), re.S) if "refetch" in block]

@@ -1,6 +1,11 @@
-"""The client's own tests, in Node: its parser, and its streams against a server that follows a script."""
+"""The client's own tests, in Node: its parser, and its streams against a server that follows a script.
+
+And what docs/client.md prints for libraries, with these libraries.
+"""
 
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,10 +16,12 @@ import ayb_realtime
 CLIENT = Path(ayb_realtime.__file__).parent / "static" / "ayb_realtime" / "client.js"
 
 
-@pytest.mark.parametrize(
-    "script", sorted((Path(__file__).parent / "client").glob("*.test.mjs")), ids=lambda path: path.name
-)
-def test_client_in_node(script: Path) -> None:
+HERE = Path(__file__).parent
+PAGE = (HERE.parents[1] / "docs" / "client.md").read_text()
+
+
+def run(script: Path) -> None:
+    """Run a file of tests in Node."""
     done = subprocess.run(
         ["node", "--test", script],
         env={**os.environ, "CLIENT": str(CLIENT)},
@@ -24,3 +31,18 @@ def test_client_in_node(script: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("script", sorted((HERE / "client").glob("*.test.mjs")), ids=lambda path: path.name)
+def test_client_in_node(script: Path) -> None:
+    run(script)
+
+
+@pytest.mark.parametrize(("heading", "name"), [("In React", "react"), ("With TanStack DB", "tanstack")])
+def test_recipe_of_the_documentation(npm: Path, heading: str, name: str) -> None:
+    printed = re.search(rf"\n## {heading}\n.*?```js\n(.*?)```", PAGE, re.DOTALL)
+    assert printed
+    (npm / f"{heading.lower().replace(' ', '-')}.mjs").write_text(printed[1])
+    for script in ("client/server.mjs", f"recipes/{name}.test.mjs"):
+        shutil.copy(HERE / script, npm)
+    run(npm / f"{name}.test.mjs")

@@ -802,7 +802,8 @@ function ofTable(list, table, tables) {
 /** Tell whether the server's refusal is about this view. */
 function isAbout(message, view) {
   const table = tableOf(view);
-  return `${message}.`.startsWith(`unknown table: ${table}.`) || /^(filter|fields): /.test(message) && message.includes(` ${table}.`);
+  if (/^(filter|fields): /.test(message)) return [table, bare(table)].some((name) => message.includes(` ${name}.`));
+  return `${message}.`.startsWith(`unknown table: ${table}.`);
 }
 
 function credentials(token) {
