@@ -6,16 +6,15 @@ X-Sendfile does. Django and its middleware finish with that response, and the st
 always hold: if Django's response does not name the stream, the stream leaves the hub.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
 from ayb_realtime import sinks
+from ayb_realtime.incoming import Incoming, Message, Receive, within
 from ayb_realtime.sinks import Sink
 
 Scope = dict[str, Any]
-Message = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -60,10 +59,16 @@ class Realtime:
         try:
             if stream := await self._ask(scope, incoming, send):
                 incoming.leave_with_the_client(stream)
-                try:
-                    await _send_all(stream, send)
-                finally:
-                    stream.leave()
+                sink: Sink | None = None
+                # Not in a function of its own, which would take 256 bytes of each stream.
+                async for chunk in stream:
+                    if sink is None or not sink.write(chunk):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if sink is None:
+                        sink = sinks.of(send)
+                        stream.write_to(sink)
+                    del chunk  # The next one may be long in coming.
+                await send({"type": "http.response.body", "body": b""})
         finally:
             incoming.close()
 
@@ -73,64 +78,20 @@ class Realtime:
         Nothing else of the request is kept: the stream may last for hours.
         """
         handover = Handover(receive, send)
+        # Django leaves almost a kilobyte in its context, and the server's context lasts as long as the stream.
+        context = copy_context()
         try:
-            await self._application({**scope, KEY: handover}, handover.receive, handover.send)
-            return await handover.take()
+            await within(context, self._answer({**scope, KEY: handover}, handover))
+            stream = await handover.take()
         finally:
             handover.leave()
+        if stream is None:
+            for variable, value in context.items():
+                variable.set(value)
+        return stream
 
-
-async def _send_all(stream: Stream, send: Send) -> None:
-    sink: Sink | None = None
-    async for chunk in stream:
-        if sink is None or not sink.write(chunk):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        if sink is None:
-            sink = sinks.of(send)
-            stream.write_to(sink)
-    await send({"type": "http.response.body", "body": b""})
-
-
-class Incoming:
-    """A server's ``receive`` that may be cancelled once the request is complete: the server's own goes on waiting.
-
-    Django cancels one with each response, which gunicorn's worker takes for a disconnect.
-    """
-
-    __slots__ = ("_disconnect", "_is_complete", "_receive")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._is_complete = False
-        self._disconnect: asyncio.Future[Message] | None = None
-
-    async def __call__(self) -> Message:
-        """Receive the next part of the request; once it is complete, wait until the client has gone."""
-        if self._is_complete:
-            return await asyncio.shield(self._gone())
-        message = await self._receive()
-        self._is_complete = not message.get("more_body")
-        return message
-
-    def leave_with_the_client(self, stream: Stream) -> None:
-        """Let the stream leave when the client has gone."""
-        self._gone().add_done_callback(lambda _: stream.leave())
-
-    def close(self) -> None:
-        """Wait no more."""
-        if self._disconnect is not None:
-            self._disconnect.cancel()
-
-    def _gone(self) -> "asyncio.Future[Message]":
-        if self._disconnect is None:
-            self._disconnect = asyncio.create_task(self._until_gone())
-        return self._disconnect
-
-    async def _until_gone(self) -> Message:
-        # An application need not have received the request.
-        while (message := await self._receive())["type"] != "http.disconnect":
-            pass
-        return message
+    async def _answer(self, scope: Scope, handover: "Handover") -> None:
+        await self._application(scope, handover.receive, handover.send)
 
 
 class Handover:

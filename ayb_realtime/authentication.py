@@ -4,8 +4,8 @@ What must always hold: credentials that a class rejects are Unauthenticated, nev
 that it cannot check just now, because a database or a key server is away, are AuthenticationUnavailable.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -107,12 +107,14 @@ def _with_header(request: HttpRequest, authenticator: BaseAuthentication, token:
 def _schemes(authenticator: BaseAuthentication, request: HttpRequest) -> list[str]:
     if isinstance(authenticator, JWTAuthentication):
         return list(AUTH_HEADER_TYPES)
-    return (authenticator.authenticate_header(Request(request)) or "").split()[:1]
+    with _wrapped(request) as wrapped:
+        return (authenticator.authenticate_header(wrapped) or "").split()[:1]
 
 
 def _ask(authenticator: BaseAuthentication, request: HttpRequest) -> tuple[Any, Any] | None:
     try:
-        found: tuple[Any, Any] | None = authenticator.authenticate(Request(request))
+        with _wrapped(request) as wrapped:
+            found: tuple[Any, Any] | None = authenticator.authenticate(wrapped)
     except (*INVALID_CREDENTIALS, DatabaseError, InterfaceError) as error:
         if is_unavailable(error, _token(authenticator, request)):
             raise AuthenticationUnavailable(str(error)) from error
@@ -120,12 +122,22 @@ def _ask(authenticator: BaseAuthentication, request: HttpRequest) -> tuple[Any, 
     return found
 
 
+@contextmanager
+def _wrapped(request: HttpRequest) -> Iterator[Request]:
+    """Let a class have the request as REST framework's, which refers to itself and so would outlive the block."""
+    wrapped = Request(request)
+    try:
+        yield wrapped
+    finally:
+        wrapped.parser_context.pop("request", None)
+
+
 def _token(authenticator: BaseAuthentication, request: HttpRequest) -> bytes:
     """Return simplejwt's token in a request, b"" if there is none."""
     if not isinstance(authenticator, JWTAuthentication):
         return b""
-    with suppress(APIException, ValueError):
-        return authenticator.get_raw_token(authenticator.get_header(Request(request)) or b"") or b""
+    with suppress(APIException, ValueError), _wrapped(request) as wrapped:
+        return authenticator.get_raw_token(authenticator.get_header(wrapped) or b"") or b""
     return b""
 
 

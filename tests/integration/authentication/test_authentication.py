@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
-from django.test import AsyncClient
+from django.test import AsyncClient, RequestFactory
 from rest_framework.authentication import BaseAuthentication, TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
@@ -18,6 +20,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.state import token_backend
 from rest_framework_simplejwt.tokens import AccessToken
 
+from ayb_realtime.authentication import authenticate
 from ayb_realtime.identity import default_identity
 from tests.integration.authentication.conftest import user_id
 
@@ -146,6 +149,25 @@ class Cookie(BaseAuthentication):  # type: ignore[misc]  # REST framework has no
     def authenticate(self, request: Any) -> tuple[Any, None] | None:
         """Return the user whose id the cookie is."""
         return (User.objects.get(pk=request.COOKIES["who"]), None) if "who" in request.COOKIES else None
+
+
+def test_request_does_not_outlive_its_authentication(user: Any, settings: Any) -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    class Watched(Cookie):
+        def authenticate(self, request: Any) -> tuple[Any, None] | None:
+            seen.append(weakref.ref(request))
+            return super().authenticate(request)
+
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Watched]}
+    request = RequestFactory().get("/api/realtime")
+    request.COOKIES["who"] = str(user.pk)
+    gc.disable()
+    try:
+        assert authenticate(request).user == user
+        assert seen[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_cookie_of_ones_own_is_no_use_to_pages_of_other_sites(

@@ -1,7 +1,10 @@
 """Streams that leave Django: what is sent in place of its response, and what happens if that names no stream."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -252,3 +255,41 @@ async def test_what_is_no_request_or_is_wrapped_already_passes_through(scope: di
     await Realtime(application)(*given)
     assert seen == [given]
     assert seen[0][0] is scope
+
+
+class Held:
+    """What a request sets, and may not leave behind."""
+
+
+held: ContextVar[Held | None] = ContextVar("held")
+
+
+async def test_streams_do_not_keep_what_their_requests_have_set(ask: Callable[..., Any], the_hub: Hub) -> None:
+    application = get_asgi_application()
+    kept: list[weakref.ref[Held]] = []
+
+    async def setting(scope: Any, receive: Any, send: Any) -> None:
+        held.set(value := Held())
+        kept.append(weakref.ref(value))
+        await application(scope, receive, send)
+
+    for _ in range(4):
+        communicator = await ask(Realtime(setting))
+        await output(communicator)
+        await output(communicator)
+    assert len(the_hub.live_subscribers) == 4
+    gc.collect()
+    # A task or a thread of the process may have begun in the context of one of them.
+    assert sum(each() is not None for each in kept) < 4
+
+
+async def test_what_another_request_has_set_is_seen_around_the_wrapper() -> None:
+    async def setting(*_: Any) -> None:
+        held.set(Held())
+
+    async def unused(*_: Any) -> Any:
+        raise AssertionError
+
+    held.set(None)
+    await Realtime(setting)({"type": "http"}, unused, unused)
+    assert held.get()
