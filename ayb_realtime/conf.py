@@ -1,5 +1,6 @@
 """The ``AYB_REALTIME`` settings, read at access time, so that ``override_settings`` works."""
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -9,7 +10,10 @@ from django.utils.module_loading import import_string
 
 
 class Conf:
-    """Typed access to the dictionary ``settings.AYB_REALTIME``. Raises ImproperlyConfigured for an unknown name."""
+    """Typed access to the dictionary ``settings.AYB_REALTIME``.
+
+    Raises ImproperlyConfigured for an unknown name, and for a value that cannot be used.
+    """
 
     defaults: ClassVar[dict[str, Any]] = {
         "DATABASE": "default",
@@ -47,6 +51,16 @@ class Conf:
                 f"AYB_REALTIME[{name!r}] is {given!r}; it has to be {' or '.join(map(repr, values))}."
             )
         return str(given)
+
+    def _positive(self, name: str) -> float:
+        given = self._read(name)
+        try:
+            number = float(given)
+        except (TypeError, ValueError):
+            number = 0.0
+        if not 0 < number < math.inf:
+            raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}; it has to be a number above 0.")
+        return number
 
     @property
     def database(self) -> str:
@@ -104,37 +118,37 @@ class Conf:
     @property
     def heartbeat_seconds(self) -> float:
         """How long a stream may be silent before it sends a comment, which keeps proxies from closing it."""
-        return float(self._read("HEARTBEAT_SECONDS"))
+        return self._positive("HEARTBEAT_SECONDS")
 
     @property
     def retry_milliseconds(self) -> int:
         """How long a browser waits before it reconnects."""
-        return int(self._read("RETRY_MILLISECONDS"))
+        return int(self._positive("RETRY_MILLISECONDS"))
 
     @property
     def buffer_bytes(self) -> int:
         """How much may wait for a slow reader. Beyond that the stream ends, and the client resumes."""
-        return int(self._read("BUFFER_BYTES"))
+        return int(self._positive("BUFFER_BYTES"))
 
     @property
     def check_timeout_seconds(self) -> float:
         """How long a check may take: who sees the rows of one table in a slice of changes."""
-        return float(self._read("CHECK_TIMEOUT_SECONDS"))
+        return self._positive("CHECK_TIMEOUT_SECONDS")
 
     @property
     def pool_size(self) -> int:
         """How many database connections a web process has for its streams, however many streams there are."""
-        return int(self._read("POOL_SIZE"))
+        return int(self._positive("POOL_SIZE"))
 
     @property
     def recheck_seconds(self) -> float | None:
         """How often the hub asks whether the users and sessions of its streams still may stream; None: never."""
-        return float(self._read("RECHECK_SECONDS") or 0) or None
+        return self._positive("RECHECK_SECONDS") if self._read("RECHECK_SECONDS") else None
 
     @property
     def keep_hours(self) -> float:
         """How long the log keeps a change (at least seven eighths of it), and so how late a client can resume."""
-        return float(self._read("KEEP_HOURS"))
+        return self._positive("KEEP_HOURS")
 
     @property
     def delete_visibility(self) -> str:

@@ -1,5 +1,6 @@
 """The settings, read at access time."""
 
+import re
 from typing import Any
 
 import pytest
@@ -74,6 +75,27 @@ async def test_open_streams_are_not_rechecked_where_that_is_switched_off(given: 
         assert conf.recheck_seconds is None
         # It ends, rather than asking over and over.
         await rechecking.run(lambda: pytest.fail("asked"))
+
+
+@pytest.mark.parametrize("given", [0, -1, "x", float("nan"), float("inf"), [1]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HEARTBEAT_SECONDS",
+        "RETRY_MILLISECONDS",
+        "BUFFER_BYTES",
+        "CHECK_TIMEOUT_SECONDS",
+        "POOL_SIZE",
+        "RECHECK_SECONDS",
+        "KEEP_HOURS",
+    ],
+)
+def test_number_that_would_stop_or_flood_what_it_is_for_is_refused(name: str, given: object) -> None:
+    if (name, given) == ("RECHECK_SECONDS", 0):  # It switches rechecking off.
+        return
+    told = rf"AYB_REALTIME\['{name}'\] is {re.escape(repr(given))}; it has to be a number above 0"
+    with override_settings(AYB_REALTIME={name: given}), pytest.raises(ImproperlyConfigured, match=told):
+        getattr(conf, name.lower())
 
 
 def test_unknown_setting_is_refused_with_the_known_ones() -> None:
