@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 import pytest
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.contrib.auth import get_user_model
 from django.db import connection, connections
 from django.db.models import QuerySet
@@ -20,6 +21,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime import user_lookup, views
@@ -109,6 +111,15 @@ def test_token_that_is_none_harms_no_other(users: list[Any], given: str) -> None
     assert (found, queries) == (["invalid or expired token", *users], 1)
 
 
+@pytest.mark.parametrize("key", ["\0", "\ud800"])
+def test_name_that_postgres_cannot_store_harms_no_other(
+    users: list[Any], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_settings, "USER_ID_FIELD", "email")
+    found, queries = together([request(signed(user_id=key)), *(request(token(user)) for user in users)])
+    assert (found, queries) == (["invalid or expired token", *users], 1)
+
+
 def test_user_who_is_gone_or_inactive_is_refused(users: list[Any]) -> None:
     tokens = [token(user) for user in users]
     users[0].delete()
@@ -163,6 +174,36 @@ def test_requests_of_other_tenants_share_no_query(users: list[Any]) -> None:
             context.run(stack.enter_context, user_lookup.waiting(each))
         assert [outcome(each) for each in asked] == users
     assert len(queries) == 2
+
+
+def test_requests_that_djangos_handler_gives_a_thread_each_share_a_query(users: list[Any]) -> None:
+    asked = [request(token(user)) for user in users]
+    with ExitStack() as stack, CaptureQueriesContext(connection) as queries:
+        for each in asked:
+            context = copy_context()
+            context.run(SyncToAsync.thread_sensitive_context.set, ThreadSensitiveContext())
+            context.run(stack.enter_context, user_lookup.waiting(each))
+        assert [outcome(each) for each in asked] == users
+    assert len(queries) == 1
+
+
+async def test_connections_that_middleware_has_in_the_event_loop_do_not_keep_requests_apart(users: list[Any]) -> None:
+    asked = [request(token(user)) for user in users]
+
+    async def arrive(each: HttpRequest) -> None:
+        assert connections["default"].alias  # Another object in each task.
+        stack.enter_context(user_lookup.waiting(each))
+
+    def answer() -> tuple[list[Any], int]:
+        with CaptureQueriesContext(connection) as queries:
+            found = [outcome(each) for each in asked]
+        connections.close_all()
+        return found, len(queries)
+
+    with ExitStack() as stack:
+        for each in asked:
+            await asyncio.create_task(arrive(each))
+        assert await asyncio.to_thread(answer) == (users, 1)
 
 
 def test_look_up_that_fails_leaves_each_to_itself_and_is_told(
