@@ -1,18 +1,16 @@
 """The client in Chromium, as the example's static files serve it."""
 
 import asyncio
-import re
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.async_api import Page
 
 from tests.acceptance.browser import LIVE, SUBSCRIBE, Browser, expect_posts
+from tests.acceptance.documents import CLIENT, printed
 from tests.example import STRANGER, Example
 
-CLIENT_PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 SUBSCRIBED = {"action": "reset", "reason": "subscribed", "tables": ["posts"]}
 
 
@@ -105,7 +103,7 @@ async def test_live_rows_are_those_of_their_filter_and_a_wrong_filter_is_denied_
 
 async def test_list_of_the_documentation_shows_what_select_returns(example: Example, browser: Browser) -> None:
     page = await browser.empty_tab()
-    [recipe] = [block for block in re.findall(r"```js\n(.*?)```", CLIENT_PAGE.read_text(), re.S) if "refetch" in block]
+    recipe = printed(CLIENT, "js", "function refetch")
     await check_list(example, page, page.add_script_tag(content=LIST % recipe, type="module"))
 
 

@@ -1,6 +1,5 @@
 """What docs/client.md prints for pages without the client, in Chromium, with tokens that live three seconds."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import pytest
 from playwright.async_api import Page
 
 from example_project.blog.demo import PASSWORD
+from tests.acceptance.documents import CLIENT, printed
 from tests.example import AUTHOR, Example
 
-PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
 LIVES = 4
 
 LOG_IN = """async ([email, password]) => {
@@ -54,13 +53,6 @@ SDK = """async ([email, password]) => {
 }"""
 
 
-def printed(heading: str) -> str:
-    """Return the first piece of JavaScript under a heading of the page."""
-    found = re.search(r"```js\n(.*?)```", PAGE.partition(f"\n## {heading}\n")[2], re.DOTALL)
-    assert found
-    return found[1]
-
-
 @pytest.fixture
 def example(seeded_url: str, tmp_path: Path) -> Iterator[Example]:
     """The running example, whose access tokens live three seconds."""
@@ -98,7 +90,7 @@ async def test_event_source_of_the_page_goes_on_over_lives_of_a_token_and_over_s
     example: Example, page: Page
 ) -> None:
     await prepare(page, example, LOG_IN)
-    await page.add_script_tag(content=printed("Without it: `EventSource`"))
+    await page.add_script_tag(content=printed(CLIENT, "js", "new EventSource"))
     await page.wait_for_function("fetched === 1")
     titles = await write_until(page, example, f"lives > {LIVES}")
     example.kill()
@@ -133,6 +125,6 @@ async def test_sdk_alone_is_silent_once_its_token_has_expired(example: Example, 
 
 async def test_sdk_with_the_client_goes_on_over_lives_of_a_token(example: Example, page: Page, sdk: str) -> None:
     await prepare_sdk(page, example, sdk)
-    await page.add_script_tag(content=printed("With the AllYourBase SDK"))
+    await page.add_script_tag(content=printed(CLIENT, "js", "ayb.auth.refresh"))
     await page.wait_for_function("realtime.status === 'live'")
     await write_until(page, example, f"lives > {LIVES}")
