@@ -52,6 +52,7 @@ def demo(checkout: Path) -> Iterator[Example]:
 def test_demo_serves_and_keeps_its_data_and_stops(checkout: Path) -> None:
     with demo(checkout) as example:
         assert "<title>" in httpx.get(example.address).text
+        assert httpx.get(f"{example.address}/static/ayb_realtime/client.js").is_success
         assert example.token(AUTHOR)
         post = example.add_post("kept", published=True)
     with demo(checkout) as example:

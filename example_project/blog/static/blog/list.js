@@ -71,6 +71,5 @@ function fold(item) {
 }
 
 function flash(item) {
-  const color = getComputedStyle(item).getPropertyValue("--flash");
-  item.animate({ backgroundColor: [color, "transparent"] }, { duration: 1400, easing: "ease-out" });
+  item.animate({ backgroundColor: ["var(--flash)", "transparent"] }, { duration: 1400, easing: "ease-out" });
 }
