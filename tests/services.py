@@ -44,6 +44,8 @@ def main() -> int:
     arguments = _arguments()
     environment = dict(os.environ)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that the with blocks end.
+    # A shell ignores it for what it starts in the background, and so would all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as stack:
         try:
             start_workers_services(stack, environment, arguments)

@@ -1,6 +1,7 @@
 """The options of the tests' own servers."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,13 @@ def test_command_runs_with_named_servers_and_its_exit_code_is_passed_on(tmp_path
     ran = subprocess.run([sys.executable, "-m", "tests.services", *command], env=environment, check=False)
     assert ran.returncode == 3
     assert said.read_text() == f"{URL} redis://127.0.0.1:1/0\n"
+
+
+def test_command_can_be_interrupted_although_a_shell_ignores_the_signal_for_what_it_starts_in_the_background() -> None:
+    environment = {**os.environ, "DATABASE_URL": URL, "REDIS_URL": "redis://127.0.0.1:1/0", "TEST_DATABASE_ROLE": ""}
+    background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "tests.services"]
+    ran = subprocess.run([*background, "sh", "-c", "kill -INT $$"], env=environment, check=False)
+    assert ran.returncode == 256 - signal.SIGINT
 
 
 def test_each_worker_takes_the_servers_that_were_started_for_it() -> None:
