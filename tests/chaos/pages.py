@@ -52,10 +52,10 @@ class Pages:
         config = {"addresses": self._world.addresses, "streams": streams, "marker": "", "seed": seed}
         return self._world.start_configured("pages", "tests.chaos.subscribers", config)
 
-    def settle(self) -> None:
+    def settle(self, seconds: float) -> None:
         """Wait until each page has the rows that SELECT finds. Those that do not in time are found to differ."""
-        until = time.monotonic() + AWAIT_SECONDS
-        while time.monotonic() < until and any(self._find_different()):
+        until = time.monotonic() + seconds
+        while any(self._find_different()) and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
 
     def _find_different(self) -> list[list[str]]:

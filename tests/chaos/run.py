@@ -17,7 +17,7 @@ from tests.chaos.catalogue import FAULTS
 from tests.chaos.checker import Finding, Verdict, check
 from tests.chaos.history import HISTORY, Transaction, read_events
 from tests.chaos.layout import Options
-from tests.chaos.pages import Pages
+from tests.chaos.pages import AWAIT_SECONDS, Pages
 from tests.chaos.report import Report
 from tests.chaos.rows import VICTIM, write_bad_row
 from tests.chaos.start import ends_within, running, stop
@@ -79,7 +79,8 @@ class Run:
             stop(writers)
             self._mark(world, teams)
             self._await_markers(subscribers)
-            pages.settle()
+            # A flawed product's pages may never have the rows.
+            pages.settle(0 if self._options.flaw else AWAIT_SECONDS)
             stop(opened)
             return self._compare(world, teams, pages)
 

@@ -33,8 +33,9 @@ def _start(world: World) -> None:
             raise ServerError(f"manage.py {command} failed.{child.log_tail()}")
     for name in RELAYS:
         world.start_relay(name)
-    for name, address in zip(WEB, world.addresses, strict=True):
+    for name in WEB:
         world.start_web(name)
+    for name, address in zip(WEB, world.addresses, strict=True):
         world.children[name].wait_until(lambda address=address: answers(address))  # type: ignore[misc]
     world.children[RELAYS[0]].wait_until(lambda: any("relay leads" in world.log(name) for name in RELAYS))
 

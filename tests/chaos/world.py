@@ -179,7 +179,9 @@ class World:
 
     def stop(self) -> None:
         """End everything."""
-        for name in reversed(self.children):
-            self.children[name].process.send_signal(signal.SIGCONT)
-            self.children[name].stop(signal.SIGTERM, seconds=10)
+        for child in self.children.values():
+            child.process.send_signal(signal.SIGCONT)
+            child.process.terminate()
+        for child in self.children.values():
+            child.stop(seconds=10)
         self._postgres.close()
