@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer, get_channel_layer
+from django.core.management.commands import flush
 from django.db import connections
 
 from ayb_realtime.hub.hub import Hub
@@ -34,6 +35,26 @@ OWN_TEXT = (
     r"-c default_transaction_isolation=read\ committed -c standard_conforming_strings=on -c array_nulls=on"
     " -c row_security=on -c bytea_output=hex"
 )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def emptied_if_filled() -> Iterator[None]:
+    """Empty Django's tables after a test only if it has filled them: most tests have tables of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "sql_flush", _statements_that_empty)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
+        yield
+
+
+def _statements_that_empty(style: Any, connection: Any, **options: bool) -> list[str]:
+    # The signal after a migration fills these two, and no test changes them.
+    kept = {"django_content_type", "auth_permission"}
+    tables = set(connection.introspection.django_table_names(only_existing=True)) - kept
+    filled = " or ".join(f"exists (select from {connection.ops.quote_name(table)})" for table in tables)
+    with connection.cursor() as cursor:
+        cursor.execute(f"select {filled}")
+        (is_filled,) = cursor.fetchone()
+    return list(connection.ops.sql_flush(style, sorted(tables), **options)) if is_filled else []
 
 
 @pytest.fixture(autouse=True)
