@@ -33,7 +33,7 @@ LAYERS: dict[str, dict[str, Any]] = {
 # The suite's own statements must not depend on what the role has set (tests/hostile.py), and are not repeated.
 OWN_TEXT = (
     r"-c default_transaction_isolation=read\ committed -c standard_conforming_strings=on -c array_nulls=on"
-    " -c row_security=on -c bytea_output=hex"
+    " -c row_security=on -c bytea_output=hex -c idle_session_timeout=0"
 )
 
 
