@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ayb_realtime.exceptions import PositionUnavailable, RoleRefused
+from ayb_realtime.exceptions import InvalidParameter, PositionUnavailable, RoleRefused
 from ayb_realtime.filters import Filter
 from ayb_realtime.hub.single_flight import SingleFlight
 from ayb_realtime.log import queries
@@ -83,9 +83,11 @@ class Admission:
         self._bounds = SingleFlight(self._read_bounds)
         self._primary_head = SingleFlight(self._read_primary_head)
         self._columns = SingleFlight(self._read_columns)
+        self._refusals = SingleFlight(self._read_refusals)
         # Those of the requests that wait for the next question.
         self._roles: set[str] = set()
         self._readers: set[tuple[int, str]] = set()
+        self._filters: dict[tuple[Table, str], set[Filter]] = {}
 
     async def ask(self, role: str) -> Answer:
         """Return the streamed tables, and the state of this role."""
@@ -105,14 +107,17 @@ class Admission:
         """Return the filters of a stream. Raises InvalidParameter if Postgres cannot evaluate one for this role."""
         if not wanted.filters:
             return {}
-        filters: dict[TableName, Filter] = {}
-        async with self._pool.connection() as connection, transactions.snapshot(connection):
-            for name, each in wanted.filters.items():
-                (table,) = answer.tables([name], role)
-                await filter_admission.require(connection, table, role, each)
-                key = table.schema, table.name
-                filters[key] = filters.get(key, frozenset()) | each
-        return filters
+        filters: dict[Table, Filter] = {}
+        for name, each in wanted.filters.items():
+            (table,) = answer.tables([name], role)
+            filters[table] = filters.get(table, frozenset()) | each
+        for table, each in filters.items():
+            self._filters.setdefault((table, role), set()).add(each)
+        refusals = await self._refusals.get()
+        for table, each in filters.items():
+            if refusal := refusals.get((table, role, each)):
+                raise InvalidParameter(f"filter: {refusal}")
+        return {(table.schema, table.name): each for table, each in filters.items()}
 
     async def check_resumable(self, after: int) -> None:
         """Raise PositionUnavailable if the log ends before this position, or begins after it; or NotMigrated."""
@@ -138,6 +143,16 @@ class Admission:
         async with self._pool.connection() as connection:
             rows = await sessions.fetch(connection, READABLE_COLUMNS, parameters)
         return {(relation, role): columns for relation, role, columns in rows}
+
+    async def _read_refusals(self) -> dict[tuple[Table, str, Filter], str]:
+        """Return what is wrong with filters of tables, for roles."""
+        asked, self._filters = self._filters, {}
+        found: dict[tuple[Table, str, Filter], str] = {}
+        async with self._pool.connection() as connection, transactions.snapshot(connection):
+            for (table, role), filters in asked.items():
+                refused = await filter_admission.refusals(connection, table, role, filters)
+                found |= {(table, role, each): problem for each, problem in refused.items()}
+        return found
 
     async def _read_bounds(self) -> tuple[int, int]:
         async with self._pool.connection() as connection:

@@ -97,6 +97,10 @@ class FilterIndex:
         """Return all columns with the operators that they are compared by."""
         return [*self.values, *dict.fromkeys((column, operator) for column, operator, _ in self.states)]
 
+    def is_same(self, columns: Mapping[str, str], others: Mapping[str, str]) -> bool:
+        """Tell whether two versions of a row are the same to all filters. Both: each column's value as JSON text."""
+        return all(columns.get(name) == others.get(name) for name, _ in self.comparands())
+
     def truth(self, columns: Mapping[str, str]) -> Truth:
         """Return what a row's JSON says. columns: the JSON text of each column's value."""
         truth = Truth()

@@ -19,12 +19,13 @@ from ayb_realtime.visibility.comparisons import COMPARISONS, Comparison
 from ayb_realtime.visibility.failures import NOT_COMPARED, failures
 from ayb_realtime.visibility.filter_index import FilterIndex, Matches, Truth
 from ayb_realtime.visibility.filter_questions import Piece, note, pieces, quarantine, statements
+from ayb_realtime.visibility.partwise_check import LEAST_SECONDS
 from ayb_realtime.visibility.transactions import Connection
 from ayb_realtime.visibility.watchdog import MARK, MessageWatchdog
 from ayb_realtime.wire.records import Row
 
 # What part of the time for a check an attempt gets. All attempts that fail get the whole of it.
-SHARE = 1 / 16
+SHARE = 1 / 8
 
 
 async def matches(
@@ -72,54 +73,65 @@ class _Asking:
         self._truths = truths
         self._seconds = conf.check_timeout_seconds * SHARE
         self._ends_at = time.monotonic() + conf.check_timeout_seconds
-        # What got no answer, and why.
+        # What got no answer, and why; and what of that Postgres failed to compare just now.
         self._failed: dict[Test, str] = {}
+        self._at_fault: set[Test] = set()
 
     async def ask(self, asked: Sequence[Piece]) -> None:
         """Find out about these. Raises psycopg.Error if the connection is lost."""
-        trusted, suspected, barred = [], [], []
-        for piece in asked:
-            found = quarantine.partition(self._table.relation, piece.tests())
-            trusted += piece.only(found.trusted)
-            barred += piece.only(found.barred)
-            suspected += [part for test in found.suspected for part in piece.only([test])]
+        found = [(piece, quarantine.partition(self._table.relation, piece.tests())) for piece in asked]
+        trusted = [part for piece, divided in found for part in piece.only(divided.trusted)]
+        barred = [part for piece, divided in found for part in piece.only(divided.barred)]
+        suspected = [part for piece, divided in found for part in piece.only(divided.suspected)]
         self._fail(barred, "no answer a moment ago")
-        if trusted or suspected:
-            async with transactions.time_limit(self._connection, self._seconds):
-                for pieces in (trusted, *([each] for each in suspected)):
-                    await self._ask(pieces)
+        async with transactions.time_limit(self._connection, self._seconds):
+            await self._ask(trusted, self._connection)
+        self._ends_at = time.monotonic() + conf.check_timeout_seconds
+        await self._ask(suspected, None)
         retried = [test for each in suspected for test in each.tests()]
         quarantine.release(self._table.relation, [test for test in retried if test not in self._failed])
-        quarantine.add(self._table.relation, self._failed.keys() - {test for each in barred for test in each.tests()})
+        quarantine.add(self._table.relation, self._at_fault)
         failures.add(NOT_COMPARED, self._table, self._failed)
 
-    async def _ask(self, asked: Sequence[Piece]) -> None:
+    async def _ask(self, asked: Sequence[Piece], connection: Connection | None) -> None:
+        """Find out about these; without a connection, on one that may be lost."""
         if not asked:
             return
         if time.monotonic() > self._ends_at:
             self._fail(asked, "no time")
             return
+        patience = self._seconds + LEAST_SECONDS
         try:
-            replies = await self._replies(asked)
+            replies = await (
+                self._replies(asked, connection, patience) if connection else self._isolated_replies(asked)
+            )
         except psycopg.Error as error:
-            if self._connection.closed:
+            if connection is not None and connection.closed:
                 quarantine.add(self._table.relation, [test for piece in asked for test in piece.tests()])
                 raise
             halves = [asked[: len(asked) // 2], asked[len(asked) // 2 :]] if len(asked) > 1 else asked[0].halves()
             if not halves:
                 self._fail(asked, f"{asked[0].comparand[0]}: {type(error).__name__}")
+                self._at_fault.update(asked[0].tests())
             for part in halves:
-                await self._ask(part)
+                await self._ask(part, connection)
         else:
             note(asked, replies, self._truths)
 
-    async def _replies(self, asked: Sequence[Piece]) -> list[tuple[int, int, int]]:
+    async def _isolated_replies(self, asked: Sequence[Piece]) -> list[tuple[int, int, int]]:
+        # What is compared is in the question, so any snapshot will do.
+        async with transactions.new_snapshot() as connection, transactions.time_limit(connection, self._seconds):
+            return await self._replies(asked, connection, 1.25 * self._seconds)
+
+    async def _replies(
+        self, asked: Sequence[Piece], connection: Connection, patience: float
+    ) -> list[tuple[int, int, int]]:
+        """Ask. patience: after how many seconds to end the session, since an operator may catch its timeout."""
         number = random.getrandbits(31)
-        parts = [f"select {MARK.format(number)}", *statements(self._connection, asked, self._known, self._role)]
-        # An operator may catch its timeout, and go on.
-        with MessageWatchdog(number, 2 * self._seconds):
-            async with self._connection.transaction():
-                _, replies = await transactions.results(self._connection, "; ".join(parts))
+        parts = [f"select {MARK.format(number)}", *statements(connection, asked, self._known, self._role)]
+        with MessageWatchdog(number, patience):
+            async with connection.transaction():
+                _, replies = await transactions.results(connection, "; ".join(parts))
         return replies
 
     def _fail(self, asked: Iterable[Piece], reason: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from ayb_realtime.filters import Clause
 from ayb_realtime.hub import delivery as module
 from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.dispatch import dispatch
@@ -15,7 +16,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
-from ayb_realtime.visibility import Answers, SharedView
+from ayb_realtime.visibility import Answers, FilteredIdentity, FilterIndex, Matches, SharedView, with_filtered
 from ayb_realtime.wire.events import change_event, reset_event
 from ayb_realtime.wire.form import WHOLE, Form
 from ayb_realtime.wire.records import Row
@@ -104,6 +105,23 @@ def test_deletes_to_those_that_lose_the_same_rows_are_the_same_bytes() -> None:
     dispatch(delivery, Subscribers(subscribers), 9)
     assert len({id(chunk) for each in subscribers for chunk in each._buffer._chunks}) == 2
     assert {b"".join(each._buffer._chunks) for each in subscribers} == {EVENTS[2] + VANISHED, VANISHED}
+
+
+def test_streams_get_what_matches_their_filters_and_share_its_bytes() -> None:
+    filters = [frozenset({Clause("id", "=", (value,))}) for value in "23"]
+    index = FilterIndex((ANN, FilteredIdentity(ANN.role, ANN.settings, each)) for each in filters)
+    matches = Matches({filters[0]: {2}, filters[1]: {2, 3}})
+    answers = with_filtered(Answers([SharedView({2: None, 3: None}, [ANN])]), {ANN.role: index}, {ANN.role: matches})
+    delivery = DeliveryPlan()
+    visible(delivery, answers.views)
+    subscribers = [stream(ANN), *(stream(ANN) for _ in filters)]
+    for each, wanted in zip(subscribers[1:], filters, strict=True):
+        each.filters = {(NOTES.schema, NOTES.name): wanted}
+        each.set_tables([NOTES])
+    dispatch(delivery, Subscribers(subscribers), 9)
+    everything, only_2, both = ([*each._buffer._chunks] for each in subscribers)
+    assert [everything, only_2] == [[EVENTS[2] + EVENTS[3]], [EVENTS[2]]]
+    assert both[0] is everything[0]
 
 
 def test_each_gets_what_its_view_holds_in_the_order_of_positions() -> None:

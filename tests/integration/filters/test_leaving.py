@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.integration.filters.conftest import filtered, told
-from tests.integration.scenario import OWN, World, person
+from tests.integration.filters.conftest import filtered, subscribed, told
+from tests.integration.scenario import OWN, Stream, World, person
+from tests.integration.snapshots.conftest import Replica, selected
 
 
 @pytest.fixture(params=[OWN, ""], ids=["row security", "none"])
@@ -54,3 +57,64 @@ async def test_deletes_are_not_filtered_where_everyone_is_told(notes: World) -> 
         notes.write("update notes set status = 'draft' where id = 1")
         notes.write("delete from notes where id = 2")
         assert await told(published, 1) == [("delete", 2)]
+
+
+WANTED: dict[str, Callable[[Any], bool]] = {
+    "status=eq.a": lambda row: row["status"] == "a",
+    "status=in.a|b,n=gt.5": lambda row: row["status"] in ("a", "b") and row["n"] is not None and row["n"] > 5,
+    "n=is.null": lambda row: row["n"] is None,
+}
+
+
+class Page(Replica):
+    """A client that takes a create as an update: a row that has been created again since was perhaps sent before."""
+
+    def _apply(self, change: Any) -> None:
+        super()._apply({**change, "action": change["action"].replace("create", "update")})
+
+
+@pytest.mark.usefixtures("by_policy")
+@pytest.mark.parametrize("policy", [OWN, ""])
+async def test_lists_with_a_filter_become_what_select_finds(world: World, policy: str) -> None:
+    world.table("notes", "id int primary key, author text, status text, n int", policy=policy)
+    world.write("grant select on notes to ayb_authenticated")
+    is_over = asyncio.Event()
+
+    async def write() -> None:
+        chance = random.Random(3)
+        while not is_over.is_set():
+            statements = [_statement(chance) for _ in range(chance.randint(1, 3))]
+            await asyncio.to_thread(world.write, "; ".join(statements))
+
+    async with world.relaying():
+        await asyncio.to_thread(world.write, "; ".join(_statement(random.Random(seed)) for seed in range(100)))
+        writing = asyncio.create_task(write())
+        opened = [(person(1 + n), wanted) for n in range(2) for wanted in WANTED for _ in range(2)]
+        subscribers = [await subscribed(world, who, "notes", wanted, snapshot=True) for who, wanted in opened]
+        views = [await Page(Stream(each), "").ready() for each in subscribers]
+        for view in views:
+            for _ in range(30):
+                await view.next()
+        is_over.set()
+        await writing
+        world.write("insert into notes select 1000 + n, 1 + n % 2, 'a', 6 from generate_series(0, 1) n")
+        world.write("insert into notes select 1002 + n, 1 + n % 2, 'a', null from generate_series(0, 1) n")
+        for view, (who, wanted) in zip(views, opened, strict=True):
+            there = selected(world.owner, who, "notes")
+            await view.until("notes", max(key for key, row in there.items() if WANTED[wanted](row)))
+            assert view.rows["notes"] == {key: row for key, row in there.items() if WANTED[wanted](row)}, wanted
+            assert view.resets == []
+
+
+def _statement(chance: random.Random) -> str:
+    status, author = chance.choice("abc"), chance.randint(1, 2)
+    n, row_id = chance.choice(["null", "1", "6", "7"]), chance.randint(1, 60)
+    return chance.choice(
+        [
+            f"insert into notes values ({row_id}, {author}, '{status}', {n}) on conflict (id) do update set n = {n}",
+            f"update notes set status = '{status}', n = {n} where id = {row_id}",
+            f"update notes set n = {n} where id between {row_id} and {row_id + 5}",
+            f"update notes set author = {author} where id = {row_id}",
+            f"delete from notes where id = {row_id}",
+        ]
+    )

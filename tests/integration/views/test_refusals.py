@@ -115,6 +115,16 @@ async def test_form_that_cannot_be_is_refused(get: Callable[..., Any], token: st
     )
 
 
+async def test_filter_that_cannot_be_is_refused(get: Callable[..., Any], token: str) -> None:
+    for given, message in {
+        "published": "not column=operator.value: 'published'. A comma in a value is written \\,",
+        "secret=eq.1": "unknown column: posts.secret",
+        "id=eq.x": 'posts.id: invalid input syntax for type bigint: "x"',
+    }.items():
+        refused = (400, {"code": 400, "message": f"filter: {message}"})
+        assert answer(await get(token=token, tables="posts", filter=given)) == refused
+
+
 @pytest.mark.parametrize(
     "name",
     ["nothing", "users", "pg_class", 'po"sts', "posts;", "POSTS", "public.users", "'", "p\0sts", "\x01", "é" * 99],

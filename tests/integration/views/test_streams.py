@@ -85,6 +85,20 @@ async def test_fields_and_names_are_those_that_the_request_asks_for(
         assert (await without.next_change())["record"] == {"id": 1, "title": "a", "body": "b"}
 
 
+async def test_filters_are_those_that_the_request_asks_for(
+    memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
+) -> None:
+    make_table("notes", "id int primary key, title text")
+    make_table("letters", "id int primary key")
+    async with relaying(memory_layer):
+        wanted = ["notes.title=in.a\\,b|c%", "id=lt.9"]
+        stream = stream_of(await get(tables="notes,letters", token=token, filter=wanted))
+        owner.execute("insert into notes values (1, 'a'), (2, 'c%'), (3, 'a,b'), (10, 'a,b')")
+        owner.execute("insert into letters values (10), (4)")
+        assert (await stream.next()).event == "connected"
+        assert await stream.next_ids(3) == [2, 3, 4]
+
+
 async def test_last_event_id_resumes(
     memory_layer: BaseChannelLayer, get: Callable[..., Any], owner: Owner, make_table: MakeTable, token: str
 ) -> None:
