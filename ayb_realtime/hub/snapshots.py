@@ -6,7 +6,7 @@ committed and were not numbered yet. Their positions are found when they are num
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, NoReturn
 
 import psycopg
@@ -41,12 +41,16 @@ LONGEST_LOOK_SECONDS = 1.0
 
 
 class Snapshots:
-    """The subscribers that wait for a snapshot, or are being sent one. Those that want the same share it."""
+    """The subscribers that wait for a snapshot, or are being sent one. Those that want the same share it.
 
-    def __init__(self, pool: AsyncConnectionPool[Any], replay: Replay) -> None:
+    on_joined: called with the tables (oids) of a subscriber that goes on from its snapshot.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool[Any], replay: Replay, on_joined: Callable[[Set[int]], object]) -> None:
         self.subscribers: set[SnapshotSubscriber] = set()
         self._pool = pool
         self._replay = replay
+        self._on_joined = on_joined
         self._waiting = SnapshotQueue()
 
     def add(self, subscriber: SnapshotSubscriber) -> None:
@@ -80,7 +84,7 @@ class Snapshots:
         except (psycopg.OperationalError, PoolTimeout, OSError) as error:
             logger.warning("a snapshot cannot be read now, and is begun again: %s", error)
             self._begin_again(group, RETRY_SECONDS)
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001 - what fails for these fails for no others
             self._fail(group, error)
 
     def _still_open(self, group: Sequence[SnapshotSubscriber]) -> list[SnapshotSubscriber]:
@@ -142,6 +146,7 @@ class Snapshots:
                 subscriber.set_baseline(position, tuple(positions))
                 subscriber.push(ready_event(position))
                 self._replay.add(subscriber)
+                self._on_joined(subscriber.relations)
 
     async def _seen_positions(self, after: int, seen: str) -> list[range]:
         """Return the positions after this one that a snapshot sees all the same, once the relay has numbered them."""

@@ -155,3 +155,48 @@ async def test_table_that_was_recreated_is_sent_as_it_is_now(world: World, monke
             while b"event: ready" not in sent:
                 sent += await anext(subscriber)
         assert b'"records":[{"id":1,"body":"new"}]' in sent
+
+
+async def test_table_that_is_recreated_before_its_snapshot_is_numbered_is_followed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.table("notes", "id int primary key")
+    seen_positions, may_look = log_snapshots.seen_positions, asyncio.Event()
+
+    async def look(*given: Any, **named: Any) -> Any:
+        await may_look.wait()
+        return await seen_positions(*given, **named)
+
+    monkeypatch.setattr(log_snapshots, "seen_positions", look)
+    async with world.relaying():
+        live = await world.stream(person(1), "notes")
+        view = await replica(world, person(1), "notes")
+        while (await view.next()).event != "snapshot":
+            pass
+        # Not before the snapshot's transaction, whose locks a DROP waits for, has ended.
+        await asyncio.to_thread(world.write, "drop table notes")
+        world.table("notes", "id int primary key")
+        while (await live.next()).event != "reset":
+            pass
+        may_look.set()
+        await view.ready()
+        world.insert("notes", 1)
+        await view.until("notes", 1)
+
+
+async def test_snapshot_that_fails_in_an_unknown_way_ends_no_other_stream(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.table("notes", "id int primary key")
+
+    async def fail(_: queries.Connection) -> Any:
+        raise ZeroDivisionError("not known")
+
+    monkeypatch.setattr(log_snapshots, "begin", fail)
+    async with world.relaying():
+        live = await world.stream(person(1), "notes")
+        subscriber = await world.hub.subscribe(person(1), ["notes"], snapshot=True)
+        assert b"ready" not in await read_to_end(subscriber)
+        world.insert("notes", 1)
+        assert await live.next_ids(1) == [1]
+    assert "a snapshot of notes for ayb_authenticated failed: not known" in caplog.text
