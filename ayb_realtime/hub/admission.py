@@ -19,7 +19,7 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import filter_admission, transactions
 from ayb_realtime.visibility.role_states import RoleState
-from ayb_realtime.wire.form import Form, TableName, sent_columns
+from ayb_realtime.wire.form import NAMED, WHOLE, Form, TableName, sent_columns
 
 # In one statement: each costs a request more than what it finds out.
 TABLES_AND_ROLES = """
@@ -97,7 +97,7 @@ class Admission:
     async def form(self, wanted: Wanted, tables: Sequence[Table], role: str) -> Form:
         """Return the form of a stream of these tables. Raises InvalidParameter for an unknown or unreadable column."""
         if not wanted.fields:
-            return Form(is_named=wanted.is_named)
+            return NAMED if wanted.is_named else WHOLE  # Thousands of streams share it.
         self._readers |= {(table.relation, role) for table in tables}
         columns = await self._columns.get()
         readable = {table.relation: columns.get((table.relation, role), ()) for table in tables}

@@ -34,6 +34,7 @@ class Form(NamedTuple):
 
 
 WHOLE = Form()
+NAMED = Form(is_named=True)
 
 
 def sent_columns(
