@@ -36,7 +36,8 @@ class _NoSink:
 NO_SINK = _NoSink()
 
 
-@lru_cache(maxsize=16)
+# Of streams that resume, each may be at another piece.
+@lru_cache(maxsize=128)
 def framed(chunk: bytes) -> bytes:
     """Frame a chunk, once for all streams that send it at about the same time. Source: RFC 9112, "Chunked"."""
     return b"%x\r\n%b\r\n" % (len(chunk), chunk)

@@ -1,10 +1,24 @@
 """The bytes that wait for one client: chunks of whole events go in, pieces come out. Pure."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property
 
 # The most that is handed to the server at once, which copies it for each client and holds it until that client reads.
 PIECE_BYTES = 24 * 1024
+
+
+class LargeChunk(bytes):
+    """Whole events that do not fit into one piece. All streams that are given it share the pieces."""
+
+    @cached_property
+    def pieces(self) -> Sequence[bytes]:
+        """What is handed out, one after the other."""
+        return tuple([self[at : at + PIECE_BYTES] for at in range(0, len(self), PIECE_BYTES)])
+
+
+def shareable(chunk: bytes) -> bytes:
+    """Return a chunk as it is to be put into the buffers of several streams."""
+    return LargeChunk(chunk) if len(chunk) > PIECE_BYTES and not isinstance(chunk, LargeChunk) else chunk
 
 
 class Buffer:
@@ -66,10 +80,10 @@ class Buffer:
     def take(self) -> bytes:
         """Return as many chunks as fit into a piece, or the next piece of a large chunk. Not to be called if empty."""
         if not self._rest:
-            taken = self._take_chunks()
-            if len(taken) <= PIECE_BYTES:
+            taken = shareable(self._take_chunks())
+            if not isinstance(taken, LargeChunk):
                 return taken
-            self._rest = _pieces(taken)
+            self._rest = taken.pieces
         piece, self._rest = self._rest[0], self._rest[1:]
         return piece
 
@@ -79,15 +93,9 @@ class Buffer:
         while count < len(self._chunks) and size + len(self._chunks[count]) <= PIECE_BYTES:
             size += len(self._chunks[count])
             count += 1
-        taken = b"".join(self._chunks[:count])
+        taken = self._chunks[0] if count == 1 else b"".join(self._chunks[:count])
         del self._chunks[:count]
         self._size -= size
         # A greeting is short and comes first, so it has gone; nothing comes after last words.
         self._free = 0
         return taken
-
-
-@lru_cache(maxsize=4)
-def _pieces(chunk: bytes) -> Sequence[bytes]:
-    """Cut a chunk into pieces, once for all streams that take it at about the same time and so share the pieces."""
-    return tuple([chunk[at : at + PIECE_BYTES] for at in range(0, len(chunk), PIECE_BYTES)])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from ayb_realtime.hub.buffer import shareable
 from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.hub.subscriber import Subscriber
@@ -57,7 +58,7 @@ def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chun
     numbers = _numbers(plan, subscriber)
     key = numbers, resets, subscriber.position, subscriber.told, subscriber.form
     if key not in chunks:
-        chunks[key] = _join(plan, key)
+        chunks[key] = shareable(_join(plan, key))
     subscriber.push(chunks[key])
     recreated = {
         change.relation

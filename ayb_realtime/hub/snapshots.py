@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, RoleRefused
+from ayb_realtime.hub.buffer import shareable
 from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.giving_way import giving_way
 from ayb_realtime.hub.receiver import RETRY_SECONDS
@@ -127,7 +128,7 @@ class Snapshots:
                         async with self._pool.connection() as another:
                             await selected.confirm(another)
                         await _wait_for_readers(group)
-                        chunk = snapshot_event(table, page, group[0].form)
+                        chunk = shareable(snapshot_event(table, page, group[0].form))
                         for subscriber in group:
                             subscriber.push(chunk)
                         if not self._still_open(group):

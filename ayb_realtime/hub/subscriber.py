@@ -100,9 +100,9 @@ class Subscriber(Body):
         """Put whole events into the buffer. If it is full, end the stream."""
         if self.ended or not chunk:
             return
-        if not self.may_tell_position:
-            # If the client leaves before it hears of the reset, it has to come back to the position before.
-            chunk = sse.without_ids(chunk)
+        # If the client leaves before it hears of the reset, it has to come back to the position before.
+        if not self.may_tell_position and len(bare := sse.without_ids(chunk)) < len(chunk):
+            chunk = bare
         self.write(chunk)
 
     def reset(self, reason: ResetReason, relations: Container[int]) -> None:
