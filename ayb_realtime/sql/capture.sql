@@ -92,7 +92,12 @@ begin
                 end if;
             end if;
         end if;
-        if tg_op = 'UPDATE' then
+        -- If an integer key is the first column, both texts begin with it, and need not be parsed.
+        if tg_op = 'UPDATE' and (
+            tg_nargs = 2
+            and split_part(new_row::text, ',', 1) = split_part(old_row::text, ',', 1)
+            and rtrim(split_part(new_row::text, ',', 1), '-0123456789') = concat('{', to_json(tg_argv[1]), ':')
+        ) is not true then
             foreach key_column in array tg_argv[1:] loop
                 changed_parts := changed_parts
                     + (ayb_realtime.json_text_v1(new_row, key_column) <> ayb_realtime.json_text_v1(old_row, key_column))::int;

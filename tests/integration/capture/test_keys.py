@@ -1,8 +1,10 @@
 """Keys that change, are renamed or are lost."""
 
+import json
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from tests.integration.capture.conftest import Logged
 from tests.integration.scenario import MakeTable, Owner
@@ -14,6 +16,29 @@ def test_new_primary_key_is_a_new_row(owner: Owner, make_table: MakeTable, logge
     logged()
     owner.execute("update notes set id = 2, body = 'new'")
     assert logged() == [("delete", {"id": 1, "body": "old"}), ("create", {"id": 2, "body": "new"})]
+
+
+@pytest.mark.parametrize(
+    ("columns", "before", "after"),
+    [
+        ("size int, id int primary key", {"size": 1, "id": 1}, {"size": 1, "id": 2}),
+        ("id text primary key, size int", {"id": "1,2", "size": 1}, {"id": "1,3", "size": 1}),
+        ("id text primary key, size int", {"id": ",1", "size": 1}, {"id": ",2", "size": 1}),
+        ("id int[] primary key, size int", {"id": [1, 2], "size": 1}, {"id": [1, 3], "size": 1}),
+        ('"1,id" int primary key, size int', {"1,id": 1, "size": 1}, {"1,id": 2, "size": 1}),
+        ('"a""" int, "a\\""" int primary key', {'a"': 1, 'a\\"': 1}, {'a"': 1, 'a\\"': 2}),
+    ],
+)
+def test_new_key_of_a_row_that_begins_alike_is_a_new_row(
+    owner: Owner, make_table: MakeTable, logged: Logged, columns: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    make_table("notes", columns)
+    values = "select * from json_populate_record(null::notes, %s)"
+    owner.execute(f"insert into notes {values}".encode(), [json.dumps(before)])
+    logged()
+    names = ", ".join(sql.Identifier(name).as_string() for name in before)
+    owner.execute(f"update notes set ({names}) = ({values})".encode(), [json.dumps(after)])
+    assert logged() == [("delete", before), ("create", after)]
 
 
 @pytest.mark.parametrize("changed", [{"number": 2}, {"hall": "b"}, {"number": 2, "hall": "b"}])
