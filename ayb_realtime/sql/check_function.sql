@@ -35,12 +35,13 @@ create function ayb_realtime.check_function_v1(
 as $outer$
 declare
     full_name text;
+    is_partitioned boolean;
     subject text;     -- ["public.notes", "ayb_authenticated"]
     digest text;
     is_compared_as_text boolean;
     is_array boolean;
     variables text;   -- k1 bigint[]; k2 text[];
-    collected text;   -- array_agg(k.k1 order by k.n), ...
+    collected text;   -- array_agg(k.k1), ...
     names text;       -- k1, k2
     typed text;       -- k1 bigint, k2 text
     unnested text;    -- pg_catalog.unnest(k1), ...
@@ -51,8 +52,8 @@ declare
     record text;
     body text;
 begin
-    select format('%I.%I', n.nspname, c.relname)
-      into full_name
+    select format('%I.%I', n.nspname, c.relname), c.relkind = 'p'
+      into full_name, is_partitioned
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where c.oid = relation;
@@ -64,7 +65,7 @@ begin
                    or y.typcategory = 'A' and not has_schema_privilege(check_function_v1.role, y.typnamespace, 'usage')),
            bool_or(y.typcategory = 'A'),
            string_agg(format('k%s %s[];', key.place, format_type(a.atttypid, a.atttypmod)), ' ' order by key.place),
-           string_agg(format('pg_catalog.array_agg(k.k%s order by k.n)', key.place), ', ' order by key.place),
+           string_agg(format('pg_catalog.array_agg(k.k%s)', key.place), ', ' order by key.place),
            string_agg(format('k%s', key.place), ', ' order by key.place),
            string_agg(format('k%s %s', key.place, format_type(a.atttypid, a.atttypmod)), ', ' order by key.place),
            string_agg(format('pg_catalog.unnest(k%s)', key.place), ', ' order by key.place),
@@ -92,7 +93,7 @@ begin
     if is_compared_as_text then
         is_array := false;
         select string_agg(format('k%s text[];', key.place), ' ' order by key.place),
-               string_agg(format('pg_catalog.array_agg(pg_catalog.format(''%%s'', k.k%s) order by k.n)', key.place), ', '
+               string_agg(format('pg_catalog.array_agg(pg_catalog.format(''%%s'', k.k%s))', key.place), ', '
                           order by key.place),
                string_agg(format('pg_catalog.format(''%%s'', t.%I) operator(pg_catalog.=) k.k%s', key.name, key.place), ' and '
                           order by key.place),
@@ -107,10 +108,7 @@ begin
         then format('pg_catalog.json_to_recordset(keys) as k (n int, record text, %s)', typed)
         else format('rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), %s) as k (n, record, %s)', unnested, names)
     end;
-    record := case when readable is null
-        then format('nullif(%s::text, k.record)', ayb_realtime.json_expression_v1(relation, 't'))
-        else format('%s::text', ayb_realtime.json_expression_v1(relation, 't', readable))
-    end;
+    record := format('%s::text', ayb_realtime.json_expression_v1(relation, 't', readable));
     body := ayb_realtime.fill_template_v1($body$
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
@@ -126,14 +124,14 @@ begin
     read_ordinals int[] := '{}';
     read_records text[] := '{}';
     is_one_row boolean;
-    known int[];  -- rows that an identity saw and that had all been read before
+    known int[];  -- rows that an identity saw and that have all been read
     ignored text;  -- An assignment takes a tenth of the time of PERFORM.
     place text;
 begin
     if digest operator(pg_catalog.<>) own_digest then
         raise exception 'the table was altered' using errcode = 'AYB01';
     end if;
-    select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n){{key_arrays}}
+    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(k.record){{key_arrays}}
       into asked, logged{{key_targets}}
       from pg_catalog.json_to_recordset(keys) as k (n int, record text, {{typed_key}});
     is_one_row := {{has_keys}} and pg_catalog.cardinality(asked) = 1;
@@ -161,7 +159,9 @@ begin
                   from {{rows_asked}} cross join lateral (select from {{table}} as t where {{matches_key}} offset 0) as one;
             end if;
             new_ordinals := '{}';
-            if known is null or visible operator(pg_catalog.<>) known then
+            if read_ordinals operator(pg_catalog.=) '{}' then
+                new_ordinals := visible;
+            elsif known is null or visible operator(pg_catalog.<>) known then
                 new_ordinals := array(select pg_catalog.unnest(visible) except all select pg_catalog.unnest(read_ordinals));
             end if;
             new_records := '{}';
@@ -170,10 +170,15 @@ begin
                 for j in 1 .. settings loop
                     ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
                 end loop;
-                select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
-                  into new_ordinals, new_records
-                  from {{rows_asked}} cross join lateral (select {{row_as_json}} as now from {{table}} as t where {{matches_key}} offset 0) as one
-                 where k.n = any (new_ordinals);
+                if is_one_row then
+                    select asked, array[{{first_row_as_json}}] into new_ordinals, new_records
+                      from {{table}} as t where {{matches_first_key}} limit 1;
+                else
+                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
+                      into new_ordinals, new_records
+                      from {{rows_asked}} cross join lateral (select {{row_as_json}} as now from {{table}} as t where {{matches_key}} offset 0) as one
+                     where k.n = any (new_ordinals);
+                end if;
                 -- Other identities are sent what this one has read.
                 if {{written_as}} <> written_as then
                     raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
@@ -190,7 +195,7 @@ begin
             if is_answered then
                 read_ordinals := pg_catalog.array_cat(read_ordinals, new_ordinals);
                 read_records := pg_catalog.array_cat(read_records, new_records);
-                if pg_catalog.cardinality(new_records) = 0 then
+                if pg_catalog.cardinality(new_records) = 0 or new_ordinals operator(pg_catalog.=) visible then
                     known := coalesce(visible, known);
                 end if;
             elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
@@ -218,11 +223,8 @@ begin
     if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, {{relation}}, 0)).identity is distinct from {{table_literal}}
        or exists (
         select
-          from (select {{relation}}::pg_catalog.oid
-                 union
-                select p.relid::pg_catalog.oid from pg_catalog.pg_partition_tree({{relation}}) as p) as member (oid)
-          join pg_catalog.pg_class c on c.oid = member.oid
-         where c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
+          from pg_catalog.pg_class c
+         where c.oid = {{members}} and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
     end if;
@@ -236,6 +238,10 @@ $body$, jsonb_build_object(
         'table', full_name,
         'table_literal', quote_literal(full_name),
         'relation', relation::text,
+        'members', case when is_partitioned
+            then format('any (array(select p.relid::pg_catalog.oid from pg_catalog.pg_partition_tree(%s) as p))', relation)
+            else relation::text
+        end,
         'role', quote_literal(check_function_v1.role),
         'typed_key', typed,
         'key_variables', case when is_array then '' else variables end,
@@ -245,7 +251,8 @@ $body$, jsonb_build_object(
         'has_keys', (not is_array)::text,
         'matches_first_key', case when is_array then 'false' else matches_first end,
         'rows_asked', rows_asked,
-        'row_as_json', record,
+        'row_as_json', case when readable is null then format('nullif(%s, k.record)', record) else record end,
+        'first_row_as_json', case when readable is null then format('nullif(%s, logged[1])', record) else record end,
         'discard_plans', case when ayb_realtime.immutable_functions_v1(relation) is null then 'null;' else 'discard plans;' end,
         'written_as', 'pg_catalog.concat_ws('','', ' || (
             select string_agg(format('pg_catalog.current_setting(%L)', lower(split_part(setting, '=', 1))), ', ' order by place)

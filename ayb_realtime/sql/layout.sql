@@ -54,12 +54,8 @@ create function ayb_realtime.layout_digest_v1(relation oid, shadow oid) returns 
 as $$
     select pg_catalog.hashtextextended(
         -- 1247 is pg_type. The shadow's name has the digest of its definition.
-        pg_catalog.concat(
-            ayb_realtime.column_names_v1(relation, 0),
-            -- There are no gaps: a column that was dropped keeps its place.
-            case when pg_catalog.pg_describe_object(1259, relation, 8) is not null
-                 then ayb_realtime.column_names_v1(relation, 8) end,
-            pg_catalog.pg_describe_object(1247, shadow, 0)),
+        pg_catalog.concat(ayb_realtime.column_names_v1(relation, 0), ayb_realtime.column_names_v1(relation, 8),
+                          pg_catalog.pg_describe_object(1247, shadow, 0)),
         pg_catalog.int8(pg_catalog.pg_relation_filenode(relation)) operator(pg_catalog.<<) 32
             operator(pg_catalog.|) pg_catalog.int8(relation))
 $$;

@@ -237,10 +237,18 @@ async def test_migrator_bound_by_policies_makes_every_identity_be_asked(
     assert asked == PEOPLE
 
 
-async def test_table_that_is_rewritten_meanwhile_is_not_taken_for_empty(owner: Owner, make_table: MakeTable) -> None:
-    make_table("notes", "id int primary key, owner text", policy=f"owner = {USER}")
+@pytest.mark.parametrize(
+    ("suffix", "rewriting"),
+    [("", "alter table notes alter id type bigint"), ("partition by list (id)", "truncate notes_1")],
+)
+async def test_table_that_is_rewritten_meanwhile_is_not_taken_for_empty(
+    owner: Owner, make_table: MakeTable, suffix: str, rewriting: str
+) -> None:
+    make_table("notes", "id int primary key, owner text", policy=f"owner = {USER}", suffix=suffix)
+    if suffix:
+        owner.execute("create table notes_1 partition of notes for values in (1)")
     owner.execute("insert into notes values (1, '1')")
     async with checking("notes") as (connection, table):
-        owner.execute("alter table notes alter id type bigint")
+        owner.execute(rewriting.encode())
         with pytest.raises(CatalogChanged):
             await visibility.check(connection, table, {1: Row('{"id":1,"owner":"1"}')}, PEOPLE)

@@ -17,14 +17,14 @@ declare
     read_ordinals int[] := '{}';
     read_records text[] := '{}';
     is_one_row boolean;
-    known int[];  -- rows that an identity saw and that had all been read before
+    known int[];  -- rows that an identity saw and that have all been read
     ignored text;  -- An assignment takes a tenth of the time of PERFORM.
     place text;
 begin
     if digest operator(pg_catalog.<>) own_digest then
         raise exception 'the table was altered' using errcode = 'AYB01';
     end if;
-    select pg_catalog.array_agg(k.n order by k.n), pg_catalog.array_agg(k.record order by k.n), pg_catalog.array_agg(k.k1 order by k.n), pg_catalog.array_agg(k.k2 order by k.n)
+    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(k.record), pg_catalog.array_agg(k.k1), pg_catalog.array_agg(k.k2)
       into asked, logged, k1, k2
       from pg_catalog.json_to_recordset(keys) as k (n int, record text, k1 text, k2 integer);
     is_one_row := true and pg_catalog.cardinality(asked) = 1;
@@ -52,7 +52,9 @@ begin
                   from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one;
             end if;
             new_ordinals := '{}';
-            if known is null or visible operator(pg_catalog.<>) known then
+            if read_ordinals operator(pg_catalog.=) '{}' then
+                new_ordinals := visible;
+            elsif known is null or visible operator(pg_catalog.<>) known then
                 new_ordinals := array(select pg_catalog.unnest(visible) except all select pg_catalog.unnest(read_ordinals));
             end if;
             new_records := '{}';
@@ -61,10 +63,15 @@ begin
                 for j in 1 .. settings loop
                     ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
                 end loop;
-                select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
-                  into new_ordinals, new_records
-                  from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select nullif(pg_catalog.row_to_json(t.*)::text, k.record) as now from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one
-                 where k.n = any (new_ordinals);
+                if is_one_row then
+                    select asked, array[nullif(pg_catalog.row_to_json(t.*)::text, logged[1])] into new_ordinals, new_records
+                      from public.memos as t where t.team operator(pg_catalog.=) k1[1] and t."{{table_literal}}" operator(pg_catalog.=) k2[1] limit 1;
+                else
+                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
+                      into new_ordinals, new_records
+                      from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select nullif(pg_catalog.row_to_json(t.*)::text, k.record) as now from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one
+                     where k.n = any (new_ordinals);
+                end if;
                 -- Other identities are sent what this one has read.
                 if pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls')) <> written_as then
                     raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
@@ -81,7 +88,7 @@ begin
             if is_answered then
                 read_ordinals := pg_catalog.array_cat(read_ordinals, new_ordinals);
                 read_records := pg_catalog.array_cat(read_records, new_records);
-                if pg_catalog.cardinality(new_records) = 0 then
+                if pg_catalog.cardinality(new_records) = 0 or new_ordinals operator(pg_catalog.=) visible then
                     known := coalesce(visible, known);
                 end if;
             elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
@@ -109,11 +116,8 @@ begin
     if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16384, 0)).identity is distinct from 'public.memos'
        or exists (
         select
-          from (select 16384::pg_catalog.oid
-                 union
-                select p.relid::pg_catalog.oid from pg_catalog.pg_partition_tree(16384) as p) as member (oid)
-          join pg_catalog.pg_class c on c.oid = member.oid
-         where c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
+          from pg_catalog.pg_class c
+         where c.oid = 16384 and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
     end if;
