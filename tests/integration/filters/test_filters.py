@@ -54,3 +54,17 @@ async def test_resuming_stream_is_sent_what_matched_meanwhile(world: World) -> N
         resumed = await filtered(world, person(1), "notes", "status=eq.published,n=gt.9", resume=event.id)
         assert await told(resumed, 2) == [("create", 3), ("create", 6)]
         assert await told(stream, 2) == [("create", 3), ("create", 6)]
+
+
+async def test_thousands_of_values_are_compared_with_hundreds_of_rows_in_time(world: World) -> None:
+    world.table("notes", "id int primary key, n int")
+    async with world.relaying():
+        lists = [range(first, first + 1000) for first in range(1, 30_000, 1000)]
+        streams = [
+            await filtered(world, person(who), "notes", f"n=in.{'|'.join(map(str, values))}")
+            for who, values in enumerate(lists)
+        ]
+        # Each is for one stream.
+        world.write("insert into notes select n, 1 + n * 60 from generate_series(1, 499) as n")
+        for stream, values in zip(streams, lists, strict=True):
+            assert await told(stream, 1) == [("create", next(n for n in range(1, 500) if 1 + n * 60 in values))]
