@@ -46,7 +46,7 @@ class Hub:
         self._hearing = Hearing(layer, pool, self._feed)
         self._replay = Replay(pool)
         self._live = Live(pool, self._feed, self._replay)
-        self._snapshots = Snapshots(self._primary, self._replay, self._live.look_up_tables_if_unknown)
+        self._snapshots = Snapshots(self._primary, self._replay, self._live.look_up_tables)
         self._relay_watch = RelayWatch(self._primary)
         self.refreshing = Refreshing(self._primary, self.open_streams)
         self._layer = layer

@@ -57,7 +57,11 @@ class Live:
         A subscriber's table may have been recreated since it was resolved.
         """
         if not relations <= self.known_relations:
-            self.known_relations = frozenset()
+            self.look_up_tables()
+
+    def look_up_tables(self) -> None:
+        """Look the streamed tables up again at the next change."""
+        self.known_relations = frozenset()
 
     async def run(self) -> NoReturn:
         """Deliver one slice after the other, until cancelled. After a failure, read the same changes again."""

@@ -6,7 +6,7 @@ committed and were not numbered yet. Their positions are found when they are num
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import psycopg
@@ -44,10 +44,10 @@ LONGEST_LOOK_SECONDS = 1.0
 class Snapshots:
     """The subscribers that wait for a snapshot, or are being sent one. Those that want the same share it.
 
-    on_joined: called with the tables (oids) of a subscriber that goes on from its snapshot.
+    on_joined: called when subscribers go on from their snapshot. A table of theirs may have been recreated meanwhile.
     """
 
-    def __init__(self, pool: AsyncConnectionPool[Any], replay: Replay, on_joined: Callable[[Set[int]], object]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], replay: Replay, on_joined: Callable[[], object]) -> None:
         self.subscribers: set[SnapshotSubscriber] = set()
         self._pool = pool
         self._replay = replay
@@ -147,7 +147,7 @@ class Snapshots:
                 subscriber.set_baseline(position, tuple(positions))
                 subscriber.push(ready_event(position))
                 self._replay.add(subscriber)
-                self._on_joined(subscriber.relations)
+        self._on_joined()
 
     async def _seen_positions(self, after: int, seen: str) -> list[range]:
         """Return the positions after this one that a snapshot sees all the same, once the relay has numbered them."""
