@@ -22,6 +22,8 @@ OPERATORS: Mapping[str, str] = {
 STATES = ("null", "not_null", "true", "false")
 # As in AllYourBase; and so that neq is the opposite.
 NULLS = {"eq": "null", "neq": "not_null"}
+# On a table: each may be compared with each row of a slice, and then there are as many answers.
+MOST_CONDITIONS = 20
 # Of all conditions of a request together.
 MOST_VALUES = 1000
 
@@ -62,6 +64,8 @@ def parse(texts: Iterable[str], names: Sequence[str]) -> dict[str, Filter]:
             table, clause = _condition(condition, names)
             for name in names if table is None else [table]:
                 clauses.setdefault(name, set()).add(clause)
+    if any(len(those) > MOST_CONDITIONS for those in clauses.values()):
+        raise InvalidParameter(f"filter: more than {MOST_CONDITIONS} conditions on a table")
     if sum(len(clause.values) for those in clauses.values() for clause in those) > MOST_VALUES:
         raise InvalidParameter(f"filter: more than {MOST_VALUES} values")
     return {name: frozenset(those) for name, those in clauses.items()}

@@ -136,6 +136,7 @@ class _Asking:
 
     def _fail(self, asked: Iterable[Piece], reason: str) -> None:
         for piece in asked:
-            self._failed |= dict.fromkeys(piece.tests(), reason)
+            tests = piece.tests()
+            self._failed |= dict.fromkeys(tests, reason)
             for position in piece.texts:
-                self._truths[position].failed.update(piece.tests())
+                self._truths[position].failed.update(tests)
