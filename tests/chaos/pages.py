@@ -2,38 +2,84 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from embedded import Child
-from example_project.blog.demo import ACCOUNTS
+from example_project.blog.demo import ACCOUNTS, Account
 from tests.chaos.checker import DIFFERENT, Finding
-from tests.chaos.history import Event, read_events, split_text
+from tests.chaos.history import TEAM, Event, read_events, split_text
 from tests.chaos.replica import check_part, held, parts
-from tests.chaos.truth import RowKey, Truth
+from tests.chaos.truth import Change, RowKey, Truth
 from tests.chaos.world import World
 
-# Rows of the team whose members change come into sight and go without an event.
 SELECT = """
-select 'posts', id, title from posts
+select 'posts', id, title from posts where id > %(after)s
 union all
-select 'comments', id, body from comments where team_id <> %s
+select 'comments', id, body from comments where team_id = any (%(teams)s)
 """
 AWAIT_SECONDS = 90
 LOOK_SECONDS = 0.5
+# How many posts a page with a filter leaves out that are written after it has begun.
+LEFT_OUT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page shows: the posts with a larger id than ``after``, and the comments of these teams."""
+
+    account: Account
+    history: Path
+    teams: list[int]
+    after: int = -1
+    has_filter: bool = False
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of its stream's URL."""
+        teams = "|".join(map(str, self.teams))
+        wanted = f"posts.id=gt.{self.after},comments.team_id=in.{teams}"
+        return {"snapshot": "true"} | ({"filter": wanted} if self.has_filter else {})
+
+    def shows(self, row: RowKey, changes: Iterable[Change]) -> bool:
+        """Tell whether it shows a row with these changes, to those who may see it."""
+        if row[0] == "posts":
+            return row[1] > self.after
+        return any(change.audience in [f"{TEAM}{team}" for team in self.teams] for change in changes)
+
+    def events(self) -> list[Event]:
+        """Return what it has received."""
+        if not self.history.exists():
+            return []
+        with self.history.open() as lines:
+            return list(read_events(lines))
 
 
 class Pages:
-    """One page of each account.
+    """Two pages of each account, one of them with a filter.
 
-    flipping_team: the one whose members change.
+    teams: by name; the members of "chaos flips" change.
     """
 
-    def __init__(self, world: World, marker: str, flipping_team: int) -> None:
+    def __init__(self, world: World, marker: str, teams: Mapping[str, int]) -> None:
         self._world = world
         self._marker = marker
-        self._flipping_team = flipping_team
-        self._histories = [world.folder / f"page-{number}.jsonl" for number in range(len(ACCOUNTS))]
+        self._flipping_team = teams["chaos flips"]
+        with world.connect() as connection:
+            ((all_teams, newest),) = connection.execute(
+                "select array(select id from teams), (select coalesce(max(id), 0) from posts)"
+            )
+        self._pages = [
+            page
+            for number, account in enumerate(ACCOUNTS)
+            for page in (
+                Page(account, world.folder / f"page-{number}.jsonl", all_teams),
+                Page(account, world.folder / f"filtered-{number}.jsonl", [teams["chaos two"]], newest + LEFT_OUT, True),
+            )
+        ]
         # Of each page, when it was last compared.
         self._found: list[list[str]] = []
 
@@ -41,13 +87,13 @@ class Pages:
         """Open the pages, until SIGTERM."""
         streams = [
             {
-                "account": account.email,
-                "history": str(history),
+                "account": page.account.email,
+                "history": str(page.history),
                 "begins_after": 0,
-                "parameters": {"snapshot": "true"},
+                "parameters": page.parameters,
                 "reloads": True,
             }
-            for account, history in zip(ACCOUNTS, self._histories, strict=True)
+            for page in self._pages
         ]
         config = {"addresses": self._world.addresses, "streams": streams, "marker": "", "seed": seed}
         return self._world.start_configured("pages", "tests.chaos.subscribers", config)
@@ -59,17 +105,22 @@ class Pages:
             time.sleep(LOOK_SECONDS)
 
     def _find_different(self) -> list[list[str]]:
-        self._found = [self._different(number) for number in range(len(ACCOUNTS))]
+        self._found = [self._different(page) for page in self._pages]
         return self._found
 
     def check(self, truth: Truth) -> Iterator[tuple[int, Finding]]:
         """Yield what is wrong, with the number of the page."""
         for row in [("comments", pk) for _, pk in self._after_marker(truth)]:
             del truth.rows[row]
-        for number, account in enumerate(ACCOUNTS):
+        for number, page in enumerate(self._pages):
             yield from ((number, Finding(DIFFERENT, math.inf, what)) for what in self._found[number])
-            for part in parts(self._events(number)):
-                yield from ((number, finding) for finding in check_part(truth, str(account.id), part))
+            events, hidden = page.events(), {row for row, them in truth.rows.items() if not page.shows(row, them)}
+            yield from ((number, finding) for finding in _not_filtered(events, hidden))
+            shown = copy(truth)
+            shown.rows = {row: changes for row, changes in truth.rows.items() if row not in hidden}
+            # A delete reaches everyone, by the protocol.
+            for part in parts(event for event in events if (event.table, event.pk) not in hidden):
+                yield from ((number, finding) for finding in check_part(shown, str(page.account.id), part))
 
     def _after_marker(self, truth: Truth) -> list[RowKey]:
         """Return the comment that is written when the pages may have gone already."""
@@ -78,27 +129,29 @@ class Pages:
     def _marks(self, changes: Any) -> bool:
         return any(change.token.startswith(self._marker) for change in changes)
 
-    def _events(self, number: int) -> list[Event]:
-        path = self._histories[number]
-        if not path.exists():
-            return []
-        with path.open() as lines:
-            return list(read_events(lines))
-
-    def _different(self, number: int) -> list[str]:
+    def _different(self, page: Page) -> list[str]:
         """Return the rows that a page has and should not, or should have."""
-        rows = {row: (event.token, event.version) for row, event in held(self._events(number)).items()}
+        rows = {row: (event.token, event.version) for row, event in held(page.events()).items()}
         # A row that its user may no longer see stays until the page fetches again. So it only has to exist.
-        existing = self._select("none", "", hidden_team=0)
-        visible = self._select("ayb_authenticated", str(ACCOUNTS[number].id), self._flipping_team)
+        existing = self._select("none", "", page, page.teams)
+        # Rows of the team whose members change come into sight and go without an event.
+        teams = [team for team in page.teams if team != self._flipping_team]
+        visible = self._select("ayb_authenticated", str(page.account.id), page, teams)
         wrong = {row for row in rows if row not in existing}
         wrong |= {row for row, text in visible.items() if rows.get(row) != text}
         return [f"{row}: {rows.get(row)} instead of {existing.get(row)}" for row in sorted(wrong)]
 
-    def _select(self, role: str, user: str, hidden_team: int) -> dict[RowKey, tuple[str, int]]:
-        """Return each row's token and version."""
+    def _select(self, role: str, user: str, page: Page, teams: list[int]) -> dict[RowKey, tuple[str, int]]:
+        """Return the token and version of each row that a page shows."""
         with self._world.connect() as connection, connection.transaction():
             for name, value in (("ayb.user_id", user), ("role", role)):
                 connection.execute("select set_config(%s, %s, true)", [name, value])
-            rows = connection.execute(SELECT, [hidden_team]).fetchall()
+            rows = connection.execute(SELECT, {"after": page.after, "teams": teams}).fetchall()
         return {(table, pk): split_text(text) for table, pk, text in rows}
+
+
+def _not_filtered(events: Iterable[Event], hidden: set[RowKey]) -> Iterator[Finding]:
+    """Yield the events that do not match the filter."""
+    for event in events:
+        if (event.table, event.pk) in hidden and event.action != "delete":
+            yield Finding(DIFFERENT, event.at, f"does not match the filter: {event.table} {event.pk} {event.token}")

@@ -73,7 +73,7 @@ class Run:
             )
             subscribers.wait_until(lambda: self._began(STREAMS - len(LATE)), seconds=BEGIN_SECONDS)
             writers = world.start_configured("writers", "tests.chaos.writers", self._load(world, teams, per_second))
-            pages = Pages(world, MARKER, teams["chaos flips"])
+            pages = Pages(world, MARKER, teams)
             opened = pages.start(self._seed)
             self._inject(world, faults, seconds, (subscribers, writers, opened))
             stop(writers)
