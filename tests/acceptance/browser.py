@@ -1,6 +1,7 @@
 """A browser whose pages are open on the example's origin with the client, and the posts that they show."""
 
 from datetime import timedelta
+from typing import LiteralString
 
 import httpx
 import psycopg
@@ -20,11 +21,11 @@ SUBSCRIBE = """async (options) => {
 }"""
 
 # seen: the title of each post that has come, in order; null each time when all have been read.
-LIVE = """async () => {
+LIVE = """async (options) => {
   const { Realtime } = await import("/static/ayb_realtime/client.js");
   window.seen = [];
   window.realtime = new Realtime({ token: () => freshToken() });
-  window.posts = realtime.live("posts");
+  window.posts = realtime.live("posts", options);
   posts.subscribe((rows, change) => {
     window.shown = [...rows.values()];
     seen.push(change && change.record.title);
@@ -59,11 +60,11 @@ class Browser:
         await page.wait_for_function("events.length > 0")
         return page
 
-    async def live_tab(self) -> Page:
-        """Open a tab that shows the posts; return it when it does."""
+    async def live_tab(self, **options: object) -> Page:
+        """Open a tab that shows the posts; return it when it does. options: of ``live``."""
         page = await self.empty_tab()
-        await page.evaluate(LIVE)
-        await page.wait_for_function("titles()")
+        await page.evaluate(LIVE, options)
+        await page.wait_for_function("posts.status === 'live'")
         return page
 
     async def empty_tab(self) -> Page:
@@ -90,9 +91,9 @@ class Browser:
             await client.get(f"{self.example.address}/api/realtime?tables=posts", headers=headers)
 
 
-async def expect_posts(example: Example, page: Page) -> None:
-    """Wait until a page shows the titles of the posts that the author may see."""
+async def expect_posts(example: Example, page: Page, where: LiteralString = "true") -> None:
+    """Wait until a page shows the titles of the posts that the author may see and for which ``where`` holds."""
     with psycopg.connect(example.database_url) as connection:
-        query = "select title from posts where published or author_id = %s"
+        query = f"select title from posts where (published or author_id = %s) and {where}"
         titles = sorted(title for (title,) in connection.execute(query, [AUTHOR.id]))
     await page.wait_for_function("titles => window.titles?.() === titles", arg=",".join(titles))

@@ -21,9 +21,13 @@ expect.set_options(timeout=30_000)
 
 
 @pytest.fixture
-def example(seeded_url: str, tmp_path: Path) -> Iterator[Example]:
-    """The running example, with ``/observed``. At the end it must stop cleanly and must not have logged a traceback."""
-    example = Example(seeded_url, tmp_path, DJANGO_SETTINGS_MODULE="tests.observed.settings")
+def example(seeded_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Example]:
+    """The running example, with ``/observed``. At the end it must stop cleanly and must not have logged a traceback.
+
+    Its parameter, if a test gives one, is the module of its settings.
+    """
+    settings = getattr(request, "param", "tests.observed.settings")
+    example = Example(seeded_url, tmp_path, DJANGO_SETTINGS_MODULE=settings)
     example.start()
     try:
         yield example

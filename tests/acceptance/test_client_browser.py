@@ -1,10 +1,12 @@
 """The client in Chromium, as the example's static files serve it."""
 
 import asyncio
+import random
 from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.async_api import Page
 
 from tests.acceptance.browser import LIVE, SUBSCRIBE, Browser, expect_posts
@@ -99,6 +101,34 @@ async def test_live_rows_are_those_of_their_filter_and_a_wrong_filter_is_denied_
     example.write("update posts set title = 'A' where id = %s", kept)
     await page.wait_for_function("shown(lists[0]).join('; ') === 'id,title A; id,title c'")
     assert len(await page.evaluate("shown(lists[3])")) == 4
+
+
+@pytest.mark.parametrize("example", ["tests.acceptance.policy_settings"], indirect=True)
+async def test_live_rows_of_a_filter_are_what_select_returns(example: Example, browser: Browser) -> None:
+    chance = random.Random(1)
+    ids = [example.add_post(f"a{number}", published=True) for number in range(4)]
+    page = await browser.live_tab(filter="title=like.a%,published=is.true")
+
+    def write() -> None:
+        title = f"{chance.choice('ab')}{chance.random()}"
+        if not ids or chance.random() < 0.3:
+            ids.append(example.add_post(title, published=chance.random() < 0.5))
+        elif chance.random() < 0.2:
+            example.write("delete from posts where id = %s", ids.pop(chance.randrange(len(ids))))
+        else:
+            published = chance.random() < 0.5
+            update = "update posts set title = %s, published = %s where id = %s"
+            example.write(update, title, published, chance.choice(ids))
+
+    for number in range(40):
+        if number == 20:
+            example.kill()
+        write()
+        if number == 30:
+            example.start()
+        if number % 5 == 0 and not 20 <= number < 30:
+            await expect_posts(example, page, "title like 'a%%' and published")
+    await expect_posts(example, page, "title like 'a%%' and published")
 
 
 async def test_list_of_the_documentation_shows_what_select_returns(example: Example, browser: Browser) -> None:
