@@ -200,8 +200,8 @@ def test_what_is_sent_is_what_select_returns(
 
 
 # The equality of two numerics may raise an error, and so reveal a hidden row. Therefore Postgres runs the policy first
-# then, on every row of the table, even if the identity selects only one row.
-@pytest.mark.parametrize(("kind", "shown"), [("int", ["1", "3"]), ("numeric", [])])
+# then, on every row that it meets before the one that the identity selects: here on the second before the third.
+@pytest.mark.parametrize(("kind", "shown"), [("int", ["1", "3"]), ("numeric", ["1"])])
 async def test_policy_that_fails_on_one_row_of_a_small_table_shows_the_others(
     owner: Owner, make_table: Callable[..., None], kind: str, shown: list[str]
 ) -> None:
