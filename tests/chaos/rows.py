@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 
@@ -19,6 +20,7 @@ VICTIM = ACCOUNTS[2].id
 # Of the streams that exist from the beginning: they reconnect within seconds wherever they are.
 WATCHED = range(10)
 ARRIVAL_SECONDS = 60.0
+LATER_SECONDS = 1.0
 
 BAD_POLICY = f"""
 create or replace function chaos_never_ends() returns boolean language plpgsql
@@ -53,26 +55,34 @@ def write_bad_row(world: World) -> None:
         made = post_writes(session.connection, "create", statements.INSERT_POST, VICTIM, session.token(), "bad", False)
         session.writes += [replace(write, audience=f"{MAYBE}{VICTIM}") for write in made]
         session.commit()
-        later = session.token()
-        session.writes += post_writes(
-            session.connection, "create", statements.INSERT_POST, ACCOUNTS[0].id, later, "", True
-        )
-        session.commit()
         try:
-            _await_arrival(world, later)
+            _await_later(world, session)
         finally:
             _commit(session, lambda: session.connection.execute(DROP_BAD_POLICY))
             session.writes += post_writes(session.connection, "delete", statements.DELETE_POST, made[0].pk)
             session.commit()
 
 
-def _await_arrival(world: World, token: str) -> None:
+def _await_later(world: World, session: Session) -> None:
+    """Write posts until each stream has one: a stream that is reset, as after a failover, is not sent those before."""
     until = time.monotonic() + ARRIVAL_SECONDS
+    tokens: list[str] = []
     waiting = set(WATCHED)
-    while waiting := {n for n in waiting if f'"{token}"' not in (world.folder / f"stream-{n}.jsonl").read_text()}:
+    while waiting:
         if time.monotonic() > until:
             raise ServerError(f"behind a row whose policy does not end, these streams got nothing more: {waiting}")
-        time.sleep(0.2)
+        tokens.append(session.token())
+        session.writes += post_writes(
+            session.connection, "create", statements.INSERT_POST, ACCOUNTS[0].id, tokens[-1], "", True
+        )
+        session.commit()
+        time.sleep(LATER_SECONDS)
+        waiting = {n for n in waiting if not _has_one(world.folder / f"stream-{n}.jsonl", tokens)}
+
+
+def _has_one(history: Path, tokens: list[str]) -> bool:
+    text = history.read_text()
+    return any(f'"{token}"' in text for token in tokens)
 
 
 def migrate(world: World) -> None:
