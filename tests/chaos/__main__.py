@@ -56,12 +56,15 @@ def _run(layer: str, arguments: argparse.Namespace) -> Outcome:
     clocks, hosts = CLOCK_STEPPED in faults, UNPLUGGED in faults
     options = Options(layer, arguments.flaw, clocks, hosts, arguments.postgres, arguments.redis)
     began = time.monotonic()
+    is_clean = False
     try:
         seconds = arguments.minutes * 60 / len(arguments.layers)
-        return Run(folder, options, arguments.seed, _say).run(faults, seconds, per_second=arguments.rate)
+        outcome = Run(folder, options, arguments.seed, _say).run(faults, seconds, per_second=arguments.rate)
+        is_clean = not outcome.findings
+        return outcome
     finally:
         _say(f"{time.monotonic() - began:6.1f} s  done")
-        if arguments.keep:
+        if arguments.keep or not is_clean:
             _say(f"logs and histories: {folder}")
         else:
             shutil.rmtree(folder)
@@ -93,7 +96,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of what is random")
     parser.add_argument("--rate", type=int, default=80, help="writes a second (80)")
     parser.add_argument("--flaw", default="", help="run a product that is flawed so, to see it found")
-    parser.add_argument("--keep", action="store_true", help="keep the folder with logs and histories")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the folder with logs and histories, as after a failure"
+    )
     parser.add_argument("--postgres", type=Path, metavar="FOLDER", help="binaries of another PostgreSQL")
     parser.add_argument("--redis", type=Path, metavar="PROGRAM", help="another Redis or Valkey server")
     return parser.parse_args()
