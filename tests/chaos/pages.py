@@ -59,7 +59,7 @@ class Page:
 
 
 class Pages:
-    """Two pages of each account, one of them with a filter.
+    """A page of each account, and one with a filter.
 
     teams: by name; the members of "chaos flips" change.
     """
@@ -73,12 +73,8 @@ class Pages:
                 "select array(select id from teams), (select coalesce(max(id), 0) from posts)"
             )
         self._pages = [
-            page
-            for number, account in enumerate(ACCOUNTS)
-            for page in (
-                Page(account, world.folder / f"page-{number}.jsonl", all_teams),
-                Page(account, world.folder / f"filtered-{number}.jsonl", [teams["chaos two"]], newest + LEFT_OUT, True),
-            )
+            *(Page(each, world.folder / f"page-{n}.jsonl", all_teams) for n, each in enumerate(ACCOUNTS)),
+            Page(ACCOUNTS[0], world.folder / "filtered.jsonl", [teams["chaos two"]], newest + LEFT_OUT, True),
         ]
         # Of each page, when it was last compared.
         self._found: list[list[str]] = []
