@@ -49,8 +49,7 @@ class Hub:
         self._snapshots = Snapshots(self._primary, self._replay, self._live.look_up_tables)
         self._relay_watch = RelayWatch(self._primary)
         self.refreshing = Refreshing(self._primary, self.open_streams)
-        self._layer = layer
-        self._tasks = Tasks(self._end_at_once)
+        self._layer, self._tasks = layer, Tasks(self._end_at_once)
 
     @property
     def position(self) -> int:
@@ -64,7 +63,6 @@ class Hub:
 
     @property
     def _subscribers(self) -> Sequence[MutableSet[Any]]:
-        # At the hub's position, still resuming, and awaiting a snapshot.
         return self._live.subscribers, self._replay.subscribers, self._snapshots.subscribers
 
     @property
@@ -126,8 +124,7 @@ class Hub:
         wanted: which rows, which columns of the records, and in which form.
         snapshot: whether to send all rows where the stream begins now, and after each reset.
         expires_at, proofs: until when the stream may be open, in seconds since the epoch, and what has to remain true.
-        Raises UnknownTable, InvalidParameter, RoleRefused for a role that may not stream, and NotMigrated,
-        psycopg.Error or PoolTimeout.
+        Raises UnknownTable, InvalidParameter, RoleRefused, NotMigrated, psycopg.Error or PoolTimeout.
         """
         answer = await self._admission.ask(identity.role)
         tables = answer.tables(names, identity.role)
@@ -142,6 +139,14 @@ class Hub:
             expires_at=expires_at,
             proofs=proofs,
         )
+        await self._let_in(subscriber, resume)
+        self._live.look_up_tables_if_unknown(subscriber.relations)
+        if self._relay_watch.is_due():
+            self._tasks.spawn(self._relay_watch.look())
+        return subscriber
+
+    async def _let_in(self, subscriber: Subscriber, resume: str) -> None:
+        """Let a subscriber in, with its greeting."""
         reason = None
         try:
             await (self._resume(subscriber, resume) if resume else self._begin(subscriber))
@@ -149,13 +154,8 @@ class Hub:
             reason = error.reason
             await self._begin(subscriber)
         subscriber.prepend(greeting(subscriber, bool(resume), reason))
-        self._live.look_up_tables_if_unknown(subscriber.relations)
-        if self._relay_watch.is_due():
-            self._tasks.spawn(self._relay_watch.look())
-        return subscriber
 
     async def _begin(self, subscriber: Subscriber) -> None:
-        """Let a subscriber in that begins now."""
         if isinstance(subscriber, SnapshotSubscriber):
             subscriber.awaits_snapshot = True
             self._snapshots.add(subscriber)
