@@ -51,7 +51,8 @@ export interface Options {
 
 /** The changes of a page's tables, over one stream, which comes back by itself. */
 export declare class Realtime {
-  constructor(options?: Options);
+  /** Null counts as not given, of the options and of each of them. */
+  constructor(options?: Options | null);
   readonly status: Status;
   /** Why the status is "offline" or "denied"; otherwise "". */
   readonly message: string;
@@ -61,10 +62,10 @@ export declare class Realtime {
   subscribe<Row = Record<string, unknown>>(
     tables: string | string[],
     callback: (event: Change<Row> | Reset | Denied) => void,
-    options?: Choice,
+    options?: Choice | null,
   ): () => void;
   /** Return the rows of a table, kept as SELECT would return them. key: the columns of its primary key; "id" by default. */
-  live<Row = Record<string, unknown>>(table: string, options?: Choice & { key?: string | string[] }): Live<Row>;
+  live<Row = Record<string, unknown>>(table: string, options?: (Choice & { key?: string | string[] }) | null): Live<Row>;
   /** Open the stream again now, as after a log-in that follows "denied". */
   reconnect(): void;
   /** End all subscriptions. */

@@ -459,7 +459,8 @@ class Tabs {
 
 /** The changes of a page's tables: see docs/client.md. Its subscriptions share one stream, or a few: see Lane. */
 export class Realtime {
-  constructor({ url = "/api/realtime", token, tabs, heartbeatSeconds = 15, fetchOptions } = {}) {
+  constructor(options) {
+    const { url = "/api/realtime", token, tabs, heartbeatSeconds = 15, fetchOptions } = given(options);
     this.status = "connecting";
     this.message = "";
     this.onstatus = null;
@@ -485,8 +486,9 @@ export class Realtime {
   }
 
   /** Return the rows of a table, kept as SELECT would return them. key: the columns of its primary key. */
-  live(table, { key = ["id"], ...options } = {}) {
-    return new Live(this, table, [key].flat(), options);
+  live(table, options) {
+    const { key = ["id"], ...choice } = given(options);
+    return new Live(this, table, [key].flat(), choice);
   }
 
   /** Open the streams again now, as after a log-in that follows "denied". */
@@ -505,8 +507,8 @@ export class Realtime {
     for (const lane of this.lanes) lane.tabs.want([]);
   }
 
-  add(tables, callback, options = {}) {
-    const views = tables.map((table) => viewOf(table, tables, options));
+  add(tables, callback, options) {
+    const views = tables.map((table) => viewOf(table, tables, given(options)));
     const subscription = { tables, views, callback, isLive: false };
     this.place(subscription, 0);
     this.subscriptions.add(subscription);
@@ -776,6 +778,11 @@ function bare(table) {
  */
 function viewOf(table, tables, { filter, fields }) {
   return [table, ofTable(filter, table, tables), ofTable(fields, table, tables)].join("\0").replace(/\0+$/, "");
+}
+
+/** Return the options that were given: null means the default, as undefined does. */
+function given(options) {
+  return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== null && value !== undefined));
 }
 
 function tableOf(view) {

@@ -49,6 +49,14 @@ test("rows are those of the snapshot and what came after it, and nothing twice",
   assert.deepEqual(addresses, [["tables=posts", undefined], ["tables=posts&snapshot=true", undefined]]);
 });
 
+for (const options of [null, { key: null, filter: null, fields: null }]) {
+  test(`null is the default: ${JSON.stringify(options)}`, async (t) => {
+    const script = [stream(connected(5)), stream(opened, snapshot({ id: 1 }), ready(5))];
+    const { realtime } = await start(t, script, { token: null, tabs: null, heartbeatSeconds: null, fetchOptions: null });
+    assert.deepEqual(await show(realtime, options).length(1), [[[[1, { id: 1 }]], null]]);
+  });
+}
+
 test("changes that the snapshot has already are dropped", async (t) => {
   const changes = held(connected(5));
   const { realtime } = await start(t, [changes, stream(opened, snapshot({ id: 6 }), ready(7))]);
