@@ -61,6 +61,11 @@ class DeliveryPlan:
         # Table → why all its readers have to fetch it again, and the position of that.
         self.resets: dict[int, tuple[ResetReason, int]] = {}
 
+    @property
+    def has_only_events(self) -> bool:
+        """Whether there is nothing to do for streams but to send events."""
+        return not (self.endings or self.unanswered or self.enabled or self.resets)
+
     def add_endings(self, table: Table, identities: Collection[Identity]) -> None:
         """End these identities' streams of a table at dispatch: their role is refused, or the table is locked."""
         if identities:

@@ -24,9 +24,11 @@ ChunkKey = tuple[tuple[int, ...], tuple[Reset, ...], int, tuple[range, ...], For
 def dispatch(plan: DeliveryPlan, subscribers: Subscribers, position: int) -> None:
     """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
     chunks: dict[ChunkKey, bytes] = {}
+    # Most plans have nothing but events. To look for the rest costs as much as to send them.
+    dispatch_to = _send_events if plan.has_only_events else _dispatch_to
     # Of thousands, most get nothing: for them, only the position changes.
     for subscriber in _concerned(plan, subscribers):
-        _dispatch_to(plan, subscriber, position, chunks)
+        dispatch_to(plan, subscriber, position, chunks)
     for subscriber in subscribers:
         subscriber.position = position
 
@@ -54,22 +56,31 @@ def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chun
     if isinstance(subscriber, SnapshotSubscriber) and (reset := _reset_of(plan, subscriber)):
         subscriber.reset(*reset)  # The snapshot that follows has everything else.
         return
-    resets = tuple(_unanswered_resets(plan, subscriber)) if plan.unanswered else ()
-    numbers = _numbers(plan, subscriber)
-    key = numbers, resets, subscriber.position, subscriber.told, subscriber.form
-    if key not in chunks:
-        chunks[key] = shareable(_join(plan, key))
-    subscriber.push(chunks[key])
     recreated = {
         change.relation
         for change in plan.enabled
         if change.position > subscriber.position and change.trigger not in subscriber.triggers
     }
-    subscriber.position = position
-    if isinstance(subscriber, SnapshotSubscriber) and subscriber.told and subscriber.told[-1].stop <= position + 1:
-        subscriber.told = ()
+    _send_events(plan, subscriber, position, chunks, tuple(_unanswered_resets(plan, subscriber)))
     if recreated:
         subscriber.reset(ResetReason.TABLE_RECREATED, recreated)
+
+
+def _send_events(
+    plan: DeliveryPlan,
+    subscriber: Subscriber,
+    position: int,
+    chunks: dict[ChunkKey, bytes],
+    resets: tuple[Reset, ...] = (),
+) -> None:
+    key = _numbers(plan, subscriber), resets, subscriber.position, subscriber.told, subscriber.form
+    chunk = chunks.get(key)
+    if chunk is None:
+        chunk = chunks[key] = shareable(_join(plan, key))
+    subscriber.push(chunk)
+    subscriber.position = position
+    if subscriber.told and isinstance(subscriber, SnapshotSubscriber) and subscriber.told[-1].stop <= position + 1:
+        subscriber.told = ()
 
 
 def _numbers(plan: DeliveryPlan, subscriber: Subscriber) -> tuple[int, ...]:

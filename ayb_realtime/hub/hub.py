@@ -34,18 +34,21 @@ from ayb_realtime.wire.events import parse_event_id
 class Hub:
     """Keeps the subscribers, from ``start`` to ``close``.
 
+    delivery: of connections that only deliveries use, so that nothing else delays them; by default those of ``pool``.
     primary: of connections to where changes are written, if those of ``pool`` read a standby.
     refreshing: lets streams go on with newer credentials.
     """
 
-    def __init__(self, layer: BaseChannelLayer | None, pool: Pool, primary: Pool | None = None) -> None:
-        self._pool, self._primary = pool, primary or pool
-        self._opened = AsyncExitStack()
+    def __init__(
+        self, layer: BaseChannelLayer | None, pool: Pool, delivery: Pool | None = None, primary: Pool | None = None
+    ) -> None:
+        self._pool, self._primary, delivery = pool, primary or pool, delivery or pool
+        self._pools, self._opened = {pool, delivery, self._primary}, AsyncExitStack()
         self._admission = Admission(pool, self._primary)
-        self._feed = Feed(pool)
+        self._feed = Feed(delivery)
         self._hearing = Hearing(layer, pool, self._feed)
         self._replay = Replay(pool)
-        self._live = Live(pool, self._feed, self._replay)
+        self._live = Live(delivery, self._feed, self._replay)
         self._snapshots = Snapshots(self._primary, self._replay, self._live.look_up_tables)
         self._relay_watch = RelayWatch(self._primary)
         self.refreshing = Refreshing(self._primary, self.open_streams)
@@ -73,7 +76,7 @@ class Hub:
     async def start(self) -> None:
         """Begin at the head of the log. Raises NotMigrated, psycopg.Error or PoolTimeout."""
         try:
-            for pool in {self._pool, self._primary}:
+            for pool in self._pools:
                 await self._opened.enter_async_context(pool)
             self._live.position = await self._feed.start()
             await self._hearing.start()
@@ -96,10 +99,7 @@ class Hub:
         await self._opened.aclose()
 
     def end_streams(self) -> asyncio.Task[None]:
-        """Begin to end the open streams, because the server is about to stop; return the task that does it.
-
-        If the server goes on, so does the hub: streams that are opened later stay open.
-        """
+        """Begin to end the open streams, since the server is about to stop; return the task. Later ones stay open."""
         return self._tasks.spawn(draining.end_with_latecomers(self.open_streams))
 
     def opening(self) -> AbstractContextManager[None]:

@@ -32,6 +32,7 @@ class Live:
 
     position: everything up to it has been delivered.
     known_relations: the streamed tables (oids) when they were last looked up, and those of the changes since.
+    pool: of connections for what is delivered while the lock is held.
     delivery_lock: held while a slice is delivered, and while a subscriber joins between two deliveries.
     """
 
@@ -40,7 +41,7 @@ class Live:
         self.subscribers = Subscribers()
         self.known_relations: Set[int] = frozenset()
         self.delivery_lock = asyncio.Lock()
-        self._pool = pool
+        self.pool = pool
         self._feed = feed
         self._replay = replay
         self._logger = QuietLogger(logger)
@@ -87,7 +88,7 @@ class Live:
                 # Since the slice was read, a stream of such a table has joined, or has been linked to it.
                 self._feed.go_back(self.position)
                 return
-            delivery = await planning.plan_delivery(self._pool, slice_.changes, self.subscribers.identities)
+            delivery = await planning.plan_delivery(self.pool, slice_.changes, self.subscribers.identities)
             dispatch(delivery, self.subscribers, slice_.upto)
             self._advance_to(slice_.upto)
 
@@ -98,7 +99,7 @@ class Live:
         is_altered = any(change.action is Action.ALTER for change in slice_.changes)
         if changed <= self.known_relations and not is_altered:
             return
-        async with self._pool.connection() as connection:
+        async with self.pool.connection() as connection:
             streamed = await tables.streamed(connection)
         self.known_relations = {table.relation for table in streamed} | changed
         relink_recreated_tables([*self.subscribers, *self._replay.subscribers], streamed)

@@ -74,7 +74,8 @@ async def _make_hub() -> Hub:
     if "daphne.cli" in sys.modules:  # Only the command imports it.
         logger.warning(BARE_DAPHNE)
     primary = database.pool(conf.database) if conf.hub_reads_standby() else None
-    hub = Hub(configured_layer(), database.pool(), primary)
+    delivery = database.pool(size=database.DELIVERY_CONNECTIONS)
+    hub = Hub(configured_layer(), database.pool(), delivery, primary)
     await hub.start()
     _signal_chains[hub] = _end_streams_on_signals(hub)
     server_stops.hear(_end_streams_here)

@@ -33,6 +33,7 @@ OPENING_SECONDS = 0.5
 class Destination(Protocol):
     """Where the streams that resume go: the live deliveries."""
 
+    pool: AsyncConnectionPool[Any]
     position: int
     subscribers: Subscribers
     known_relations: Set[int]
@@ -97,13 +98,13 @@ class Replay:
         await self._wait_for_openings()
         far, near = far_and_near(self._ready(), live.position)
         if far:
-            await self._advance(far, live.position, live.known_relations)
+            await self._advance(self._pool, far, live)
         if near:
             async with live.delivery_lock:
                 # One slice, however large its rows are; a stream that has not arrived then has another round.
                 still_near = set(near)
                 if behind := [s for s in self._ready() if s in still_near and s.position < live.position]:
-                    await self._advance(behind, live.position, live.known_relations)
+                    await self._advance(live.pool, behind, live)
                 live.subscribers |= self._take_arrived(live.position)
         return bool(far or near)
 
@@ -114,16 +115,16 @@ class Replay:
                 async with asyncio.timeout(OPENING_SECONDS):
                     await self._all_opened.wait()
 
-    async def _advance(self, subscribers: list[Subscriber], upto: int, known: Set[int]) -> None:
-        """Take those whose turn it is, and all at the same slice, to the end of it, or to ``upto``.
+    async def _advance(self, pool: AsyncConnectionPool[Any], subscribers: list[Subscriber], live: Destination) -> None:
+        """Take those whose turn it is, and all at the same slice, to the end of it, or to the hub's position.
 
-        subscribers: at least one, each before ``upto``.
-        known: the streamed tables (oids).
+        subscribers: at least one, each before that position.
         """
+        upto = live.position
         group = at_slice(subscribers, self._turns.next_slice(_slice_numbers(subscribers)))
         after = min(subscriber.position for subscriber in group)
         try:
-            read = await self._read(after, upto, _relations(group), known)
+            read = await self._read(pool, after, upto, _relations(group), live.known_relations)
         except PositionUnavailable as error:
             # The log was pruned, or has begun a new epoch, since they came.
             for subscriber in group:
@@ -132,15 +133,20 @@ class Replay:
                     subscriber.reset(error.reason, subscriber.relations)
             return
         along = Subscribers(subscriber for subscriber in group if subscriber.position < read.upto)
-        delivery = await planning.plan_delivery(self._pool, read.changes, along.identities)
+        delivery = await planning.plan_delivery(pool, read.changes, along.identities)
         dispatch(delivery, along, read.upto)
 
-    async def _read(self, after: int, upto: int, relations: Set[int], known: Set[int]) -> Slice:
-        """Return the changes of these tables after a position. Raises PositionUnavailable."""
+    async def _read(
+        self, pool: AsyncConnectionPool[Any], after: int, upto: int, relations: Set[int], known: Set[int]
+    ) -> Slice:
+        """Return the changes of these tables after a position. known: the streamed tables (oids).
+
+        Raises PositionUnavailable.
+        """
         if kept := self._kept.get(after, upto, relations):
             return kept
         skippable = known - _relations(self.subscribers) - relations
-        async with self._pool.connection() as connection:
+        async with pool.connection() as connection:
             read = await queries.read_slice(connection, after=after, upto=upto, skippable=skippable)
         self._kept.put(after, read)
         return read

@@ -27,6 +27,8 @@ NOTICE_LOSS = {
 # How long a request waits for the pool, and how long the pool goes on trying to connect. After that, the next request
 # makes it start again: the pauses between its own attempts double, and would outlast an outage by as much again.
 POOL_SECONDS = 2.0
+# Deliveries alone use these: one for the changes as they come, one for streams that catch up with them.
+DELIVERY_CONNECTIONS = 2
 # How long after its last use a connection counts as alive without a check, unless the server has sent something.
 FRESH_SECONDS = 1.0
 
@@ -83,10 +85,11 @@ async def _ensure_alive(connection: psycopg.AsyncConnection[Any]) -> None:
     _taken_at[connection] = now
 
 
-def pool(database: str = "") -> Pool:
+def pool(database: str = "", *, size: int = 0) -> Pool:
     """Return a pool, not yet open, whose transactions are read-only, each with a single snapshot.
 
     database: its alias; by default that of the hub's database.
+    size: how many connections it has at most; by default as the settings say.
     """
     database = database or conf.hub_database
     role = assumed_role(database)
@@ -104,7 +107,7 @@ def pool(database: str = "") -> Pool:
         timeout=POOL_SECONDS,
         reconnect_timeout=POOL_SECONDS,
         min_size=1,
-        max_size=conf.pool_size,
+        max_size=size or conf.pool_size,
         open=False,
         name="ayb_realtime",
     )

@@ -2,10 +2,12 @@
 
 import asyncio
 import subprocess
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
 
+from ayb_realtime.conf import conf
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
 from embedded.postgres import bundled_binaries
 from example_project.blog.models import Post, User
@@ -47,6 +49,17 @@ async def test_stream_gets_only_the_tables_it_names(world: World) -> None:
         world.insert("notes", 2)
         assert await notes.next_ids(1) == [2]
         assert await both.next_ids(2) == [1, 2]
+
+
+async def test_questions_of_requests_take_no_connection_from_deliveries(world: World) -> None:
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    async with world.relaying(), AsyncExitStack() as stack:
+        stream = await world.stream(person(1), "notes")
+        for _ in range(conf.pool_size):
+            await stack.enter_async_context(world.hub._pool.connection())
+        for row_id in range(100):
+            world.write("insert into notes values (%s, '1')", [row_id])
+        assert await stream.next_ids(100) == list(range(100))
 
 
 async def test_positions_are_dense_and_are_the_event_ids(world: World) -> None:

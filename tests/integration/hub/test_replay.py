@@ -1,7 +1,7 @@
 """Streams that resume make progress in fair turns, however many come after them."""
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,11 +40,11 @@ def at_each_round(the_hub: Hub, monkeypatch: pytest.MonkeyPatch, come: Callable[
     rounds: list[int] = []
     advance = the_hub._replay._advance
 
-    async def noted(subscribers: list[Subscriber], upto: int, known: Set[int]) -> None:
+    async def noted(*arguments: Any) -> None:
         rounds.append(len(rounds))
         if len(rounds) <= ROUNDS_MAX:
             await come(len(rounds))
-        await advance(subscribers, upto, known)
+        await advance(*arguments)
 
     monkeypatch.setattr(the_hub._replay, "_advance", noted)
     return rounds
