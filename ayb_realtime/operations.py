@@ -1,24 +1,17 @@
-"""Migration operations: ``EnableRealtime`` marks a table whose changes are streamed."""
+"""Migration operations: ``EnableRealtime`` streams a table's changes, and the others say who sees its rows.
 
-import re
-from collections.abc import Mapping
-from typing import Any
+Each takes a model of the migration's app, ``("Post")``, or a table, ``(table="legacy_orders")``, and is reversible. Raw
+SQL does the same, and ``sqlmigrate`` prints it.
+"""
 
-import psycopg
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import CommandError
-from django.db import ProgrammingError, router
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations.base import Operation, OperationCategory
-from django.db.migrations.state import ProjectState
+from collections.abc import Iterator, Sequence
 
-from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RESTORE_LOG, NotMigrated
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
+from ayb_realtime.postgres.operation import CannotMigrate, TableOperation
 
-
-class CannotMigrate(NotMigrated, CommandError):
-    """A migration cannot run yet, or as it is written. ``migrate`` prints the message, without a traceback."""
+COMMANDS = ("all", "select", "insert", "update", "delete")
+# Postgres truncates longer names.
+NAME_BYTES = 63
 
 
 def _literal(text: str) -> str:
@@ -27,133 +20,144 @@ def _literal(text: str) -> str:
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
-class _DatabaseOperation(Operation):
-    """Runs SQL on the database of the streamed tables only, if the site's database routers let it.
-
-    hints: what a router is told beside the app's label, such as the model.
-    """
-
-    category = OperationCategory.SQL
-    hints: Mapping[str, str] = {}
-    # What to do where Postgres refuses a statement and does not say.
-    remedy = "Migrate as the table's owner."
-
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Leave Django's state of the models unchanged."""
-
-    def _runs(self, schema_editor: BaseDatabaseSchemaEditor, app_label: str) -> bool:
-        alias = schema_editor.connection.alias
-        return alias == conf.database and router.allow_migrate(alias, app_label, **self.hints)
-
-    def _execute(self, schema_editor: BaseDatabaseSchemaEditor, statement: str) -> None:
-        connection = schema_editor.connection
-        if connection.vendor != "postgresql":
-            raise ImproperlyConfigured(
-                f"ayb_realtime streams tables of PostgreSQL, but the database {connection.alias!r} is "
-                f'{connection.vendor}. Name the alias of a PostgreSQL database in AYB_REALTIME["DATABASE"].'
-            )
-        try:
-            schema_editor.execute(statement, params=None)
-        except ProgrammingError as error:
-            if isinstance(error.__cause__, psycopg.errors.DuplicateSchema):
-                raise CannotMigrate(
-                    f"{self.describe()}: the schema ayb_realtime is there already, and one is for all tenants. With "
-                    'django-tenants, have "ayb_realtime" in SHARED_APPS alone. If it is a failed restore\'s, drop it.'
-                ) from error
-            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
-                raise
-            refusal = error.__cause__.diag
-            remedy = refusal.message_hint or self.remedy
-            raise CannotMigrate(f"{self.describe()}: {refusal.message_primary}. {remedy}") from error
+def _quoted(names: Sequence[str]) -> str:
+    """Return a list of names as SQL has it, each in quotes."""
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
-class RunSQLFile(_DatabaseOperation):
-    """Run one of the package's SQL files."""
-
-    remedy = "Run this as the database's owner or a superuser, then migrate again: GRANT CREATE ON DATABASE … TO …;"
-
-    def __init__(self, name: str, reverse_sql: str = "") -> None:
-        self.name = name
-        self.reverse_sql = reverse_sql
-
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
-    ) -> None:
-        """Run the file."""
-        if self._runs(schema_editor, app_label):
-            self._execute(schema_editor, sql(self.name))
-
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
-    ) -> None:
-        """Run the reverse statement, if there is one."""
-        if self.reverse_sql and self._runs(schema_editor, app_label):
-            self._execute(schema_editor, self.reverse_sql)
-
-    def describe(self) -> str:
-        """Say what the operation does."""
-        return f"Run ayb_realtime's {self.name}.sql"
-
-
-class EnableRealtime(_DatabaseOperation):
+class EnableRealtime(TableOperation):
     """Stream the changes of a model's table, ``EnableRealtime("Post")``, or of another: ``(table="legacy_orders")``.
 
     Clients can then subscribe to its rows. The role ``ayb_authenticated`` is granted SELECT on the table, and row-level
-    security decides which rows it sees. A view, and a table without a primary key, are refused. Reversible.
+    security decides which rows it sees. A view, and a table without a primary key, are refused.
 
     table: the table's name, with its schema if it is not on the search path: ``"sales.orders"``. A name with other
-    characters than lower-case letters, digits and underscores is quoted as in SQL.
+        characters than lower-case letters, digits and underscores is quoted as in SQL.
     notify: False for a table that is written in two-phase commits, in which Postgres allows no NOTIFY. The relay then
-    finds its changes when it next looks, within half a second.
+        finds its changes when it next looks, within half a second.
     """
 
+    description = "Enable realtime for"
+    fragment = "realtime"
+
     def __init__(self, model_name: str = "", *, table: str = "", notify: bool = True) -> None:
-        if bool(model_name) == bool(table):
-            raise TypeError('EnableRealtime takes either a model, EnableRealtime("Post"), or table="legacy_orders"')
-        if "." in model_name:
-            raise CannotMigrate(
-                f'EnableRealtime("{model_name}"): name a model of the migration\'s own app, as in "Post",'
-                ' and another app\'s by its table: EnableRealtime(table="auth_user"), depending on its migration.'
-            )
-        self.model_name = model_name
-        self.hints = {"model_name": model_name.lower()} if model_name else {}
-        self.table = table
+        super().__init__(model_name, table)
         self.notify = notify
 
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    def forwards(self, table: str) -> Iterator[str]:
+        """Add the triggers and the grants."""
+        yield f"select ayb_realtime.enable_v1({_literal(table)}, {str(self.notify).lower()})"
+
+    def backwards(self, table: str) -> Iterator[str]:
+        """Remove them."""
+        yield f"select ayb_realtime.disable_v1({_literal(table)})"
+
+
+class EnableRowSecurity(TableOperation):
+    """Show each row of a table to those alone to whom a policy shows it: ``EnableRowSecurity("Post")``.
+
+    Without a policy only the table's owner sees any.
+    """
+
+    description = "Enable row-level security for"
+    fragment = "row_security"
+
+    def __init__(self, model_name: str = "", *, table: str = "") -> None:
+        super().__init__(model_name, table)
+
+    def forwards(self, table: str) -> Iterator[str]:
+        """Switch row-level security on."""
+        yield f"alter table {table} enable row level security"
+
+    def backwards(self, table: str) -> Iterator[str]:
+        """Switch it off."""
+        yield f"alter table {table} disable row level security"
+
+
+class Policy(TableOperation):
+    """Create a policy: ``Policy("Post", "post_author", using="author_id = current_setting('ayb.user_id')::bigint")``.
+
+    It counts where row-level security is on: ``EnableRowSecurity("Post")``.
+
+    using: SQL that is true of the rows that may be seen, changed and deleted.
+    with_check: SQL that has to be true of a row as it is written; without it, ``using``.
+    for_: what it is for: ``"all"``, ``"select"``, ``"insert"``, ``"update"`` or ``"delete"``.
+    to: a role, or several; (): all.
+    restrictive: whether it has to be true in addition to one of the permissive policies.
+    """
+
+    def __init__(
+        self,
+        model_name: str = "",
+        name: str = "",
+        *,
+        table: str = "",
+        using: str = "",
+        with_check: str = "",
+        for_: str = "all",
+        to: str | Sequence[str] = (),
+        restrictive: bool = False,
     ) -> None:
-        """Add the triggers and the grants. Raises django.db.Error with a hint if the table cannot be streamed."""
-        self._call(schema_editor, f"enable_v1(%s, {str(self.notify).lower()})", app_label, to_state)
+        super().__init__(model_name, table)
+        self.name, self.using, self.with_check, self.for_ = name, using, with_check, for_
+        self.roles = [to] if isinstance(to, str) else list(to)
+        self.restrictive = restrictive
+        self.description, self.fragment = f"Create the policy {name} on", f"policy_{name}"
+        if problem := self._problem():
+            raise CannotMigrate(f"{self.describe()}: {problem}.")
 
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
-    ) -> None:
-        """Remove the triggers and the grants."""
-        self._call(schema_editor, "disable_v1(%s)", app_label, from_state)
+    def _problem(self) -> str:
+        """Say what is wrong with the arguments that Postgres would not say, or not as clearly; "" if nothing is."""
+        if not 0 < len(self.name.encode()) <= NAME_BYTES:
+            return f"a policy's name has 1 to {NAME_BYTES} bytes, and this one {len(self.name.encode())}"
+        if self.for_ not in COMMANDS:
+            return f"for_ is one of {', '.join(COMMANDS)}, and not {self.for_!r}"
+        if self.for_ == "insert" and self.using:
+            return "a policy for insert has with_check, and no using"
+        if self.for_ in ("select", "delete") and self.with_check:
+            return f"a policy for {self.for_} has using, and no with_check"
+        return "" if self.using or self.with_check else "it needs a condition: using, with_check or both"
 
-    def describe(self) -> str:
-        """Say what the operation does."""
-        return f"Enable realtime for {self.model_name or self.table}"
+    def forwards(self, table: str) -> Iterator[str]:
+        """Create the policy, and the subscribers' roles if it is for one of them."""
+        if {AUTHENTICATED_ROLE, ANONYMOUS_ROLE}.intersection(self.roles):
+            yield "select ayb_realtime.create_roles_v1()"
+        clauses = {
+            f"create policy {_quoted([self.name])} on {table}": True,
+            "as restrictive": self.restrictive,
+            f"for {self.for_}": self.for_ != "all",
+            f"to {_quoted(self.roles)}": self.roles,
+            f"using ({self.using})": self.using,
+            f"with check ({self.with_check})": self.with_check,
+        }
+        yield "\n  ".join(clause for clause, is_given in clauses.items() if is_given)
 
-    @property
-    def migration_name_fragment(self) -> str:
-        """Return a part for the name of a migration."""
-        return re.sub(r"[\W_]+", "_", f"realtime_{self.model_name or self.table}".lower()).strip("_")
+    def backwards(self, table: str) -> Iterator[str]:
+        """Drop the policy."""
+        yield f"drop policy {_quoted([self.name])} on {table}"
 
-    def _call(self, schema_editor: BaseDatabaseSchemaEditor, call: str, app_label: str, state: ProjectState) -> None:
-        if not self._runs(schema_editor, app_label):
-            return
-        name = self.table
-        if self.model_name:
-            name = schema_editor.quote_name(state.apps.get_model(app_label, self.model_name)._meta.db_table)
-        try:
-            self._execute(schema_editor, f"select ayb_realtime.{call % _literal(name)}")
-        except ProgrammingError as error:
-            if isinstance(error.__cause__, psycopg.errors.InvalidSchemaName):
-                raise CannotMigrate(
-                    f"{self.describe()}: ayb_realtime's own migration has not run yet. Add "
-                    f'("ayb_realtime", "0001_initial") to the dependencies of this migration of {app_label!r}. Where '
-                    f"`showmigrations ayb_realtime` says that it has: {RESTORE_LOG}"
-                ) from error
-            raise
+
+class GrantToSubscribers(TableOperation):
+    """Let subscribers read a table that is not streamed, but that a policy reads: ``GrantToSubscribers("Membership")``.
+
+    ``EnableRealtime`` does so for a table that is streamed.
+
+    columns: those that they may read, by their names in the database; (): all.
+    """
+
+    description = "Let subscribers read"
+    fragment = "grant"
+
+    def __init__(self, model_name: str = "", *, table: str = "", columns: Sequence[str] = ()) -> None:
+        super().__init__(model_name, table)
+        self.columns = columns
+
+    def forwards(self, table: str) -> Iterator[str]:
+        """Grant SELECT, and USAGE of the table's schema, to ``ayb_authenticated``."""
+        columns = ", ".join(_literal(name) for name in self.columns)
+        yield f"select ayb_realtime.grant_v1({_literal(table)}{f', array[{columns}]' if columns else ''})"
+
+    def backwards(self, table: str) -> Iterator[str]:
+        """Revoke SELECT."""
+        columns = f"({_quoted(self.columns)}) " if self.columns else ""
+        yield f"revoke select {columns}on {table} from {AUTHENTICATED_ROLE}"  # noqa: S608 - names, and quoted

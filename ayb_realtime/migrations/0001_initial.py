@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from ayb_realtime.operations import RunSQLFile
+from ayb_realtime.postgres.operation import RunSQLFile
 
 
 class Migration(migrations.Migration):

@@ -8,7 +8,6 @@ as $$
 declare
     kind constant "char" := (select relkind from pg_class where oid = relation);
     root constant regclass := pg_partition_root(relation);
-    namespace constant regnamespace := (select relnamespace from pg_class where oid = relation);
     key_columns constant text[] := ayb_realtime.key_columns_v1(relation);
     mode constant text := case when notifies then 'notify' else 'quiet' end;
     arguments constant text := (select string_agg(quote_literal(name), ', ') from unnest(mode || key_columns) as name);
@@ -43,19 +42,7 @@ begin
                   errcode = 'duplicate_object';
     end if;
 
-    perform ayb_realtime.create_roles_v1();
-    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
-        execute format('grant usage on schema %s to ayb_authenticated', namespace);
-    end if;
-    -- Postgres only warns if the user may not grant USAGE.
-    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
-        raise exception 'subscribers may not use the schema %, and you may not let them', namespace
-            using hint = format('Run this as its owner, then migrate again: '
-                                'GRANT USAGE ON SCHEMA %s TO ayb_authenticated;', namespace),
-                  errcode = 'insufficient_privilege';
-    end if;
-    execute format('grant select on %s to ayb_authenticated', relation);
-
+    perform ayb_realtime.grant_v1(relation);
     execute format('create trigger "!ayb_realtime" after insert or update or delete on %s '
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
     execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
@@ -88,4 +75,32 @@ as $$
     select log_enabled_v1.relation, 0, '', '{}', '{}', ayb_realtime.shadow_v1(log_enabled_v1.relation, null, true)
       from ayb_realtime.column_types_v1(log_enabled_v1.relation) t
      where not t.is_plain
+$$;
+
+-- Let subscribers read a table, or only these columns of it. GrantToSubscribers calls this.
+create function ayb_realtime.grant_v1(relation regclass, columns text[] default null) returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    namespace constant regnamespace := (select relnamespace from pg_class where oid = relation);
+    listed constant text := (select '(' || string_agg(quote_ident(name), ', ') || ')' from unnest(columns) as name);
+begin
+    if columns is null and exists (select from pg_trigger where tgrelid = relation and tgname = '!ayb_realtime') then
+        raise exception 'subscribers may read % already, because it is streamed', relation
+            using hint = 'EnableRealtime has granted it: leave this operation out.', errcode = 'duplicate_object';
+    end if;
+    perform ayb_realtime.create_roles_v1();
+    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
+        execute format('grant usage on schema %s to ayb_authenticated', namespace);
+    end if;
+    -- Postgres only warns if the user may not grant USAGE.
+    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
+        raise exception 'subscribers may not use the schema %, and you may not let them', namespace
+            using hint = format('Run this as its owner, then migrate again: '
+                                'GRANT USAGE ON SCHEMA %s TO ayb_authenticated;', namespace),
+                  errcode = 'insufficient_privilege';
+    end if;
+    execute format('grant select %s on %s to ayb_authenticated', listed, relation);
+end
 $$;

@@ -12,8 +12,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.migrations import __name__ as migrations
-from ayb_realtime.operations import RunSQLFile
 from ayb_realtime.postgres import database
+from ayb_realtime.postgres.operation import RunSQLFile
 from ayb_realtime.postgres.sql_files import sql
 from embedded.account import account_for
 from embedded.postgres import Postgres, postgres

@@ -8,7 +8,8 @@ from django.db import connections
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from ayb_realtime.operations import EnableRealtime, RunSQLFile
+from ayb_realtime.operations import EnableRealtime, EnableRowSecurity, GrantToSubscribers, Policy
+from ayb_realtime.postgres.operation import RunSQLFile
 from tests.integration.scenario import Owner
 
 
@@ -39,6 +40,9 @@ def migrate(operation: Operation, app_label: str) -> None:
     [
         (EnableRealtime("Post"), "blog", "post"),
         (EnableRealtime(table="no_such_table"), "blog", None),
+        (EnableRowSecurity("Post"), "blog", "post"),
+        (Policy("Post", "posts_author", using="no SQL"), "blog", "post"),
+        (GrantToSubscribers(table="no_such_table"), "blog", None),
         (RunSQLFile("no_such_file", reverse_sql="no SQL"), "ayb_realtime", None),
     ],
 )

@@ -8,51 +8,19 @@ from typing import ClassVar
 
 from django.db import migrations
 
-from ayb_realtime.operations import EnableRealtime
+from ayb_realtime.operations import EnableRealtime, EnableRowSecurity, GrantToSubscribers, Policy
 
-POLICIES = """
-create policy posts_author on posts
-  using (author_id = current_setting('ayb.user_id')::uuid);
+OWN = "author_id = current_setting('ayb.user_id')::uuid"
+TEAM = """exists (select 1 from memberships
+           where memberships.team_id = comments.team_id
+             and memberships.user_id = current_setting('ayb.user_id')::uuid)"""
 
-create policy posts_published on posts for select
-  using (published);
-
-create policy comments_team on comments for select
-  using (exists (select 1 from memberships
-                  where memberships.team_id = comments.team_id
-                    and memberships.user_id = current_setting('ayb.user_id')::uuid));
-
-create policy comments_write on comments for insert
-  with check (author_id = current_setting('ayb.user_id')::uuid
-              and exists (select 1 from memberships
-                           where memberships.team_id = comments.team_id
-                             and memberships.user_id = current_setting('ayb.user_id')::uuid));
-
-create policy comments_delete on comments for delete
-  using (author_id = current_setting('ayb.user_id')::uuid);
-
-alter table posts enable row level security;
-alter table comments enable row level security;
-"""
-
-DROP_POLICIES = """
-alter table comments disable row level security;
-alter table posts disable row level security;
-drop policy comments_delete on comments;
-drop policy comments_write on comments;
-drop policy comments_team on comments;
-drop policy posts_published on posts;
-drop policy posts_author on posts;
-"""
-
-GRANTS = """
+WRITES = """
 grant insert, update, delete on posts to ayb_authenticated;
 grant insert, delete on comments to ayb_authenticated;
-grant select on memberships to ayb_authenticated;
 """
 
-REVOKE_GRANTS = """
-revoke select on memberships from ayb_authenticated;
+REVOKE_WRITES = """
 revoke insert, delete on comments from ayb_authenticated;
 revoke insert, update, delete on posts from ayb_authenticated;
 """
@@ -66,8 +34,15 @@ class Migration(migrations.Migration):
         ("ayb_realtime", "0001_initial"),
     ]
     operations: ClassVar = [
-        migrations.RunSQL(POLICIES, DROP_POLICIES),
+        EnableRowSecurity("Post"),
+        Policy("Post", "posts_author", using=OWN),
+        Policy("Post", "posts_published", for_="select", using="published"),
+        EnableRowSecurity("Comment"),
+        Policy("Comment", "comments_team", for_="select", using=TEAM),
+        Policy("Comment", "comments_write", for_="insert", with_check=f"{OWN} and {TEAM}"),
+        Policy("Comment", "comments_delete", for_="delete", using=OWN),
+        GrantToSubscribers("Membership"),
         EnableRealtime("Post"),
         EnableRealtime("Comment"),
-        migrations.RunSQL(GRANTS, REVOKE_GRANTS),
+        migrations.RunSQL(WRITES, REVOKE_WRITES),
     ]

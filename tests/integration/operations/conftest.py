@@ -1,12 +1,15 @@
 """Helpers of the tests of the migration operations: run one forwards and backwards, and see what it created."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.apps import apps
-from django.db import ProgrammingError, connections
+from django.core.management import CommandError, call_command
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
@@ -15,16 +18,18 @@ from ayb_realtime.operations import EnableRealtime
 from tests.integration.scenario import Owner
 
 
-def forwards(operation: Operation, connection: BaseDatabaseWrapper | None = None) -> None:
-    """Run an operation as ``migrate`` does."""
-    state = ProjectState.from_apps(apps)
+def forwards(
+    operation: Operation, connection: BaseDatabaseWrapper | None = None, state: ProjectState | None = None
+) -> None:
+    """Run an operation as ``migrate`` does. state: the models; by default those of the project."""
+    state = state or ProjectState.from_apps(apps)
     with (connection or connections["default"]).schema_editor() as editor:
         operation.database_forwards("blog", editor, state, state)
 
 
-def backwards(operation: Operation) -> None:
+def backwards(operation: Operation, state: ProjectState | None = None) -> None:
     """Run an operation's reverse as ``migrate`` does."""
-    state = ProjectState.from_apps(apps)
+    state = state or ProjectState.from_apps(apps)
     with connections["default"].schema_editor() as editor:
         operation.database_backwards("blog", editor, state, state)
 
@@ -41,14 +46,32 @@ def may_select(owner: Owner, table: str) -> bool:
     return row == (True,)
 
 
+def sqlmigrate(*arguments: str, **options: bool) -> str:
+    """Return what ``manage.py sqlmigrate`` prints."""
+    output = io.StringIO()
+    call_command("sqlmigrate", *arguments, stdout=output, no_color=True, **options)
+    return output.getvalue()
+
+
+def policies(owner: Owner, table: str) -> list[tuple[Any, ...]]:
+    """Return a table's policies: name, whether permissive, command, roles, and both conditions."""
+    query = """
+        select p.polname, p.polpermissive, p.polcmd::text,
+               array(select coalesce(r.rolname::text, 'public')
+                       from unnest(p.polroles) as role left join pg_roles r on r.oid = role order by 1),
+               pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)
+          from pg_policy p where p.polrelid = %s::regclass order by 1"""
+    return owner.execute(query, [table]).fetchall()
+
+
 OURS = ["!ayb_realtime", "!ayb_realtime_truncate"]
 
 
 def refusal(table: str) -> str:
     """Return the message of a refusal, with its hint."""
-    with pytest.raises(ProgrammingError) as error:
+    with pytest.raises(CommandError) as error:
         forwards(EnableRealtime(table=table))
-    return str(error.value)
+    return str(error.value).removeprefix(f"Enable realtime for {table}: ")
 
 
 @pytest.fixture

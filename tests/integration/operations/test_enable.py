@@ -1,17 +1,16 @@
 """EnableRealtime forwards and backwards, and how Django writes, prints and squashes it."""
 
-import io
 import re
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db.migrations.writer import OperationWriter
 
 from ayb_realtime.exceptions import NotMigrated
 from ayb_realtime.operations import EnableRealtime
 from example_project.blog.models import Team
-from tests.integration.operations.conftest import OURS, backwards, forwards, may_select, triggers
+from tests.integration.operations.conftest import OURS, backwards, forwards, may_select, policies, sqlmigrate, triggers
 from tests.integration.scenario import MakeTable, Owner
 
 
@@ -51,13 +50,6 @@ def test_table_of_another_schema_lets_subscribers_into_the_schema(owner: Owner, 
         owner.execute("drop schema sales cascade")
 
 
-def sqlmigrate(*arguments: str, **options: bool) -> str:
-    """Return what ``manage.py sqlmigrate`` prints."""
-    output = io.StringIO()
-    call_command("sqlmigrate", *arguments, stdout=output, no_color=True, **options)
-    return output.getvalue()
-
-
 def test_sqlmigrate_prints_what_migrate_runs(database_url: str) -> None:
     printed = sqlmigrate("ayb_realtime", "0001")
     assert "create schema ayb_realtime;" in printed
@@ -75,12 +67,13 @@ def test_migrations_go_back_to_nothing_and_forth_again(owner: Owner) -> None:
     try:
         call_command("migrate", "ayb_realtime", "zero", verbosity=0)
         assert owner.execute(schema_exists).fetchone() == (False,)
-        assert triggers(owner, "posts") == []
+        assert (triggers(owner, "posts"), policies(owner, "posts"), may_select(owner, "memberships")) == ([], [], False)
         owner.execute("insert into teams (name) values ('A')")
     finally:
         call_command("migrate", verbosity=0)
     assert owner.execute(schema_exists).fetchone() == (True,)
-    assert triggers(owner, "posts") == OURS
+    assert (triggers(owner, "posts"), may_select(owner, "memberships")) == (OURS, True)
+    assert [name for name, *_ in policies(owner, "posts")] == ["posts_author", "posts_published"]
 
 
 def test_migration_that_does_not_depend_on_ours_is_told_to(owner: Owner, make_table: MakeTable) -> None:
@@ -125,5 +118,10 @@ def test_neither_or_both_of_model_and_table_are_refused() -> None:
 
 
 def test_unknown_model_is_an_error_that_names_it(database_url: str) -> None:
-    with pytest.raises(LookupError, match="Missing"):
+    with pytest.raises(CommandError, match="Enable realtime for Missing: App 'blog' doesn't have a 'Missing' model"):
         forwards(EnableRealtime("Missing"))
+
+
+def test_unknown_schema_of_a_table_is_not_taken_for_ours(database_url: str) -> None:
+    with pytest.raises(CommandError, match=r"Enable realtime for no\.orders: .* does not exist"):
+        forwards(EnableRealtime(table="no.orders"))

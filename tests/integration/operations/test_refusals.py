@@ -12,7 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.operations.base import Operation
 from django.db.utils import ConnectionHandler
 
-from ayb_realtime.operations import EnableRealtime, RunSQLFile
+from ayb_realtime.operations import EnableRealtime
+from ayb_realtime.postgres.operation import RunSQLFile
 from tests.integration.operations.conftest import backwards, forwards, may_select, refusal, triggers
 from tests.integration.scenario import MakeTable, Owner
 

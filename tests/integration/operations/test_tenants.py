@@ -8,7 +8,8 @@ from django.db import connections
 
 from ayb_realtime.checks.names import check_names
 from ayb_realtime.exceptions import UnknownTable
-from ayb_realtime.operations import EnableRealtime, RunSQLFile
+from ayb_realtime.operations import EnableRealtime
+from ayb_realtime.postgres.operation import RunSQLFile
 from tests.integration.operations.conftest import forwards
 from tests.integration.scenario import Owner, World, person
 

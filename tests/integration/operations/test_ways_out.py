@@ -9,7 +9,8 @@ from django.db import connections, transaction
 
 from ayb_realtime.checks.tables import check_log
 from ayb_realtime.exceptions import NotMigrated
-from ayb_realtime.operations import EnableRealtime, RunSQLFile
+from ayb_realtime.operations import EnableRealtime
+from ayb_realtime.postgres.operation import RunSQLFile
 from ayb_realtime.testing import relaying
 from ayb_realtime.visibility import as_identity
 from tests.integration.operations.conftest import forwards
