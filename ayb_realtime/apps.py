@@ -13,6 +13,7 @@ class RealtimeConfig(AppConfig):
     verbose_name = "Realtime"
 
     def ready(self) -> None:
-        """Register the system checks, and what follows ``migrate``."""
+        """Keep tokens out of access logs, and register the system checks and what follows ``migrate``."""
+        import_module("ayb_realtime.access_logs").hide_tokens()
         import_module("ayb_realtime.checks")
         post_migrate.connect(import_module("ayb_realtime.post_migrate").make_check_functions, sender=self)

@@ -3,14 +3,16 @@
 In Django a request lasts as long as its response, and until then it holds a thread, the request object and its
 middleware. So the view only hands its stream over, and returns an empty response that names the stream in a header, as
 X-Sendfile does. Django and its middleware finish with that response, and the stream follows its headers. What must
-always hold: if Django's response does not name the stream, the stream leaves the hub.
+always hold: if Django's response does not name the stream, the stream leaves the hub; and neither Django nor a server
+that logs a request once it is answered sees a token in its query.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
-from ayb_realtime import sinks
+from ayb_realtime import credentials, sinks
+from ayb_realtime.credentials import Credentials
 from ayb_realtime.incoming import Incoming, Message, Receive, within
 from ayb_realtime.sinks import Sink
 
@@ -77,11 +79,12 @@ class Realtime:
 
         Nothing else of the request is kept: the stream may last for hours.
         """
-        handover = Handover(receive, send)
+        given = credentials.take_out(scope)
+        handover = Handover(receive, send, given)
         # Django leaves almost a kilobyte in its context, and the server's context lasts as long as the stream.
         context = copy_context()
         try:
-            await within(context, self._answer({**scope, KEY: handover}, handover))
+            await within(context, self._answer({**scope, KEY: handover, credentials.KEY: given}, handover))
             stream = await handover.take()
         finally:
             handover.leave()
@@ -97,9 +100,10 @@ class Realtime:
 class Handover:
     """The stream that a view hands over for one request, until ``take`` or ``leave``."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, given: Credentials) -> None:
         self._receive = receive
         self._send = send
+        self._given = given
         self._stream: Stream | None = None
         self._header: tuple[bytes, bytes] | None = None
         self._start: Message | None = None
@@ -128,6 +132,8 @@ class Handover:
             if self._header in headers:
                 headers.remove(self._header)
                 self._start = {**message, "headers": headers}
+        if message["type"] == "http.response.start" and 300 <= message["status"] < 400 and self._given.parts:
+            message = {**message, "headers": self._given.restored(message["headers"])}
         if self._start is None:
             await self._send(message)
 

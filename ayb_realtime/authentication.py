@@ -21,11 +21,12 @@ from rest_framework_simplejwt.authentication import AUTH_HEADER_TYPES, JWTAuthen
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.state import token_backend
 
+from ayb_realtime import credentials, tickets
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import AuthenticationUnavailable, CrossSiteRequest, Unauthenticated
 from ayb_realtime.identity import Identity, identify
 from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
-from ayb_realtime.proofs import Proof, Session, of_user, row_of
+from ayb_realtime.proofs import Proof, Session, chain_of, hold, of_user, row_of
 from ayb_realtime.user_lookup import SharedUsers
 
 
@@ -33,7 +34,8 @@ from ayb_realtime.user_lookup import SharedUsers
 class Authenticated:
     """The result of authenticating a request.
 
-    user: None for an anonymous request; otherwise what the class returned, such as a model's instance.
+    user: None for an anonymous request or one with a ticket; otherwise what the class returned, such as a model's
+        instance.
     expires_at: when the credentials expire, in seconds since the epoch; None: never.
     proofs: what the credentials rest on.
     """
@@ -47,11 +49,15 @@ class Authenticated:
 def authenticate(request: HttpRequest) -> Authenticated:
     """Authenticate a request with the first of AUTHENTICATION_CLASSES that recognises its credentials.
 
-    Each class is given the ``token`` parameter as its header, if the request has no Authorization header.
-    Raises Unauthenticated, AuthenticationUnavailable, CrossSiteRequest, and what ``identify`` raises.
+    Each class is given the ``token`` parameter as its header, if the request has no Authorization header. A ``ticket``
+    stands for what it was given for.
+    Raises Unauthenticated, AuthenticationUnavailable, CrossSiteRequest, django.db.Error, and what ``identify`` raises.
     """
+    if credentials.of(request).ticket:
+        held = tickets.use(credentials.of(request).ticket)
+        return Authenticated(held.identity, None, held.expires_at, held.proofs)
     for authenticator in [_sharing(each(), request) for each in conf.authentication_classes]:
-        given, uses_header = _with_header(request, authenticator, request.GET.get("token", ""))
+        given, uses_header = _with_header(request, authenticator, credentials.of(request).token)
         if found := _ask(authenticator, given):
             user, proof = found
             if not uses_header:
@@ -60,7 +66,10 @@ def authenticate(request: HttpRequest) -> Authenticated:
             if isinstance(authenticator, SessionAuthentication):
                 return _of_session(identity, user, request)
             is_revocable = isinstance(authenticator, JWTAuthentication) and api_settings.CHECK_REVOKE_TOKEN
-            proofs = [of_user(user, with_password=is_revocable), row_of(proof)]
+            chain = chain_of(user, _claims(proof))
+            if chain and not hold([chain]):
+                raise Unauthenticated("invalid or expired token")
+            proofs = [of_user(user, with_password=is_revocable), row_of(proof), chain]
             return Authenticated(identity, user, _expires_at(proof), tuple(filter(None, proofs)))
     if not conf.anonymous:
         raise Unauthenticated("authentication required")
@@ -99,6 +108,9 @@ def _with_header(request: HttpRequest, authenticator: BaseAuthentication, token:
     given.__dict__.pop("headers", None)  # It is cached.
     # What opens a stream refreshes it, too, without a CSRF token, in place of which _refuse_other_sites stands.
     given.method = "GET"
+    if token:  # A class of the site's may look for it there.
+        given.GET = query = request.GET.copy()
+        query["token"] = token
     if scheme:
         given.META = {**request.META, name: known.get(scheme.lower(), scheme) + space + rest}
     return given, scheme.lower() in known

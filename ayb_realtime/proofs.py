@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -13,6 +13,9 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Model
 from django.utils import timezone
+
+from ayb_realtime import token_chains
+from ayb_realtime.exceptions import AuthenticationUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +49,15 @@ class Named:
     key: str
 
 
-Proof = Row | Session | Named
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The refresh tokens that an access token comes from. user_key: of their user, as text."""
+
+    user_key: str
+    name: str
+
+
+Proof = Row | Session | Named | Chain
 
 
 def row_of(found: Any, *, with_password: bool = False) -> Row | None:
@@ -66,6 +77,13 @@ def of_user(user: Any, *, with_password: bool) -> Row | Named:
     return row_of(user, with_password=with_password) or Named(str(getattr(user, "pk", "")))
 
 
+def chain_of(user: Any, claims: Mapping[str, Any]) -> Chain | None:
+    """Return the chain that an access token names; None if it is not of the accounts endpoints."""
+    if token_chains.CLAIM not in claims or not token_chains.are_kept() or row_of(user) is None:
+        return None
+    return Chain(str(user.pk), str(claims[token_chains.CLAIM]))
+
+
 def _condition(found: Any, with_password: bool) -> tuple[bool | None, str | None]:
     auth_hash = found.get_session_auth_hash() if with_password and hasattr(found, "get_session_auth_hash") else None
     is_active = getattr(found, "is_active", None)
@@ -74,17 +92,32 @@ def _condition(found: Any, with_password: bool) -> tuple[bool | None, str | None
 
 def disproved(proofs: Iterable[Proof]) -> set[Proof]:
     """Return those that no longer hold. Called in a thread: one query for each table, whatever the number of rows."""
+    return {proof for ask in _questions(proofs) for proof in _answer(ask)}
+
+
+def hold(proofs: Iterable[Proof]) -> bool:
+    """Tell whether all of them hold. Raises AuthenticationUnavailable if that cannot be asked now."""
+    try:
+        return not any(list(ask()) for ask in _questions(proofs))
+    except Exception as error:  # of any model, cache or session engine that the site has
+        raise AuthenticationUnavailable(str(error)) from error
+
+
+def _questions(proofs: Iterable[Proof]) -> list[Callable[[], Iterable[Proof]]]:
     sessions: list[Session] = []
+    chains: list[Chain] = []
     tables: dict[tuple[type[Model], str | None], list[Row]] = {}
     for proof in proofs:
         if isinstance(proof, Session):
             sessions.append(proof)
+        elif isinstance(proof, Chain):
+            chains.append(proof)
         elif isinstance(proof, Row):
             tables.setdefault((proof.model, proof.database), []).append(proof)
     questions: list[Callable[[], Iterable[Proof]]] = [partial(_changed, *table, rows) for table, rows in tables.items()]
-    if sessions:
-        questions.append(partial(_ended, sessions))
-    return {proof for ask in questions for proof in _answer(ask)}
+    questions += [partial(_ended, sessions)] if sessions else []
+    questions += [partial(_broken, chains)] if chains else []
+    return questions
 
 
 def _answer(ask: Callable[[], Iterable[Proof]]) -> Iterable[Proof]:
@@ -104,6 +137,11 @@ def _changed(model: type[Model], database: str | None, rows: Iterable[Row]) -> l
         if (found := now.get(row.key)) is None
         or _condition(found, row.auth_hash is not None) != (row.is_active, row.auth_hash)
     ]
+
+
+def _broken(chains: Iterable[Chain]) -> list[Chain]:
+    valid = token_chains.valid_tokens({chain.user_key for chain in chains})
+    return [chain for chain in chains if chain.name not in valid]
 
 
 def _ended(sessions: Iterable[Session]) -> list[Session]:

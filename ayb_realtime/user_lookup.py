@@ -23,6 +23,8 @@ from django.http import HttpRequest
 from jwt.utils import base64url_decode
 from rest_framework_simplejwt.settings import api_settings
 
+from ayb_realtime import credentials
+
 logger = logging.getLogger(__name__)
 
 ONE_BY_ONE = "users are looked up one by one, because they cannot be looked up together"
@@ -154,7 +156,7 @@ def _surroundings(context: Context) -> set[tuple[object, object, object]]:
 
 def _key(field: Any, request: HttpRequest) -> Any:
     """Return the user whom a request's token names, without a look at its signature; None if it names none."""
-    token = request.META.get(api_settings.AUTH_HEADER_NAME) or request.GET.get("token", "")
+    token = request.META.get(api_settings.AUTH_HEADER_NAME) or credentials.of(request).token
     try:
         key = json.loads(base64url_decode(token.split(".")[1]))[api_settings.USER_ID_CLAIM]
         if type(key) not in {str, int}:

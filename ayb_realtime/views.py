@@ -1,4 +1,7 @@
-"""``GET /api/realtime``: authenticate, resolve the tables, subscribe, stream. And the POST that refreshes a stream."""
+"""``GET /api/realtime``: authenticate, resolve the tables, subscribe, stream.
+
+And two POSTs: one refreshes a stream, the other gives out a ticket for one.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,13 +10,14 @@ from contextlib import suppress
 from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from ayb_realtime import asgi
+from ayb_realtime import asgi, credentials, tickets
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
+from ayb_realtime.exceptions import Unauthenticated
 from ayb_realtime.filters import parse
 from ayb_realtime.hub.admission import Wanted
 from ayb_realtime.hub.hub import Hub
@@ -23,6 +27,7 @@ from ayb_realtime.outages import never_atomic
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.refusals import STREAM_HEADERS, or_refusal, refusal
 from ayb_realtime.sinks import Sink
+from ayb_realtime.tickets import Held
 from ayb_realtime.user_lookup import waiting
 
 # How many requests are authenticated at a time, and so how many of Django's connections are used.
@@ -57,13 +62,16 @@ class EventStream:
 
 
 # Not in the request's own thread: that thread and its connection could stay open as long as the stream.
-_authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=ConnectionThreads(AUTHENTICATING))
+_threads = ConnectionThreads(AUTHENTICATING)
+_authenticate = sync_to_async(authenticate, thread_sensitive=False, executor=_threads)
+_make_ticket = sync_to_async(tickets.make, thread_sensitive=False, executor=_threads)
 
 
 @login_not_required
 @never_atomic
 async def realtime(request: HttpRequest) -> HttpResponseBase:
     """Stream the changes of the tables that the request names, of the rows that its user may see."""
+    credentials.hide_in(request)
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     with opening():
@@ -75,9 +83,21 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
 @never_atomic
 async def refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
     """Let an open stream go on until the request's credentials expire."""
+    credentials.hide_in(request)
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     return await or_refusal(request, _refresh(request, client_id), "refreshed")
+
+
+@csrf_exempt
+@login_not_required
+@never_atomic
+async def ticket(request: HttpRequest) -> HttpResponseBase:
+    """Give out a ticket, which opens one stream as the user of this request."""
+    credentials.hide_in(request)
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    return await or_refusal(request, _give_ticket(request), "opened by a ticket")
 
 
 async def _open(request: HttpRequest) -> HttpResponseBase:
@@ -120,6 +140,14 @@ async def _refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
     if not is_granted:
         return refusal(403, "the stream is of another user or other credentials: open another one")
     return HttpResponse(status=204)
+
+
+async def _give_ticket(request: HttpRequest) -> HttpResponseBase:
+    given = await _authenticated(request)
+    if given.user is None:  # A ticket makes no other one.
+        raise Unauthenticated("authentication required")
+    made = await _make_ticket(Held(given.identity, given.expires_at, given.proofs))
+    return JsonResponse({"ticket": made, "expiresIn": tickets.SECONDS}, headers={"Cache-Control": "no-store"})
 
 
 async def _authenticated(request: HttpRequest) -> Authenticated:

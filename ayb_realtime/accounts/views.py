@@ -1,7 +1,7 @@
 """The accounts endpoints: log in by email, refresh, log out, who am I.
 
 Source: the AYB JavaScript SDK's ``AuthClient``. What must always hold: an answer does not tell whether an email is
-known, neither by its text nor by the time it takes; and a refresh token works once.
+known, neither by its text nor by the time it takes.
 """
 
 import logging
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, user_logged_in, user_login_failed
 from django.db import transaction
 from django.http import HttpResponse, JsonResponse
 from django.utils.module_loading import import_string
@@ -21,11 +21,11 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings as framework_settings
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import RefreshToken
 
+from ayb_realtime import token_chains
 from ayb_realtime.accounts.json_api import JSONView, Refusal, json_object, text_field
+from ayb_realtime.accounts.rotation import end_chain, rotate
 from ayb_realtime.authentication import user_of_header
 from ayb_realtime.exceptions import AuthenticationUnavailable, Unauthenticated
 from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
@@ -69,7 +69,7 @@ class Refresh(JSONView):
         """Refresh."""
         encoded = _refresh_token(request)
         with _checking(encoded):
-            return _session(*_rotate(encoded))
+            return _session(*rotate(encoded))
 
 
 class Logout(JSONView):
@@ -80,6 +80,8 @@ class Logout(JSONView):
         encoded = _refresh_token(request)
         with suppress(Unauthenticated), _checking(encoded), transaction.atomic():
             import_string(api_settings.TOKEN_BLACKLIST_SERIALIZER)().validate({"refresh": encoded})
+        with suppress(Unauthenticated), _checking(encoded):
+            end_chain(encoded)
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
@@ -106,9 +108,15 @@ def _log_in(request: Request, email: str, password: str) -> tuple[Any, dict[str,
     users = _users(email, attempts) if email and "\0" not in email + password else []
     for user in users:
         names = {field: email, model.USERNAME_FIELD: user.get_username()}
-        with suppress(APIException):
-            pair: dict[str, str] = serializer.validate({**names, "password": password})
-            return serializer.user, pair
+        try:
+            pair = serializer.validate({**names, "password": password})
+        except APIException:
+            continue
+        user_logged_in.send(type(serializer.user), request=request._request, user=serializer.user)  # noqa: SLF001
+        return serializer.user, token_chains.tied(pair)
+    if not users:  # Otherwise authenticate() has sent it.
+        given = {model.USERNAME_FIELD: email, "password": "*" * 20}
+        user_login_failed.send("django.contrib.auth", credentials=given, request=request._request)  # noqa: SLF001
     for _ in range(attempts - len(users)):
         model().set_password(password)  # hashes once, as a wrong password does
     raise Unauthenticated("invalid email or password")
@@ -134,23 +142,6 @@ def _checking(encoded: str) -> Iterator[None]:
         if is_unavailable(error, encoded.encode()):
             raise AuthenticationUnavailable(str(error)) from error
         raise Unauthenticated("invalid or expired refresh token") from error
-
-
-def _rotate(encoded: Any) -> tuple[Any, dict[str, str]]:
-    """Exchange a refresh token for a new pair: the old one is revoked and works only once, under concurrency too.
-
-    Revoking needs simplejwt's ``token_blacklist`` app; without it the old token stays valid until it expires.
-    Raises INVALID_CREDENTIALS.
-    """
-    with transaction.atomic():
-        token = RefreshToken(encoded)
-        user = JWTAuthentication().get_user(token)
-        # A concurrent request may have revoked it just now: simplejwt returns the pair of get_or_create().
-        revoked: Any = token.blacklist() if hasattr(token, "blacklist") else (None, True)
-        if not revoked[1] or not api_settings.USER_AUTHENTICATION_RULE(user):
-            raise TokenError
-        new = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER).get_token(user)
-        return user, {"access": str(new.access_token), "refresh": str(new)}
 
 
 def _refresh_token(request: Request) -> str:

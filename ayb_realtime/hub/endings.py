@@ -20,6 +20,7 @@ class Ending(StrEnum):
 
     EXPIRED = "their credentials have expired"
     DISPROVED = "their credentials no longer hold"
+    DISCONNECTED = "their users were disconnected"
     BUFFER_FULL = "their clients read so slowly that BUFFER_BYTES wait"
     SLOW_SNAPSHOT = "their clients read their snapshot so slowly"
     NOTHING_READ = "their clients have read nothing for a long time"

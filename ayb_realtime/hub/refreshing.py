@@ -1,8 +1,9 @@
 """Lets open streams go on with newer credentials, also if another process was asked to. The hub runs it.
 
 A request that concerns a stream of another process waits in the table ``refresh``. Each hub looks there once a second,
-and the one that holds the stream answers there. What must always hold: a stream goes on only if a process with this
-site's SECRET_KEY has seen credentials of the same identity that rest on the same proofs, whatever the table says.
+and the one that holds the stream answers there. It also looks whose streams have to end. What must always hold: a
+stream goes on only if a process with this site's SECRET_KEY has seen credentials of the same identity that rest on the
+same proofs, whatever the table says.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from ayb_realtime.hub.disconnecting import Disconnecting
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Identity
@@ -71,6 +73,7 @@ class Refreshing:
         self._streams = streams
         self._asked: dict[UUID, asyncio.Future[bool]] = {}
         self._turns = asyncio.Semaphore(ASKED_MAX)
+        self._disconnecting = Disconnecting()
         self._logger = QuietLogger(logging.getLogger(__package__))
 
     async def ask(
@@ -119,6 +122,7 @@ class Refreshing:
             return
         async with self._pool.connection() as connection:
             rows = await sessions.fetch(connection, statement("asked_refreshes"))
+            self._disconnecting.end(await sessions.fetch(connection, statement("disconnected_users")), streams)
         if granted := _grant([Refresh(*row) for row in rows], streams):
             answers = {"ids": [*granted], "granted": [*granted.values()]}
             await self._write(statement("answer_refreshes"), answers)

@@ -15,6 +15,8 @@ class Migration(migrations.Migration):
         RunSQLFile("new_changes"),
         RunSQLFile("wake"),
         RunSQLFile("refresh"),
+        RunSQLFile("ticket"),
+        RunSQLFile("disconnect"),
         RunSQLFile("key_columns"),
         RunSQLFile("json_text"),
         RunSQLFile("column_types"),

@@ -110,15 +110,6 @@ def test_framework_settings_of_the_site_do_not_change_the_wire(
 class TestSimpleJWT:
     """Settings of REST framework apply as in the site's own views."""
 
-    def test_last_login_is_updated_if_the_site_says_so(
-        self, client: Client, user: User, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        login(client)
-        assert User.objects.get().last_login is None
-        monkeypatch.setattr(api_settings, "UPDATE_LAST_LOGIN", True)
-        login(client)
-        assert User.objects.get().last_login is not None
-
     def test_claims_of_the_sites_serializer_are_in_each_token(
         self, client: Client, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,0 +1,54 @@
+"""``disconnect(user)`` ends a user's open streams in every process. The hubs read what it writes.
+
+What must always hold: only what a process with this site's SECRET_KEY has written, and less than a minute ago, ends a
+stream.
+"""
+
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from django.core import signing
+from django.db import transaction
+from django.db.models import Model
+
+from ayb_realtime.conf import conf
+from ayb_realtime.postgres.sql_files import statement
+from ayb_realtime.postgres.writing import write
+from ayb_realtime.proofs import Named, Proof, Row
+
+SALT = "ayb_realtime.disconnect"
+MAX_SECONDS = 60
+
+Name = tuple[str, str]
+
+
+def disconnect(user: Any) -> None:
+    """End the open streams of a user, in every process, within about a second after the current transaction commits.
+
+    Call it when the user is to lose access at once, after what refuses new streams: deactivating the user, or another
+    password. A client whose credentials still hold opens another stream. A task of the event loop calls it through
+    ``sync_to_async``.
+    user: an instance of the user model, or of simplejwt's TokenUser.
+    Raises django.db.Error.
+    """
+    label = user._meta.concrete_model._meta.label if isinstance(user, Model) else ""
+    parameters = {"id": uuid4(), "whom": signing.dumps([label, str(user.pk)], salt=SALT)}
+    ask = partial(write, statement("disconnect_user"), parameters)
+    transaction.on_commit(ask, using=conf.database)
+
+
+def named(whom: str) -> Name | None:
+    """Return the model and the key of a user in the table; None if no process of the site has written it just now."""
+    try:
+        label, key = signing.loads(whom, salt=SALT, max_age=MAX_SECONDS)
+    except signing.BadSignature:
+        return None
+    return label, key
+
+
+def names(proof: Proof) -> Name | None:
+    """Return the user on whom a stream with this proof depends, as ``named`` does."""
+    if isinstance(proof, Row):
+        return proof.model._meta.concrete_model._meta.label, str(proof.key)
+    return ("", proof.key) if isinstance(proof, Named) else None
