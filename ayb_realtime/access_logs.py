@@ -1,6 +1,6 @@
 """Keeps tokens and tickets out of the access logs of servers that log what they received, before Django saw it.
 
-The app adds the filter to these loggers when it is loaded. A site that logs requests by a logger of its own adds it there.
+The app adds the filter to these loggers when it is loaded. A site that logs requests by another logger adds it there.
 """
 
 import logging

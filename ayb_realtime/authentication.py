@@ -109,8 +109,9 @@ def _with_header(request: HttpRequest, authenticator: BaseAuthentication, token:
     # What opens a stream refreshes it, too, without a CSRF token, in place of which _refuse_other_sites stands.
     given.method = "GET"
     if token:  # A class of the site's may look for it there.
-        given.GET = query = request.GET.copy()
+        query: Any = request.GET.copy()
         query["token"] = token
+        given.GET = query
     if scheme:
         given.META = {**request.META, name: known.get(scheme.lower(), scheme) + space + rest}
     return given, scheme.lower() in known

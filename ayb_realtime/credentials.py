@@ -2,7 +2,7 @@
 
 An EventSource cannot set headers, so its token is in the address, which servers write to access logs and which error
 reports, Sentry and OpenTelemetry show. ``asgi.Realtime`` calls this before Django, and the views for sites without it.
-What must always hold: afterwards neither is in the request but in ``Credentials``, and nothing that shows that shows them.
+What must always hold: afterwards both are in ``Credentials`` alone, and what shows that object does not show them.
 """
 
 from collections.abc import Iterable, MutableMapping
@@ -60,7 +60,7 @@ def take(query: str) -> tuple[str, Credentials]:
 
 def take_out(scope: MutableMapping[str, Any]) -> Credentials:
     """Take them out of the scope of a request to one of our paths, in place: the server logs from the same object."""
-    if PATH not in scope["path"]:
+    if PATH not in scope.get("path", ""):
         return Credentials()
     query, found = take(scope["query_string"].decode("latin-1"))
     scope["query_string"] = query.encode("latin-1")
@@ -84,4 +84,3 @@ def of(request: Any) -> Credentials:
     if given is None:
         return Credentials(request.GET.get("token", ""), request.GET.get("ticket", ""))
     return given
-

@@ -32,7 +32,7 @@ def disconnect(user: Any) -> None:
     user: an instance of the user model, or of simplejwt's TokenUser.
     Raises django.db.Error.
     """
-    label = user._meta.concrete_model._meta.label if isinstance(user, Model) else ""
+    label = _label(type(user)) if isinstance(user, Model) else ""
     parameters = {"id": uuid4(), "whom": signing.dumps([label, str(user.pk)], salt=SALT)}
     ask = partial(write, statement("disconnect_user"), parameters)
     transaction.on_commit(ask, using=conf.database)
@@ -50,5 +50,9 @@ def named(whom: str) -> Name | None:
 def names(proof: Proof) -> Name | None:
     """Return the user on whom a stream with this proof depends, as ``named`` does."""
     if isinstance(proof, Row):
-        return proof.model._meta.concrete_model._meta.label, str(proof.key)
+        return _label(proof.model), str(proof.key)
     return ("", proof.key) if isinstance(proof, Named) else None
+
+
+def _label(model: type[Model]) -> str:
+    return (model._meta.concrete_model or model)._meta.label

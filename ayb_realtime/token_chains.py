@@ -30,8 +30,9 @@ def chain_of(claims: Mapping[str, Any]) -> str:
 
 
 def tied(pair: Mapping[str, str], chain: str = "") -> dict[str, str]:
-    """Write a chain, by default a new one, into a pair of tokens that was just made: ``{"access": …, "refresh": …}``."""
-    access, refresh = AccessToken(pair["access"], verify=False), RefreshToken(pair["refresh"], verify=False)
+    """Write a chain, by default a new one, into two tokens that were just made: ``{"access": …, "refresh": …}``."""
+    access: Any = AccessToken(pair["access"], verify=False)  # type: ignore[arg-type]  # Its hint is wrong.
+    refresh: Any = RefreshToken(pair["refresh"], verify=False)  # type: ignore[arg-type]
     access[CLAIM] = refresh[CLAIM] = chain or chain_of(refresh.payload)
     tied_pair = {"access": str(access), "refresh": str(refresh)}
     # A serializer of the site's may make tokens that are in no table.

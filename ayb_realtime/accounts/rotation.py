@@ -16,14 +16,14 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from ayb_realtime import token_chains
 
 
-class Spent(RefreshToken):  # type: ignore[misc]  # simplejwt has no types
+class Spent(RefreshToken):
     """A refresh token, which may have been used before."""
 
     def check_blacklist(self) -> None:
         """Let it pass."""
 
 
-def rotate(encoded: str) -> tuple[Any, dict[str, str]]:
+def rotate(encoded: Any) -> tuple[Any, dict[str, str]]:
     """Exchange a refresh token for a new pair: the old one is revoked and works only once, under concurrency too.
 
     Revoking needs simplejwt's ``token_blacklist`` app; without it the old token stays valid until it expires.
@@ -35,7 +35,7 @@ def rotate(encoded: str) -> tuple[Any, dict[str, str]]:
     return rotated
 
 
-def _rotate(encoded: str) -> tuple[Any, dict[str, str]] | None:
+def _rotate(encoded: Any) -> tuple[Any, dict[str, str]] | None:
     """Return the user and a new pair; None if the token was used before."""
     with transaction.atomic():
         token = Spent(encoded)
@@ -51,7 +51,7 @@ def _rotate(encoded: str) -> tuple[Any, dict[str, str]] | None:
         return user, token_chains.tied(pair, token_chains.chain_of(token.payload))
 
 
-def end_chain(encoded: str) -> None:
+def end_chain(encoded: Any) -> None:
     """End all tokens that came from the same login as this refresh token. Raises INVALID_CREDENTIALS."""
     token = Spent(encoded)
     token_chains.end(JWTAuthentication().get_user(token).pk, token_chains.chain_of(token.payload))

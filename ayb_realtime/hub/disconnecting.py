@@ -1,4 +1,4 @@
-"""Ends the streams of users whom ``disconnect`` names. ``refreshing`` calls it with what the table holds, each second."""
+"""Ends the streams of users whom ``disconnect`` names. ``refreshing`` calls it each second with what the table has."""
 
 from collections.abc import Iterable
 from uuid import UUID

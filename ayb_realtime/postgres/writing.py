@@ -10,7 +10,7 @@ from ayb_realtime.conf import conf
 BEGIN = "set transaction isolation level read committed, read write"
 
 
-def write(query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+def write(query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run a statement in a transaction of its own, in the database that DATABASE names; return its rows.
 
     Raises django.db.Error.
@@ -18,4 +18,5 @@ def write(query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]
     with transaction.atomic(conf.database, durable=True), connections[conf.database].cursor() as cursor:
         cursor.execute(BEGIN)
         cursor.execute(query, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

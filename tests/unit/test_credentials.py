@@ -64,7 +64,10 @@ def test_request_of_a_site_without_the_wrapper_is_changed_when_the_view_is_reach
     ("location", "sent"),
     [
         (b"https://a.example/api/realtime?b=1&token=***", b"https://a.example/api/realtime?b=1&token=a%20b"),
-        (b"https://a.example/login?next=/api/realtime?token=***", b"https://a.example/login?next=/api/realtime?token=***"),
+        (
+            b"https://a.example/login?next=/api/realtime?token=***",
+            b"https://a.example/login?next=/api/realtime?token=***",
+        ),
     ],
 )
 def test_redirect_to_another_address_of_the_stream_alone_has_the_clients_query(location: bytes, sent: bytes) -> None:

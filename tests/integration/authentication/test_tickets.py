@@ -26,6 +26,11 @@ from tests.integration.scenario import Owner, person
 PATH = "/api/realtime/ticket"
 
 
+@pytest.fixture(autouse=True)
+def no_tickets(owner: Owner) -> None:
+    owner.execute("delete from ayb_realtime.ticket")
+
+
 @pytest.fixture
 def ask(the_hub: Hub, async_client: AsyncClient) -> Callable[..., Any]:
     """Ask for a ticket; return the status and the body."""
@@ -154,7 +159,9 @@ class TestTable:
         with pytest.raises((signing.BadSignature, UnicodeDecodeError)):
             signing.loads(kept.decode(), salt=tickets.SALT)
 
-    def test_what_no_process_of_the_site_has_written_opens_nothing(self, user: Any, owner: Owner, settings: Any) -> None:
+    def test_what_no_process_of_the_site_has_written_opens_nothing(
+        self, user: Any, owner: Owner, settings: Any
+    ) -> None:
         own, stolen = tickets.make(self.held(user)), tickets.make(self.held(user))
         digests = [sha256(each.encode()).digest() for each in (own, stolen)]
         held = "(select held from ayb_realtime.ticket where digest = %s)"

@@ -30,7 +30,7 @@ class Login:
     def __init__(self, email: str) -> None:
         self.email = email
         self.client = AsyncClient()
-        self.pairs: list[dict[str, str]] = []
+        self.pairs: list[dict[str, Any]] = []
 
     async def post(self, path: str, **body: str) -> Any:
         response = await self.client.post(f"/api/auth/{path}", json.dumps(body), content_type="application/json")
@@ -106,7 +106,9 @@ async def test_stream_goes_on_while_refresh_tokens_replace_each_other(realtime: 
     for _ in range(3):
         assert await login.refresh() == 200
         headers = {"Authorization": f"Bearer {login.pairs[-1]['token']}"}
-        assert (await login.client.post(f"/api/realtime/{subscriber.client_id}/token", headers=headers)).status_code == 204
+        assert (
+            await login.client.post(f"/api/realtime/{subscriber.client_id}/token", headers=headers)
+        ).status_code == 204
     await assert_goes_on(stream)
 
 
@@ -139,7 +141,9 @@ def test_one_query_asks_about_the_chains_of_all_users(account: User, django_asse
 async def test_tokens_that_no_table_has_depend_on_none(
     realtime: RealtimeClient, account: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BlacklistMixin, "for_user", classmethod(lambda cls, user: super(BlacklistMixin, cls).for_user(user)))
+    monkeypatch.setattr(
+        BlacklistMixin, "for_user", classmethod(lambda cls, user: super(BlacklistMixin, cls).for_user(user))
+    )
     login = await logged_in(account)
     assert CLAIM not in AccessToken(login.pairs[0]["token"])
     await assert_goes_on(await login.stream(realtime))

@@ -32,7 +32,8 @@ from tests.integration.scenario import Owner, person
 
 
 @pytest.fixture(autouse=True)
-def looking_often(monkeypatch: pytest.MonkeyPatch, settings: Any, site: None) -> None:
+def looking_often(monkeypatch: pytest.MonkeyPatch, settings: Any, site: None, owner: Owner) -> None:
+    owner.execute("delete from ayb_realtime.disconnect")
     monkeypatch.setattr(refreshing, "POLL_SECONDS", 0.02)
     settings.AYB_REALTIME = {**settings.AYB_REALTIME, "RECHECK_SECONDS": None}
 
@@ -62,9 +63,7 @@ async def assert_ended(stream: Stream) -> None:
         await stream.event("another")
 
 
-async def test_streams_of_the_user_end_and_others_go_on(
-    realtime: RealtimeClient, user: User, elsewhere: Hub
-) -> None:
+async def test_streams_of_the_user_end_and_others_go_on(realtime: RealtimeClient, user: User, elsewhere: Hub) -> None:
     other = await User.objects.acreate(email="other@example.com")
     stream = await realtime.stream(None, ["posts"], headers=token(user))
     of_session = await (await logged_in(user)).stream(realtime)

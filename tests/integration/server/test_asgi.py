@@ -69,7 +69,7 @@ async def ask(scope: dict[str, Any]) -> AsyncIterator[Callable[..., Any]]:
     asked: list[Any] = []
 
     async def request(application: Application) -> Any:
-        communicator = Communicator(application, scope)
+        communicator = Communicator(application, dict(scope))
         asked.append(communicator)
         await communicator.send_input({"type": "http.request"})
         return communicator

@@ -22,10 +22,10 @@ COMMANDS = {
     "runserver": [str(MANAGE), "runserver", "--noreload", "127.0.0.1:{port}"],
     "uvicorn": ["-m", "uvicorn", APPLICATION, "--port", "{port}"],
     "uvicorn without the wrapper": ["-m", "uvicorn", "token_site:bare", "--port", "{port}"],
-    "hypercorn": ["-m", "hypercorn", APPLICATION, "--bind", "127.0.0.1:{port}", "--workers", "0", "--access-logfile", "-",
-                  "--access-logformat", "%(R)s %(q)s"],
-    "granian": ["-m", "granian", "--interface", "asginl", APPLICATION, "--port", "{port}", "--access-log",
-                "--access-log-fmt", FORMAT],
+    "hypercorn": ["-m", "hypercorn", APPLICATION, "--bind", "127.0.0.1:{port}", "--workers", "0",
+                  "--access-logfile", "-", "--access-logformat", "%(R)s %(q)s"],
+    "granian": ["-m", "granian", "--interface", "asginl", APPLICATION, "--port", "{port}",
+                "--access-log", "--access-log-fmt", FORMAT],
 }  # fmt: skip
 
 # A site that logs all it can, mails each error with what its frames hold, and fails wherever a header or a claim says.
@@ -156,8 +156,9 @@ def test_no_log_mail_or_page_holds_a_token(seeded_url: str, folder: Path, comman
             if "without" not in command:
                 query = {"tables": "posts", "token": token}
                 bodies.append(client.get("/api/realtime", params=query, headers={"X-Fail": "middleware"}).text)
-    mails = "".join(quopri.decodestring(mail.read_bytes()).decode() for mail in (folder / "mails").iterdir())
-    for where in (example.log(), mails, *bodies[-3:]):
+    mailed = b"".join(mail.read_bytes() for mail in (folder / "mails").iterdir())
+    mails = (mailed + quopri.decodestring(mailed)).decode(errors="replace")
+    for where in (example.log(), mails, *bodies[-2:]):
         assert "/api/realtime" in where
     assert "token=***" in mails
     for secret in (token, failing, ticket, token.rpartition(".")[2], failing.rpartition(".")[2]):
