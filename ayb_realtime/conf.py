@@ -137,7 +137,7 @@ class Conf:
 
     @property
     def pool_size(self) -> int:
-        """How many database connections a web process has for its streams, however many streams there are."""
+        """How many database connections a web process has for its streams, besides those that only deliver."""
         return int(self._positive("POOL_SIZE"))
 
     @property

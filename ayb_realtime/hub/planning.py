@@ -25,6 +25,9 @@ from ayb_realtime.visibility.failures import UNANSWERED, failures
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.wire.records import Row
 
+# How often the catalogs may change during the check of a slice. Then the caller logs it, and lets others in meanwhile.
+MOST_CATALOG_CHANGES = 20
+
 
 async def plan_delivery(
     pool: AsyncConnectionPool[Any], changes: Sequence[Change], identities_by_table: Mapping[int, Collection[Identity]]
@@ -34,8 +37,8 @@ async def plan_delivery(
     pool: of connections whose transactions are read-only and see one snapshot.
     changes: in position order.
     identities_by_table: table (oid) → the identities that subscribe to it.
-    Raises psycopg.Error or PoolTimeout where the database does not answer, or StandbyBehind: then nothing has been
-    delivered.
+    Raises psycopg.Error or PoolTimeout where the database does not answer, StandbyBehind, or CatalogChanged if that
+    happens again and again: then nothing has been delivered.
     """
     by_relation: dict[int, list[Change]] = {}
     for change in changes:
@@ -47,11 +50,15 @@ async def plan_delivery(
     # migration has committed since the snapshot.
     undefined_is_failure = False
     uncancellable: set[int] = set()
+    changes_left = MOST_CATALOG_CHANGES
     while by_relation:
         try:
             return await _plan(pool, by_relation, identities_by_table, undefined_is_failure, uncancellable)
         except CatalogChanged:
             undefined_is_failure = True
+            changes_left -= 1
+            if not changes_left:
+                raise
         except UncancellablePolicy as error:
             uncancellable.add(error.relation)
     return DeliveryPlan()

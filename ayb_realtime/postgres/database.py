@@ -1,7 +1,12 @@
 """Postgres connections of psycopg's own, made from Django's settings."""
 
+import asyncio
+import logging
+import os
 import selectors
+import socket
 import time
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +17,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
 from ayb_realtime.postgres import sessions
+
+logger = logging.getLogger(__name__)
 
 Pool = AsyncConnectionPool[Any]
 
@@ -31,6 +38,9 @@ POOL_SECONDS = 2.0
 DELIVERY_CONNECTIONS = 2
 # How long after its last use a connection counts as alive without a check, unless the server has sent something.
 FRESH_SECONDS = 1.0
+# How long the pool's connections wait for an answer, and at least how many times the longest that a check may take.
+ANSWER_SECONDS = 30.0
+CHECKS = 2.0
 
 
 def connection_parameters(database: str) -> dict[str, Any]:
@@ -39,6 +49,25 @@ def connection_parameters(database: str) -> dict[str, Any]:
     parameters.pop("cursor_factory", None)
     parameters.pop("context", None)
     return {**NOTICE_LOSS, **parameters, "autocommit": True, "row_factory": tuple_row}
+
+
+class PoolConnection(psycopg.AsyncConnection[Any]):
+    """Hangs up if no answer comes. TCP does not notice it if a proxy in between is up, and says nothing."""
+
+    async def wait(self, *arguments: Any, **options: Any) -> Any:
+        """Wait for an answer. Raises psycopg.OperationalError if none comes in time."""
+        seconds = max(ANSWER_SECONDS, CHECKS * conf.check_timeout_seconds)
+        hanging_up = asyncio.get_running_loop().call_later(seconds, self._hang_up, seconds)
+        try:
+            return await super().wait(*arguments, **options)
+        finally:
+            hanging_up.cancel()
+
+    def _hang_up(self, seconds: float) -> None:
+        logger.warning("Postgres has not answered for %.0f s: the connection is given up", seconds)
+        # psycopg notices it as if Postgres had hung up. A cancelled wait would ask Postgres, and wait for its answer.
+        with suppress(OSError), socket.socket(fileno=os.dup(self.pgconn.socket)) as same:
+            same.shutdown(socket.SHUT_RDWR)
 
 
 async def connect(database: str) -> psycopg.AsyncConnection[Any]:
@@ -100,6 +129,7 @@ def pool(database: str = "", *, size: int = 0) -> Pool:
         await read_one_snapshot(connection)
 
     return AsyncConnectionPool(
+        connection_class=PoolConnection,
         kwargs=connection_parameters(database),
         configure=configure,
         # After a restart of Postgres the old connections are replaced here, before a caller would find them broken.

@@ -9,13 +9,10 @@ import pytest
 
 from ayb_realtime.conf import conf
 from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
+from ayb_realtime.visibility import catalog_cache
 from embedded.postgres import bundled_binaries
 from example_project.blog.models import Post, User
-from tests.integration.scenario import (
-    OWN,
-    World,
-    person,
-)
+from tests.integration.scenario import OWN, World, person
 
 
 @pytest.mark.usefixtures("layer")
@@ -60,6 +57,27 @@ async def test_questions_of_requests_take_no_connection_from_deliveries(world: W
         for row_id in range(100):
             world.write("insert into notes values (%s, '1')", [row_id])
         assert await stream.next_ids(100) == list(range(100))
+
+
+async def test_catalogs_that_change_again_and_again_keep_no_other_stream_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    async with world.relaying():
+        stream = await world.stream(person(1), "notes")
+        is_checked = asyncio.Event()
+
+        def always_another(_: int) -> str:
+            is_checked.set()
+            return "select array[concat(%s, random())]"
+
+        with monkeypatch.context() as patch:
+            patch.setattr(catalog_cache, "fingerprints", always_another)
+            world.write("insert into notes values (1, '1')")
+            await is_checked.wait()
+            async with asyncio.timeout(30):
+                await world.stream(person(2), "notes")
+        assert await stream.next_ids(1) == [1]
 
 
 async def test_positions_are_dense_and_are_the_event_ids(world: World) -> None:

@@ -1,5 +1,6 @@
 """Connections: how many messages a check takes, and whether a connection of the pool still works."""
 
+import asyncio
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -7,9 +8,10 @@ import psycopg
 import pytest
 
 from ayb_realtime.hub import planning
+from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
-from tests.integration.scenario import Owner, person
+from tests.integration.scenario import OWN, Owner, World, open_stream, person
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,60 @@ async def test_connection_that_was_ended_a_moment_ago_is_replaced(owner: Owner) 
         async with pool.connection() as connection:
             assert connection.info.backend_pid != ended
             await connection.execute("select 1")
+
+
+class SilentProxy:
+    """Passes bytes on to a server on this machine until its connections are cut: then it only goes on to accept."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._cut = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect one client."""
+        cut = self._cut
+        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            await asyncio.gather(self._pass(reader, target_writer, cut), self._pass(target_reader, writer, cut))
+        finally:
+            writer.close()
+            target_writer.close()
+
+    def cut(self) -> None:
+        """Let nothing through any more on the connections that there are, and tell neither side."""
+        self._cut.set()
+        self._cut = asyncio.Event()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: asyncio.Event) -> None:
+        while data := await reader.read(65536):
+            if not cut.is_set():
+                writer.write(data)
+        writer.close()
+
+
+async def test_streams_go_on_if_a_proxy_drops_their_connections_without_a_word(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(database, "CHECKS", 0.0)
+    world.table("notes", "id int primary key, author text", policy=OWN)
+    parameters = database.connection_parameters("default")
+    proxy = SilentProxy(world.owner.info.port)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    proxied = {**parameters, "host": "127.0.0.1", "port": port}
+    async with server, world.relaying():
+        monkeypatch.setattr(database, "connection_parameters", lambda _: proxied)
+        hub = Hub(world.layer, database.pool(), database.pool(size=database.DELIVERY_CONNECTIONS))
+        await hub.start()
+        try:
+            stream = await open_stream(hub, person(1), "notes")
+            for row_id in range(3):
+                world.write("insert into notes values (%s, '1')", [row_id])
+                assert await stream.next_ids(1) == [row_id]
+                proxy.cut()
+        finally:
+            await hub.close()
 
 
 async def test_slice_of_one_table_takes_one_message_once_its_table_is_known(
