@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.utils.module_loading import import_string
 
 
@@ -18,6 +19,7 @@ class Conf:
     defaults: ClassVar[dict[str, Any]] = {
         "DATABASE": "default",
         "HUB_DATABASE": None,
+        "RELAY_DATABASE": None,
         "CHANNEL_LAYER": "default",
         "ANONYMOUS": False,
         "AUTHENTICATION_CLASSES": (
@@ -69,12 +71,22 @@ class Conf:
 
     @property
     def hub_database(self) -> str:
-        """Alias in ``DATABASES`` where the hub reads the log and checks rows: ``database``, or a hot standby of it."""
+        """Alias in ``DATABASES`` where the hub reads the log and checks rows: ``database``, the same by another login,
+        or a hot standby of it."""
         return str(self._read("HUB_DATABASE") or self.database)
 
+    @property
+    def relay_database(self) -> str:
+        """Alias in ``DATABASES`` by which the relay reaches ``database``: the same, or another login's."""
+        return str(self._read("RELAY_DATABASE") or self.database)
+
+    def hub_primary(self) -> str:
+        """Alias by which the hub reaches the server where changes are written: its own, unless that is a standby."""
+        return self.database if self.hub_reads_standby() else self.hub_database
+
     def hub_reads_standby(self) -> bool:
-        """Whether the hub reads elsewhere than where changes are written and numbered."""
-        return self.hub_database != self.database
+        """Whether the hub reads on another server than the one where changes are written and numbered."""
+        return _place(self.hub_database) != _place(self.database)
 
     @property
     def channel_layer(self) -> str | None:
@@ -161,6 +173,12 @@ class Conf:
         """With ``"policy"``, who receives a delete if Postgres cannot say who saw the row: ``"withhold"`` it from all,
         or send it to ``"everyone"``."""
         return self._choose("INEXACT_DELETES", "withhold", "everyone")
+
+
+def _place(alias: str) -> tuple[Any, ...]:
+    """Return where a database is, as the settings say."""
+    given = connections.settings.get(alias, {})
+    return *map(given.get, ("HOST", "PORT", "NAME")), given.get("OPTIONS", {}).get("service")
 
 
 conf = Conf()

@@ -4,7 +4,8 @@ DATABASE_URL, REDIS_URL    servers to use; where one is not set, an embedded one
 TEST_POSTGRES, TEST_REDIS  in place of --postgres and --redis
 TEST_DATABASE_ROLE         ``superuser`` (or not set): COMMAND gets DATABASE_URL as it is; ``owner``: it gets that of an
                            ordinary role with CREATEDB and CREATEROLE, made through it; ``hostile``: of such a role
-                           that has odd settings (tests/hostile.py)
+                           that has odd settings (tests/hostile.py); ``least``: of such a role, beside which the hub and
+                           the relay have logins of their own, with its password (LOGINS)
 --postgres FOLDER          the binaries of another PostgreSQL, such as /usr/lib/postgresql/15/bin
 --redis PROGRAM            another server's binary, such as /usr/bin/redis-server
 --workers NUMBER           servers for so many workers of pytest-xdist, where neither URL is set: DATABASE_URL_gw1 and
@@ -35,6 +36,8 @@ from tests.hostile import PROFILE
 
 SERVERS = ("DATABASE_URL", "REDIS_URL")
 OWNER = "ayb_test_owner"
+# Of the hub and the relay; tests/integration/conftest.py grants them what they need.
+LOGINS = {"hub": "ayb_test_hub", "relay": "ayb_test_relay"}
 SUBSCRIBER_ROLES = ("ayb_authenticated", "ayb_anonymous")
 SETTINGS = {"max_connections": "200", "max_prepared_transactions": "10"}
 
@@ -100,15 +103,25 @@ def url_for_role(url: str, role: str) -> str:
     """Return ``url`` for a superuser; otherwise create or reset an ordinary role, and return the URL that uses it."""
     if role in ("", "superuser"):
         return url
-    if role not in ("owner", "hostile"):
-        raise ValueError(f"TEST_DATABASE_ROLE is {role!r}; it must be superuser or owner, or hostile.")
+    if role not in ("owner", "hostile", "least"):
+        raise ValueError(f"TEST_DATABASE_ROLE is {role!r}; it must be superuser or owner, hostile or least.")
     password = secrets.token_hex(16)
     ensure_role(url, OWNER, password, "createdb createrole")
+    if role == "least":
+        for login in LOGINS.values():
+            ensure_role(url, login, password, "noinherit")
+            # Tests look at the sessions of these processes, and end them.
+            _grant(url, login)
     _grant_subscriber_roles(url)
     _set_defaults(url, PROFILE if role == "hostile" else {})
     parts = urlsplit(url)
     address = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{OWNER}:{password}@{address}"))
+
+
+def _grant(url: str, role: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(OWNER)))
 
 
 def _grant_subscriber_roles(url: str) -> None:

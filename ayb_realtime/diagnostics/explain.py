@@ -147,12 +147,14 @@ def _settings(identity: Identity) -> str:
 
 async def _acts(connection: Connection, identity: Identity) -> Step:
     try:
-        await visibility.check_role(connection, identity.role)
+        async with await database.connect(conf.hub_primary()) as hub:
+            await visibility.check_role(hub, identity.role)
+            user = hub.info.user
         async with visibility.acting_as(connection, identity):
             pass
     except (RoleRefused, psycopg.Error) as error:
         return Step(False, str(error))
-    return Step(True, f'The database user "{connection.info.user}", which the hub has, may act as that role.')
+    return Step(True, f'The database user "{user}", which the hub has, may act as that role.')
 
 
 def privilege_steps(state: TableState, role: str) -> list[Step]:

@@ -110,7 +110,7 @@ class Snapshots:
     async def _send(self, group: Sequence[SnapshotSubscriber]) -> tuple[int, str]:
         """Send the rows; return the newest position that they have everything of, and the database's snapshot."""
         identity = group[0].identity
-        async with await database.connect(conf.database) as connection:
+        async with await database.connect(conf.hub_primary()) as connection:
             await database.read_one_snapshot(connection)
             followed = await _as_they_are(connection, group[0].tables)
             for subscriber in group:

@@ -59,6 +59,8 @@ select s.name, coalesce(w.value, s.boot_val), s.setting
     or s.context operator(pg_catalog.=) 'user' and s.category operator(pg_catalog.~~) 'Query Tuning%%'
 """
 READ = "begin isolation level repeatable read, read only"
+# A single statement of ours. The log shows nothing in transactions of the other kind, in which policies run.
+READ_ONCE = "begin isolation level read committed, read only"
 WRITE = "begin isolation level read committed, read write"
 # As the role that logs in: an assumed one may not end its sessions.
 TERMINATE = "select pg_catalog.pg_terminate_backend(%s) from pg_catalog.set_config('role', 'none', true)"
@@ -146,7 +148,7 @@ async def fetch(
     query: str,
     parameters: Sequence[object] | Mapping[str, object] = (),
     *,
-    begin: str = READ,
+    begin: str = READ_ONCE,
 ) -> list[Any]:
     """Run one statement and return its rows. Unless a transaction is open, it gets its own, in a single message.
 

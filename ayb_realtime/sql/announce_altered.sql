@@ -1,7 +1,9 @@
 -- Whether all rows of one of `members` came with our trigger: it was created as a partition, or its rows are all newer than its
 -- link. False for a large one, which is not searched.
+-- security definer, since the relay's user need not be one who may read the table.
 create function ayb_realtime.is_made_empty_v1(member text) returns boolean
     language plpgsql
+    security definer
     set search_path = pg_catalog, pg_temp
     set lock_timeout = '50ms'
     set row_security = off

@@ -24,6 +24,15 @@ create table ayb_realtime.change (
     before json
 ) partition by list (slot);
 
+-- For all but the schema's owner. A policy of a streamed table can take on the hub's login again, and read what that may read. But
+-- policies run in transactions that are not read committed, which nothing can change once they have a snapshot. The partitions are
+-- granted to the relay alone.
+alter table ayb_realtime.change enable row level security;
+create policy read_committed on ayb_realtime.change for select
+    using (pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed');
+create policy appended on ayb_realtime.change for insert with check (true);
+create policy foreign_changes on ayb_realtime.change for delete using (true);
+
 -- Not compressed, so that Postgres can tell a row's size without reading the row.
 alter table ayb_realtime.change alter column record set storage external, alter column before set storage external;
 

@@ -17,7 +17,7 @@ as $$
 begin
     return query
     select t, d.deciders::text, ayb_realtime.fingerprint_v1(d.deciders),
-           ayb_realtime.lockable_tables_v1(d.deciders), s,
+           ayb_realtime.lockable_tables_v1(d.deciders, roles), s,
            c.call, c.is_made
       from ayb_realtime.streamed_tables_v1(relations) t
      cross join lateral (select ayb_realtime.deciders_v1(t.relation::oid, roles) as deciders offset 0) d

@@ -17,19 +17,31 @@ create type ayb_realtime.deciders as (
     is_opaque boolean
 );
 
--- The tables among these that the current user may lock, as qualified names, always in the same order.
-create function ayb_realtime.lockable_tables_v1(deciders ayb_realtime.deciders) returns text[]
+-- The tables among these that the current user may lock, or that it may lock as one of these roles: pairs of the quoted role, '' for
+-- the current user, and the table's qualified name, always in the same order.
+create function ayb_realtime.lockable_tables_v1(deciders ayb_realtime.deciders, roles text[]) returns text[]
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    kind constant text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
 begin
     return array(
-        select format('%I.%I', n.nspname, c.relname)
+        select array[coalesce(quote_ident(locker.rolname), ''), format('%I.%I', n.nspname, c.relname)]
           from pg_class c
           join pg_namespace n on n.oid = c.relnamespace
+         cross join lateral (
+            select r.rolname
+              from unnest(array_prepend(null, roles)) with ordinality as asked (role, place)
+              left join pg_roles r on r.rolname = asked.role
+             where case when asked.role is null then has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+                        else has_schema_privilege(r.oid, n.oid, 'usage') and has_table_privilege(r.oid, c.oid, 'select')
+                             and pg_has_role(session_user, r.oid, kind) end
+             order by asked.place
+             limit 1
+         ) as locker
          where c.oid = any (deciders.relations) and c.relkind in ('r', 'p') and c.relpersistence <> 't'
-           and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
          order by c.oid);
 end
 $$;

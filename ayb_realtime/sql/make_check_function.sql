@@ -12,7 +12,7 @@ declare
     made record;
 begin
     -- Hubs that need it at the same time wait for each other. Any user could hold an advisory lock instead.
-    lock table ayb_realtime.epoch in share update exclusive mode;
+    lock table ayb_realtime.layout in share update exclusive mode;
     perform ayb_realtime.json_expression_v1(relation, 't', ayb_realtime.readable_columns_v1(relation, role), true);
     -- Writers may have done without a shadow where DDL was forbidden. They find this one, or try again to create theirs.
     perform ayb_realtime.json_expression_v1(relation, 't', null, true);

@@ -16,7 +16,7 @@ declare
     asked record;
     old record;
 begin
-    lock table ayb_realtime.epoch in share update exclusive mode;
+    lock table ayb_realtime.layout in share update exclusive mode;
     shadows := array(
         select ayb_realtime.shadow_v1(t.tgrelid, null, true)::oid
           from pg_trigger t

@@ -11,3 +11,8 @@ create unlogged table ayb_realtime.refresh (
     is_granted boolean,
     asked_at timestamptz not null default pg_catalog.clock_timestamp()
 );
+
+-- Hidden from policies, as the log is.
+alter table ayb_realtime.refresh enable row level security;
+create policy read_committed on ayb_realtime.refresh
+    using (pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed');

@@ -89,9 +89,9 @@ async def running_relay(
 ) -> AsyncIterator[Relay]:
     """Run a relay on this layer; enter the block when it leads. Raises what the relay raises if it cannot start.
 
-    connect: by default to the database that ``DATABASE`` names.
+    connect: by default to the database that ``RELAY_DATABASE`` names.
     """
-    relay = Relay(layer, connect or (lambda: database.connect(conf.database)), hubs)
+    relay = Relay(layer, connect or (lambda: database.connect(conf.relay_database)), hubs)
     running, leads = asyncio.create_task(relay.run()), asyncio.create_task(relay.leads.wait())
     try:
         await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_SECONDS)

@@ -17,6 +17,7 @@ from ayb_realtime.postgres import database, sessions
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility.check_functions import make_check_function
 from ayb_realtime.visibility.comparisons import Comparison
+from ayb_realtime.visibility.locking import Lockable
 from ayb_realtime.visibility.policy_predicates import Equality
 from ayb_realtime.visibility.role_states import RoleState, TableRole
 from ayb_realtime.visibility.transactions import Connection
@@ -38,7 +39,7 @@ class TableFacts:
 
     deciders: the objects in the catalogs that decide who sees the table's rows, as a Postgres composite literal.
     fingerprint: of the versions of the deciders when this was read.
-    lockable: the quoted names of those deciders that are tables which the hub's user may lock.
+    lockable: those deciders that are tables which the hub's user, or one of the roles, may lock.
     roles: by name.
     equalities: by role, what the policies require, once it has been derived: ``shortlist.derive_equalities``.
     comparisons: by role, how columns are compared, once it has been asked: ``filtering.comparisons``.
@@ -47,7 +48,7 @@ class TableFacts:
     table: Table
     deciders: str
     fingerprint: str
-    lockable: tuple[str, ...]
+    lockable: tuple[Lockable, ...]
     roles: dict[str, TableRole]
     equalities: dict[str, list[Equality] | None] = field(default_factory=dict)
     comparisons: dict[str, dict[Comparand, Comparison]] = field(default_factory=dict)
@@ -65,7 +66,8 @@ class _Row:
     def of(cls, memberships: str, context: str) -> "_Row":
         fields = json.loads(context)
         table = Table.of(fields["streamed_table"])
-        facts = TableFacts(table, fields["deciders"], fields["fingerprint"], tuple(fields["lockable"]), {})
+        lockable = tuple((role, name) for role, name in fields["lockable"])
+        facts = TableFacts(table, fields["deciders"], fields["fingerprint"], lockable, {})
         state = RoleState(**fields["role_state"])
         return cls(memberships, facts, TableRole(state, fields["check_function"], fields["is_check_function_made"]))
 
@@ -140,7 +142,7 @@ async def _make_check_functions(facts: TableFacts) -> None:
             # If that fails, the check tries again and tells the subscribers that it concerns.
             with suppress(CheckerNotMade):
                 # The hub's own connection may be to a standby.
-                async with await database.connect(conf.database) as maker:
+                async with await database.connect(conf.hub_primary()) as maker:
                     made = await make_check_function(maker, facts.table, name)
                 facts.roles[name] = replace(role, check_function=made, is_check_function_made=True)
 

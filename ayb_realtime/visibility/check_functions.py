@@ -37,7 +37,7 @@ async def check_function_call(connection: Connection, table: Table, role: str) -
         return call
     # This transaction is read-only, perhaps on a standby, so that another one makes it. A snapshot does not hide new
     # functions. On a standby it may take a moment to appear: then the check is repeated.
-    async with await database.connect(conf.database) as maker:
+    async with await database.connect(conf.hub_primary()) as maker:
         call = await make_check_function(maker, table, role)
     # A session learns of objects that others have made when it takes a lock that it does not hold yet.
     async with connection.transaction(force_rollback=True):

@@ -4,6 +4,8 @@ Called by ``transactions`` and ``partwise_check``.
 """
 
 from collections.abc import Collection
+from itertools import groupby
+from operator import itemgetter
 
 from ayb_realtime.conf import conf
 from ayb_realtime.postgres import sessions
@@ -23,18 +25,26 @@ WAITED_FOR = "select exists (select from pg_locks where not granted and %s = any
 LOCK_PART = 0.25
 
 
-def lock_statements(tables: Collection[str], *, wait: bool = True) -> str:
-    """Return statements, each ending in a semicolon, that lock these tables and take no snapshot.
+# The quoted role that may lock a table, or "" if the session's own may; and the table's quoted name.
+Lockable = tuple[str, str]
 
-    tables: their quoted names. wait: whether to wait for a lock that another session holds.
+
+def begin_locked(connection: Connection, tables: Collection[Lockable], *, wait: bool = True) -> str:
+    """Return statements, each ending in a semicolon, that begin a transaction, lock these tables and take no snapshot.
+
+    wait: whether to wait for a lock that another session holds.
     """
-    if not tables:
-        return ""
-    names = ", ".join(f"only {name}" for name in tables)
-    if not wait:
-        return f"lock table {names} in access share mode nowait; "
-    timeout = f"set local lock_timeout = {conf.check_timeout_seconds * LOCK_PART * 1000:.0f}"
-    return f"{timeout}; lock table {names} in access share mode; "
+    own_role, acting = f"{sessions.own_role(connection)}; ", ""
+    text = sessions.begin(connection)
+    if tables and wait:
+        text += f"set local lock_timeout = {conf.check_timeout_seconds * LOCK_PART * 1000:.0f}; "
+    for role, group in groupby(tables, key=itemgetter(0)):
+        if role != acting:
+            text += f"set local role {role}; " if role else own_role
+        names = ", ".join(f"only {name}" for _, name in group)
+        text += f"lock table {names} in access share mode{'' if wait else ' nowait'}; "
+        acting = role
+    return text + own_role if acting else text
 
 
 async def is_a_table_locked(connection: Connection) -> bool:

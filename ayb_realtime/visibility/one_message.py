@@ -24,7 +24,7 @@ from ayb_realtime.visibility.catalog_cache import TableFacts
 from ayb_realtime.visibility.filter_index import FilterIndex, Matches
 from ayb_realtime.visibility.filter_questions import FiltersQuestion
 from ayb_realtime.visibility.identities import IdentitiesByRole
-from ayb_realtime.visibility.locking import lock_statements
+from ayb_realtime.visibility.locking import begin_locked
 from ayb_realtime.visibility.partwise_check import LEAST_SECONDS
 from ayb_realtime.visibility.quarantine import quarantine
 from ayb_realtime.visibility.shortlist import CURRENT_VALUES, Guess
@@ -148,15 +148,21 @@ class OneMessage:
         statements += self.filters.statements(connection)
         seconds = max(conf.check_timeout_seconds * SHARE, min(conf.check_timeout_seconds, LEAST_SECONDS))
         number = random.getrandbits(31)
-        begin = sessions.begin(connection)
-        lock = lock_statements(self.facts.lockable, wait=False)
+        begin = begin_locked(connection, self.facts.lockable, wait=False)
         setting = f"{await transactions.setting_of_check(connection, seconds)}, {MARK.format(number)}"
         fingerprint = _filled(connection, catalog_cache.fingerprints(1), [self.facts.deciders])
         with (
             MessageWatchdog(number, seconds * (1 + len(statements))),
             catalog_cache.discarding_old_plans(connection) as discard,
         ):
-            parts = [begin + lock + setting, *discard, *statements, "commit", begin + fingerprint, "commit"]
+            parts = [
+                begin + setting,
+                *discard,
+                *statements,
+                "commit",
+                sessions.begin(connection) + fingerprint,
+                "commit",
+            ]
             return await transactions.results(connection, "; ".join(parts))
 
     def _statements(self, connection: Connection, rows: Mapping[int, Row], question: _Question) -> Iterator[str]:

@@ -16,6 +16,7 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import catalog_cache, transaction_settings, transactions
 from ayb_realtime.visibility.catalog_cache import TableFacts
 from ayb_realtime.visibility.catalog_guard import check_transaction
+from ayb_realtime.visibility.check_functions import MAKE
 from ayb_realtime.visibility.comparisons import condition
 from ayb_realtime.visibility.filtering import comparisons
 from ayb_realtime.visibility.transactions import Connection
@@ -24,8 +25,7 @@ from ayb_realtime.wire.records import Row
 # The SQL that writes a row as JSON, as capture_v1() writes it, in the columns that the role may read.
 EXPRESSION = (
     "select ayb_realtime.json_expression_v1("
-    "%(relation)s::pg_catalog.oid, 't', ayb_realtime.readable_columns_v1(%(relation)s::pg_catalog.oid, %(role)s), "
-    "%(create_missing)s)"
+    "%(relation)s::pg_catalog.oid, 't', ayb_realtime.readable_columns_v1(%(relation)s::pg_catalog.oid, %(role)s))"
 )
 DECLARE = sql.SQL("declare page no scroll cursor for select {}::pg_catalog.text from {} as t where {} order by {}")
 FETCH = "fetch forward {} from page; select pg_catalog.current_setting('role')"
@@ -159,11 +159,11 @@ async def _expression(connection: Connection, facts: TableFacts, role: str) -> s
         raise RoleRefused(state.refusal)
     if not state.may_select:
         return None
-    parameters = {"relation": facts.table.relation, "role": role, "create_missing": False}
+    parameters = {"relation": facts.table.relation, "role": role}
     ((expression,),) = await sessions.fetch(connection, EXPRESSION, parameters)
     if expression is None:
         # No row of this layout was captured yet, so the type as which such rows are written has still to be made.
-        async with await database.connect(conf.database) as maker:
-            parameters["create_missing"] = True
-            ((expression,),) = await sessions.fetch(maker, EXPRESSION, parameters, begin=sessions.WRITE)
+        async with await database.connect(conf.hub_primary()) as maker:
+            await sessions.fetch(maker, MAKE, [facts.table.relation, role], begin=sessions.WRITE)
+        ((expression,),) = await sessions.fetch(connection, EXPRESSION, parameters)
     return str(expression)

@@ -16,7 +16,7 @@ from ayb_realtime.filters import Comparand
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.visibility import transaction_settings
 from ayb_realtime.visibility.comparisons import Comparison
-from ayb_realtime.visibility.locking import lock_statements
+from ayb_realtime.visibility.locking import Lockable, begin_locked
 from ayb_realtime.visibility.policy_predicates import Equality
 from ayb_realtime.visibility.role_states import TableRole
 
@@ -58,15 +58,17 @@ def state(connection: Connection) -> TransactionState:
 
 
 @asynccontextmanager
-async def snapshot(connection: Connection, lock: Collection[str] = (), *, wait: bool = True) -> AsyncIterator[None]:
+async def snapshot(
+    connection: Connection, lock: Collection[Lockable] = (), *, wait: bool = True
+) -> AsyncIterator[None]:
     """Run a block in a configured transaction that is read-only and sees one snapshot.
 
-    lock: quoted names of tables whose definitions have to stay as they are from before the snapshot to the end.
+    lock: the tables whose definitions have to stay as they are from before the snapshot to the end.
     wait: whether to wait for a lock that another session holds.
     Raises psycopg.errors.LockNotAvailable, before the block, if another session has locked one of them.
     """
     try:
-        await configure(connection, sessions.begin(connection) + lock_statements(lock, wait=wait))
+        await configure(connection, begin_locked(connection, lock, wait=wait))
         async with _kept_alive(connection):
             yield
     except BaseException:
@@ -85,10 +87,10 @@ async def new_snapshot() -> AsyncIterator[Connection]:
         yield connection
 
 
-async def can_lock(connection: Connection, lock: Collection[str]) -> bool:
+async def can_lock(connection: Connection, lock: Collection[Lockable]) -> bool:
     """Tell whether these tables could be locked just now. connection: in no transaction."""
     try:
-        await connection.execute(sessions.begin(connection) + lock_statements(lock) + "commit")
+        await connection.execute(begin_locked(connection, lock) + "commit")
     except psycopg.errors.LockNotAvailable:
         await connection.rollback()
         return False

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer, get_channel_layer
+from django.core.management import call_command
 from django.core.management.commands import flush
 from django.db import connections
 
+from ayb_realtime.conf import Conf
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres.sql_files import statement
 from tests.integration.scenario import MakeTable, Owner, World, relaying
+from tests.services import LOGINS
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -35,6 +39,34 @@ OWN_TEXT = (
     r"-c default_transaction_isolation=read\ committed -c standard_conforming_strings=on -c array_nulls=on"
     " -c row_security=on -c bytea_output=hex -c idle_session_timeout=0"
 )
+
+
+# Whether the hub and the relay log in by roles of their own.
+IS_LEAST = os.environ.get("TEST_DATABASE_ROLE") == "least"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Name the logins of the hub and the relay in the settings."""
+    own = connections.settings["default"]
+    for alias, login in LOGINS.items() if IS_LEAST else ():
+        connections.settings[alias] = {**own, "USER": login, "TEST": {**own["TEST"], "MIRROR": "default"}}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Grant these logins what they need, and let the hub and the relay use them unless a test says otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        if IS_LEAST:
+            for alias in LOGINS:
+                patch.setattr(Conf, f"{alias}_database", property(partial(_own_login, alias)))
+            with django_db_blocker.unblock():
+                call_command("realtime_roles")
+        yield
+
+
+def _own_login(alias: str, conf: Conf) -> str:
+    return str(conf._read(f"{alias.upper()}_DATABASE") or (alias if conf.database == "default" else conf.database))
 
 
 @pytest.fixture(autouse=True, scope="session")

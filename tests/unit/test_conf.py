@@ -22,6 +22,7 @@ def test_without_settings_the_defaults_hold(settings: Any) -> None:
         "AUTHENTICATION_CLASSES": [JWTAuthentication, SessionAuthentication],
         "IDENTITY": default_identity,
         "HUB_DATABASE": "default",
+        "RELAY_DATABASE": "default",
         "RELAY_IN_PROCESS": False,
     }
 
@@ -31,7 +32,13 @@ def test_every_setting_has_a_property_with_its_type(settings: Any) -> None:
     assert {name.lower() for name in Conf.defaults} == {
         name for name, value in vars(Conf).items() if isinstance(value, property)
     }
-    plain = Conf.defaults.keys() - {"AUTHENTICATION_CLASSES", "IDENTITY", "HUB_DATABASE", "RELAY_IN_PROCESS"}
+    plain = Conf.defaults.keys() - {
+        "AUTHENTICATION_CLASSES",
+        "IDENTITY",
+        "HUB_DATABASE",
+        "RELAY_DATABASE",
+        "RELAY_IN_PROCESS",
+    }
     assert {name: type(getattr(conf, name.lower())) for name in plain} == {
         name: type(Conf.defaults[name]) for name in plain
     }
@@ -42,6 +49,7 @@ def test_every_setting_has_a_property_with_its_type(settings: Any) -> None:
     [
         ("DATABASE", "replica", "replica"),
         ("HUB_DATABASE", "replica", "replica"),
+        ("RELAY_DATABASE", "direct", "direct"),
         ("CHANNEL_LAYER", "realtime", "realtime"),
         ("CHANNEL_LAYER", None, None),
         ("ANONYMOUS", True, True),

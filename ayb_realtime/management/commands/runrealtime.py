@@ -63,7 +63,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check the layer, then relay."""
         _log_to_console()
-        alias = _postgres_alias(options["database"] or conf.database)
+        alias = _postgres_alias(options["database"] or conf.relay_database)
         try:
             if options["check"]:
                 self.stdout.write(asyncio.run(_check(alias)))

@@ -212,7 +212,7 @@ async def test_hub_does_not_wait_for_a_migration_that_makes_functions(site: Post
     async with await database.connect("another") as connection:
         notes = next(table for table in await tables.streamed(connection) if table.name == "notes")
         with deployer.transaction():
-            deployer.execute("lock table ayb_realtime.epoch in share update exclusive mode")
+            deployer.execute("lock table ayb_realtime.layout in share update exclusive mode")
             with pytest.raises(CheckerNotMade, match="55P03"):
                 await make_check_function(connection, notes, "ayb_authenticated")
 

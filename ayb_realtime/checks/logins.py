@@ -1,0 +1,50 @@
+"""Checks what the roles may do that policies can take on, or that run our code."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Tags, Warning  # noqa: A004 - Django's names
+from django.db import connections
+
+from ayb_realtime.checks.registration import register
+from ayb_realtime.checks.tables import ROLES, Apps, Databases, is_checked
+from ayb_realtime.conf import conf
+
+# Each role that may read tables that subscribers may not: what it is for, how many tables those are, and one of them.
+GIVEN_AWAY = """
+select r.rolname, array_agg(distinct u.purpose order by u.purpose), count(distinct c.oid),
+       min(c.oid::regclass::text)
+  from (values ('a policy can act as it, the hub''s login', coalesce(nullif(%(hub)s, ''), session_user::text)),
+               ('the relay logs in as it', coalesce(nullif(%(relay)s, ''), session_user::text)),
+               ('each write to a streamed table runs a function of ours as it',
+                (select pg_get_userbyid(p.proowner) from pg_proc p where p.oid = 'ayb_realtime.capture_v1'::regproc)))
+       as u (purpose, role)
+  join pg_roles r on r.rolname = u.role
+  join pg_class c on c.relkind in ('r', 'p', 'v', 'm', 'f') and c.oid >= 16384
+                 and has_table_privilege(r.oid, c.oid, 'select')
+  join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('ayb_realtime', 'information_schema')
+ where not exists (select from pg_roles s
+                    where s.rolname = any (%(subscribers)s) and has_table_privilege(s.oid, c.oid, 'select'))
+ group by r.rolname
+ order by r.rolname
+"""
+
+
+@register(Tags.database, deploy=True)
+def check_logins(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of roles that may read more than they need to."""
+    if not is_checked(databases):
+        return []
+    logins = {"hub": conf.hub_primary(), "relay": conf.relay_database}
+    users = {name: str(connections.settings[alias].get("USER") or "") for name, alias in logins.items()}
+    with connections[conf.database].cursor() as cursor:
+        cursor.execute(GIVEN_AWAY, {**users, "subscribers": ROLES})
+        return [
+            Warning(
+                f"The role {role} may read {table}{f' and {count - 1} more tables' if count > 1 else ''}, which no"
+                f" subscriber may, and {'; '.join(purposes)}.",
+                hint="Name logins of their own in HUB_DATABASE and RELAY_DATABASE, and run manage.py realtime_roles:"
+                " docs/deployment.md, Database users.",
+                id="ayb_realtime.W045",
+            )
+            for role, purposes, count, table in cursor.fetchall()
+        ]

@@ -1,0 +1,224 @@
+"""A relay and a hub that log in with roles of their own, which ``manage.py realtime_roles`` has made and granted."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from io import StringIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from channels.layers import BaseChannelLayer
+from django.core.checks import Tags, run_checks
+from django.core.management import CommandError, call_command
+from django.db import connections
+from psycopg import sql
+
+from ayb_realtime.conf import conf
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.registry import close_hub, get_hub
+from ayb_realtime.postgres import database
+from tests.integration.conftest import OWN_TEXT
+from tests.integration.scenario import OWN, Owner, open_stream, person, relaying
+
+DEFINER, RELAY, HUB = 'the "definer"', "Relay's", "hub \\ $$ é"
+THREE = {"DATABASE": "another", "HUB_DATABASE": "another_hub", "RELAY_DATABASE": "another_relay"}
+NOTES = f"""
+create table notes (id int primary key, author text, body text);
+create policy own on notes using ({OWN});
+alter table notes enable row level security;
+select ayb_realtime.enable_v1('notes');
+"""
+# What they may do with the tables and views of the database.
+RIGHTS: dict[str, dict[str, str]] = {
+    DEFINER: {
+        "ayb_realtime.capture_trigger": "select",
+        "ayb_realtime.change": "insert",
+        "ayb_realtime.content": "insert",
+        "ayb_realtime.crash_marker": "select",
+        "ayb_realtime.layout": "delete insert select",
+    },
+    RELAY: {
+        "ayb_realtime.batch": "delete insert select update",
+        "ayb_realtime.capture_trigger": "select",
+        "ayb_realtime.change": "delete insert select",
+        **{f"ayb_realtime.change_{slot}": "select truncate" for slot in range(8)},
+        "ayb_realtime.content": "delete insert select update",
+        "ayb_realtime.crash_marker": "insert select",
+        "ayb_realtime.epoch": "delete insert select update",
+        "ayb_realtime.layout": "delete select",
+        "ayb_realtime.newest_batch": "select",
+        "ayb_realtime.slot_history": "insert select update",
+    },
+    HUB: {
+        "ayb_realtime.batch": "select",
+        "ayb_realtime.capture_trigger": "select",
+        "ayb_realtime.change": "select",
+        "ayb_realtime.epoch": "select",
+        "ayb_realtime.refresh": "delete insert select update",
+    },
+}
+HELD = """
+select c.oid::regclass::text, string_agg(privilege, ' ' order by privilege)
+  from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace and n.nspname <> 'information_schema'
+ cross join unnest('{select,insert,update,delete,truncate}'::text[]) as privilege
+ where c.oid >= 16384 and c.relkind in ('r', 'p', 'v') and has_table_privilege(%s, c.oid, privilege)
+ group by c.oid
+"""
+# A policy's function that acts as the login, reads something, and hides that it did.
+READS = """
+create function reads(query text) returns boolean language plpgsql as $$
+declare
+    found boolean;
+begin
+    {};
+    begin
+        execute query into found;
+    exception when insufficient_privilege then
+        found := false;
+    end;
+    perform set_config('role', 'ayb_authenticated', true);
+    return found;
+end $$;
+create policy reads on notes using (reads(body));
+"""
+ESCAPES = (
+    "perform set_config('role', 'none', true)",
+    "reset role",
+    "set local role none",
+    "set session authorization default",
+)
+SECRETS = (
+    "select exists (select from users where password <> '')",
+    "select exists (select from ayb_realtime.change)",
+    "select exists (select from ayb_realtime.change_0 union all select from ayb_realtime.change_1)",
+    "select exists (select from ayb_realtime.refresh)",
+)
+
+
+@pytest.fixture
+def roles(server_url: str) -> Iterator[None]:
+    """Drop the roles at the end, when nothing depends on them."""
+    yield
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for role in (DEFINER, RELAY, HUB):
+            connection.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(role)))
+
+
+@pytest.fixture
+def site(
+    database_url: str, roles: None, seeded_url: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> Iterator[Owner]:
+    """A copy of the example's database, and a connection of its owner. The roles are not made yet."""
+    own = {**connections.settings["default"], "NAME": urlsplit(seeded_url).path.strip("/")}
+    for alias, login in {"another": {}, "another_hub": {"USER": HUB}, "another_relay": {"USER": RELAY}}.items():
+        monkeypatch.setitem(connections.settings, alias, {**own, **login})
+        with suppress(AttributeError):
+            del connections[alias]
+    settings.AYB_REALTIME = THREE
+    connections["another"].connect()  # Django's TestCase would refuse to do so itself.
+    with psycopg.connect(seeded_url, autocommit=True, options=OWN_TEXT) as connection:
+        connection.execute(NOTES.encode())
+        yield connection
+    connections["another"].close()
+    for alias in THREE.values():
+        with suppress(AttributeError):
+            del connections[alias]
+
+
+def roles_sql() -> str:
+    """Return what the command prints for an administrator."""
+    call_command("realtime_roles", "--definer", DEFINER, "--print-sql", stdout=(out := StringIO()))
+    return out.getvalue()
+
+
+def make_roles(site: Owner) -> None:
+    """Run what the command prints, and give the logins the password of the owner."""
+    site.execute(roles_sql().encode())
+    for role in (RELAY, HUB):
+        password = sql.Literal(connections.settings["default"]["PASSWORD"])
+        site.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), password))
+
+
+@asynccontextmanager
+async def streaming(layer: BaseChannelLayer) -> AsyncIterator[Hub]:
+    """Run a relay and a hub."""
+    async with relaying(layer, lambda: database.connect(conf.relay_database)):
+        hub = await get_hub()
+        try:
+            yield hub
+        finally:
+            await close_hub()
+
+
+async def test_changes_arrive_with_three_logins_that_may_do_no_more_than_they_need_to(
+    site: Owner, memory_layer: BaseChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_roles(site)
+    site.execute(roles_sql().encode())
+    rights = {role: dict(site.execute(HELD, [role]).fetchall()) for role in RIGHTS}
+    assert rights == RIGHTS
+    async with streaming(memory_layer) as hub:
+        stream = await open_stream(hub, person(1), "notes")
+        site.execute("insert into notes values (1, '2'), (2, '1')")
+        assert (await stream.next_action())[1]["id"] == 2
+        site.execute("alter table notes add mood int; update notes set mood = 3 where id = 2")
+        assert (await stream.next_action())[1]["mood"] == 3
+        assert (await stream.next()).event == "reset"
+        site.execute("delete from notes where id = 2")
+        assert (await stream.next_action())[0] == "delete"
+    assert "permission" not in caplog.text
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+@pytest.mark.parametrize("has_own_login", [True, False])
+async def test_policy_that_acts_as_the_hubs_login_reads_nothing_unless_that_is_the_owners(
+    site: Owner, memory_layer: BaseChannelLayer, settings: Any, has_own_login: bool, escape: str
+) -> None:
+    make_roles(site)
+    if not has_own_login:
+        settings.AYB_REALTIME = {"DATABASE": "another"}
+    site.execute(READS.format(escape).encode())
+    site.execute(
+        "insert into ayb_realtime.refresh (id, client_id, expires_at, seal) values (gen_random_uuid(), '', '', '')"
+    )
+    async with streaming(memory_layer) as hub:
+        stream = await open_stream(hub, person(1), "notes")
+        for number, secret in enumerate(SECRETS):
+            site.execute("insert into notes values (%s, '2', %s)", [number, secret])
+        site.execute("insert into notes values (9, '1', 'select true')")
+        expected = [9] if has_own_login else [0, 1, 2, 3, 9]
+        assert await stream.next_ids(len(expected)) == expected
+
+
+def test_check_says_what_is_given_away_until_the_logins_are_apart(site: Owner, settings: Any) -> None:
+    def found() -> list[str]:
+        messages = run_checks(tags=[Tags.database], databases=["another"], include_deployment_checks=True)
+        return [message.msg for message in messages if message.id == "ayb_realtime.W045"]
+
+    settings.AYB_REALTIME = {"DATABASE": "another"}
+    (message,) = found()
+    assert "a policy can act as it" in message
+    assert "the relay logs in as it" in message
+    assert "each write to a streamed table runs a function of ours as it" in message
+    settings.AYB_REALTIME = THREE
+    make_roles(site)
+    assert found() == []
+    site.execute(sql.SQL("grant select on users to {}").format(sql.Identifier(HUB)))
+    (message,) = found()
+    assert message.startswith(f"The role {HUB} may read users, which no subscriber may, and a policy can act as it")
+
+
+def test_command_makes_the_roles_itself_where_it_may(site: Owner) -> None:
+    call_command("realtime_roles", "--definer", DEFINER, stdout=(out := StringIO()))
+    assert HUB in out.getvalue()
+    for role, rights in RIGHTS.items():
+        assert dict(site.execute(HELD, [role]).fetchall()) == rights
+
+
+def test_role_that_may_do_more_is_refused(site: Owner) -> None:
+    site.execute(sql.SQL("create role {} login").format(sql.Identifier(HUB)))
+    site.execute(sql.SQL("grant {} to {}").format(sql.Identifier(site.info.user), sql.Identifier(HUB)))
+    with pytest.raises(CommandError, match="may do more than they need to: hub"):
+        call_command("realtime_roles", "--definer", DEFINER)
