@@ -85,8 +85,12 @@ class Conf:
         return self.database if self.hub_reads_standby() else self.hub_database
 
     def hub_reads_standby(self) -> bool:
-        """Whether the hub reads on another server than the one where changes are written and numbered."""
-        return _place(self.hub_database) != _place(self.database)
+        """Whether the hub reads on another server than the one where changes are written and numbered.
+
+        It does not if only the login is another.
+        """
+        hub, own = (connections.settings.get(alias, {}) for alias in (self.hub_database, self.database))
+        return self.hub_database != self.database and (hub.get("USER") == own.get("USER") or _place(hub) != _place(own))
 
     @property
     def channel_layer(self) -> str | None:
@@ -175,9 +179,8 @@ class Conf:
         return self._choose("INEXACT_DELETES", "withhold", "everyone")
 
 
-def _place(alias: str) -> tuple[Any, ...]:
+def _place(given: dict[str, Any]) -> tuple[Any, ...]:
     """Return where a database is, as the settings say."""
-    given = connections.settings.get(alias, {})
     return *map(given.get, ("HOST", "PORT", "NAME")), given.get("OPTIONS", {}).get("service")
 
 
