@@ -87,6 +87,7 @@ begin
             -- Not on the parts of the log, where no policy hides it.
             (hub, 'select on ayb_realtime.change, ayb_realtime.batch, ayb_realtime.epoch'),
             (hub, 'select, insert, update, delete on ayb_realtime.refresh'),
+            (hub, 'select on ayb_realtime.disconnect'),
             (hub, 'select on sequence ayb_realtime.leader_seen')
           ) as granted (to_whom, what)
          where granted.to_whom is not null

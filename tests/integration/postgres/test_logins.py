@@ -54,6 +54,7 @@ RIGHTS: dict[str, dict[str, str]] = {
         "ayb_realtime.batch": "select",
         "ayb_realtime.capture_trigger": "select",
         "ayb_realtime.change": "select",
+        "ayb_realtime.disconnect": "select",
         "ayb_realtime.epoch": "select",
         "ayb_realtime.refresh": "delete insert select update",
     },
