@@ -30,6 +30,15 @@ def encode(data: str, *, event: str = "", id: str = "") -> bytes:  # noqa: A002 
     return "".join([*lines, "\n"]).encode()
 
 
+def decode(event: bytes) -> dict[str, str]:
+    """Return the fields of one of the events that are written here, less the blank line that ends it."""
+    fields: dict[str, str] = {}
+    for line in event.decode().split("\n"):
+        name, _, value = line.partition(": ")
+        fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
+    return fields
+
+
 @lru_cache(maxsize=4)
 def heartbeat(position: int | None) -> bytes:
     """Encode a comment and the position, without an event, so that a client that resumes starts from here."""

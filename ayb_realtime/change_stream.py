@@ -1,0 +1,182 @@
+"""``ayb_realtime.changes``: a stream for Python code, such as a worker's.
+
+It reads a stream of the hub of its event loop, as a browser does: what row-level security shows to an identity, in
+order. Where that stream ends, as when the database is away or the reader is slow, it opens another one after the last
+position. What must always hold: ``position`` is never beyond what the caller has been given.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Self
+
+import psycopg
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import InterfaceError, OperationalError
+from django.db.models import Model
+
+from ayb_realtime.exceptions import Unauthenticated
+from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.quiet_logger import QuietLogger
+from ayb_realtime.hub.registry import get_hub, opening
+from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.identity import Identity, identify
+from ayb_realtime.postgres.threads import ConnectionThreads
+from ayb_realtime.proofs import Proof, of_user
+from ayb_realtime.relay.backoff import backoff_seconds
+from ayb_realtime.wire.reading import Change, Reader, Reset
+
+__all__ = ["Change", "ChangeStream", "Reset", "changes"]
+
+logger = logging.getLogger(__name__)
+
+Subject = Identity | AbstractBaseUser | AnonymousUser
+# What says that the database is away, or the way to it.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError, OSError)
+
+
+def changes(
+    tables: str | type[Model] | Sequence[str | type[Model]], *, as_: Subject, after: int | None = None
+) -> "ChangeStream":
+    """Return what an identity may see of the changes of tables: ``async for change in changes(["cards"], as_=user)``.
+
+    tables: names, as in ``?tables=``, or models.
+    as_: who reads: an ``Identity``, or a user, of whom ``IDENTITY`` makes one.
+    after: the position after which to go on; None: what commits from now on. If the log does not hold what came after
+        it, the first value is a Reset.
+    """
+    named = [tables] if isinstance(tables, str | type) else tables
+    if not named:
+        raise ValueError("changes() takes at least one table")
+    return ChangeStream([_name(each) for each in named], as_, after)
+
+
+def _name(table: str | type[Model]) -> str:
+    # A model of another schema has quotes in its table's name.
+    return table if isinstance(table, str) else table._meta.db_table.replace('"', "")
+
+
+class ChangeStream:
+    """An async iterator of Change and Reset. It begins when it is entered, by ``async with``, or first read.
+
+    position: everything up to here has been given to the caller, who may go on after it later; None: not begun.
+    Reading raises UnknownTable, RoleRefused and NotMigrated; Unauthenticated once the user may no longer stream; at the
+    beginning also what says that the database is away, for which it waits later. A reader that was cancelled, as by a
+    timeout, may read on.
+    """
+
+    def __init__(self, tables: Sequence[str], subject: Subject, after: int | None) -> None:
+        self.position = after
+        self._tables, self._subject = tables, subject
+        self._reader, self._values = Reader(), deque[Change | Reset]()
+        self._opened: tuple[Hub, Subscriber, asyncio.AbstractEventLoop] | None = None
+        self._has_begun = self._is_closed = False
+        self._logger = QuietLogger(logger)
+
+    async def __aenter__(self) -> Self:
+        """Begin: what commits from now on is among the changes."""
+        if self._opened is None:
+            await self._open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change | Reset:
+        """Wait for the next change or reset."""
+        while not self._is_closed:
+            if self._values:
+                value = self._values.popleft()
+                self.position = value.position
+                return value
+            if self._reader.has_expired:
+                await self.aclose()
+                raise Unauthenticated("the user may no longer stream")
+            await self._read()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End the stream, also for a task that waits for it. May be called again."""
+        self._is_closed = True
+        self._leave()
+
+    def __del__(self) -> None:
+        """Leave the hub, where a loop was left by ``break``."""
+        if self._opened:
+            hub, subscriber, loop = self._opened
+            with suppress(RuntimeError):  # The event loop, and the hub with it, may be gone already.
+                loop.call_soon_threadsafe(hub.leave, subscriber)
+
+    async def _read(self) -> None:
+        """Read a piece of the hub's stream; open another one if that has ended."""
+        if self._opened is None:
+            await self._reopen()
+            return
+        try:
+            piece = await anext(self._opened[1], b"")
+        except BaseException:
+            self._leave()
+            raise
+        if piece:
+            self._take(piece)
+            return
+        self._leave()
+        if not (self._is_closed or self._reader.has_expired):
+            await asyncio.sleep(self._reader.retry_seconds)
+
+    async def _reopen(self) -> None:
+        failures = 0
+        while self._opened is None and not self._is_closed:
+            try:
+                await self._open()
+            except AWAY as error:
+                if not self._has_begun:
+                    raise
+                failures += 1
+                self._logger.warning(
+                    "changes cannot be read now; they go on after position %s: %s", self.position, error
+                )
+                await asyncio.sleep(backoff_seconds(failures))
+
+    async def _open(self) -> None:
+        """Open a stream of the hub, after ``position``, and read its greeting."""
+        identity, proofs = await _who(self._subject)
+        hub = await get_hub()
+        with opening():
+            resume = "" if self.position is None else str(self.position)
+            subscriber = await hub.subscribe(identity, self._tables, resume=resume, proofs=proofs)
+        self._opened, self._has_begun = (hub, subscriber, asyncio.get_running_loop()), True
+        if self._is_closed:
+            self._leave()
+        else:
+            self._reader = Reader()
+            self._take(await anext(subscriber, b""))
+
+    def _leave(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            hub, subscriber, _ = opened
+            hub.leave(subscriber)
+
+    def _take(self, piece: bytes) -> None:
+        self._values += self._reader.take(piece)
+        if not self._values:
+            self.position = self._reader.position
+
+
+async def _who(subject: Subject) -> tuple[Identity, list[Proof]]:
+    return (subject, []) if isinstance(subject, Identity) else await _who_is(subject)
+
+
+def _identified(user: AbstractBaseUser | AnonymousUser) -> tuple[Identity, list[Proof]]:
+    return identify(user), [] if isinstance(user, AnonymousUser) else [of_user(user, with_password=False)]
+
+
+# The site's ``IDENTITY`` may query.
+_who_is = sync_to_async(_identified, thread_sensitive=False, executor=ConnectionThreads(1))
