@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from django.contrib.auth import get_user_model
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import Error
-from django.db.models import Q
 
 from ayb_realtime.diagnostics.explain import Step, explain, user_step
 from ayb_realtime.exceptions import CannotExplain, UncancellablePolicy
 from ayb_realtime.identity import Identity, identify
+from ayb_realtime.management.users import find_user
 
 
 class Command(BaseCommand):
@@ -35,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the steps, and at the end a line that sums them up."""
         try:
-            user = None if options["anonymous"] else _user(options["user"], options["user_id"])
+            user = None if options["anonymous"] else find_user(options["user"], options["user_id"])
             steps = [user_step(user)]
             self._write(steps[0])
             steps += asyncio.run(self._explain(identify(user), options["table"], options["pk"]))
@@ -66,26 +63,3 @@ class Command(BaseCommand):
         self.stdout.write(f"{mark} {step.found}")
         if step.hint:
             self.stdout.write(f"      To do: {step.hint}")
-
-
-def _user(name: str | None, pk: str) -> AbstractBaseUser:
-    """Return the one user with this email, whatever its case, or this user name; without a name, with this key.
-
-    Raises CommandError, or Error.
-    """
-    model = get_user_model()
-    if name is None:
-        try:
-            return model._default_manager.get(pk=pk)  # noqa: SLF001 - Django documents it
-        except (model.DoesNotExist, ValueError, ValidationError):
-            raise CommandError(f"No user has the primary key {pk!r}.") from None
-    condition = Q(**{model.USERNAME_FIELD: name})
-    try:
-        model._meta.get_field(model.get_email_field_name())
-        condition |= Q(**{f"{model.get_email_field_name()}__iexact": name})
-    except FieldDoesNotExist:
-        pass
-    users = model._default_manager.filter(condition)[:2]  # noqa: SLF001 - Django documents it
-    if len(users) != 1:
-        raise CommandError(f"{'Several users have' if users else 'No user has'} the email or user name {name!r}.")
-    return users[0]

@@ -1,0 +1,67 @@
+"""``manage.py realtime_tail``: print changes as they come to a subscriber, one a line."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import Error
+
+from ayb_realtime.change_stream import Change, Reset, changes
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import RealtimeError
+from ayb_realtime.hub.registry import close_hub
+from ayb_realtime.management.users import find_user
+from ayb_realtime.postgres import database, tables
+
+
+class Command(BaseCommand):
+    """Print until Ctrl-C, or until the user may no longer stream."""
+
+    help = "Print the changes that a user's streams are sent, as they come. Shows the rows to you."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the command's own arguments."""
+        who = parser.add_mutually_exclusive_group(required=True)
+        who.add_argument("--as", dest="user", metavar="USER", help="the subscriber, by email or user name")
+        who.add_argument("--anonymous", action="store_true", help="a subscriber without a token")
+        parser.add_argument("--after", type=int, metavar="POSITION", help="begin after it, not with what comes now")
+        parser.add_argument("tables", nargs="*", metavar="TABLE", help="as in ?tables=; by default all of them")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Find the user, and print."""
+        try:
+            user = AnonymousUser() if options["anonymous"] else find_user(options["user"], "")
+            asyncio.run(self._tail(user, options["tables"], options["after"]))
+        except KeyboardInterrupt:
+            return
+        except Error as error:
+            raise CommandError(f"The user cannot be looked up: {error}") from error
+        except (RealtimeError, psycopg.Error, OSError) as error:
+            raise CommandError(str(error) or type(error).__name__) from error
+
+    async def _tail(self, user: AbstractBaseUser | AnonymousUser, names: Sequence[str], after: int | None) -> None:
+        try:
+            async with changes(names or await _all_tables(), as_=user, after=after) as stream:
+                self.stderr.write(f"After position {stream.position}:")
+                async for value in stream:
+                    self.stdout.write(self._line(value))
+                    self.stdout.flush()
+        finally:
+            await close_hub()
+
+    def _line(self, value: Change | Reset) -> str:
+        if isinstance(value, Reset):
+            return f"{value.position} {self.style.NOTICE('reset')} {', '.join(value.tables)}: {value.reason}"
+        paint = {"create": self.style.SUCCESS, "update": self.style.WARNING, "delete": self.style.ERROR}[value.action]
+        # A column of the type json may hold line ends.
+        return f"{value.position} {paint(value.action)} {value.table} {' '.join(value.text.splitlines())}"
+
+
+async def _all_tables() -> list[str]:
+    async with await database.connect(conf.hub_database) as connection:
+        if found := await tables.streamed(connection):
+            return [f"{table.schema}.{table.name}" for table in found]
+    raise CommandError("No table is streamed. EnableRealtime in a migration streams one.")
