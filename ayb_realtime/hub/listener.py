@@ -57,7 +57,7 @@ class Listener:
     async def _run(self) -> NoReturn:
         while True:
             try:
-                async with await database.connect(conf.hub_primary()) as connection:
+                async with await database.connect(conf.hub_primary(), is_patient=True) as connection:
                     await self._listen(connection)
             except (psycopg.Error, OSError) as error:  # TimeoutError, which has no text, is one.
                 self._logger.warning(FAILS, str(error) or type(error).__name__)

@@ -57,6 +57,6 @@ class RelayWatch:
 async def run_relay(layer: BaseChannelLayer | None) -> None:
     """Relay in this process, as a standby like any other, until cancelled."""
     try:
-        await Relay(layer, lambda: database.connect(conf.relay_database)).run()
+        await Relay(layer, lambda: database.connect(conf.relay_database, is_patient=True)).run()
     except (psycopg.Error, OSError, NotificationsUnheard) as error:
         logger.error("the relay in this process ends: %s", error)

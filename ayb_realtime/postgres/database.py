@@ -38,7 +38,7 @@ POOL_SECONDS = 2.0
 DELIVERY_CONNECTIONS = 2
 # How long after its last use a connection counts as alive without a check, unless the server has sent something.
 FRESH_SECONDS = 1.0
-# How long the pool's connections wait for an answer, and at least how many times the longest that a check may take.
+# How long a connection waits for an answer, and at least how many times the longest that a check may take.
 ANSWER_SECONDS = 30.0
 CHECKS = 2.0
 
@@ -51,7 +51,7 @@ def connection_parameters(database: str) -> dict[str, Any]:
     return {**NOTICE_LOSS, **parameters, "autocommit": True, "row_factory": tuple_row}
 
 
-class PoolConnection(psycopg.AsyncConnection[Any]):
+class ImpatientConnection(psycopg.AsyncConnection[Any]):
     """Hangs up if no answer comes. TCP does not notice it if a proxy in between is up, and says nothing."""
 
     async def wait(self, *arguments: Any, **options: Any) -> Any:
@@ -70,9 +70,13 @@ class PoolConnection(psycopg.AsyncConnection[Any]):
             same.shutdown(socket.SHUT_RDWR)
 
 
-async def connect(database: str) -> psycopg.AsyncConnection[Any]:
-    """Open one connection, in autocommit mode. Raises psycopg.OperationalError."""
-    connection = await psycopg.AsyncConnection.connect(**connection_parameters(database))
+async def connect(database: str, *, is_patient: bool = False) -> psycopg.AsyncConnection[Any]:
+    """Open one connection, in autocommit mode. Raises psycopg.OperationalError.
+
+    is_patient: whether it waits for an answer as long as that takes, such as for a notification.
+    """
+    made_by = psycopg.AsyncConnection if is_patient else ImpatientConnection
+    connection = await made_by.connect(**connection_parameters(database))
     sessions.assume(connection, assumed_role(database))
     _aliases[connection] = database
     return connection
@@ -129,7 +133,7 @@ def pool(database: str = "", *, size: int = 0) -> Pool:
         await read_one_snapshot(connection)
 
     return AsyncConnectionPool(
-        connection_class=PoolConnection,
+        connection_class=ImpatientConnection,
         kwargs=connection_parameters(database),
         configure=configure,
         # After a restart of Postgres the old connections are replaced here, before a caller would find them broken.

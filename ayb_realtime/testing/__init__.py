@@ -91,7 +91,7 @@ async def running_relay(
 
     connect: by default to the database that ``RELAY_DATABASE`` names.
     """
-    relay = Relay(layer, connect or (lambda: database.connect(conf.relay_database)), hubs)
+    relay = Relay(layer, connect or (lambda: database.connect(conf.relay_database, is_patient=True)), hubs)
     running, leads = asyncio.create_task(relay.run()), asyncio.create_task(relay.leads.wait())
     try:
         await asyncio.wait([running, leads], return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT_SECONDS)

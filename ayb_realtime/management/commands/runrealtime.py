@@ -68,7 +68,7 @@ class Command(BaseCommand):
             if options["check"]:
                 self.stdout.write(asyncio.run(_check(alias)))
                 return
-            relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias))
+            relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias, is_patient=True))
             if options["serve"]:
                 self._serve(options["serve"], relay)
             else:

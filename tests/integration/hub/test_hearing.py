@@ -79,9 +79,9 @@ class Gate:
         self._connect = database.connect
         monkeypatch.setattr(database, "connect", self.connect)
 
-    async def connect(self, alias: str) -> Any:
+    async def connect(self, alias: str, **options: bool) -> Any:
         await self.open.wait()
-        return await self._connect(alias)
+        return await self._connect(alias, **options)
 
 
 async def test_what_is_announced_while_the_listening_connection_is_lost_arrives(
