@@ -13,8 +13,10 @@ from rest_framework_simplejwt.settings import api_settings
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
-from ayb_realtime.diagnostics.explain_row import Step, select_steps
+from ayb_realtime.diagnostics.explain_filter import with_filters
+from ayb_realtime.diagnostics.explain_row import select_steps
 from ayb_realtime.diagnostics.inspection import Policy, TableState
+from ayb_realtime.diagnostics.step import Step
 from ayb_realtime.exceptions import CannotExplain, RoleRefused, UnknownTable
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database, sessions, tables
@@ -25,11 +27,6 @@ __all__ = ["Step", "explain", "user_step"]
 
 TABLES = {"r", "p"}
 OTHERS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
-FIND = """
-select c.oid::bigint
-  from pg_catalog.pg_class c
-  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
- where %s::text in (c.relname::text, n.nspname || '.' || c.relname) and c.relkind in ('r', 'p', 'v', 'm', 'f')"""
 
 
 def user_step(user: AbstractBaseUser | None) -> Step:
@@ -44,11 +41,14 @@ def user_step(user: AbstractBaseUser | None) -> Step:
     return Step(True, f"{user} is an active user.")
 
 
-async def explain(identity: Identity, name: str, key: Sequence[str] | None) -> AsyncIterator[Step]:
+async def explain(
+    identity: Identity, name: str, key: Sequence[str] | None, filters: Sequence[str] = ()
+) -> AsyncIterator[Step]:
     """Yield the steps of a change, from the table's trigger to a subscriber with this identity.
 
     name: the table's name, as clients write it.
     key: the text of each key column, to explain one row; None to explain the table in general.
+    filters: the ``filter`` parameters of the request.
     Stops after a step whose failure makes the later ones meaningless. Raises CannotExplain if there is no such table or
     key.
     """
@@ -62,12 +62,12 @@ async def explain(identity: Identity, name: str, key: Sequence[str] | None) -> A
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         async with connection.transaction():
             await sessions.rely(connection)
-            async for step in _explain(connection, identity, name, key):
+            async for step in _explain(connection, identity, name, key, filters):
                 yield step
 
 
 async def _explain(
-    connection: Connection, identity: Identity, name: str, key: Sequence[str] | None
+    connection: Connection, identity: Identity, name: str, key: Sequence[str] | None, filters: Sequence[str]
 ) -> AsyncIterator[Step]:
     if await (await connection.execute(inspection.IS_MIGRATED)).fetchone() != (True,):
         yield Step(False, "The schema ayb_realtime is not there.", "manage.py migrate")
@@ -92,6 +92,9 @@ async def _explain(
     streamed = {table.relation: table for table in await tables.streamed(connection)}
     table = streamed.get(state.relation)
     if table and table.key_columns and (key is not None or not state.lacking(identity.role)):
+        if filters:
+            identity, step = await with_filters(connection, identity, table, name, filters)
+            yield step
         async for step in select_steps(connection, identity, table, policies or [], key):
             yield step
 
@@ -102,7 +105,7 @@ async def _find(connection: Connection, identity: Identity, name: str) -> TableS
         (table,) = tables.named(await tables.streamed(connection), [name])
         relations = [table.relation]
     except UnknownTable:
-        relations = [oid for (oid,) in await (await connection.execute(FIND, [name])).fetchall()]
+        relations = [oid for (oid,) in await (await connection.execute(inspection.FIND, [name])).fetchall()]
     parameters = {"role": identity.role, "relations": relations}
     rows = await (await connection.execute(inspection.TABLE_STATES, parameters)).fetchall()
     states = [TableState(*row) for row in rows]

@@ -1,7 +1,6 @@
 """Why a subscriber sees a row or does not: each policy by itself, and what the stream sends. Part of ``explain``."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -9,7 +8,9 @@ from psycopg import sql
 
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
+from ayb_realtime.diagnostics.explain_filter import filter_steps
 from ayb_realtime.diagnostics.inspection import Policy
+from ayb_realtime.diagnostics.step import Step
 from ayb_realtime.exceptions import CannotExplain
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
@@ -20,20 +21,6 @@ from ayb_realtime.wire.events import change_event
 from ayb_realtime.wire.records import Row
 
 NOTHING = sql.SQL("null")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The finding of one step.
-
-    holds: whether an event gets past it; None for a step that only explains.
-    found: a sentence.
-    hint: what to do if it does not hold.
-    """
-
-    holds: bool | None
-    found: str
-    hint: str = ""
 
 
 async def select_steps(
@@ -83,7 +70,8 @@ async def _row_steps(
     for policy in policies:
         answer = await _evaluate(connection, identity, table, policy, composite)
         yield Step(None, f"{policy.title} {answer} for it.")
-    yield await _verdict(connection, identity, table, key, record)
+    async for step in _verdicts(connection, identity, table, key, record):
+        yield step
 
 
 async def _read(
@@ -157,19 +145,26 @@ async def _evaluate(connection: Connection, identity: Identity, table: Table, po
     return {True: "is true", False: "is false", None: "is null, which is not true,"}[row[0]]
 
 
-async def _verdict(connection: Connection, identity: Identity, table: Table, key: Sequence[str], record: str) -> Step:
+async def _verdicts(
+    connection: Connection, identity: Identity, table: Table, key: Sequence[str], record: str
+) -> AsyncIterator[Step]:
     """Check as the hub does, and say what Postgres answers."""
     readers, _ = await visibility.may_select(connection, table, [identity])
     answers = await visibility.check(connection, table, {1: Row(record)}, readers, undefined_is_failure=True)
     if identity in answers.unanswered or identity in answers.locked_out:
         found = f"Postgres did not say within {conf.check_timeout_seconds:g} s whether it is visible: a reset is sent."
-        return Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
-    if 1 in (visible := answers.visible_to(identity)):
-        event = change_event(Change(0, table.relation, Action.UPDATE, record), table, Row(visible[1] or record))
-        data = event.decode().partition("data: ")[2].strip()
-        return Step(True, f"It is visible, and an update of it is sent as: {data}")
-    refusal = await _refusal(connection, identity, table, key, answers.policy_errors.get(identity))
-    return Step(False, f"It is not visible to the subscriber: {refusal}")
+        yield Step(False, found, "Make the policies faster, by an index perhaps; or raise CHECK_TIMEOUT_SECONDS.")
+    elif 1 in (visible := answers.visible_to(identity)):
+        row = Row(visible[1] or record)
+        event = change_event(Change(0, table.relation, Action.UPDATE, record), table, row)
+        yield Step(
+            True, f"It is visible, and an update of it is sent as: {event.decode().partition('data: ')[2].strip()}"
+        )
+        async for step in filter_steps(connection, identity, table, row):
+            yield step
+    else:
+        refusal = await _refusal(connection, identity, table, key, answers.policy_errors.get(identity))
+        yield Step(False, f"It is not visible to the subscriber: {refusal}")
 
 
 async def _refusal(

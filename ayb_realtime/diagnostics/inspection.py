@@ -11,6 +11,13 @@ from ayb_realtime.postgres.sql_files import statement
 # Whether ayb_realtime's own migration has run. The other queries need it.
 IS_MIGRATED = "select to_regclass('ayb_realtime.batch') is not null"
 
+# The tables, views and the like with a name, with its schema or without. Parameter: the name.
+FIND = """
+select c.oid::bigint
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where %s::text in (c.relname::text, n.nspname || '.' || c.relname) and c.relkind in ('r', 'p', 'v', 'm', 'f')"""
+
 # Parameters: `role`, and `relations`, the oids of tables to include although they do not carry our trigger.
 TABLE_STATES = statement("table_states")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -28,6 +28,9 @@ class Command(BaseCommand):
         who.add_argument("--anonymous", action="store_true", help="a subscriber without a token")
         parser.add_argument("--table", required=True, help="as in ?tables=, with its schema if need be")
         parser.add_argument("--pk", nargs="+", metavar="VALUE", help="a row: a value for each column of its key")
+        parser.add_argument(
+            "--filter", action="append", default=[], help="of the stream, as in ?filter=; may be repeated"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the steps, and at the end a line that sums them up."""
@@ -35,7 +38,7 @@ class Command(BaseCommand):
             user = None if options["anonymous"] else find_user(options["user"], options["user_id"])
             steps = [user_step(user)]
             self._write(steps[0])
-            steps += asyncio.run(self._explain(identify(user), options["table"], options["pk"]))
+            steps += asyncio.run(self._explain(identify(user), options))
         except Error as error:
             raise CommandError(f"The user cannot be looked up: {error}") from error
         except (CannotExplain, UncancellablePolicy, psycopg.Error) as error:
@@ -51,9 +54,9 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"Events of {what} would reach {whom}, of those rows that are visible; try one by --pk.")
 
-    async def _explain(self, identity: Identity, table: str, key: Sequence[str] | None) -> list[Step]:
+    async def _explain(self, identity: Identity, options: Mapping[str, Any]) -> list[Step]:
         steps = []
-        async for step in explain(identity, table, key):
+        async for step in explain(identity, options["table"], options["pk"], options["filter"]):
             self._write(step)
             steps.append(step)
         return steps

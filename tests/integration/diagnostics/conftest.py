@@ -1,5 +1,7 @@
 """Helpers of the tests of explain: the steps of an explanation, and the obstacles among them."""
 
+from collections.abc import Sequence
+
 from ayb_realtime.diagnostics.explain import Step, explain
 from ayb_realtime.identity import Identity
 from tests.integration.scenario import person
@@ -10,9 +12,14 @@ OWN = "author = current_setting('ayb.user_id')::int"
 NO_RELAY = "No relay leads. "
 
 
-async def steps(name: str, *key: str, identity: Identity = person(1)) -> list[Step]:  # noqa: B008 - it is frozen
+async def steps(
+    name: str,
+    *key: str,
+    identity: Identity = person(1),  # noqa: B008 - it is frozen
+    filters: Sequence[str] = (),
+) -> list[Step]:
     """Return the steps of a table, or of a row with this key."""
-    return [step async for step in explain(identity, name, key or None)]
+    return [step async for step in explain(identity, name, key or None, filters)]
 
 
 async def obstacles(name: str, *key: str, identity: Identity = person(1)) -> list[Step]:  # noqa: B008 - likewise

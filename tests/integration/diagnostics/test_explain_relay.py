@@ -78,6 +78,16 @@ class TestCommand:
             assert {line[:4] for line in lines[:-1]} == {"ok  ", "    "}
             await asyncio.to_thread(explain_command, "--user", "somebody@example.com", "--table", "notes")
             assert "of those rows that are visible" in capsys.readouterr().out.splitlines()[-1]
+            filters = "--filter", "email=like.some%", "--filter", "id=gt.42"
+            with pytest.raises(SystemExit, match="1"):
+                await asyncio.to_thread(
+                    explain_command, "--user", "somebody@example.com", "--table", "notes", "--pk", "42", *filters
+                )
+            assert (
+                capsys.readouterr()
+                .out.splitlines()[-1]
+                .endswith("It does not match the filter: no create or update of it is sent.")
+            )
 
     def test_event_that_would_not_arrive_ends_in_failure(
         self, make_table: MakeTable, capsys: pytest.CaptureFixture[str]
