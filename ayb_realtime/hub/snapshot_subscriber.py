@@ -6,8 +6,9 @@ from typing import Any
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.reset_reasons import ResetReason
 
-# An empty id has browsers forget the last one.
-NO_POSITION = b"id:\n"
+# No log goes back to this position, so a client that resumes there is sent a snapshot. At an empty id a browser forgets
+# its position, but then the one in the stream's address counts again. ``without_ids`` leaves an id without a blank.
+NO_POSITION = b"id:0\n"
 
 
 class SnapshotSubscriber(Subscriber):
@@ -40,7 +41,7 @@ class SnapshotSubscriber(Subscriber):
             self._on_reset(self)
 
     def reset_event(self, reason: ResetReason, names: list[str]) -> bytes:
-        """Encode the event that tells the client to drop its rows, and to come back without a position."""
+        """Encode the event that tells the client to drop its rows, and that it is to come back to a snapshot."""
         return NO_POSITION + super().reset_event(reason, names)
 
     @property

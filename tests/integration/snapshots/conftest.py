@@ -34,7 +34,7 @@ class Replica:
         if event.event == "reset":
             self._awaits_snapshot = True
         # The parser gives an event without an id the last one.
-        assert event.id in (self.position, "") or not self._awaits_snapshot or event.event == "ready"
+        assert event.id in (self.position, "", "0") or not self._awaits_snapshot or event.event == "ready"
         self.position = event.id
         match event.event:
             case "ready":

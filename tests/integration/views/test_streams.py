@@ -11,6 +11,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import Identity, default_identity
+from ayb_realtime.reset_reasons import ResetReason
 from tests.integration.scenario import MakeTable, Owner, relaying
 from tests.integration.views.conftest import INVALID, answer, stream_of
 
@@ -145,6 +146,35 @@ async def test_impossible_last_event_id_resets_and_the_stream_goes_on(
         assert reset.json()["reason"]
         owner.execute("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
+
+
+async def test_browser_that_leaves_between_a_reset_and_its_snapshot_does_not_go_back_to_the_position_in_its_address(
+    memory_layer: BaseChannelLayer,
+    get: Callable[..., Any],
+    the_hub: Hub,
+    owner: Owner,
+    make_table: MakeTable,
+    token: str,
+) -> None:
+    make_table("notes", "id int primary key")
+    async with relaying(memory_layer):
+        before = stream_of(await get(tables="notes", token=token))
+        await before.next()
+        owner.execute("insert into notes values (1)")
+        address = {"tables": "notes", "token": token, "snapshot": "true", "last_event_id": (await before.next()).id}
+        first = stream_of(await get(**address))
+        connected = (await first.next()).json()
+        assert connected["resumed"] is True
+        # A reset that does not come again: when the client is back, there is an answer.
+        (subscriber,) = [each for each in the_hub.open_streams() if each.client_id == connected["clientId"]]
+        subscriber.reset(ResetReason.UNANSWERED, subscriber.relations)
+        reset = await first.next()
+        assert reset.event == "reset"
+        # A browser sends no header for an empty id.
+        again = stream_of(await get({"Last-Event-ID": reset.id} if reset.id else {}, **address))
+        events = [await again.next() for _ in range(4)]
+        assert [event.event for event in events] == ["connected", "reset", "snapshot", "ready"]
+        assert events[2].json()["records"] == [{"id": 1}]
 
 
 async def test_anonymous_stream_where_it_is_allowed_sees_what_its_role_may(
