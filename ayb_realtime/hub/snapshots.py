@@ -95,7 +95,8 @@ class Snapshots:
     def _fail(self, group: Sequence[SnapshotSubscriber], error: Exception) -> None:
         """End streams whose rows cannot be selected. As for their SELECT, there is no answer."""
         names = ", ".join(table.name for table in group[0].tables)
-        reason = str(error) or type(error).__name__
+        message = error.diag.message_primary if isinstance(error, psycopg.Error) else ""  # without its context
+        reason = message or str(error) or type(error).__name__
         logger.error("streams end, because a snapshot of %s for %s failed: %s", names, group[0].identity.role, reason)
         for subscriber in group:
             subscriber.end()

@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
         RunSQLFile("policy_conditions"),
         RunSQLFile("current_values"),
         RunSQLFile("evaluate"),
+        RunSQLFile("page"),
         RunSQLFile("comparison"),
         RunSQLFile("deciders"),
         RunSQLFile("fingerprint"),

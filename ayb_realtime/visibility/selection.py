@@ -28,7 +28,8 @@ EXPRESSION = (
     "%(relation)s::pg_catalog.oid, 't', ayb_realtime.readable_columns_v1(%(relation)s::pg_catalog.oid, %(role)s))"
 )
 DECLARE = sql.SQL("declare page no scroll cursor for select {}::pg_catalog.text from {} as t where {} order by {}")
-FETCH = "fetch forward {} from page; select pg_catalog.current_setting('role')"
+# By the role that may use our schema. What the page leaves behind is the subscriber's role.
+FETCH = sql.SQL("{}; select * from ayb_realtime.page_v1({}, {}, {}); select pg_catalog.current_setting('role')")
 # A check looks rows up by their keys. A SELECT is planned as everywhere else, to be read to its end.
 PLANNER = {
     "enable_seqscan": "on",
@@ -37,10 +38,9 @@ PLANNER = {
     "plan_cache_mode": "auto",
     "cursor_tuple_fraction": "1",
 }
-# How many characters a page should have at the most. Its rows are counted by the size of those before.
+# When a page is full: by how many characters, but for its last row, and by how many rows.
 PAGE_CHARACTERS = 128 * 1024
-FIRST_ROWS = 16
-MOST_ROWS = 2000
+PAGE_ROWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +77,17 @@ class Selection:
         key = sql.SQL(", ").join(sql.Identifier("t", column) for column in table.key_columns)
         declare = DECLARE.format(sql.SQL(expression), name, self.conditions[table.relation], key)
         await self.connection.execute(declare.as_string(self.connection))
-        count, page = FIRST_ROWS, await self._fetch(FIRST_ROWS)
-        yield page
-        while len(page) == count:
-            count = rows_of_next_page(page)
-            if page := await self._fetch(count):
+        yield (page := await self._fetch())
+        while _is_full(page):
+            if page := await self._fetch():
                 yield page
         await self.connection.execute("close page")
 
-    async def _fetch(self, count: int) -> list[Row]:
-        cursor = psycopg.AsyncClientCursor(self.connection)
-        await cursor.execute(FETCH.format(count))
-        rows = await cursor.fetchall()
-        cursor.nextset()
-        if await cursor.fetchone() != (self.role,):
+    async def _fetch(self) -> list[Row]:
+        own_role = sql.SQL(sessions.own_role(self.connection))
+        fetch = FETCH.format(own_role, self.role, PAGE_CHARACTERS, PAGE_ROWS).as_string(self.connection)
+        rows, ((role,),) = await transactions.results(self.connection, fetch)
+        if role != self.role:
             raise RoleRefused(f"A policy has changed the role, which was {self.role}.")
         return [Row(text) for (text,) in rows]
 
@@ -106,10 +103,8 @@ class Selection:
             raise CatalogChanged
 
 
-def rows_of_next_page(page: Sequence[Row]) -> int:
-    """Return how many rows to read next, if they are as large as those of the last page, which had some."""
-    characters = sum(len(row.text) for row in page)
-    return max(1, min(MOST_ROWS, 4 * len(page), PAGE_CHARACTERS * len(page) // characters))
+def _is_full(page: Sequence[Row]) -> bool:
+    return len(page) == PAGE_ROWS or sum(len(row.text) for row in page) >= PAGE_CHARACTERS
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ async def test_what_was_redacted_before_it_was_opened_is_in_no_snapshot(
     world.write("insert into notes select n, n % 2, 'secret' from generate_series(1, 100) n")
     fetch, pages = Selection._fetch, 0
 
-    async def fetch_and_migrate(selected: Selection, count: int) -> Any:
+    async def fetch_and_migrate(selected: Selection) -> Any:
         nonlocal pages
         pages += 1
         if pages == 2:
@@ -48,9 +48,10 @@ async def test_what_was_redacted_before_it_was_opened_is_in_no_snapshot(
                 "begin; update notes set secret = '' where author <> '1';"
                 f" create or replace {allowed} {returning.format('true')}; commit"
             )
-        return await fetch(selected, count)
+        return await fetch(selected)
 
     monkeypatch.setattr(Selection, "_fetch", fetch_and_migrate)
+    monkeypatch.setattr(selection, "PAGE_ROWS", 40)
     # Not sorted, so that the policy runs page by page.
     monkeypatch.setitem(selection.PLANNER, "enable_seqscan", "off")
     async with world.relaying():

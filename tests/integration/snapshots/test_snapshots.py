@@ -150,12 +150,28 @@ async def test_rows_are_written_as_events_write_them(world: World, define: Calla
         assert "hidden" not in record
 
 
-async def test_large_table_comes_in_pages(world: World) -> None:
+async def test_large_table_comes_in_pages_of_so_many_bytes_and_rows_however_wide_the_rows_become(world: World) -> None:
     world.table("notes", "id int primary key, body text")
-    world.write("insert into notes select n, repeat('x', (n % 7) * 5000) from generate_series(1, 300) n")
+    # 5,000 rows of a few bytes, 60 of 60,000, and 300 of each size up to 30,000.
+    world.write("insert into notes select n, 'x' from generate_series(1, 5000) n")
+    world.write("insert into notes select n, repeat('x', 60000) from generate_series(5001, 5060) n")
+    world.write("insert into notes select n, repeat('x', (n % 7) * 5000) from generate_series(5061, 5360) n")
     async with world.relaying():
         view = await replica(world, person(1), "notes")
-        sizes = [len((await view.next()).data) for _ in range(10)]
-        assert max(sizes) < 4 * selection.PAGE_CHARACTERS
-        await view.ready()
-        assert list(view.rows["notes"]) == list(range(1, 301))
+        pages = []
+        while (event := await view.next()).event != "ready":
+            pages.append(event)
+        _, *snapshot = pages
+        assert max(len(page.data) for page in snapshot) < selection.PAGE_CHARACTERS + 61_000
+        assert max(len(page.json()["records"]) for page in snapshot) == selection.PAGE_ROWS
+        assert len(snapshot) < 3 + 60 // 2 + 300 * 15_000 // selection.PAGE_CHARACTERS + 3
+        assert list(view.rows["notes"]) == list(range(1, 5361))
+
+
+async def test_page_that_the_last_row_fills_is_the_last(world: World) -> None:
+    world.table("notes", "id int primary key, body text")
+    world.write(f"insert into notes select 1, repeat('x', {selection.PAGE_CHARACTERS})")
+    async with world.relaying():
+        view = await replica(world, person(1), "notes")
+        events = [(await view.next()).event for _ in range(3)]
+        assert events == ["connected", "snapshot", "ready"]

@@ -69,10 +69,10 @@ async def test_snapshot_ends_when_the_last_client_has_gone(world: World, monkeyp
     monkeypatch.setattr(snapshots, "PATIENCE_SECONDS", 600)
     fetch, pages = Selection._fetch, 0
 
-    async def counted(selected: Selection, count: int) -> Any:
+    async def counted(selected: Selection) -> Any:
         nonlocal pages
         pages += 1
-        return await fetch(selected, count)
+        return await fetch(selected)
 
     monkeypatch.setattr(Selection, "_fetch", counted)
     async with world.relaying():
