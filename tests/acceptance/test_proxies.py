@@ -4,13 +4,13 @@ import asyncio
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import BrowserContext, Page
 
 from embedded import Child, free_port
 from tests.acceptance.browser import LIVE, expect_posts
@@ -100,7 +100,7 @@ PROXIES = [
 
 @contextmanager
 def before(example: Example, proxy: Proxy, folder: Path) -> Iterator[str]:
-    """Run a proxy before the example; yield its address."""
+    """Run a proxy before the example; yield its address. What it logs must not hold the token of a stream."""
     program = shutil.which(proxy.name)
     assert program, f"{proxy.name} was not found"
     places = {"folder": folder, "port": free_port(), "application": example.port}
@@ -117,18 +117,17 @@ def before(example: Example, proxy: Proxy, folder: Path) -> Iterator[str]:
         yield address
     finally:
         child.stop()
+    for log in folder.iterdir():
+        assert log.is_dir() or "token=" not in log.read_text()
 
 
 @pytest.fixture(params=PROXIES, ids=lambda proxy: proxy.name)
 def proxied(
     request: pytest.FixtureRequest, example: Example, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of each proxy before the example. What it logs must not hold the token of a stream."""
-    folder = tmp_path_factory.mktemp("proxy")
-    with before(example, request.param, folder) as address:
+    """The address of each proxy before the example, one after another."""
+    with before(example, request.param, tmp_path_factory.mktemp("proxy")) as address:
         yield address
-    for log in folder.iterdir():
-        assert log.is_dir() or "token=" not in log.read_text()
 
 
 def test_refusals_of_the_application_reach_the_client(example: Example, proxied: str) -> None:
@@ -155,36 +154,66 @@ async function fetchPosts() {
 """
 
 
-async def test_pages_outlive_a_restart(example: Example, proxied: str, page: Page) -> None:
+@pytest.fixture
+def all_proxied(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The addresses of all proxies, which are before the example at the same time."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(before(example, proxy, tmp_path_factory.mktemp(proxy.name))) for proxy in PROXIES]
+
+
+# An EventSource asks again two seconds after each end, as proxy and application say: these answers take half a minute.
+ASKED = 15
+# The client doubles its waits. With the most that chance adds, it asks after 3, 9, 21 and 45 seconds: the last time
+# when the application has been back for a while.
+ASKED_BY_CLIENT = 3
+SLOWLY = "Math.random = () => 0.99;"
+
+
+async def test_pages_outlive_a_restart_of_half_a_minute(example: Example, all_proxied: list[str], page: Page) -> None:
     token = example.token(AUTHOR)
     await page.context.expose_function("freshToken", lambda: token)
     await page.context.route("**/empty", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
-    pages = [page, await page.context.new_page(), await page.context.new_page()]
-    for one in pages:
-        await one.goto(f"{proxied}/empty")
-    event_source, recipe, client = pages
-    plain = printed(README, "javascript", "new EventSource").replace("tables=blog_post", f"tables=posts&token={token}")
-    await event_source.add_script_tag(content=RENDER + plain)
-    lines = [printed(CLIENT, "js", holding) for holding in ("function refetch", "new EventSource")]
-    await recipe.add_script_tag(content="".join([LIST, *lines, TITLES]))
-    await client.evaluate(LIVE)
-
+    opened = [await open_pages(page.context, address, token) for address in all_proxied]
     kept = example.add_post("a", published=True)
     gone = example.add_post("b", published=True)
+    pages = [one for three in opened for one in three]
     for one in pages:
         await expect_posts(example, one)
+    asked = [
+        is_answered(one, times)
+        for three in opened
+        for one, times in zip(three, (ASKED, ASKED, ASKED_BY_CLIENT), strict=True)
+    ]
     example.kill()
     example.write("update posts set title = 'A' where id = %s", kept)
     example.write("delete from posts where id = %s", gone)
     example.add_post("c", published=False)
-    await asyncio.gather(*map(is_answered, pages))
-    await client.wait_for_function("realtime.status === 'offline'")
+    await asyncio.gather(*asked)
+    for *_, client in opened:
+        assert await client.evaluate("realtime.status") == "offline"
     example.start()
     for one in pages:
         await expect_posts(example, one)
 
 
-async def is_answered(page: Page) -> None:
-    """Wait until the page has asked for a stream, and the proxy has answered."""
-    answer = await page.wait_for_event("response", lambda response: "/api/realtime?" in response.url)
-    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+async def open_pages(context: BrowserContext, address: str, token: str) -> list[Page]:
+    """Open pages of an origin that show the posts: by README's EventSource, by the longer recipe, by the client."""
+    pages = [await context.new_page() for _ in range(3)]
+    for one in pages:
+        one.set_default_timeout(90_000)
+        await one.goto(f"{address}/empty")
+    event_source, recipe, client = pages
+    plain = printed(README, "javascript", "new EventSource").replace("tables=blog_post", f"tables=posts&token={token}")
+    await event_source.add_script_tag(content=RENDER + plain)
+    lines = [printed(CLIENT, "js", holding) for holding in ("function refetch", "new EventSource")]
+    await recipe.add_script_tag(content="".join([LIST, *lines, TITLES]))
+    await client.evaluate(SLOWLY)
+    await client.evaluate(LIVE, {})
+    return pages
+
+
+async def is_answered(page: Page, times: int) -> None:
+    """Wait until the page has asked for a stream so many times, and the proxy has answered."""
+    for _ in range(times):
+        answer = await page.wait_for_event("response", lambda response: "/api/realtime?" in response.url)
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
