@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
 """
 USERS = f"""
 from django.contrib.auth.models import User
-for name in ("ann", "bob"):
+for name in ("ann", "bob", "cat"):
     User.objects.create_user(name, f"{{name}}@example.com", {PASSWORD!r}, is_staff=True)
 """
 
@@ -49,6 +49,7 @@ def install(project: Project) -> None:
     (project.folder / "blog" / "models.py").write_text(MODELS)
     settings = printed(README, "python", "INSTALLED_APPS").replace("# ...", '*INSTALLED_APPS, "blog",')
     addition = 'import dj_database_url\nDATABASES = {"default": dj_database_url.config()}\n'
+    addition += 'AYB_REALTIME = {"RECHECK_SECONDS": 1}\n'
     append(project, "mysite/settings.py", settings + addition)
     append(project, "mysite/asgi.py", printed(README, "python", "Realtime(get_asgi_application())"))
     append(project, "mysite/urls.py", printed(README, "python", "urlpatterns").replace("# ...", "*urlpatterns,"))
@@ -74,7 +75,7 @@ def migrate(project: Project) -> None:
 
 @pytest.fixture(scope="module")
 def project(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The project while it runs, with two users."""
+    """The project while it runs, with three users."""
     folder = tmp_path_factory.mktemp("project")
     with database(server_url) as url:
         project = Project(folder, url)
@@ -112,12 +113,60 @@ EVENT_SOURCE = f"<ul id=posts></ul><script>{RENDER}{printed(README, 'javascript'
 
 @pytest.mark.parametrize("html", [printed(README, "html"), EVENT_SOURCE], ids=["client", "EventSource"])
 async def test_rows_arrive_by_session(project: Project, page: Page, html: str) -> None:
+    await log_in(page, project, "ann")
+    await expect_rows(page, project, html, "ann")
+
+
+async def log_in(page: Page, project: Project, name: str) -> None:
+    """Log in at the admin, as a user of the site."""
     await page.goto(f"http://127.0.0.1:{project.port}/admin/")
-    await page.locator("[name=username]").fill("ann")
+    await page.locator("[name=username]").fill(name)
     await page.locator("[name=password]").fill(PASSWORD)
     await page.locator("[type=submit]").click()
     await page.wait_for_url("**/admin/")
-    await expect_rows(page, project, html, "ann")
+
+
+POST = r"""async ([path, fields]) => {
+  const [, token] = /csrftoken=(\w+)/.exec(document.cookie);
+  const body = new URLSearchParams({ ...fields, csrfmiddlewaretoken: token });
+  return (await fetch(path, { method: "POST", body, redirect: "manual" })).type;
+}"""
+LIVE = """async () => {
+  const { Realtime } = await import("/static/ayb_realtime/client.js");
+  window.seen = [];
+  window.statuses = [];
+  const realtime = new Realtime();
+  realtime.onstatus = (status, message) => statuses.push(`${status} ${message}`.trim());
+  window.posts = realtime.live("blog_post");
+  posts.subscribe((rows, change) => seen.push(change?.record.title ?? [...rows.values()].map((row) => row.title)));
+}"""
+NEWER = "a newer password"
+# A session keeps its key when its user logs in again. A new password gives it another one, so the stream ends.
+RENEWALS = [
+    ("/admin/login/", {"username": "cat", "password": PASSWORD}, 1),
+    ("/admin/password_change/", {"old_password": PASSWORD, "new_password1": NEWER, "new_password2": NEWER}, 2),
+]
+
+
+async def test_page_goes_on_when_its_session_is_renewed_and_is_denied_after_the_logout(
+    project: Project, page: Page
+) -> None:
+    project.write("truncate blog_post")
+    await log_in(page, project, "cat")
+    tab = await page.context.new_page()
+    await tab.route("**/page", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    await tab.goto(f"http://127.0.0.1:{project.port}/page")
+    await tab.evaluate(LIVE)
+    await tab.wait_for_function("statuses.at(-1) === 'live'")
+    for number, (path, fields, streams) in enumerate(RENEWALS, start=1):
+        assert await page.evaluate(POST, [path, fields]) == "opaqueredirect"
+        write(project, f"{number} by ")
+        await tab.wait_for_function("count => statuses.filter((each) => each === 'live').length === count", arg=streams)
+        await tab.wait_for_function("length => seen.length === length", arg=number + 1)
+    await page.evaluate(POST, ["/admin/logout/", {}])
+    await tab.wait_for_function("posts.status === 'denied'")
+    assert await tab.evaluate("seen") == [[], "1 by cat", "2 by cat"]
+    assert await tab.evaluate("statuses") == [*["live", "connecting"] * 2, "denied authentication required"]
 
 
 def refresh_token(project: Project) -> str:
