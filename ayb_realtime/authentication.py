@@ -45,6 +45,12 @@ class Authenticated:
     expires_at: float | None
     proofs: Sequence[Proof] = ()
 
+    @property
+    def party(self) -> str | Identity | None:
+        """Whose streams and requests are counted together, also those of tickets; None for an anonymous request."""
+        # The first is the user.
+        return (str(getattr(self.proofs[0], "key", "")) or self.identity) if self.proofs else None
+
 
 def authenticate(request: HttpRequest) -> Authenticated:
     """Authenticate a request with the first of AUTHENTICATION_CLASSES that recognises its credentials.

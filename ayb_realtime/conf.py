@@ -1,6 +1,5 @@
 """The ``AYB_REALTIME`` settings, read at access time, so that ``override_settings`` works."""
 
-import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -8,6 +7,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
+
+from ayb_realtime.limit_settings import DEFAULT_LIMITS, positive, read_limits
 
 
 class Conf:
@@ -31,6 +32,7 @@ class Conf:
         "HEARTBEAT_SECONDS": 15.0,
         "RETRY_MILLISECONDS": 2000,
         "BUFFER_BYTES": 1024 * 1024,
+        "LIMITS": DEFAULT_LIMITS,
         "CHECK_TIMEOUT_SECONDS": 2.0,
         "POOL_SIZE": 4,
         "RECHECK_SECONDS": 30.0,
@@ -55,14 +57,7 @@ class Conf:
         return str(given)
 
     def _positive(self, name: str) -> float:
-        given = self._read(name)
-        try:
-            number = float(given)
-        except (TypeError, ValueError):
-            number = 0.0
-        if not 0 < number < math.inf:
-            raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}; it has to be a number above 0.")
-        return number
+        return positive(f"AYB_REALTIME[{name!r}]", self._read(name))
 
     @property
     def database(self) -> str:
@@ -145,6 +140,14 @@ class Conf:
     def buffer_bytes(self) -> int:
         """How much may wait for a slow reader. Beyond that the stream ends, and the client resumes."""
         return int(self._positive("BUFFER_BYTES"))
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """How much clients may ask for, by the names that docs/deployment.md explains; given as None: infinity.
+
+        A setting of the site names only what differs from the defaults.
+        """
+        return read_limits(self._read("LIMITS"))
 
     @property
     def check_timeout_seconds(self) -> float:

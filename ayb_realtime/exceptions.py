@@ -55,6 +55,21 @@ class InvalidParameter(RealtimeError):
     """A parameter of the request has a wrong value. The message is for the client, and begins with its name."""
 
 
+class LimitReached(RealtimeError):
+    """A client asks for more than ``LIMITS`` has. The message is for the client.
+
+    code: the status of the answer.
+    retry_after: in how many seconds the client may ask again; 0: the request itself is too large.
+    passes: whether it has asked at a bad moment, so that a browser is to come back by itself.
+    """
+
+    def __init__(self, code: int, message: str, retry_after: float = 0, *, passes: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after
+        self.passes = passes
+
+
 class NotMigrated(RealtimeError):
     """The schema ``ayb_realtime`` is missing, or its log has no epoch. Depend on its migration, or run ``migrate``."""
 

@@ -1,6 +1,7 @@
 """What requests are answered that are refused, or that cannot be answered now. The views use it."""
 
 import logging
+import math
 import random
 from collections.abc import Awaitable
 
@@ -17,6 +18,7 @@ from ayb_realtime.exceptions import (
     CrossSiteRequest,
     InvalidIdentity,
     InvalidParameter,
+    LimitReached,
     NotMigrated,
     RoleRefused,
     Unauthenticated,
@@ -47,6 +49,9 @@ async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], 
         return await answer
     except SuspiciousOperation:  # More parameters than Django takes.
         return refusal(400, "malformed query")
+    except LimitReached as error:
+        refused = error.code, str(error), error.retry_after
+        return _later(request, *refused) if error.passes else refusal(*refused)
     except Unauthenticated as error:
         return refusal(401, error.message)
     except CrossSiteRequest:
@@ -61,20 +66,24 @@ async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], 
         return refusal(500, "invalid identity")
     except UNAVAILABLE as error:
         logger.error("no stream can be %s: %s", deed, error)
-        return _unavailable(request)
+        return _later(request, 503, "database unavailable", conf.retry_milliseconds / 1000)
 
 
-def _unavailable(request: HttpRequest) -> HttpResponse:
-    """Answer while the database does not.
+def _later(request: HttpRequest, code: int, message: str, retry_after: float) -> HttpResponse:
+    """Answer what is true only for now.
 
     A browser's EventSource never reconnects after any status but 200. It does after a stream that ends, so it gets one.
     """
     if "text/event-stream" not in request.headers.get("Accept", ""):
-        return refusal(503, "database unavailable")
-    milliseconds = conf.retry_milliseconds * random.uniform(1, 2)  # noqa: S311 - so that not all come at once
+        return refusal(code, message, retry_after)
+    milliseconds = 1000 * retry_after * random.uniform(1, 2)  # noqa: S311 - so that not all come at once
     return HttpResponse(sse.retry(round(milliseconds)), headers=STREAM_HEADERS)
 
 
-def refusal(code: int, message: str) -> JsonResponse:
-    """Answer in the form that every refusal has."""
-    return JsonResponse({"code": code, "message": message}, status=code)
+def refusal(code: int, message: str, retry_after: float = 0) -> JsonResponse:
+    """Answer in the form that every refusal has.
+
+    retry_after: in seconds; 0: not said.
+    """
+    headers = {"Retry-After": str(math.ceil(retry_after))} if retry_after else {}
+    return JsonResponse({"code": code, "message": message}, status=code, headers=headers)

@@ -1,4 +1,4 @@
-"""Daphne and the relay in one process, for ``runrealtime --serve``, with backpressure and clean endings."""
+"""Daphne and the relay in one process, for ``runrealtime --serve``, with backpressure, bounds and clean endings."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ from twisted.internet import defer, reactor
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from ayb_realtime.bounded_channel import BoundedChannel
 from ayb_realtime.exceptions import CannotListen
 from ayb_realtime.hub.registry import close_hub
 
@@ -62,6 +63,10 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
         """Relay in the server's event loop. If the relay ends, so does the server."""
         self.relay = asyncio.get_event_loop().create_task(relay)
         self.relay.add_done_callback(self._relay_ended)
+
+    def bound_requests(self) -> None:
+        """Limit what clients may send. To be called before the first one connects."""
+        self.http_factory.protocol = BoundedChannel
 
     def _relay_ended(self, relay: "asyncio.Task[Any]") -> None:
         if not relay.cancelled():
@@ -120,6 +125,7 @@ def serve(
     endpoints = build_endpoint_description_strings(host=host, port=port)
     server = BackpressureServer(application, endpoints=endpoints, server_name="", action_logger=log_action)
     server.announce = announce
+    reactor.callWhenRunning(server.bound_requests)
     reactor.callWhenRunning(server.start_relay, relay)
     server.run()
     _finish_tasks()

@@ -17,12 +17,14 @@ from django.views.decorators.csrf import csrf_exempt
 from ayb_realtime import asgi, credentials, tickets
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import Unauthenticated
 from ayb_realtime.filters import parse
 from ayb_realtime.hub.admission import Wanted
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.limits import Place, check_request, check_user
 from ayb_realtime.outages import never_atomic
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.refusals import STREAM_HEADERS, or_refusal, refusal
@@ -37,11 +39,12 @@ AUTHENTICATING = 4
 class EventStream:
     """A subscriber as the body of a response, which leaves the hub when the response is closed."""
 
-    __slots__ = ("_hub", "_loop", "_subscriber")
+    __slots__ = ("_hub", "_loop", "_place", "_subscriber")
 
-    def __init__(self, hub: Hub, subscriber: Subscriber) -> None:
+    def __init__(self, hub: Hub, subscriber: Subscriber, place: Place) -> None:
         self._hub = hub
         self._subscriber = subscriber
+        self._place = place
         self._loop = asyncio.get_running_loop()
 
     def __aiter__(self) -> Subscriber:
@@ -54,6 +57,7 @@ class EventStream:
     def leave(self) -> None:
         """Leave the hub. May be called again."""
         self._hub.leave(self._subscriber)
+        self._place.leave()
 
     def close(self) -> None:
         """Leave the hub. Django calls this in another thread, once the client has gone."""
@@ -74,8 +78,8 @@ async def realtime(request: HttpRequest) -> HttpResponseBase:
     credentials.hide_in(request)
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
-    with opening():
-        return await or_refusal(request, _open(request), "opened")
+    with opening(), Place() as place:
+        return await or_refusal(request, _open(request, place), "opened")
 
 
 @csrf_exempt
@@ -100,15 +104,20 @@ async def ticket(request: HttpRequest) -> HttpResponseBase:
     return await or_refusal(request, _give_ticket(request), "opened by a ticket")
 
 
-async def _open(request: HttpRequest) -> HttpResponseBase:
+async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
+    check_request(request)
+    place.take_of_address(request)
     # Read before authentication: a malformed query is refused first, as the protocol orders its refusals.
     parameter = request.GET.get("tables", "")
     authenticated = await _authenticated(request)
+    place.take_of_user(authenticated.party)
     names = _table_names(parameter)
     if names is None:
         return refusal(400, "tables parameter is required")
     if not names:
         return refusal(400, "at least one valid table is required")
+    if len(names) > (most := conf.limits["tables"]):
+        return refusal(400, f"tables: more than {most:g}")
     if (snapshot := request.GET.get("snapshot", "false")) not in ("true", "false"):
         return refusal(400, "snapshot: true or false")
     if (events := request.GET.get("events")) not in (None, "named"):
@@ -126,10 +135,11 @@ async def _open(request: HttpRequest) -> HttpResponseBase:
         expires_at=authenticated.expires_at,
         proofs=authenticated.proofs,
     )
-    return _response(request, EventStream(hub, subscriber), subscriber.client_id)
+    return _response(request, EventStream(hub, subscriber, place.hand_over()), subscriber.client_id)
 
 
 async def _refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
+    check_request(request)
     given = await _authenticated(request)
     if not isinstance(request, ASGIRequest):
         return refusal(500, "streaming not supported")
@@ -143,6 +153,7 @@ async def _refresh(request: HttpRequest, client_id: str) -> HttpResponseBase:
 
 
 async def _give_ticket(request: HttpRequest) -> HttpResponseBase:
+    check_request(request)
     given = await _authenticated(request)
     if given.user is None:  # A ticket makes no other one.
         raise Unauthenticated("authentication required")
@@ -152,7 +163,9 @@ async def _give_ticket(request: HttpRequest) -> HttpResponseBase:
 
 async def _authenticated(request: HttpRequest) -> Authenticated:
     with waiting(request):
-        return await _authenticate(request)
+        authenticated = await _authenticate(request)
+    check_user(authenticated.party)
+    return authenticated
 
 
 def _table_names(parameter: str) -> list[str] | None:

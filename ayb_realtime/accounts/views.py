@@ -18,14 +18,13 @@ from django.http import HttpResponse, JsonResponse
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.settings import api_settings as framework_settings
-from rest_framework.throttling import SimpleRateThrottle
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 
 from ayb_realtime import token_chains
 from ayb_realtime.accounts.json_api import JSONView, Refusal, json_object, text_field
 from ayb_realtime.accounts.rotation import end_chain, rotate
+from ayb_realtime.accounts.throttling import EmailThrottle, LoginThrottle, turn
 from ayb_realtime.authentication import user_of_header
 from ayb_realtime.exceptions import AuthenticationUnavailable, Unauthenticated
 from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
@@ -36,30 +35,17 @@ logger = logging.getLogger(__name__)
 SHARED_BY = 3
 
 
-class LoginThrottle(SimpleRateThrottle):  # type: ignore[misc]  # REST framework has no types
-    """Limits logins per client address: ``REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["ayb_login"]``; None: no limit."""
-
-    scope = "ayb_login"
-
-    def get_rate(self) -> str | None:
-        """Return the site's rate; by default 30 a minute."""
-        rate: str | None = framework_settings.DEFAULT_THROTTLE_RATES.get(self.scope, "30/min")
-        return rate
-
-    def get_cache_key(self, request: Request, _: Any) -> str:
-        """Count by client address, which DRF works out with ``NUM_PROXIES``."""
-        return str(self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)})
-
-
 class Login(JSONView):
     """Exchange an email and a password for a pair of tokens."""
 
-    throttle_classes = (*JSONView.throttle_classes, LoginThrottle)
+    throttle_classes = (*JSONView.throttle_classes, LoginThrottle, EmailThrottle)
 
     def post(self, request: Request) -> HttpResponse:
         """Log in."""
         body = json_object(request)
-        return _session(*_log_in(request, text_field(body, "email"), text_field(body, "password")))
+        email, password = text_field(body, "email"), text_field(body, "password")
+        with turn():
+            return _session(*_log_in(request, email, password))
 
 
 class Refresh(JSONView):

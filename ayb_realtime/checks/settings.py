@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning  # noqa: A004 - Django's names
 from django.db import connections
 from django.utils.module_loading import import_string
+from rest_framework.settings import api_settings
 
 from ayb_realtime.asgi import Realtime
 from ayb_realtime.checks.registration import register
@@ -160,5 +161,21 @@ def check_cross_origin_headers(app_configs: Apps, **kwargs: Any) -> list[CheckMe
             hint="from corsheaders.defaults import default_headers\n"
             'CORS_ALLOW_HEADERS = [*default_headers, "last-event-id"]',
             id="ayb_realtime.W029",
+        )
+    ]
+
+
+@register(Tags.async_support, deploy=True)
+def check_proxies(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """Warn if nothing says how many proxies to trust: whoever writes X-Forwarded-For then counts as no address."""
+    if api_settings.NUM_PROXIES is not None:
+        return []
+    return [
+        Warning(
+            "REST_FRAMEWORK does not set NUM_PROXIES, so it is not known who may write X-Forwarded-For. A client that"
+            " sends this header escapes the limits of its address, and the login throttle takes its word for it.",
+            hint='REST_FRAMEWORK = {"NUM_PROXIES": 1} behind one proxy that adds to the header, as in'
+            " docs/deployment.md; 0 if clients connect directly.",
+            id="ayb_realtime.W048",
         )
     ]

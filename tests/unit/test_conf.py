@@ -106,6 +106,25 @@ def test_number_that_would_stop_or_flood_what_it_is_for_is_refused(name: str, gi
         getattr(conf, name.lower())
 
 
+def test_limits_that_a_site_does_not_name_keep_their_defaults_and_none_is_no_limit() -> None:
+    with override_settings(AYB_REALTIME={"LIMITS": {"tables": 7, "streams": None}}):
+        assert conf.limits == {**Conf.defaults["LIMITS"], "tables": 7, "streams": float("inf")}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"user_stream": 3}, r"AYB_REALTIME\['LIMITS'\] has no limit user_stream\. It has: streams, user_streams, "),
+        ({"tables": 0}, r"AYB_REALTIME\['LIMITS'\]\['tables'\] is 0; it has to be a number above 0"),
+        ({"tables": "x"}, r"AYB_REALTIME\['LIMITS'\]\['tables'\] is 'x'; it has to be a number above 0"),
+        (None, r"AYB_REALTIME\['LIMITS'\] is None; it has to be a dictionary"),
+    ],
+)
+def test_limit_that_is_none_is_refused(given: object, told: str) -> None:
+    with override_settings(AYB_REALTIME={"LIMITS": given}), pytest.raises(ImproperlyConfigured, match=told):
+        _ = conf.limits
+
+
 def test_unknown_setting_is_refused_with_the_known_ones() -> None:
     with (
         override_settings(AYB_REALTIME={"HEARTBEAT": 3, "Z": 1}),

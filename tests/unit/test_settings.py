@@ -20,6 +20,7 @@ def sound(settings: Any) -> None:
     settings.INSTALLED_APPS = OTHERS
     settings.CHANNEL_LAYERS = {"default": PUBSUB}
     settings.AYB_REALTIME = {}
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": 1}
 
 
 def messages(*, deploy: bool = False) -> list[CheckMessage]:
@@ -50,6 +51,15 @@ def test_streams_that_stay_in_django_are_warned_of_before_a_deploy(
     assert found(deploy=deploy) == expected
     Realtime(plain)
     assert found(deploy=deploy) == []
+
+
+@pytest.mark.parametrize(("proxies", "expected"), [(None, ["ayb_realtime.W048"]), (0, []), (1, [])])
+def test_unknown_number_of_proxies_is_warned_of_before_a_deploy(
+    settings: Any, proxies: int | None, expected: list[str]
+) -> None:
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": proxies}
+    assert found(deploy=True) == expected
+    assert found() == []
 
 
 def test_no_layer_is_an_error(settings: Any) -> None:

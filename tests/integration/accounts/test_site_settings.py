@@ -42,7 +42,30 @@ def test_login_of_an_address_is_throttled(client: Client, user: User, settings: 
     assert post(client, REFRESH, {"refreshToken": "x"}).status_code == 401
 
 
-@pytest.mark.parametrize(("rates", "allowed"), [({}, 30), ({"ayb_login": None}, 31), ({"anon": "1/day"}, 30)])
+@pytest.mark.parametrize("email", ["reader@example.com", "READER@example.com", "nobody@example.com"])
+def test_login_with_an_email_is_throttled_from_all_addresses(
+    client: Client, user: User, settings: Any, email: str
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"ayb_login_email": "2/hour"}}
+    for number in range(2):
+        assert_refused(login(Client(REMOTE_ADDR=f"192.0.2.{number}"), email.lower(), "wrong"), 401, WRONG)
+
+    response = login(Client(headers={"X-Forwarded-For": "made up"}), email)
+
+    assert response.status_code == 429
+    assert 0 < int(response["Retry-After"]) <= 3600
+    assert_refused(login(client, "another@example.com"), 401, WRONG)
+
+
+@pytest.mark.parametrize(
+    ("rates", "allowed"),
+    [
+        ({}, 30),
+        ({"ayb_login": None}, 30),
+        ({"ayb_login": None, "ayb_login_email": None}, 31),
+        ({"anon": "1/day"}, 30),
+    ],
+)
 def test_login_has_a_rate_by_default(client: Client, settings: Any, rates: dict[str, Any], allowed: int) -> None:
     settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": rates}
 

@@ -30,7 +30,7 @@ async def test_no_token_is_refused(get: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(
     "malformed",
-    ["x", "a.b.c", "..", "\0", "é", "🙂", "x" * 100_000, "null", " ", "\r\nX-Header: y", "eyJhbGciOiJub25lIn0.e30."],
+    ["x", "a.b.c", "..", "\0", "é", "🙂", "x" * 10_000, "null", " ", "\r\nX-Header: y", "eyJhbGciOiJub25lIn0.e30."],
 )
 async def test_malformed_token_is_refused(
     get: Callable[..., Any], malformed: str, caplog: pytest.LogCaptureFixture
@@ -144,7 +144,8 @@ async def test_table_that_is_not_streamed_is_answered_with_those_that_are_while_
     assert body["message"] == "unknown table: Post. Streamed are: comments, posts"
 
 
-async def test_ten_thousand_table_names_are_answered(get: Callable[..., Any], token: str) -> None:
+async def test_ten_thousand_table_names_are_answered(get: Callable[..., Any], token: str, settings: Any) -> None:
+    settings.AYB_REALTIME = {"LIMITS": {"query_bytes": None, "tables": None}}
     names = ["posts", *(f"t{n}" for n in range(10_000))]
     assert answer(await get(token=token, tables=",".join(names)))[1]["message"] == "unknown table: t0"
     stream = stream_of(await get(token=token, tables=",".join(["posts"] * 10_000)))

@@ -86,6 +86,7 @@ AYB_REALTIME = {
         "rest_framework.authentication.SessionAuthentication",
     ],
 }
+REST_FRAMEWORK = {"NUM_PROXIES": 1}
 SILENCED_SYSTEM_CHECKS = [
     "security.W004",  # The proxy before the site sends HSTS,
     "security.W008",  # and redirects to HTTPS.

@@ -1,0 +1,70 @@
+"""How often clients may log in, and how many logins are checked at a time. The login view uses it.
+
+What must always hold: an unknown email is limited as a known one is.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from threading import BoundedSemaphore
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+from rest_framework.throttling import SimpleRateThrottle
+
+from ayb_realtime.accounts.json_api import Refusal, json_object, text_field
+from ayb_realtime.limits import address_of
+
+# How many logins may wait in a process, each in a thread, and when to come back if they do. They are checked one at a
+# time: a password's hash takes a core for a third of a second, and several at once would take it from the streams.
+WAITING_MAX = 32
+BUSY_SECONDS = 10
+
+_waiting, _checking = BoundedSemaphore(WAITING_MAX), BoundedSemaphore(1)
+
+
+class LoginThrottle(SimpleRateThrottle):  # type: ignore[misc]  # REST framework has no types
+    """Limits logins per client address: ``REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["ayb_login"]``; None: no limit."""
+
+    scope = "ayb_login"
+
+    def get_rate(self) -> str | None:
+        """Return the site's rate; by default 30 a minute."""
+        rate: str | None = api_settings.DEFAULT_THROTTLE_RATES.get(self.scope, "30/min")
+        return rate
+
+    def get_cache_key(self, request: Request, _: Any) -> str | None:
+        """Count by client address, which DRF works out with ``NUM_PROXIES``."""
+        return self._key(address_of(request) or self.get_ident(request))
+
+    def _key(self, party: str) -> str:
+        return str(self.cache_format % {"scope": self.scope, "ident": party})
+
+
+class EmailThrottle(LoginThrottle):
+    """Limits logins per email, known or not, from all addresses: the rate ``ayb_login_email``."""
+
+    scope = "ayb_login_email"
+
+    def get_cache_key(self, request: Request, _: Any) -> str | None:
+        """Count by email. A body that can have none is refused by the view."""
+        with suppress(Refusal):
+            email = text_field(json_object(request), "email").casefold()
+            return self._key(hashlib.sha256(email.encode()).hexdigest())
+        return None
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Wait until no other login is checked. Raises ``Refusal`` (503) if too many wait already."""
+    if not _waiting.acquire(blocking=False):
+        refusal = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many logins")
+        refusal.wait = BUSY_SECONDS
+        raise refusal
+    try:
+        with _checking:
+            yield
+    finally:
+        _waiting.release()

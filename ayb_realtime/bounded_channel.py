@@ -1,0 +1,72 @@
+"""Limits what a client may send to ``runrealtime --serve``, and how long it may take for it. ``server`` uses it."""
+
+import json
+from typing import Any
+
+from twisted.web import http
+
+from ayb_realtime.conf import conf
+
+# How long a connection may be idle, the head of a request may take from its first byte, and its body after that.
+IDLE_SECONDS, HEAD_SECONDS, BODY_SECONDS = 60.0, 20.0, 300.0
+# How long a client may go on sending a body that was refused: once its connection is closed, it would not read why.
+LINGER_SECONDS = 5.0
+
+REFUSED_BODY = json.dumps({"code": 413, "message": "body too long"}).encode()
+REFUSED = (
+    b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(REFUSED_BODY), REFUSED_BODY)
+)
+
+
+Channel: Any = http.HTTPChannel  # few of its methods have types
+
+
+class BoundedChannel(Channel):  # type: ignore[misc]
+    """A client's connection, whose requests have to arrive in time, with bodies of a limited size.
+
+    Twisted's own waits again with each byte that comes, and takes any body, which Daphne then copies into memory.
+    """
+
+    # Of the request that is arriving.
+    _has_begun = _is_refused = False
+    _body_bytes = 0
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's names
+        """Take bytes. The first of a request begin its time."""
+        if not self._has_begun and not self._handlingRequest:
+            self._has_begun = True
+            self.setTimeout(HEAD_SECONDS)
+        super().dataReceived(data)
+
+    def resetTimeout(self) -> None:  # noqa: N802
+        """Do not begin the time again, which Twisted asks for with all bytes."""
+
+    def allHeadersReceived(self) -> None:  # noqa: N802
+        """Refuse the body that the head announces, or begin its time."""
+        if (self.length or 0) > conf.limits["body_bytes"]:
+            self._refuse()
+        else:
+            self.setTimeout(BODY_SECONDS)
+            super().allHeadersReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802
+        """Take a part of a body, unless it is refused. The length of a chunked one is known only now."""
+        if self.length is None and not self._handlingRequest and not self._is_refused:
+            self._body_bytes += len(data)
+            if self._body_bytes > conf.limits["body_bytes"]:
+                self._refuse()
+        if not self._is_refused:
+            super().rawDataReceived(data)
+
+    def allContentReceived(self) -> None:  # noqa: N802
+        """Answer. Then the connection is idle."""
+        self._has_begun, self._body_bytes = False, 0
+        self.setTimeout(IDLE_SECONDS)
+        super().allContentReceived()
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        self.transport.write(REFUSED)
+        self.transport.loseWriteConnection()
+        self.setTimeout(LINGER_SECONDS)

@@ -1,0 +1,47 @@
+"""The setting ``LIMITS``: its defaults, and what may be in it. ``conf`` reads it, ``limits`` counts."""
+
+import math
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+# docs/deployment.md says what each of them counts.
+DEFAULT_LIMITS = {
+    "streams": 20_000,
+    "user_streams": 100,
+    "user_opens_per_second": 10,
+    "address_streams": 1_000,
+    "address_opens_per_second": 100,
+    "tables": 100,
+    "query_bytes": 16 * 1024,
+    "header_bytes": 16 * 1024,
+    "body_bytes": 10 * 1024 * 1024,
+}
+
+
+def read_limits(given: Any) -> dict[str, float]:
+    """Return all limits, those that a site does not give by their defaults; given as None: infinity.
+
+    Raises ImproperlyConfigured.
+    """
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"AYB_REALTIME['LIMITS'] is {given!r}; it has to be a dictionary.")
+    if unknown := sorted(map(str, given.keys() - DEFAULT_LIMITS.keys())):
+        raise ImproperlyConfigured(
+            f"AYB_REALTIME['LIMITS'] has no limit {', '.join(unknown)}. It has: {', '.join(DEFAULT_LIMITS)}."
+        )
+    return {
+        name: math.inf if most is None else positive(f"AYB_REALTIME['LIMITS'][{name!r}]", most)
+        for name, most in {**DEFAULT_LIMITS, **given}.items()
+    }
+
+
+def positive(name: str, given: Any) -> float:
+    """Return a number above 0. Raises ImproperlyConfigured, which says what is wrong with the setting of this name."""
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise ImproperlyConfigured(f"{name} is {given!r}; it has to be a number above 0.")
+    return number
