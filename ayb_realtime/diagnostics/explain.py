@@ -25,7 +25,6 @@ from ayb_realtime.visibility import Connection
 
 __all__ = ["Step", "explain", "user_step"]
 
-TABLES = {"r", "p"}
 OTHERS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
@@ -74,7 +73,7 @@ async def _explain(
         return
     yield Step(True, f"The database {conf.database!r} answers, and is migrated.")
     state = await _find(connection, identity, name)
-    if state.kind not in TABLES:
+    if state.kind in OTHERS:
         found = f"{state.full_name} is {OTHERS[state.kind]}: it has no changes of its own."
         yield Step(False, found, "Enable realtime for the tables behind it.")
         return
@@ -89,8 +88,7 @@ async def _explain(
     policies = await _policies(connection, identity, state) if await _is_bound(connection, identity, state) else None
     for step in policy_steps(state, identity.role, policies):
         yield step
-    streamed = {table.relation: table for table in await tables.streamed(connection)}
-    table = streamed.get(state.relation)
+    table = next((each for each in await tables.streamed(connection) if each.relation == state.relation), None)
     if table and table.key_columns and (key is not None or not state.lacking(identity.role)):
         if filters:
             identity, step = await with_filters(connection, identity, table, name, filters)
