@@ -77,6 +77,8 @@ async def test_streams_of_the_user_end_and_others_go_on(realtime: RealtimeClient
     await others.assert_silent()
     assert not there.ended
     again = await realtime.stream(None, ["posts"], headers=token(user))
+    await sync_to_async(disconnect)(other)
+    await assert_ended(others)
     await again.assert_silent()
 
 
