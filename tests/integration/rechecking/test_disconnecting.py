@@ -79,6 +79,7 @@ async def test_streams_of_the_user_end_and_others_go_on(realtime: RealtimeClient
     again = await realtime.stream(None, ["posts"], headers=token(user))
     await sync_to_async(disconnect)(other)
     await assert_ended(others)
+    assert len([each for each in (await get_hub()).open_streams() if not each.ended]) == 1
     await again.assert_silent()
 
 
