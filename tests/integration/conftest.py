@@ -43,6 +43,8 @@ OWN_TEXT = (
 
 # Whether the hub and the relay log in by roles of their own.
 IS_LEAST = os.environ.get("TEST_DATABASE_ROLE") == "least"
+# Whom a role of subscribers has to be granted to.
+GRANTEES = f"current_user, {LOGINS['hub']}" if IS_LEAST else "current_user"
 
 
 @pytest.fixture(scope="session")

@@ -147,9 +147,11 @@ async def selected(connection: Connection, where: sql.Composable) -> set[int]:
     """Return the ids of the rows for which a condition holds."""
     statement = sql.SQL("select t.id from public.notes t where {}").format(where)
     async with connection.transaction():
-        await connection.execute("set local search_path = aside, public")
+        await connection.execute("set local search_path = aside, public; set local role ayb_authenticated")
         cursor = await connection.execute(statement.as_string(connection))
-        return {row_id for (row_id,) in await cursor.fetchall()}
+        found = {row_id for (row_id,) in await cursor.fetchall()}
+        await connection.execute("set local role none")
+        return found
 
 
 async def test_columns_collation_decides(owner: Owner, make_table: MakeTable) -> None:

@@ -14,6 +14,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime.identity import Identity, default_identity
 from example_project.blog.models import User
+from tests.integration.conftest import GRANTEES
 from tests.integration.scenario import Owner, Stream
 
 MakeRole = Callable[..., str]
@@ -33,7 +34,7 @@ def make_role(owner: Owner) -> Iterator[MakeRole]:
         name = f"Role {uuid4().hex}"
         owner.execute(f'create role "{name}" nologin {options}'.encode())
         made.append(name)
-        owner.execute(f'grant "{name}" to current_user'.encode())
+        owner.execute(f'grant "{name}" to {GRANTEES}'.encode())
         return name
 
     yield make

@@ -18,6 +18,7 @@ from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE, Identity
 from ayb_realtime.postgres import sessions
 from ayb_realtime.visibility import as_identity
+from tests.integration.conftest import GRANTEES
 from tests.integration.identity.conftest import MakeRole, refused, under
 from tests.integration.scenario import MakeTable, Owner, open_stream, person, relaying
 
@@ -128,7 +129,7 @@ async def test_role_that_is_gone_ends_its_streams(
 ) -> None:
     make_table("notes", "id int primary key")
     owner.execute("create role short_lived nologin")
-    owner.execute("grant short_lived to current_user")
+    owner.execute(f"grant short_lived to {GRANTEES}".encode())
     async with relaying(memory_layer):
         stream = await open_stream(the_hub, Identity("short_lived", ()), "notes")
         owner.execute("drop role short_lived")
