@@ -16,6 +16,7 @@ DEFAULT_LIMITS = {
     "query_bytes": 16 * 1024,
     "header_bytes": 16 * 1024,
     "body_bytes": 10 * 1024 * 1024,
+    "waiting_bytes": 256 * 1024 * 1024,
 }
 
 

@@ -21,6 +21,7 @@ from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import Unauthenticated
 from ayb_realtime.filters import parse
 from ayb_realtime.hub.admission import Wanted
+from ayb_realtime.hub.buffer import waiting as waiting_bytes
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.subscriber import Subscriber
@@ -126,6 +127,7 @@ async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
         return refusal(500, "streaming not supported")
     filters = parse(request.GET.getlist("filter"), names)
     hub = await get_hub()
+    waiting_bytes.limit_bytes = conf.limits["waiting_bytes"]
     subscriber = await hub.subscribe(
         authenticated.identity,
         names,

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
-from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer
+from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer, waiting
 from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.sinks import NO_SINK, Sink
 from ayb_realtime.wire.events import expired_event
@@ -44,12 +44,14 @@ class Body(ABC):
         self._buffer.prepend(chunk)
 
     def write(self, chunk: bytes) -> None:
-        """Put whole events into the buffer. If it is full, end the stream."""
+        """Put whole events into the buffer. If it is full, end the stream; if the process is, drop what waits, too."""
         if self.write_past_reader(chunk):
             return
         if not self._buffer.push(chunk):
-            endings.add(Ending.BUFFER_FULL)
+            endings.add(Ending.PROCESS_FULL if waiting.is_full else Ending.BUFFER_FULL)
             self.ended = True
+            if waiting.is_full:
+                self._buffer.clear()
         self.wake()
 
     def end(self, last_words: bytes = b"") -> None:

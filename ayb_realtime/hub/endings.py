@@ -22,6 +22,7 @@ class Ending(StrEnum):
     DISPROVED = "their credentials no longer hold"
     DISCONNECTED = "their users were disconnected"
     BUFFER_FULL = "their clients read so slowly that BUFFER_BYTES wait"
+    PROCESS_FULL = "their clients read slowly while waiting_bytes wait in the process"
     SLOW_SNAPSHOT = "their clients read their snapshot so slowly"
     NOTHING_READ = "their clients have read nothing for a long time"
     SERVER_STOPS = "the server stops"

@@ -1,10 +1,13 @@
 """A client's buffer: what goes in comes out in order, in pieces, and it never holds more than its limit."""
 
+import gc
+import math
 import random
+from collections.abc import Iterator
 
 import pytest
 
-from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer
+from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer, LargeChunk, shareable, waiting
 
 
 def everything(buffer: Buffer) -> bytes:
@@ -77,3 +80,53 @@ def test_what_had_room_comes_out_in_order_in_pieces(seed: int) -> None:
             taken += piece
         assert buffer.is_caught_up == (len(taken) == len(put))
     assert taken + everything(buffer) == put
+
+
+@pytest.fixture
+def limit_of_the_process() -> Iterator[int]:
+    """What may wait in all buffers together: ten bytes more than now."""
+    waiting.limit_bytes = waiting.size + 10
+    yield 10
+    waiting.limit_bytes = math.inf
+
+
+@pytest.mark.usefixtures("limit_of_the_process")
+def test_process_that_is_full_has_room_only_for_those_who_have_read_what_they_had() -> None:
+    lags, reads, new = Buffer(100), Buffer(100), Buffer(100)
+    assert lags.push(b"x" * 9)
+    assert lags.push(b"y")
+    assert reads.push(b"12")
+    assert not lags.push(b"z")
+    reads.take()
+    assert reads.push(b"34")
+    assert new.push(b"5")
+    assert not new.push(b"6")
+    lags.clear()
+    assert new.push(b"6")
+
+
+def test_chunk_that_many_have_counts_once_in_the_process_until_the_last_has_taken_it() -> None:
+    before, chunk = waiting.size, bytes(bytearray(1000))
+    buffers = [Buffer(10_000) for _ in range(3)]
+    for buffer in buffers:
+        buffer.prepend(bytes(bytearray(10)))
+        assert buffer.push(chunk)
+    assert waiting.size - before == 1030
+    for buffer, left in zip(buffers, (1020, 1010, 0), strict=True):
+        everything(buffer)
+        assert waiting.size - before == left
+
+
+def test_large_chunk_counts_in_the_process_until_its_last_piece_is_taken() -> None:
+    before, chunk = waiting.size, shareable(b"x" * 3 * PIECE_BYTES)
+    assert isinstance(chunk, LargeChunk)
+    buffers = [Buffer(10) for _ in range(2)]
+    for buffer in buffers:
+        assert buffer.push(chunk)
+        buffer.take()
+    assert waiting.size - before == 3 * PIECE_BYTES
+    everything(buffers[0])
+    assert waiting.size - before == 3 * PIECE_BYTES
+    del buffers, buffer
+    gc.collect()
+    assert waiting.size == before

@@ -3,6 +3,9 @@
 import asyncio
 from types import SimpleNamespace
 
+import pytest
+
+from ayb_realtime.hub.buffer import waiting
 from ayb_realtime.wire.events import expired_event
 from tests.unit.conftest import make, read, rest
 
@@ -79,3 +82,15 @@ async def test_last_words_come_after_what_waits_even_where_the_buffer_is_full_an
     stream.end(b"last")
     stream.end(b"too late")
     assert await rest(stream) == [b"eventlast"]
+
+
+async def test_stream_that_lags_drops_what_waits_if_the_process_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, other = make(), make()
+    stream.push(b"lags")
+    monkeypatch.setattr(waiting, "limit_bytes", waiting.size)
+    stream.push(b"more")
+    assert stream.ended
+    assert await rest(stream) == []
+    other.push(b"reads")
+    assert not other.ended
+    assert await read(other) == b"reads"

@@ -20,6 +20,7 @@ class Visitor:
     """Requests of an account, from addresses that a proxy has written."""
 
     def __init__(self, example: Example, client: httpx.Client, stack: ExitStack, account: Account | None) -> None:
+        self.example = example
         self._token = example.token(account) if account else "x"
         self.url = f"{example.address}/api/realtime"
         self._client, self._stack = client, stack
@@ -142,3 +143,17 @@ def test_large_body_is_refused_before_it_is_sent_or_once_it_is_too_long(seeded_u
         with httpx.Client(timeout=30) as client_of_two:  # The connection is kept, and each request has its own length.
             answers = [client_of_two.post(login, content=iter([b" " * 60_000])) for _ in range(2)]
         assert [refused(each, 400, "invalid JSON body") for each in answers] == [0, 0]
+
+
+def test_client_that_lags_ends_once_too_much_waits_in_the_process(seeded_url: str, tmp_path: Path) -> None:
+    with limited(seeded_url, tmp_path, waiting_bytes=1) as visitor:
+        author = visitor(AUTHOR)
+        assert author.ask("198.51.100.1").status_code == 200
+        for _ in range(100):
+            author.example.add_post("x", published=True)
+            author.example.write("update posts set body = repeat('x', 1000000) where title = 'x'")
+            if "waiting_bytes wait in the process" in author.example.log():
+                break
+        assert (
+            "1 since the last such line, because their clients read slowly while waiting_bytes" in author.example.log()
+        )
