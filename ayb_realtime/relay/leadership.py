@@ -1,14 +1,15 @@
-"""Which relay leads: the one whose connection holds a lock. The others stand by, and one takes over.
+"""Which relay leads: the one that wrote the row of the table ``leader`` last. The others stand by, and one takes over.
 
-A leader that loses its connection loses the lock, and Postgres notices that within seconds. A leader whose process is
-suspended keeps its connection but is no longer seen: a standby then ends the connection. Two relays that both take
-themselves for the leader do no harm: the batch's key lets only one of them number.
+It takes over once the leader's connection has ended, or the leader was not seen for too long: its process is suspended,
+or its host has gone. A leader that comes back finds that another leads. Two relays that both take themselves for the
+leader do no harm: the batch's key lets only one of them number.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
 
 import psycopg
 
@@ -24,18 +25,15 @@ SEEN_SECONDS = 0.5
 # A leader that was not seen for longer is suspended, or has lost its host.
 LEADER_GONE_SECONDS = 3.0
 
-LOCK = "select pg_try_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))"
+LEAD = statement("lead")
 # This also renews ``asleep_at`` while the relay sleeps: writers notify only while that is recent.
 SEEN = """
 select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1()),
        (select setval('ayb_realtime.asleep_at', ayb_realtime.milliseconds_v1())
           from ayb_realtime.asleep_at where last_value > 0)
+  from ayb_realtime.leader
+ where term = %s
 """
-# The server closes the leader's connection, and so frees the lock, after its host has been silent for a few seconds.
-SESSION = (
-    "select set_config('tcp_keepalives_idle', '1', false), set_config('tcp_keepalives_interval', '1', false),"
-    " set_config('tcp_keepalives_count', '1', false), set_config('tcp_user_timeout', '2000', false)"
-)
 
 STATUS = statement("status")
 
@@ -43,7 +41,7 @@ STATUS = statement("status")
 class Status(NamedTuple):
     """The relay's state.
 
-    leader: the process id, in Postgres, of the leader's connection; None: no relay holds the lock.
+    leader: the process id, in Postgres, of the leader's connection; None: no relay leads.
     unseen_seconds: since a leader was last seen.
     head: the newest position.
     waiting: how many logged rows are not numbered yet; several of them may become one position.
@@ -65,30 +63,33 @@ class Status(NamedTuple):
     @property
     def has_leader(self) -> bool:
         """Whether a relay leads, and was seen a moment ago."""
-        return self.leader is not None and self.unseen_seconds <= LEADER_GONE_SECONDS
+        return self.leader is not None and abs(self.unseen_seconds) <= LEADER_GONE_SECONDS
 
 
-async def acquire(connection: Connection) -> None:
-    """Wait until this connection holds the lock. Raises psycopg.Error if the connection is lost."""
-    await connection.execute(SESSION)
+async def acquire(connection: Connection, stand_by: Callable[[], None]) -> UUID:
+    """Wait until this relay leads, and return its term. Raises psycopg.Error if the connection is lost.
+
+    stand_by: is called once if another relay leads.
+    """
+    term = uuid4()
     stands_by = False
-    while not await _holds(connection):
+    while (now := await status(connection)).has_leader or not await _begins(connection, term):
         if not stands_by:
-            logger.info("another relay leads; this one stands by")
+            stand_by()
         stands_by = True
-        now = await status(connection)
-        if now.leader is not None and not now.has_leader:
-            logger.warning("the leader was not seen for %.1f s: its connection is ended", now.unseen_seconds)
-            await connection.execute(sessions.TERMINATE, [now.leader])
         await asyncio.sleep(TRY_SECONDS)
-    await connection.execute(SEEN)
+    if now.leader is not None:
+        logger.warning("the leader was not seen for %.1f s: this relay takes over", now.unseen_seconds)
+    return term
 
 
-async def be_seen(connection: Connection) -> NoReturn:
-    """Write down every half second that this relay leads, until cancelled; renew ``asleep_at`` while it sleeps."""
+async def be_seen(connection: Connection, term: UUID) -> None:
+    """Write down every half second that this relay leads, until another does; renew ``asleep_at`` while it sleeps."""
     while True:
-        await connection.execute(SEEN)
+        if not (await connection.execute(SEEN, [term])).rowcount:
+            break
         await asyncio.sleep(SEEN_SECONDS)
+    logger.warning("another relay has taken over")
 
 
 async def status(connection: Connection) -> Status:
@@ -97,6 +98,7 @@ async def status(connection: Connection) -> Status:
     return Status.of(next(iter(rows), None))
 
 
-async def _holds(connection: Connection) -> bool:
-    row = await (await connection.execute(LOCK)).fetchone()
-    return bool(row and row[0])
+async def _begins(connection: Connection, term: UUID) -> bool:
+    """Lead, unless another relay does; return whether this one leads."""
+    cursor = await connection.execute(LEAD, {"term": term, "gone": int(LEADER_GONE_SECONDS * 1000)})
+    return cursor.rowcount == 1

@@ -78,10 +78,7 @@ class Relay:
         async with await self._connect() as writer, await self._connect() as listener, await self._connect() as keeper:
             for connection in (writer, listener, keeper):
                 await sessions.settle(connection)
-            acquiring = asyncio.ensure_future(leadership.acquire(writer))
-            await asyncio.wait([acquiring], timeout=leadership.TRY_SECONDS)
-            self._has_started = self._has_started or not acquiring.done()
-            await acquiring
+            term = await leadership.acquire(writer, self._stand_by)
             await notifications.listen(listener, NOTIFY_CHANNEL)
             await _check_notifications(listener, writer)
             numbering = Numbering(self._publisher, await self._begin(writer))
@@ -92,12 +89,16 @@ class Relay:
                     _prune(keeper),
                     self._watch_epoch(keeper),
                     _announce_altered(keeper),
-                    leadership.be_seen(keeper),
+                    leadership.be_seen(keeper, term),
                     self._publisher.run(),
                 )
             finally:
                 if numbering.has_numbered:
                     self._failures = 0
+
+    def _stand_by(self) -> None:
+        logger.info("another relay leads; this one stands by")
+        self._has_started = True
 
     async def _begin(self, writer: Connection) -> int:
         """Begin a new epoch if the log needs one, and return the head."""

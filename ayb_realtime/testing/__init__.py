@@ -107,7 +107,7 @@ async def running_relay(
 def _raise_failure(running: "asyncio.Task[NoReturn]") -> None:
     try:
         running.result()
-    except psycopg.errors.InvalidSchemaName as error:
+    except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
         raise NotMigrated(NO_SCHEMA) from error
 
 

@@ -19,11 +19,9 @@ LONG_SECONDS = 10.0
 UNPLUGGED_SECONDS = 12.0
 CLOCK_SECONDS = 30 * 60
 
-# The connection that holds a relay's leadership, which is an advisory lock.
 LEADER = """
-select a.application_name from pg_locks l join pg_stat_activity a using (pid)
- where l.locktype = 'advisory' and l.granted and a.application_name like 'relay-%'
- limit 1
+select a.application_name from ayb_realtime.leader l join pg_stat_activity a using (pid)
+ where a.application_name like 'relay-%'
 """
 TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like %s"
 

@@ -52,9 +52,9 @@ async def test_event_in_the_silence(realtime):
 
 
 async def end_relay(monkeypatch):
-    monkeypatch.setattr("ayb_realtime.relay.leadership.LOCK", "select false")
+    monkeypatch.setattr("ayb_realtime.relay.leadership.LEAD", "select 1 where false")
     async with await database.connect("default") as connection:
-        await connection.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+        await connection.execute("select pg_terminate_backend(pid) from ayb_realtime.leader")
 
 
 async def test_no_relay(realtime, monkeypatch):

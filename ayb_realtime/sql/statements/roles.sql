@@ -3,6 +3,7 @@
 --
 -- The setting ayb_realtime.roles is a JSON object of their names. definer: owns the functions that writers and hubs call with rights
 -- that they do not have themselves. relay, hub: the logins of these processes; null for one that uses the login of the owner.
+-- subscribers: a list of theirs, which are there already.
 do $$
 declare
     given constant pg_catalog.jsonb := pg_catalog.current_setting('ayb_realtime.roles');
@@ -49,7 +50,7 @@ begin
     for command in
         select format('grant %I to %I%s', r.rolname, hub, case when is_new then ' with set true, inherit false' end)
           from pg_roles r
-         where r.rolname in ('ayb_authenticated', 'ayb_anonymous') and not pg_has_role(hub, r.oid, kind)
+         where given -> 'subscribers' ? r.rolname and not pg_has_role(hub, r.oid, kind)
     loop
         execute command;
     end loop;
@@ -76,7 +77,7 @@ begin
             (relay, 'usage on schema ayb_realtime'),
             (relay, 'select, insert, delete on ayb_realtime.change'),
             (relay, 'select, insert, update, delete on ayb_realtime.batch, ayb_realtime.epoch, ayb_realtime.content'),
-            (relay, 'select, insert, update on ayb_realtime.slot_history'),
+            (relay, 'select, insert, update on ayb_realtime.slot_history, ayb_realtime.leader'),
             (relay, 'select, insert on ayb_realtime.crash_marker'),
             (relay, 'select, delete on ayb_realtime.layout'),
             (relay, 'select on ayb_realtime.newest_batch'),
@@ -85,7 +86,7 @@ begin
             (relay, 'update on sequence ayb_realtime.slot, ayb_realtime.keeps_before, ayb_realtime.asleep_at, ayb_realtime.leader_seen'),
             (hub, 'usage on schema ayb_realtime'),
             -- Not on the parts of the log, where no policy hides it.
-            (hub, 'select on ayb_realtime.change, ayb_realtime.batch, ayb_realtime.epoch'),
+            (hub, 'select on ayb_realtime.change, ayb_realtime.batch, ayb_realtime.epoch, ayb_realtime.leader'),
             (hub, 'select, insert, update, delete on ayb_realtime.refresh'),
             (hub, 'select on ayb_realtime.disconnect'),
             (hub, 'select on sequence ayb_realtime.leader_seen')

@@ -5,6 +5,7 @@ import os
 import re
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from channels.layers import BaseChannelLayer
@@ -14,6 +15,7 @@ from django.db import connections
 
 from ayb_realtime.diagnostics.explain import Step
 from ayb_realtime.identity import ANONYMOUS_ROLE
+from ayb_realtime.relay.leadership import LEAD
 from embedded import free_port
 from tests.integration.diagnostics.conftest import NO_RELAY, steps
 from tests.integration.scenario import MakeTable, Owner, relaying
@@ -48,7 +50,7 @@ async def test_no_relay_and_one_are_told_apart(memory_layer: BaseChannelLayer, d
 
 
 async def test_stopped_relay_is_reported(memory_layer: BaseChannelLayer, owner: Owner) -> None:
-    owner.execute("select pg_advisory_lock(hashtext('ayb_realtime'), hashtext('leader'))")
+    owner.execute(LEAD, {"term": uuid4(), "gone": 0})
     owner.execute("select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1() - 60000)")
     (step,) = [step for step in await steps("posts") if step.found.startswith("The relay was last seen 6")]
     assert step.holds is False

@@ -47,6 +47,7 @@ RIGHTS: dict[str, dict[str, str]] = {
         "ayb_realtime.crash_marker": "insert select",
         "ayb_realtime.epoch": "delete insert select update",
         "ayb_realtime.layout": "delete select",
+        "ayb_realtime.leader": "insert select update",
         "ayb_realtime.newest_batch": "select",
         "ayb_realtime.slot_history": "insert select update",
     },
@@ -56,6 +57,7 @@ RIGHTS: dict[str, dict[str, str]] = {
         "ayb_realtime.change": "select",
         "ayb_realtime.disconnect": "select",
         "ayb_realtime.epoch": "select",
+        "ayb_realtime.leader": "select",
         "ayb_realtime.refresh": "delete insert select update",
     },
 }
@@ -208,7 +210,7 @@ def test_check_says_what_is_given_away_until_the_logins_are_apart(site: Owner, s
     assert found() == []
     site.execute(sql.SQL("grant select on users to {}").format(sql.Identifier(HUB)))
     (message,) = found()
-    assert message.startswith(f"The role {HUB} may read users, which no subscriber may, and a policy can act as it")
+    assert message.startswith(f"The role {HUB} may read public.users, which no subscriber may, and a policy can act as")
 
 
 def test_command_makes_the_roles_itself_where_it_may(site: Owner) -> None:
