@@ -12,10 +12,7 @@ from ayb_realtime.limit_settings import DEFAULT_LIMITS, positive, read_limits
 
 
 class Conf:
-    """Typed access to the dictionary ``settings.AYB_REALTIME``.
-
-    Raises ImproperlyConfigured for an unknown name, and for a value that cannot be used.
-    """
+    """The dictionary ``settings.AYB_REALTIME``, typed. Raises ImproperlyConfigured for what cannot be used."""
 
     defaults: ClassVar[dict[str, Any]] = {
         "DATABASE": "default",
@@ -23,6 +20,8 @@ class Conf:
         "RELAY_DATABASE": None,
         "CHANNEL_LAYER": "default",
         "ANONYMOUS": False,
+        "AUTHENTICATED_ROLE": "ayb_authenticated",
+        "ANONYMOUS_ROLE": "ayb_anonymous",
         "AUTHENTICATION_CLASSES": (
             "rest_framework_simplejwt.authentication.JWTAuthentication",
             "rest_framework.authentication.SessionAuthentication",
@@ -51,10 +50,15 @@ class Conf:
 
     def _choose(self, name: str, *values: str) -> str:
         if (given := self._read(name)) not in values:
-            raise ImproperlyConfigured(
-                f"AYB_REALTIME[{name!r}] is {given!r}; it has to be {' or '.join(map(repr, values))}."
-            )
+            allowed = " or ".join(map(repr, values))
+            raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}; it has to be {allowed}.")
         return str(given)
+
+    def _role(self, name: str) -> str:
+        given = self._read(name)
+        if not isinstance(given, str) or "\0" in given or not 0 < len(given.encode("utf-8", "replace")) <= 63:
+            raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}; it has to be the name of a role.")
+        return given
 
     def _positive(self, name: str) -> float:
         return positive(f"AYB_REALTIME[{name!r}]", self._read(name))
@@ -66,8 +70,7 @@ class Conf:
 
     @property
     def hub_database(self) -> str:
-        """Alias in ``DATABASES`` where the hub reads the log and checks rows: ``database``, the same by another login,
-        or a hot standby of it."""
+        """Alias where the hub reads the log and checks rows: ``database``, the same by another login, or a standby."""
         return str(self._read("HUB_DATABASE") or self.database)
 
     @property
@@ -80,10 +83,7 @@ class Conf:
         return self.database if self.hub_reads_standby() else self.hub_database
 
     def hub_reads_standby(self) -> bool:
-        """Whether the hub reads on another server than the one where changes are written and numbered.
-
-        It does not if only the login is another.
-        """
+        """Whether the hub reads on another server than the one that is written to, and not just by another login."""
         hub, own = (connections.settings.get(alias, {}) for alias in (self.hub_database, self.database))
         return self.hub_database != self.database and (hub.get("USER") == own.get("USER") or _place(hub) != _place(own))
 
@@ -95,8 +95,18 @@ class Conf:
 
     @property
     def anonymous(self) -> bool:
-        """Whether a request without a token may stream, as the role ``ayb_anonymous``."""
+        """Whether a request without a token may stream, as the role ``ANONYMOUS_ROLE``."""
         return bool(self._read("ANONYMOUS"))
+
+    @property
+    def authenticated_role(self) -> str:
+        """The role under which the rows of users are read. Roles are known to all databases of a server."""
+        return self._role("AUTHENTICATED_ROLE")
+
+    @property
+    def anonymous_role(self) -> str:
+        """The role under which rows are read for requests without credentials."""
+        return self._role("ANONYMOUS_ROLE")
 
     @property
     def relay_in_process(self) -> bool:
@@ -171,14 +181,12 @@ class Conf:
 
     @property
     def delete_visibility(self) -> str:
-        """Who receives deletes: ``"everyone"`` who may SELECT from the table; or, with ``"policy"``, those to whom the
-        policies show the old row. These also receive a delete when an update takes a row out of their view."""
+        """Who receives deletes: ``"everyone"`` who may SELECT, or with ``"policy"`` whom policies show the old row."""
         return self._choose("DELETE_VISIBILITY", "everyone", "policy")
 
     @property
     def inexact_deletes(self) -> str:
-        """With ``"policy"``, who receives a delete if Postgres cannot say who saw the row: ``"withhold"`` it from all,
-        or send it to ``"everyone"``."""
+        """With ``"policy"``, who receives a delete if it is not known who saw the row: none, or ``"everyone"``."""
         return self._choose("INEXACT_DELETES", "withhold", "everyone")
 
 

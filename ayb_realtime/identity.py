@@ -10,6 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import InvalidIdentity
 
+# The default names; those of a site are in its settings.
 AUTHENTICATED_ROLE = "ayb_authenticated"
 ANONYMOUS_ROLE = "ayb_anonymous"
 
@@ -81,11 +82,11 @@ def _is_pairs(settings: object) -> bool:
 def default_identity(user: Any, claims: Mapping[str, Any]) -> Identity:
     """Return the default identity of a user; None stands for an anonymous one. ``IDENTITY`` can replace it."""
     if user is None:
-        return Identity(ANONYMOUS_ROLE, (("ayb.user_id", ""), ("ayb.user_email", "")))
+        return Identity(conf.anonymous_role, (("ayb.user_id", ""), ("ayb.user_email", "")))
     # simplejwt's TokenUser is no model's instance: it has only what its token says.
     field = user.get_email_field_name() if isinstance(user, AbstractBaseUser) else "email"
     email = str(getattr(user, field, None) or claims.get("email") or "")
-    return Identity(AUTHENTICATED_ROLE, (("ayb.user_id", str(user.pk)), ("ayb.user_email", email)))
+    return Identity(conf.authenticated_role, (("ayb.user_id", str(user.pk)), ("ayb.user_email", email)))
 
 
 def identify(user: Any, claims: Mapping[str, Any] | None = None) -> Identity:

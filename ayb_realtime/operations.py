@@ -6,6 +6,7 @@ SQL does the same, and ``sqlmigrate`` prints it.
 
 from collections.abc import Iterator, Sequence
 
+from ayb_realtime.conf import conf
 from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
 from ayb_realtime.postgres.operation import CannotMigrate, TableOperation
 
@@ -20,6 +21,14 @@ def _literal(text: str) -> str:
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
+def role_arguments(*kinds: str) -> str:
+    """Return arguments that name the subscribers' roles of these kinds; an empty string for the default names."""
+    roles = {"authenticated": conf.authenticated_role, "anonymous": conf.anonymous_role}
+    if tuple(roles.values()) == (AUTHENTICATED_ROLE, ANONYMOUS_ROLE):
+        return ""
+    return "".join(f", {kind} => {_literal(roles[kind])}" for kind in kinds or roles)
+
+
 def _quoted(names: Sequence[str]) -> str:
     """Return a list of names as SQL has it, each in quotes."""
     return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
@@ -28,7 +37,7 @@ def _quoted(names: Sequence[str]) -> str:
 class EnableRealtime(TableOperation):
     """Stream the changes of a model's table, ``EnableRealtime("Post")``, or of another: ``(table="legacy_orders")``.
 
-    Clients can then subscribe to its rows. The role ``ayb_authenticated`` is granted SELECT on the table, and row-level
+    Clients can then subscribe to its rows. ``AUTHENTICATED_ROLE`` is granted SELECT on the table, and row-level
     security decides which rows it sees. A view, and a table without a primary key, are refused.
 
     table: the table's name, with its schema if it is not on the search path: ``"sales.orders"``. A name with other
@@ -46,11 +55,11 @@ class EnableRealtime(TableOperation):
 
     def forwards(self, table: str) -> Iterator[str]:
         """Add the triggers and the grants."""
-        yield f"select ayb_realtime.enable_v1({_literal(table)}, {str(self.notify).lower()})"
+        yield f"select ayb_realtime.enable_v1({_literal(table)}, {str(self.notify).lower()}{role_arguments()})"
 
     def backwards(self, table: str) -> Iterator[str]:
         """Remove them."""
-        yield f"select ayb_realtime.disable_v1({_literal(table)})"
+        yield f"select ayb_realtime.disable_v1({_literal(table)}{role_arguments('authenticated')})"
 
 
 class EnableRowSecurity(TableOperation):
@@ -120,8 +129,8 @@ class Policy(TableOperation):
 
     def forwards(self, table: str) -> Iterator[str]:
         """Create the policy, and the subscribers' roles if it is for one of them."""
-        if {AUTHENTICATED_ROLE, ANONYMOUS_ROLE}.intersection(self.roles):
-            yield "select ayb_realtime.create_roles_v1()"
+        if {conf.authenticated_role, conf.anonymous_role}.intersection(self.roles):
+            yield f"select ayb_realtime.create_roles_v1({role_arguments().removeprefix(', ')})"
         clauses = {
             f"create policy {_quoted([self.name])} on {table}": True,
             "as restrictive": self.restrictive,
@@ -153,11 +162,12 @@ class GrantToSubscribers(TableOperation):
         self.columns = columns
 
     def forwards(self, table: str) -> Iterator[str]:
-        """Grant SELECT, and USAGE of the table's schema, to ``ayb_authenticated``."""
-        columns = ", ".join(_literal(name) for name in self.columns)
-        yield f"select ayb_realtime.grant_v1({_literal(table)}{f', array[{columns}]' if columns else ''})"
+        """Grant SELECT, and USAGE of the table's schema, to ``AUTHENTICATED_ROLE``."""
+        listed = ", ".join(_literal(name) for name in self.columns)
+        columns = f", array[{listed}]" if listed else ""
+        yield f"select ayb_realtime.grant_v1({_literal(table)}{columns}{role_arguments()})"
 
     def backwards(self, table: str) -> Iterator[str]:
         """Revoke SELECT."""
         columns = f"({_quoted(self.columns)}) " if self.columns else ""
-        yield f"revoke select {columns}on {table} from {AUTHENTICATED_ROLE}"  # noqa: S608 - names, and quoted
+        yield f"revoke select {columns}on {table} from {_quoted([conf.authenticated_role])}"  # noqa: S608 - names, and quoted

@@ -6,12 +6,11 @@ from typing import Any
 from django.db import Error, connections, transaction
 
 from ayb_realtime.conf import conf
-from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
 
 logger = logging.getLogger(__package__)
 
 IS_MIGRATED = "select pg_catalog.to_regprocedure('ayb_realtime.make_check_functions_v1(text[])') is not null"
-MAKE = "select ayb_realtime.make_check_functions_v1(%s::text[])"
+MAKE = "select ayb_realtime.make_check_functions_v1(%s::pg_catalog.text[])"
 
 
 def make_check_functions(*, using: str, **kwargs: Any) -> None:
@@ -23,7 +22,7 @@ def make_check_functions(*, using: str, **kwargs: Any) -> None:
         with transaction.atomic(using), connections[using].cursor() as cursor:
             cursor.execute(IS_MIGRATED)
             if cursor.fetchone() == (True,):
-                cursor.execute(MAKE, [[AUTHENTICATED_ROLE, ANONYMOUS_ROLE]])
+                cursor.execute(MAKE, [[conf.authenticated_role, conf.anonymous_role]])
                 for (line,) in cursor.fetchall():
                     logger.error("the function that checks who sees rows was not made. %s", line)
     except Error as error:

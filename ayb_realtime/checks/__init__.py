@@ -4,6 +4,6 @@ docs/checks.md lists what each one says and what to do about it. Most are warnin
 so it is reserved for what shows rows to the wrong people, or keeps every event from arriving.
 """
 
-from ayb_realtime.checks import hub_database, logins, migrations, names, policies, relay, settings, tables
+from ayb_realtime.checks import hub_database, logins, migrations, names, neighbours, policies, relay, settings, tables
 
-__all__ = ["hub_database", "logins", "migrations", "names", "policies", "relay", "settings", "tables"]
+__all__ = ["hub_database", "logins", "migrations", "names", "neighbours", "policies", "relay", "settings", "tables"]

@@ -8,6 +8,7 @@ from django.db import connections
 from ayb_realtime.checks.registration import register
 from ayb_realtime.checks.tables import Apps, Databases, is_checked
 from ayb_realtime.conf import conf
+from ayb_realtime.postgres.database import own_cursor
 
 # A standby has its primary's.
 PLACE = (
@@ -35,6 +36,6 @@ def check_hub_database(app_configs: Apps, databases: Databases = None, **kwargs:
 
 
 def _place(alias: str) -> tuple[Any, ...]:
-    with connections[alias].cursor() as cursor:
+    with own_cursor(alias) as cursor:
         cursor.execute(PLACE)
         return tuple(cursor.fetchone())

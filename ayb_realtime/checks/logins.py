@@ -6,8 +6,9 @@ from django.core.checks import CheckMessage, Tags, Warning  # noqa: A004 - Djang
 from django.db import connections
 
 from ayb_realtime.checks.registration import register
-from ayb_realtime.checks.tables import ROLES, Apps, Databases, is_checked
+from ayb_realtime.checks.tables import Apps, Databases, is_checked
 from ayb_realtime.conf import conf
+from ayb_realtime.postgres.database import own_cursor
 
 # Each role that may read tables that subscribers may not: what it is for, how many tables those are, and one of them.
 GIVEN_AWAY = """
@@ -36,8 +37,8 @@ def check_logins(app_configs: Apps, databases: Databases = None, **kwargs: Any) 
         return []
     logins = {"hub": conf.hub_primary(), "relay": conf.relay_database}
     users = {name: str(connections.settings[alias].get("USER") or "") for name, alias in logins.items()}
-    with connections[conf.database].cursor() as cursor:
-        cursor.execute(GIVEN_AWAY, {**users, "subscribers": ROLES})
+    with own_cursor(conf.database) as cursor:
+        cursor.execute(GIVEN_AWAY, {**users, "subscribers": [conf.authenticated_role, conf.anonymous_role]})
         return [
             Warning(
                 f"The role {role} may read {table}{f' and {count - 1} more tables' if count > 1 else ''}, which no"

@@ -17,7 +17,7 @@ from ayb_realtime.checks.registration import register
 from ayb_realtime.checks.tables import Apps, Databases, is_checked, read_states
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics.inspection import TableState
-from ayb_realtime.operations import EnableRealtime
+from ayb_realtime.operations import EnableRealtime, role_arguments
 
 VIEWS = {"v", "m"}
 
@@ -139,7 +139,9 @@ def check_drift(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     marked = read_marked()
     with connections[conf.database].cursor() as cursor:
         cursor.execute(
-            "select name, pg_catalog.to_regclass(name)::oid::bigint from pg_catalog.unnest(%s::text[]) as name",
+            # On the site's search path, as EnableRealtime finds them.
+            "select name, pg_catalog.to_regclass(name)::pg_catalog.oid::bigint"
+            "  from pg_catalog.unnest(%s::pg_catalog.text[]) as name",
             [[each.table for each in marked]],
         )
         relations = {name: relation for name, relation in cursor.fetchall() if relation is not None}
@@ -155,7 +157,8 @@ def _left(marked: Marked, state: TableState | None) -> CheckMessage | None:
         return None
     return Warning(
         f"{state.full_name} is still streamed, by {marked.source}, but its model is gone.",
-        hint=f"In a migration, RunSQL: select ayb_realtime.disable_v1('{_literal(marked.table)}');",
+        hint="In a migration, RunSQL: select"
+        f" ayb_realtime.disable_v1('{_literal(marked.table)}'{role_arguments('authenticated')});",
         id="ayb_realtime.W018",
     )
 
@@ -168,7 +171,8 @@ def _missing(marked: Marked, state: TableState | None) -> CheckMessage | None:
         reason = "it is a view"
         hint = "A view has no changes of its own: enable realtime for the tables that it reads."
     elif state.trigger == "missing":
-        reason, hint = "it has no trigger", f"select ayb_realtime.enable_v1('{_literal(marked.table)}');"
+        roles = role_arguments()
+        reason, hint = "it has no trigger", f"select ayb_realtime.enable_v1('{_literal(marked.table)}'{roles});"
     else:
         return None
     return Warning(

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage, Tags, Warning  # noqa: A004 - Django's names
-from django.db import connections
 
 from ayb_realtime.checks.registration import register
 from ayb_realtime.checks.tables import Apps, Databases, is_checked, read_states
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
 from ayb_realtime.diagnostics.inspection import Policy, TableState
-from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
+from ayb_realtime.postgres.database import own_cursor
 from ayb_realtime.postgres.sql_files import statement
 
 # As Postgres writes a cast of a setting to a type.
@@ -44,7 +43,7 @@ def read_policies(databases: Databases, role: str) -> Iterator[tuple[TableState,
     """Yield each policy that decides what this role reads of a streamed table."""
     tables = {table.relation: table for table in read_states(databases, role=role)}
     if tables:
-        with connections[conf.database].cursor() as cursor:
+        with own_cursor(conf.database) as cursor:
             cursor.execute(inspection.POLICIES, {"role": role, "relations": list(tables)})
             policies = [Policy(*row) for row in cursor.fetchall()]
         yield from ((tables[policy.relation], policy) for policy in policies if policy.applies)
@@ -63,10 +62,10 @@ def check_empty_settings(app_configs: Apps, databases: Databases = None, **kwarg
             hint=f"Write nullif(current_setting('{name}', true), '')::{kind}, which is null then.",
             id="ayb_realtime.W014",
         )
-        for table, policy in read_policies(databases, ANONYMOUS_ROLE)
+        for table, policy in read_policies(databases, conf.anonymous_role)
         if not table.hidden_keys
         for name, kind in sorted(set(CAST.findall(policy.using)))
-        if kind not in TEXTUAL
+        if kind.rpartition(".")[2] not in TEXTUAL
     ]
 
 
@@ -81,7 +80,7 @@ def check_views(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
             " SELECT what the view reads. If that is intended, add ayb_realtime.W016 to SILENCED_SYSTEM_CHECKS.",
             id="ayb_realtime.W016",
         )
-        for table, policy in read_policies(databases, AUTHENTICATED_ROLE)
+        for table, policy in read_policies(databases, conf.authenticated_role)
         for reads in policy.definer_views
     ]
 
@@ -92,14 +91,14 @@ def check_reads(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     tables = {table.relation: table for table in read_states(databases)}
     if not tables:
         return []
-    with connections[conf.database].cursor() as cursor:
-        cursor.execute(UNREADABLE, {"role": AUTHENTICATED_ROLE, "relations": list(tables)})
+    with own_cursor(conf.database) as cursor:
+        cursor.execute(UNREADABLE, {"role": conf.authenticated_role, "relations": list(tables)})
         found = cursor.fetchall()
     return [
         Warning(
-            f"The policy {policy} of {tables[relation].full_name} uses {name}, which {AUTHENTICATED_ROLE} may not"
-            " use: wherever Postgres evaluates the policy, it fails, and the row is not sent.",
-            hint=f"GRANT {privilege} {name} TO {AUTHENTICATED_ROLE};",
+            f"The policy {policy} of {tables[relation].full_name} uses {name}, which {conf.authenticated_role} may"
+            " not use: wherever Postgres evaluates the policy, it fails, and the row is not sent.",
+            hint=f"GRANT {privilege} {name} TO {inspection.quoted(conf.authenticated_role)};",
             id="ayb_realtime.W026",
         )
         for relation, policy, privilege, name in found
@@ -112,7 +111,7 @@ def check_immutable_functions(app_configs: Apps, databases: Databases = None, **
     tables = {table.relation: table for table in read_states(databases)}
     if not tables:
         return []
-    with connections[conf.database].cursor() as cursor:
+    with own_cursor(conf.database) as cursor:
         cursor.execute(
             "select oid::bigint, ayb_realtime.immutable_functions_v1(oid) from unnest(%s::bigint[]::oid[]) as oid",
             [list(tables)],
@@ -136,7 +135,7 @@ def check_old_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any
     """Warn of tables where DELETE_VISIBILITY = "policy" cannot tell who saw a deleted row."""
     if conf.delete_visibility == "everyone" or not is_checked(databases):
         return []
-    with connections[conf.database].cursor() as cursor:
+    with own_cursor(conf.database) as cursor:
         cursor.execute(statement("inexact_tables"))
         tables = cursor.fetchall()
     fate = {"withhold": "withheld from everyone", "everyone": "told to everyone"}[conf.inexact_deletes]

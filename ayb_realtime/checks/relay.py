@@ -4,12 +4,12 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.core.checks import CheckMessage, Tags, Warning  # noqa: A004 - Django's names
-from django.db import connections
 
 from ayb_realtime.checks.registration import register
 from ayb_realtime.checks.tables import Apps, Databases, is_checked
 from ayb_realtime.conf import conf
 from ayb_realtime.postgres import database, notifications
+from ayb_realtime.postgres.database import own_cursor
 from ayb_realtime.relay.leadership import STATUS, Status
 
 
@@ -18,7 +18,7 @@ def check_relay(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     """Warn if no relay leads, and the web processes do not run one."""
     if conf.relay_in_process or not is_checked(databases):
         return []
-    with connections[conf.database].cursor() as cursor:
+    with own_cursor(conf.database) as cursor:
         cursor.execute(STATUS)
         status = Status.of(cursor.fetchone())
     if status.has_leader:

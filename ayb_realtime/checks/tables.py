@@ -13,15 +13,15 @@ from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
 from ayb_realtime.diagnostics.inspection import TableState
 from ayb_realtime.exceptions import RESTORE_LOG
-from ayb_realtime.identity import ANONYMOUS_ROLE, AUTHENTICATED_ROLE
+from ayb_realtime.operations import role_arguments
+from ayb_realtime.postgres.database import own_cursor
 
 Apps = Sequence[AppConfig] | None
 Databases = Sequence[str] | None
 
-ROLES = [AUTHENTICATED_ROLE, ANONYMOUS_ROLE]
 ENABLE_AGAIN = (
     'DROP TRIGGER IF EXISTS "!ayb_realtime" ON {0}; DROP TRIGGER IF EXISTS "!ayb_realtime_truncate" ON {0};'
-    " SELECT ayb_realtime.enable_v1('{1}'); (where it was enabled with notify=False: enable_v1('{1}', false))"
+    " SELECT ayb_realtime.enable_v1('{1}'{2}); (where it was enabled with notify=False: enable_v1('{1}', false{2}))"
 )
 
 
@@ -30,19 +30,17 @@ def is_checked(databases: Databases) -> bool:
     alias = conf.database
     if alias not in (databases or ()) or alias not in connections or connections[alias].vendor != "postgresql":
         return False
-    with connections[alias].cursor() as cursor:
+    with own_cursor(alias) as cursor:
         cursor.execute(inspection.IS_MIGRATED)
         return bool(cursor.fetchone()[0])
 
 
-def read_states(
-    databases: Databases, relations: Iterable[int] = (), role: str = AUTHENTICATED_ROLE
-) -> list[TableState]:
-    """Return the state of all streamed tables and of these; none if the database is not to be checked."""
+def read_states(databases: Databases, relations: Iterable[int] = (), role: str | None = None) -> list[TableState]:
+    """Return the state of all streamed tables and of these, for AUTHENTICATED_ROLE or this role; none if unchecked."""
     if not is_checked(databases):
         return []
-    with connections[conf.database].cursor() as cursor:
-        cursor.execute(inspection.TABLE_STATES, {"role": role, "relations": list(relations)})
+    with own_cursor(conf.database) as cursor:
+        cursor.execute(inspection.TABLE_STATES, {"role": role or conf.authenticated_role, "relations": list(relations)})
         return [TableState(*row) for row in cursor.fetchall()]
 
 
@@ -83,17 +81,17 @@ def check_roles(app_configs: Apps, databases: Databases = None, **kwargs: Any) -
     """Refuse subscriber roles that no policy binds, as the hub does."""
     if not is_checked(databases):
         return []
-    with connections[conf.database].cursor() as cursor:
+    with own_cursor(conf.database) as cursor:
         cursor.execute(
             "select rolname, rolsuper from pg_catalog.pg_roles"
             " where rolname = any(%s) and (rolsuper or rolbypassrls) order by rolname",
-            [ROLES],
+            [[conf.authenticated_role, conf.anonymous_role]],
         )
         return [
             Error(
                 f"The role {role}, as which subscribers read, {'is a superuser' if is_super else 'has BYPASSRLS'}: no"
                 " policy binds it, so the hub opens no stream under it.",
-                hint=f"As a superuser: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS;",
+                hint=f"As a superuser: ALTER ROLE {inspection.quoted(role)} NOSUPERUSER NOBYPASSRLS;",
                 id="ayb_realtime.E009",
             )
             for role, is_super in cursor.fetchall()
@@ -108,10 +106,10 @@ def check_owners(app_configs: Apps, databases: Databases = None, **kwargs: Any) 
             f"The role {role}, as which subscribers read, has the rights of {table.owner}, who owns {table.full_name}:"
             " an owner can switch the policies off, so the hub opens no stream under it.",
             hint=f"ALTER TABLE {table.full_name} OWNER TO another role; or, where {role} is a member of {table.owner},"
-            f" REVOKE {table.owner} FROM {role}.",
+            f" REVOKE {inspection.quoted(table.owner)} FROM {inspection.quoted(role)}.",
             id="ayb_realtime.E010",
         )
-        for role in ROLES
+        for role in (conf.authenticated_role, conf.anonymous_role)
         for table in read_states(databases, role=role)
         if table.acts_as_owner
     ]
@@ -122,12 +120,13 @@ def check_privileges(app_configs: Apps, databases: Databases = None, **kwargs: A
     """Warn of privileges that EnableRealtime has granted and that are gone."""
     return [
         Warning(
-            f"{table.full_name} is streamed, but {AUTHENTICATED_ROLE} may not {lacking}: no user is sent its rows.",
+            f"{table.full_name} is streamed, but {conf.authenticated_role} may not {lacking}: no user is sent its"
+            " rows.",
             hint=f"As its owner: {grant}",
             id="ayb_realtime.W011",
         )
         for table in read_states(databases)
-        for lacking, grant in table.lacking(AUTHENTICATED_ROLE)
+        for lacking, grant in table.lacking(conf.authenticated_role)
     ]
 
 
@@ -168,7 +167,8 @@ def check_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any) ->
 
 def enable_again(table: TableState) -> str:
     """Return the statements that make a table's triggers again."""
-    return ENABLE_AGAIN.format(table.full_name, table.full_name.replace("'", "''"))
+    roles = role_arguments()
+    return ENABLE_AGAIN.format(table.full_name, table.full_name.replace("'", "''"), roles)
 
 
 @register(Tags.database)

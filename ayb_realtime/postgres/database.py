@@ -1,4 +1,4 @@
-"""Postgres connections of psycopg's own, made from Django's settings."""
+"""Postgres connections of psycopg's own, made from Django's settings; and cursors of Django's for our statements."""
 
 import asyncio
 import logging
@@ -6,12 +6,14 @@ import os
 import selectors
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connections
+from django.db import connections, transaction
+from django.db.backends.utils import CursorWrapper
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -68,6 +70,19 @@ class ImpatientConnection(psycopg.AsyncConnection[Any]):
         # psycopg notices it as if Postgres had hung up. A cancelled wait would ask Postgres, and wait for its answer.
         with suppress(OSError), socket.socket(fileno=os.dup(self.pgconn.socket)) as same:
             same.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def own_cursor(database: str) -> Iterator[CursorWrapper]:
+    """Return a cursor of Django's connection for statements that only read.
+
+    They find Postgres' own functions and operators, whatever the site's search path would put in their place.
+    """
+    with transaction.atomic(database), connections[database].cursor() as cursor:
+        cursor.execute("select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)")
+        yield cursor
+        # The end of a savepoint would keep the search path.
+        transaction.set_rollback(True, database)
 
 
 async def connect(database: str, *, is_patient: bool = False) -> psycopg.AsyncConnection[Any]:

@@ -1,5 +1,6 @@
 -- Create the subscribers' roles if they are missing, and let the current user act as them.
-create function ayb_realtime.create_roles_v1() returns void
+create function ayb_realtime.create_roles_v1(
+    authenticated name default 'ayb_authenticated', anonymous name default 'ayb_anonymous') returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
@@ -10,8 +11,8 @@ declare
     kind constant text := case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end;
     role_name text;
 begin
-    foreach role_name in array array['ayb_authenticated', 'ayb_anonymous'] loop
-        if to_regrole(role_name) is null then
+    foreach role_name in array array[authenticated, anonymous] loop
+        if not exists (select from pg_roles where rolname = role_name) then
             begin
                 execute format('create role %I nologin', role_name);
             exception when duplicate_object or unique_violation then
@@ -36,12 +37,12 @@ begin
 exception when insufficient_privilege then
     raise exception using
         errcode = 'insufficient_privilege',
-        message = format('ayb_realtime needs the roles "ayb_authenticated" and "ayb_anonymous", and "%s" may not make '
-                         'them or act as them.', current_user),
+        message = format('ayb_realtime needs the roles "%s" and "%s", and "%s" may not make them or act as them.',
+                         authenticated, anonymous, current_user),
         hint = 'Run this once as a superuser, then migrate again: '
             || coalesce((select string_agg(format('CREATE ROLE %I NOLOGIN; ', missing), '')
-                           from unnest(array['ayb_authenticated', 'ayb_anonymous']) as missing
-                          where to_regrole(missing) is null), '')
-            || format('GRANT ayb_authenticated, ayb_anonymous TO %I%s;', current_user, upper(options));
+                           from unnest(array[authenticated, anonymous]) as missing
+                          where not exists (select from pg_roles where rolname = missing)), '')
+            || format('GRANT %I, %I TO %I%s;', authenticated, anonymous, current_user, upper(options));
 end
 $$;

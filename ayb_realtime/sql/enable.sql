@@ -1,7 +1,9 @@
 -- Stream a table. EnableRealtime calls this; the owner of a table that Django does not manage may call it as well.
 -- notifies: false for a table that is written in two-phase commits (PREPARE TRANSACTION), which may not NOTIFY; the relay
--- then finds its changes when it polls.
-create function ayb_realtime.enable_v1(relation regclass, notifies boolean default true) returns void
+-- then finds its changes when it polls. authenticated, anonymous: the subscribers' roles.
+create function ayb_realtime.enable_v1(
+    relation regclass, notifies boolean default true,
+    authenticated name default 'ayb_authenticated', anonymous name default 'ayb_anonymous') returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
@@ -42,7 +44,12 @@ begin
                   errcode = 'duplicate_object';
     end if;
 
-    perform ayb_realtime.grant_v1(relation);
+    perform ayb_realtime.grant_v1(relation, null, authenticated, anonymous);
+    if kind = 'p' then
+        -- Who creates a partition creates its trigger. Without USAGE on the schema, the owner cannot name the function for another table.
+        execute format('grant execute on function ayb_realtime.capture_v1() to %I', (
+            select pg_get_userbyid(relowner) from pg_class where oid = relation));
+    end if;
     execute format('create trigger "!ayb_realtime" after insert or update or delete on %s '
                    'for each row execute function ayb_realtime.capture_v1(%s)', relation, arguments);
     execute format('create trigger "!ayb_realtime_truncate" after truncate on %s '
@@ -73,12 +80,15 @@ as $$
     -- So that the first writer need not create the shadow. No table has the file 0: the writer looks again.
     insert into ayb_realtime.layout (relation, file, description, classes, sizes, shadow)
     select log_enabled_v1.relation, 0, '', '{}', '{}', ayb_realtime.shadow_v1(log_enabled_v1.relation, null, true)
-      from ayb_realtime.column_types_v1(log_enabled_v1.relation) t
-     where not t.is_plain
+      from ayb_realtime.capture_trigger c
+     cross join lateral ayb_realtime.column_types_v1(c.tgrelid) t
+     where c.tgrelid = log_enabled_v1.relation and not t.is_plain
 $$;
 
 -- Let subscribers read a table, or only these columns of it. GrantToSubscribers calls this.
-create function ayb_realtime.grant_v1(relation regclass, columns text[] default null) returns void
+create function ayb_realtime.grant_v1(
+    relation regclass, columns text[] default null,
+    authenticated name default 'ayb_authenticated', anonymous name default 'ayb_anonymous') returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
@@ -90,17 +100,17 @@ begin
         raise exception 'subscribers may read % already, because it is streamed', relation
             using hint = 'EnableRealtime has granted it: leave this operation out.', errcode = 'duplicate_object';
     end if;
-    perform ayb_realtime.create_roles_v1();
-    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
-        execute format('grant usage on schema %s to ayb_authenticated', namespace);
+    perform ayb_realtime.create_roles_v1(authenticated, anonymous);
+    if not has_schema_privilege(authenticated, namespace, 'usage') then
+        execute format('grant usage on schema %s to %I', namespace, authenticated);
     end if;
     -- Postgres only warns if the user may not grant USAGE.
-    if not has_schema_privilege('ayb_authenticated', namespace, 'usage') then
+    if not has_schema_privilege(authenticated, namespace, 'usage') then
         raise exception 'subscribers may not use the schema %, and you may not let them', namespace
             using hint = format('Run this as its owner, then migrate again: '
-                                'GRANT USAGE ON SCHEMA %s TO ayb_authenticated;', namespace),
+                                'GRANT USAGE ON SCHEMA %s TO %I;', namespace, authenticated),
                   errcode = 'insufficient_privilege';
     end if;
-    execute format('grant select %s on %s to ayb_authenticated', listed, relation);
+    execute format('grant select %s on %s to %I', listed, relation, authenticated);
 end
 $$;

@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ayb_realtime.identity import ANONYMOUS_ROLE, Identity
+from ayb_realtime.conf import conf
+from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 
 logger = logging.getLogger(__package__)
@@ -66,7 +67,7 @@ def _options(table: Table, identity: Identity) -> str:
     user_id = dict(identity.settings).get("ayb.user_id")
     # The setting is default_identity's, or one of the same name.
     who = f"--user-id {shlex.quote(user_id)}" if user_id else "--user EMAIL"
-    if identity.role == ANONYMOUS_ROLE:
+    if identity.role == conf.anonymous_role:
         who = "--anonymous"
     return f"{who} --table {shlex.quote(name)}"
 

@@ -58,6 +58,8 @@ def test_every_setting_has_a_property_with_its_type(settings: Any) -> None:
         ("BUFFER_BYTES", 1, 1),
         ("CHECK_TIMEOUT_SECONDS", 0.5, 0.5),
         ("POOL_SIZE", 9, 9),
+        ("AUTHENTICATED_ROLE", "Blog's «readers»", "Blog's «readers»"),
+        ("ANONYMOUS_ROLE", "x" * 63, "x" * 63),
     ],
 )
 def test_overridden_setting_is_read_and_then_forgotten(name: str, given: object, read: object) -> None:
@@ -123,6 +125,16 @@ def test_limits_that_a_site_does_not_name_keep_their_defaults_and_none_is_no_lim
 def test_limit_that_is_none_is_refused(given: object, told: str) -> None:
     with override_settings(AYB_REALTIME={"LIMITS": given}), pytest.raises(ImproperlyConfigured, match=told):
         _ = conf.limits
+
+
+@pytest.mark.parametrize("name", ["AUTHENTICATED_ROLE", "ANONYMOUS_ROLE"])
+@pytest.mark.parametrize("given", ["", "é" * 32, "a\0b", None])
+def test_what_cannot_be_the_name_of_a_role_is_refused(name: str, given: object) -> None:
+    with (
+        override_settings(AYB_REALTIME={name: given}),
+        pytest.raises(ImproperlyConfigured, match="it has to be the name of a role"),
+    ):
+        getattr(conf, name.lower())
 
 
 def test_unknown_setting_is_refused_with_the_known_ones() -> None:

@@ -31,7 +31,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the SQL, or what was done."""
         roles = {"definer": options["definer"], "relay": _login(conf.relay_database), "hub": _login(conf.hub_database)}
-        given = sql.Literal(json.dumps(roles)).as_string(None)
+        subscribers = [conf.authenticated_role, conf.anonymous_role]
+        given = sql.Literal(json.dumps({**roles, "subscribers": subscribers})).as_string(None)
         text = f"select pg_catalog.set_config('ayb_realtime.roles', {given}, true);\n\n{statement('roles').rstrip()};"
         if options["print_sql"]:
             self.stdout.write(f"begin;\n{text}\ncommit;")

@@ -56,3 +56,16 @@ def test_partition_attached_later_is_logged(owner: Owner, visits: Logged) -> Non
 def test_truncated_whole_table_is_logged(owner: Owner, visits: Logged) -> None:
     owner.execute("truncate visits")
     assert visits() == [("truncate", None)]
+
+
+def test_owner_of_a_table_that_another_user_enabled_adds_a_partition(
+    owner: Owner, make_table: MakeTable, writer_role: str, logged: Logged
+) -> None:
+    make_table("visits", "id int primary key", suffix="partition by list (id)", enable=False)
+    owner.execute(f"grant create on schema public to {writer_role}; alter table visits owner to {writer_role}".encode())
+    owner.execute("select ayb_realtime.enable_v1('visits')")
+    owner.execute(f"set role {writer_role}".encode())
+    owner.execute("create table visits_1 partition of visits for values in (1)")
+    owner.execute("insert into visits values (1)")
+    owner.execute("reset role; drop table visits")
+    assert logged() == [("create", {"id": 1})]

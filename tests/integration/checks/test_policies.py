@@ -48,9 +48,8 @@ def test_policy_that_reads_past_row_security_through_a_view_is_warned_of(run: Ru
     assert messages() == []  # Nothing is bypassed: the table has no policies.
     run("alter table memberships enable row level security")
     message = one("W016")
-    assert "members of public.posts reads a view that is not security_invoker: team_members reads memberships" in (
-        message.msg
-    )
+    reads = "public.team_members reads public.memberships"
+    assert f"members of public.posts reads a view that is not security_invoker: {reads}" in (message.msg)
     with connections["default"].cursor() as cursor:
         if cursor.connection.info.server_version < 150000:
             return
@@ -62,7 +61,7 @@ def test_view_behind_a_view_is_seen(run: Run) -> None:
     run(f"{VIEW}; create view seniors as select * from team_members; grant select on seniors to ayb_authenticated")
     run(POLICY.format("seniors"))
     run("alter table memberships enable row level security")
-    assert "seniors reads memberships" in one("W016").msg
+    assert "seniors reads public.memberships" in one("W016").msg
 
 
 def test_policy_for_writing_alone_is_not_looked_at(run: Run) -> None:
@@ -82,7 +81,7 @@ def test_policy_whose_function_says_that_it_is_immutable_is_warned_of(run: Run) 
 def test_policy_that_reads_what_subscribers_may_not_is_warned_of(run: Run) -> None:
     run("revoke select on memberships from ayb_authenticated")
     message = one("W026")
-    assert message.msg.startswith("The policy comments_team of public.comments uses memberships, which ")
+    assert message.msg.startswith("The policy comments_team of public.comments uses public.memberships, which ")
     assert message.hint is not None
     follow(run, message.hint)
 
@@ -91,7 +90,7 @@ def test_policy_that_calls_what_subscribers_may_not_is_warned_of(run: Run) -> No
     run("create function mine(uuid) returns boolean language sql stable as $$ select true $$")
     run("revoke execute on function mine(uuid) from public; create policy mine on posts using (mine(author_id))")
     message = one("W026")
-    assert message.hint == "GRANT EXECUTE ON FUNCTION mine(uuid) TO ayb_authenticated;"
+    assert message.hint == "GRANT EXECUTE ON FUNCTION public.mine(uuid) TO ayb_authenticated;"
     follow(run, message.hint)
 
 

@@ -17,6 +17,9 @@ from django.db.migrations.state import ProjectState
 from ayb_realtime.operations import EnableRealtime
 from tests.integration.scenario import Owner
 
+# What an owner of tables has to be let call, beside the migrator (docs/deployment.md).
+TO_ENABLE = ("enable_v1", "disable_v1", "capture_v1", "create_roles_v1", "grant_v1", "key_columns_v1", "log_enabled_v1")
+
 
 def forwards(
     operation: Operation, connection: BaseDatabaseWrapper | None = None, state: ProjectState | None = None
@@ -82,7 +85,8 @@ def plain_role(owner: Owner) -> Iterator[str]:
         owner.execute(f"create role {name}".encode())
         owner.execute(f"grant {name} to current_user".encode())
         owner.execute(f"grant usage on schema ayb_realtime to {name}".encode())
-        owner.execute(f"grant execute on function ayb_realtime.capture_v1() to {name}".encode())
+        functions = ", ".join(f"ayb_realtime.{function}" for function in TO_ENABLE)
+        owner.execute(f"grant execute on function {functions} to {name}".encode())
         yield name
 
 

@@ -1,11 +1,16 @@
 """The subscribers' roles: created, granted, or reported as missing."""
 
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from django.contrib.auth.models import AnonymousUser
 
-from tests.integration.operations.conftest import OURS, acting_as, may_select, triggers
+from ayb_realtime.identity import identify
+from ayb_realtime.operations import EnableRealtime
+from example_project.blog.models import User
+from tests.integration.operations.conftest import OURS, acting_as, backwards, forwards, may_select, triggers
 from tests.integration.scenario import MakeTable, Owner
 
 ROLES = ("ayb_authenticated", "ayb_anonymous")
@@ -36,6 +41,24 @@ def test_missing_roles_are_made_and_can_be_acted_as(owner: Owner, make_table: Ma
         assert made == [(role, False, False, False, False) for role in ROLES]
         assert all(may_act_as(owner, role) for role in ROLES)
         assert may_select(owner, "notes")
+
+
+def test_roles_of_the_sites_own_are_made_and_granted_in_place_of_ours(
+    owner: Owner, make_table: MakeTable, settings: Any
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATED_ROLE": "Blog's 100%", "ANONYMOUS_ROLE": "Blog's others"}
+    make_table("notes", "id int primary key", enable=False)
+    selects = "select has_table_privilege(%s, 'notes', 'select')"
+    try:
+        forwards(EnableRealtime(table="notes"))
+        assert [identify(user).role for user in (User(), AnonymousUser())] == ["Blog's 100%", "Blog's others"]
+        assert all(may_act_as(owner, role) for role in ("Blog's 100%", "Blog's others"))
+        assert owner.execute(selects, ["Blog's 100%"]).fetchone() == (True,)
+        assert owner.execute(selects, [ROLES[0]]).fetchone() == (False,)
+        backwards(EnableRealtime(table="notes"))
+        assert owner.execute(selects, ["Blog's 100%"]).fetchone() == (False,)
+    finally:
+        owner.execute("""revoke usage on schema public from "Blog's 100%"; drop role "Blog's 100%", "Blog's others" """)
 
 
 @pytest.mark.parametrize("missing", [False, True])

@@ -113,7 +113,7 @@ def test_sqlmigrate_prints_what_migrate_runs(database_url: str) -> None:
     assert """select ayb_realtime.grant_v1('"memberships"');""" in printed
     printed = sqlmigrate("blog", "0002", backwards=True)
     assert 'drop policy "posts_published" on "posts";' in printed
-    assert 'revoke select on "memberships" from ayb_authenticated;' in printed
+    assert 'revoke select on "memberships" from "ayb_authenticated";' in printed
 
 
 @pytest.mark.parametrize(
