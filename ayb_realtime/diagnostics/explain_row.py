@@ -8,6 +8,7 @@ from psycopg import sql
 
 from ayb_realtime import visibility
 from ayb_realtime.conf import conf
+from ayb_realtime.diagnostics import inspection
 from ayb_realtime.diagnostics.explain_filter import filter_steps
 from ayb_realtime.diagnostics.inspection import Policy
 from ayb_realtime.diagnostics.step import Step
@@ -21,6 +22,8 @@ from ayb_realtime.wire.events import change_event
 from ayb_realtime.wire.records import Row
 
 NOTHING = sql.SQL("null")
+ROW = "select {}::pg_catalog.text, (t.*)::pg_catalog.text from {} as t where {}"
+KEY = "t.{} operator(pg_catalog.=) %s"
 
 
 async def select_steps(
@@ -36,7 +39,8 @@ async def select_steps(
         return
     try:
         async with visibility.acting_as(connection, identity):
-            await connection.execute(sql.SQL("select from {} limit 0").format(_identifier(table)).as_string(connection))
+            table_name = sql.Identifier(table.schema, table.name)
+            await connection.execute(sql.SQL("select from {} limit 0").format(table_name).as_string(connection))
     except psycopg.Error as error:
         yield Step(False, f"Postgres refuses each SELECT of the subscriber: {_message(error)}.", "GRANT what it names.")
 
@@ -102,7 +106,7 @@ async def _read_as(
 
 async def _written(connection: Connection, table: Table) -> sql.SQL:
     """Return the SQL that writes a row ``t`` as capture does; before the first capture, as row_to_json() does."""
-    query = "select coalesce(ayb_realtime.json_expression_v1(%s::oid, 't'), 'pg_catalog.row_to_json(t.*)')"
+    query = "select coalesce(ayb_realtime.json_expression_v1(%s::pg_catalog.oid, 't'), 'pg_catalog.row_to_json(t.*)')"
     ((expression,),) = await sessions.fetch(connection, query, [table.relation])
     return sql.SQL(expression.replace("%", "%%"))
 
@@ -113,14 +117,15 @@ async def _select(
     if len(key) != len(table.key_columns):
         columns = ", ".join(table.key_columns)
         raise CannotExplain(f"The primary key of {table.name} is ({columns}): give a value for each, not {len(key)}.")
-    condition = sql.SQL(" and ").join(sql.SQL("t.{} = %s").format(sql.Identifier(name)) for name in table.key_columns)
-    query = sql.SQL("select {}::text, (t.*)::text from {} as t where {}").format(written, _identifier(table), condition)
+    condition = sql.SQL(" and ").join(sql.SQL(KEY).format(_escaped(name)) for name in table.key_columns)
+    query = sql.SQL(ROW).format(written, _escaped(table.schema, table.name), condition)
     cursor = await connection.execute(query.as_string(connection), key)
     return await cursor.fetchone()
 
 
-def _identifier(table: Table) -> sql.Identifier:
-    return sql.Identifier(table.schema, table.name)
+def _escaped(*names: str) -> sql.SQL:
+    """Return a qualified name for a statement that has parameters."""
+    return sql.SQL(sql.Identifier(*names).as_string(None).replace("%", "%%"))
 
 
 async def _evaluate(connection: Connection, identity: Identity, table: Table, policy: Policy, composite: str) -> str:
@@ -129,12 +134,13 @@ async def _evaluate(connection: Connection, identity: Identity, table: Table, po
     Reading the row from the table would need it to be visible. A function call takes the table's place in the query,
     under the table's name and with its columns.
     """
-    expression = sql.SQL(policy.using.replace("%", "%%"))
-    query = sql.SQL("select ({}) from pg_catalog.unnest(array[%s::{}]) as {}").format(
-        expression, _identifier(table), sql.Identifier(table.name)
-    )
     try:
         async with visibility.acting_as(connection, identity):
+            cursor = await connection.execute(inspection.POLICY_TEXT, [table.relation, policy.name])
+            (expression,) = await cursor.fetchone() or ("true",)
+            query = sql.SQL("select ({}) from pg_catalog.unnest(array[%s::{}]) as {}").format(
+                sql.SQL(expression.replace("%", "%%")), _escaped(table.schema, table.name), _escaped(table.name)
+            )
             cursor = await connection.execute(query.as_string(connection), [composite])
             row: Any = await cursor.fetchone()
     except (psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:

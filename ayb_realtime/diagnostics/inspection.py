@@ -24,6 +24,13 @@ TABLE_STATES = statement("table_states")
 # Parameters: `role`, and `relations`, the oids of the tables.
 POLICIES = statement("policies")
 
+# A policy's expression, written so that it means the same to the current role under the current search path.
+POLICY_TEXT = (
+    "select coalesce(pg_catalog.pg_get_expr(polqual, polrelid), 'true') from pg_catalog.pg_policy"
+    " where polrelid operator(pg_catalog.=) %s::pg_catalog.oid"
+    " and polname operator(pg_catalog.=) %s::pg_catalog.name"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TableState:
@@ -66,6 +73,7 @@ class TableState:
     def lacking(self, role: str) -> list[tuple[str, str]]:
         """Return the privileges that the role lacks, each with the statement that grants it."""
         missing = []
+        role = quoted(role)
         if not self.may_use_schema:
             schema = quoted(self.schema)
             missing.append((f"use the schema {schema}", f"GRANT USAGE ON SCHEMA {schema} TO {role};"))

@@ -52,4 +52,5 @@ class Migration(migrations.Migration):
         RunSQLFile("inexact_reason"),
         RunSQLFile("visible_before"),
         RunSQLFile("prune"),
+        RunSQLFile("privileges"),
     ]

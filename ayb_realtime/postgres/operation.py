@@ -15,7 +15,7 @@ from django.db.models import Model
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RESTORE_LOG, NotMigrated
-from ayb_realtime.postgres.sql_files import sql
+from ayb_realtime.postgres.sql_files import pinned, sql
 
 
 class CannotMigrate(NotMigrated, CommandError):
@@ -85,7 +85,7 @@ class RunSQLFile(DatabaseOperation):
     ) -> None:
         """Run the file."""
         if self.runs(schema_editor, app_label):
-            self.execute(schema_editor, sql(self.name))
+            self.execute(schema_editor, pinned(sql(self.name)))
 
     def database_backwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any

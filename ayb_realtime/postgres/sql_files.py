@@ -28,6 +28,19 @@ def sql(name: str) -> str:
     return text.replace("{{json_settings}}", "\n    ".join(clauses))
 
 
+def pinned(text: str) -> str:
+    """Return statements that find only Postgres' own objects, whatever the site's search path would put in their place.
+
+    They run in one message, so that the path is the site's again after them.
+    """
+    kept, path = "'ayb_realtime.search_path'", "'search_path'"
+    return (
+        f"select pg_catalog.set_config({kept}, pg_catalog.current_setting({path}), true),"
+        f" pg_catalog.set_config({path}, 'pg_catalog, pg_temp', true);\n{text}\n"
+        f"select pg_catalog.set_config({path}, pg_catalog.current_setting({kept}), true);"
+    )
+
+
 @cache
 def statement(name: str) -> str:
     """Return the statement in ``sql/statements/{name}.sql``."""

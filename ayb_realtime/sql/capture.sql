@@ -132,5 +132,3 @@ begin
     return null;
 end
 $$;
-
-revoke execute on function ayb_realtime.capture_v1() from public;

@@ -1,5 +1,5 @@
 -- Generate the function that checks which of a table's rows each identity of a role may see: its name, its text, the beginning
--- of a call of it, and whether it is there. All are null if the role may not read the key.
+-- of a call of it, and whether it is there and the current user may call it. All are null if the role may not read the key.
 --
 -- The name is the same for each definition of the table, and in each database: a dump has the functions that the database has,
 -- so pg_restore --clean can replace them. Each call gives the digest of the text that it expects, and the function raises AYB01
@@ -108,7 +108,7 @@ begin
         then format('pg_catalog.json_to_recordset(keys) as k (n int, record text, %s)', typed)
         else format('rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), %s) as k (n, record, %s)', unnested, names)
     end;
-    record := format('%s::text', ayb_realtime.json_expression_v1(relation, 't', readable));
+    record := format('%s::pg_catalog.text', ayb_realtime.json_expression_v1(relation, 't', readable));
     body := ayb_realtime.fill_template_v1($body$
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
@@ -124,6 +124,7 @@ begin
     read_ordinals int[] := '{}';
     read_records text[] := '{}';
     is_one_row boolean;
+    place_of_settings int;  -- the number of values before those of an identity
     known int[];  -- rows that an identity saw and that have all been read
     ignored text;  -- An assignment takes a tenth of the time of PERFORM.
     place text;
@@ -134,7 +135,7 @@ begin
     select pg_catalog.array_agg(k.n), pg_catalog.array_agg(k.record){{key_arrays}}
       into asked, logged{{key_targets}}
       from pg_catalog.json_to_recordset(keys) as k (n int, record text, {{typed_key}});
-    is_one_row := {{has_keys}} and pg_catalog.cardinality(asked) = 1;
+    is_one_row := {{has_keys}} and pg_catalog.cardinality(asked) operator(pg_catalog.=) 1;
     begin
         perform pg_catalog.set_config('role', {{role}}, true);
     exception when others then
@@ -144,12 +145,13 @@ begin
     for i in 1 .. identities loop
         failure := '';
         is_answered := false;
+        place_of_settings := (i operator(pg_catalog.-) 1) operator(pg_catalog.*) settings;
         begin
             {{discard_plans}}
             -- pg_locks then shows which identity is being checked. The end of the subtransaction releases it.
             ignored := pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
             for j in 1 .. settings loop
-                ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
+                ignored := pg_catalog.set_config(setting_names[j], setting_values[place_of_settings operator(pg_catalog.+) j], true);
             end loop;
             if is_one_row then
                 select asked into visible from {{table}} as t where {{matches_first_key}} limit 1;
@@ -165,26 +167,27 @@ begin
                 new_ordinals := array(select pg_catalog.unnest(visible) except all select pg_catalog.unnest(read_ordinals));
             end if;
             new_records := '{}';
-            if pg_catalog.cardinality(new_ordinals) > 0 then
+            if pg_catalog.cardinality(new_ordinals) operator(pg_catalog.>) 0 then
                 -- The policies may have changed the settings.
                 for j in 1 .. settings loop
-                    ignored := pg_catalog.set_config(setting_names[j], setting_values[(i - 1) * settings + j], true);
+                    ignored := pg_catalog.set_config(setting_names[j], setting_values[place_of_settings operator(pg_catalog.+) j], true);
                 end loop;
                 if is_one_row then
-                    select asked, array[{{first_row_as_json}}] into new_ordinals, new_records
-                      from {{table}} as t where {{matches_first_key}} limit 1;
+                    select asked, array[{{now}}] into new_ordinals, new_records
+                      from (select {{row_as_json}} as now from {{table}} as t where {{matches_first_key}} limit 1) as one,
+                           (select logged[1] as record) as k;
                 else
-                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(one.now)
+                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg({{now}})
                       into new_ordinals, new_records
                       from {{rows_asked}} cross join lateral (select {{row_as_json}} as now from {{table}} as t where {{matches_key}} offset 0) as one
-                     where k.n = any (new_ordinals);
+                     where k.n operator(pg_catalog.=) any (new_ordinals);
                 end if;
                 -- Other identities are sent what this one has read.
-                if {{written_as}} <> written_as then
+                if {{written_as}} operator(pg_catalog.<>) written_as then
                     raise exception 'a policy changed how rows are written' using errcode = 'insufficient_privilege';
                 end if;
             end if;
-            if current_user <> {{role}} then
+            if current_user operator(pg_catalog.<>) {{role}} then
                 raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
             end if;
             -- Undo what the policies have set. Variables keep their values.
@@ -195,22 +198,23 @@ begin
             if is_answered then
                 read_ordinals := pg_catalog.array_cat(read_ordinals, new_ordinals);
                 read_records := pg_catalog.array_cat(read_records, new_records);
-                if pg_catalog.cardinality(new_records) = 0 or new_ordinals operator(pg_catalog.=) visible then
+                if pg_catalog.cardinality(new_records) operator(pg_catalog.=) 0 or new_ordinals operator(pg_catalog.=) visible then
                     known := coalesce(visible, known);
                 end if;
-            elsif pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
+            elsif pg_catalog.left(sqlstate, 2) operator(pg_catalog.=) any ('{40,53,55,58,XX}') then
                 raise;
             else
                 visible := null;
                 get stacked diagnostics place = pg_exception_context;
-                failure := pg_catalog.concat(sqlstate, case when sqlstate in ('42501', '42P01', '42703', '42704', '42883', '3F000')
-                                                              and pg_catalog.strpos(place, ' RAISE') = 0
-                                                             then ': ' operator(pg_catalog.||) sqlerrm end);
+                failure := pg_catalog.concat(
+                    sqlstate, case when sqlstate operator(pg_catalog.=) any ('{42501,42P01,42703,42704,42883,3F000}')
+                                        and pg_catalog.strpos(place, ' RAISE') operator(pg_catalog.=) 0
+                                   then ': ' operator(pg_catalog.||) sqlerrm end);
             end if;
         end;
         visible := coalesce(visible, '{}');
-        if i > 1 and (visible operator(pg_catalog.<>) shown or failure <> error) then
-            identity := i - 1;
+        if i operator(pg_catalog.>) 1 and (visible operator(pg_catalog.<>) shown or failure operator(pg_catalog.<>) error) then
+            identity := i operator(pg_catalog.-) 1;
             return next;
         end if;
         shown := visible;
@@ -220,11 +224,13 @@ begin
     return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
-    if (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, {{relation}}, 0)).identity is distinct from {{table_literal}}
+    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, {{relation}}, 0)).identity
+                operator(pg_catalog.<>) {{table_literal}}, true)
        or exists (
         select
           from pg_catalog.pg_class c
-         where c.oid = {{members}} and c.relfilenode <> coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
+         where c.oid operator(pg_catalog.=) {{members}}
+           and c.relfilenode operator(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
     end if;
@@ -251,8 +257,9 @@ $body$, jsonb_build_object(
         'has_keys', (not is_array)::text,
         'matches_first_key', case when is_array then 'false' else matches_first end,
         'rows_asked', rows_asked,
-        'row_as_json', case when readable is null then format('nullif(%s, k.record)', record) else record end,
-        'first_row_as_json', case when readable is null then format('nullif(%s, logged[1])', record) else record end,
+        'row_as_json', record,
+        -- Null if that is what was logged. NULLIF would take the search path's "=".
+        'now', case when readable is null then 'case when one.now operator(pg_catalog.=) k.record then null else one.now end' else 'one.now' end,
         'discard_plans', case when ayb_realtime.immutable_functions_v1(relation) is null then 'null;' else 'discard plans;' end,
         'written_as', 'pg_catalog.concat_ws('','', ' || (
             select string_agg(format('pg_catalog.current_setting(%L)', lower(split_part(setting, '=', 1))), ', ' order by place)
@@ -271,6 +278,7 @@ $body$, jsonb_build_object(
     is_made := exists (
         select
           from pg_proc p
-         where p.proname = check_function_v1.name and p.pronamespace = 'ayb_realtime'::regnamespace and p.prosrc = body);
+         where p.proname = check_function_v1.name and p.pronamespace = 'ayb_realtime'::regnamespace and p.prosrc = body
+           and has_function_privilege(p.oid, 'execute'));
 end
 $outer$;

@@ -7,13 +7,17 @@
 --
 -- The policies' expressions are written as text and run on the record. They are written once for each role and search_path, so
 -- that Postgres qualifies exactly the names that would mean something else there.
--- Every name is qualified, and each identity is checked in a subtransaction that is rolled back, as in a check function.
+-- That is done under the site's search path, as far as the loop goes: there every name and operator is qualified. Each identity is
+-- checked in a subtransaction that is rolled back, as in a check function.
 create function ayb_realtime.visible_before_v1(
     relation oid, records text[], roles text[], setting_names text[], setting_values text[]
 ) returns table (identity int, shown int[], inexact int[], error text)
     language plpgsql
 as $$
 declare
+    sites_path constant text := pg_catalog.current_setting('search_path');
+    own_path constant text := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    place_of_settings int;
     -- Whether the plan of a function that the policies call may remember an identity.
     forgets constant boolean := ayb_realtime.immutable_functions_v1(relation) is not null;
     query text;
@@ -78,8 +82,10 @@ begin
         or element.oid in ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype)
         or element.typtype in ('c', 'd');
 
+    perform pg_catalog.set_config('search_path', sites_path, true);
     for i in 1 .. pg_catalog.cardinality(roles) loop
         identity := i;
+        place_of_settings := (i operator(pg_catalog.-) 1) operator(pg_catalog.*) pg_catalog.cardinality(setting_names);
         shown := null;
         inexact := null;
         error := null;
@@ -90,7 +96,7 @@ begin
             perform pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_realtime.identity'), i);
             for j in 1 .. pg_catalog.cardinality(setting_names) loop
                 perform pg_catalog.set_config(
-                    setting_names[j], setting_values[(i - 1) * pg_catalog.cardinality(setting_names) + j], true);
+                    setting_names[j], setting_values[place_of_settings operator(pg_catalog.+) j], true);
             end loop;
             begin
                 perform pg_catalog.set_config('role', roles[i], true);
@@ -98,7 +104,8 @@ begin
                 raise exception 'cannot act as the role "%": %', roles[i], sqlerrm
                     using errcode = 'object_not_in_prerequisite_state';
             end;
-            if written_for is distinct from pg_catalog.concat(roles[i], pg_catalog.current_schemas(true)) then
+            if coalesce(
+                written_for operator(pg_catalog.<>) pg_catalog.concat(roles[i], pg_catalog.current_schemas(true)), true) then
                 select before_condition
                        operator(pg_catalog.||) case when pg_catalog.row_security_active(relation) then policies.condition
                                                     else 'true' end
@@ -114,14 +121,16 @@ begin
                                ')') as condition
                       from pg_catalog.pg_policy p
                      cross join lateral pg_catalog.pg_get_expr(p.polqual, p.polrelid) as e (text)
-                     where p.polrelid = relation and p.polcmd in ('r', '*') and e.text is not null
+                     where p.polrelid operator(pg_catalog.=) relation and e.text is not null
+                       and p.polcmd operator(pg_catalog.=) any ('{r,*}'::pg_catalog."char"[])
                        and exists (select from pg_catalog.unnest(p.polroles) as r (oid)
-                                    where r.oid = 0 or pg_catalog.pg_has_role(current_user, r.oid, 'usage'))
+                                    where r.oid operator(pg_catalog.=) 0::pg_catalog.oid
+                                       or pg_catalog.pg_has_role(current_user, r.oid, 'usage'))
                   ) as policies;
                 written_for := pg_catalog.concat(roles[i], pg_catalog.current_schemas(true));
             end if;
             execute query into shown, inexact using records, is_nothing;
-            if current_user <> roles[i] then
+            if current_user::pg_catalog.text operator(pg_catalog.<>) roles[i] then
                 raise exception 'a policy changed the role' using errcode = 'insufficient_privilege';
             end if;
             -- Undo what the policies have set. Variables keep their values.
@@ -130,15 +139,16 @@ begin
             when sqlstate 'AYB00' then
                 null;
             when others then
-                if pg_catalog.left(sqlstate, 2) in ('40', '53', '55', '58', 'XX') then
+                if pg_catalog.left(sqlstate, 2) operator(pg_catalog.=) any ('{40,53,55,58,XX}') then
                     raise;
                 end if;
                 shown := null;
                 inexact := null;
                 get stacked diagnostics place = pg_exception_context;
-                error := pg_catalog.concat(sqlstate, case when sqlstate in ('42501', '42P01', '42703', '42704', '42883', '3F000')
-                                                            and pg_catalog.strpos(place, ' RAISE') = 0
-                                                           then ': ' operator(pg_catalog.||) sqlerrm end);
+                error := pg_catalog.concat(
+                    sqlstate, case when sqlstate operator(pg_catalog.=) any ('{42501,42P01,42703,42704,42883,3F000}')
+                                        and pg_catalog.strpos(place, ' RAISE') operator(pg_catalog.=) 0
+                                   then ': ' operator(pg_catalog.||) sqlerrm end);
         end;
         return next;
     end loop;

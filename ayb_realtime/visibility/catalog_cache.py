@@ -24,7 +24,7 @@ from ayb_realtime.visibility.transactions import Connection
 
 FACTS = (
     "select m.*, pg_catalog.to_json(c)::pg_catalog.text"
-    " from ayb_realtime.memberships_v1() m, ayb_realtime.check_context_v1(%s::bigint[], %s::text[]) c"
+    " from ayb_realtime.memberships_v1() m, ayb_realtime.check_context_v1(%s::bigint[], %s::pg_catalog.text[]) c"
 )
 # How many tables are kept, each with a set of roles.
 MOST_SUBJECTS = 5000

@@ -13,7 +13,7 @@ from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.transactions import Connection
 
-MAKE = "select ayb_realtime.make_check_function_v1(%s::oid, %s)"
+MAKE = "select ayb_realtime.make_check_function_v1(%s::pg_catalog.oid, %s)"
 REMEDY = (
     "Where functions may be created, run `manage.py migrate`, which makes them for the roles that are granted SELECT on"
     " a table by name; or for this role: select ayb_realtime.make_check_function_v1({}::regclass, {});"
@@ -65,6 +65,6 @@ async def make_check_function(connection: Connection, table: Table, role: str) -
 
 async def _look_up(connection: Connection, relation: int, role: str) -> tuple[str | None, bool]:
     cursor = await connection.execute(
-        "select c.call, c.is_made from ayb_realtime.check_function_v1(%s::oid, %s) as c", [relation, role]
+        "select c.call, c.is_made from ayb_realtime.check_function_v1(%s::pg_catalog.oid, %s) as c", [relation, role]
     )
     return await cursor.fetchone() or (None, False)

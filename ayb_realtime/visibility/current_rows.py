@@ -16,7 +16,10 @@ from ayb_realtime.wire import records
 from ayb_realtime.wire.records import Row
 
 # Who sees which rows, by a check function, of which this takes the beginning of a call.
-STATEMENT = "select identity, shown, records, error from {}%s::json, %s::int, %s::text[], %s::text[])"
+STATEMENT = (
+    "select identity, shown, records, error"
+    "  from {}%s::pg_catalog.json, %s::int, %s::pg_catalog.text[], %s::pg_catalog.text[])"
+)
 
 
 class CurrentRowsCheck(PartwiseCheck):

@@ -14,7 +14,8 @@ from ayb_realtime.wire.records import Row
 
 VISIBLE_BEFORE = sql.SQL(
     "select identity, shown, inexact, error"
-    "  from ayb_realtime.visible_before_v1(%s::oid, %s::text[], %s::text[], %s::text[], %s::text[])"
+    "  from ayb_realtime.visible_before_v1(%s::pg_catalog.oid, %s::pg_catalog.text[],"
+    "       %s::pg_catalog.text[], %s::pg_catalog.text[], %s::pg_catalog.text[])"
 )
 
 
@@ -44,6 +45,6 @@ class OldRowsCheck(PartwiseCheck):
 
 async def why_inexact(connection: Connection, table: Table) -> str | None:
     """Return why Postgres cannot say exactly to whom an old row of this table was visible; None if it can."""
-    cursor = await connection.execute("select ayb_realtime.inexact_reason_v1(%s::oid)", [table.relation])
+    cursor = await connection.execute("select ayb_realtime.inexact_reason_v1(%s::pg_catalog.oid)", [table.relation])
     row = await cursor.fetchone()
     return row[0] if row else None

@@ -79,7 +79,8 @@ async def _evaluate(
     connection: Connection, role: str, equality: Equality, identities: Sequence[Identity], index: Index
 ) -> None:
     cursor = await connection.execute(
-        "select value, failed from ayb_realtime.evaluate_v1(%s, %s, %s::int, %s::text[], %s::text[])",
+        "select value, failed"
+        "  from ayb_realtime.evaluate_v1(%s, %s, %s::int, %s::pg_catalog.text[], %s::pg_catalog.text[])",
         [equality.expression, role, len(identities), *settings_of(identities)],
     )
     for identity, (value, failed) in zip(identities, await cursor.fetchall(), strict=True):

@@ -26,7 +26,10 @@ from ayb_realtime.wire.records import Row
 logger = logging.getLogger(__package__)
 
 # It returns the ordinals of the rows that are there, from 1, and these columns of each.
-CURRENT_VALUES = "select n, texts from ayb_realtime.current_values_v1(%s::oid, %s::text[], %s::json)"
+CURRENT_VALUES = (
+    "select n, texts"
+    "  from ayb_realtime.current_values_v1(%s::pg_catalog.oid, %s::pg_catalog.text[], %s::pg_catalog.json)"
+)
 # To ask so few identities takes less time than to find out which to ask.
 FEW = 16
 # How many pairs of row and identity a shortlist may have where its rows are for different identities.
@@ -115,7 +118,8 @@ def _as_text(value: str) -> str | None:
 async def derive_equalities(connection: Connection, table: Table, role: str) -> list[Equality] | None:
     """Return equalities of which at least one holds for each row that is shown; None if the policies imply none."""
     cursor = await connection.execute(
-        "select conditions, columns from ayb_realtime.policy_conditions_v1(%s::oid, %s)", [table.relation, role]
+        "select conditions, columns from ayb_realtime.policy_conditions_v1(%s::pg_catalog.oid, %s)",
+        [table.relation, role],
     )
     conditions, columns = await cursor.fetchone() or ([""], [])
     equalities = [derive_equality(condition, frozenset(columns)) for condition in conditions]

@@ -12,7 +12,6 @@ from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics import inspection
 from ayb_realtime.diagnostics.explain import Step, policy_steps, privilege_steps
 from ayb_realtime.diagnostics.inspection import Policy, TableState
-from ayb_realtime.identity import AUTHENTICATED_ROLE
 
 NOW = "select pg_catalog.pg_current_snapshot()::text"
 # The changes of each table that have committed since a snapshot.
@@ -39,7 +38,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the command's own arguments."""
-        parser.add_argument("--role", default=AUTHENTICATED_ROLE, help="the subscribers' role (%(default)s)")
+        parser.add_argument("--role", default=conf.authenticated_role, help="the subscribers' role (%(default)s)")
         parser.add_argument("--seconds", type=float, default=1.0, help="how long to count changes (%(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:

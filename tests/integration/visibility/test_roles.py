@@ -9,7 +9,7 @@ from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import streamed
 from ayb_realtime.wire.records import Row
-from tests.integration.scenario import OWN, MakeTable, Owner, person
+from tests.integration.scenario import OWN, MakeTable, Owner, let_call_what_hubs_call, person
 from tests.integration.visibility.conftest import checking
 
 
@@ -36,12 +36,14 @@ async def test_role_that_may_not_be_set_gets_no_answer(owner: Owner, make_table:
 
 async def test_hub_whose_user_may_not_act_as_subscribers_says_what_to_run(database_url: str, owner: Owner) -> None:
     owner.execute("create role bystander login password 'bystander'; grant usage on schema ayb_realtime to bystander")
+    let_call_what_hubs_call(owner, "bystander")
     try:
         stranger = psycopg.conninfo.make_conninfo(database_url, user="bystander", password="bystander")
         async with await psycopg.AsyncConnection.connect(stranger) as connection:
             with pytest.raises(RoleRefused, match="GRANT ayb_authenticated TO bystander"):
                 await visibility.check_role(connection, AUTHENTICATED_ROLE)
     finally:
+        owner.execute("revoke all on all functions in schema ayb_realtime from bystander")
         owner.execute("revoke usage on schema ayb_realtime from bystander; drop role bystander")
 
 
@@ -53,8 +55,7 @@ async def test_hub_whose_user_has_only_the_subscribers_role_checks_a_table_in_th
     owner.execute(f"grant ayb_authenticated to visitor {'with set true, inherit false' if has_set else ''}".encode())
     owner.execute("grant usage on schema ayb_realtime to visitor; create schema sales")
     owner.execute("grant select on all tables in schema ayb_realtime to visitor")
-    # As careful administrators configure it.
-    owner.execute("alter default privileges revoke execute on functions from public")
+    let_call_what_hubs_call(owner, "visitor")
     try:
         make_table("sales.notes", "id int primary key, author text", policy=OWN)
         visitor = psycopg.conninfo.make_conninfo(database_url, user="visitor", password="visitor")
@@ -71,6 +72,6 @@ async def test_hub_whose_user_has_only_the_subscribers_role_checks_a_table_in_th
         assert [answers.visible_to(who) for who in (person(1), person(2))] == [{1: None}, {}]
         assert not answers.unanswered
     finally:
-        owner.execute("alter default privileges grant execute on functions to public")
-        owner.execute("drop schema sales cascade; revoke all on all tables in schema ayb_realtime from visitor")
+        owner.execute("drop schema sales cascade; revoke all on all functions in schema ayb_realtime from visitor")
+        owner.execute("revoke all on all tables in schema ayb_realtime from visitor")
         owner.execute("revoke usage on schema ayb_realtime from visitor; drop role visitor")
