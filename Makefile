@@ -57,7 +57,7 @@ $(VENV)/.tox: $(VENV)/.demo tox.ini
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	@$(INSTALL) --editable ".[redis]" --group test
+	@$(INSTALL) --editable ".[redis,metrics]" --group test
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test

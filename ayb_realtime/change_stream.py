@@ -139,9 +139,8 @@ class ChangeStream:
                 if not self._has_begun:
                     raise
                 failures += 1
-                self._logger.warning(
-                    "changes cannot be read now; they go on after position %s: %s", self.position, error
-                )
+                line = "changes cannot be read now; they go on after position %s: %s"
+                self._logger.warning(line, self.position, error, extra={"event_name": "reading_fails"})
                 await asyncio.sleep(backoff_seconds(failures))
 
     async def _open(self) -> None:

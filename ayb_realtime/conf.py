@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from ayb_realtime.limit_settings import DEFAULT_LIMITS, positive, read_limits
+from ayb_realtime.limit_settings import DEFAULT_LIMITS, place, positive, read_limits, token
 
 
 class Conf:
@@ -38,6 +38,7 @@ class Conf:
         "KEEP_HOURS": 24.0,
         "DELETE_VISIBILITY": "everyone",
         "INEXACT_DELETES": "withhold",
+        "METRICS_TOKEN": "",
     }
 
     def _read(self, name: str) -> Any:
@@ -85,7 +86,7 @@ class Conf:
     def hub_reads_standby(self) -> bool:
         """Whether the hub reads on another server than the one that is written to, and not just by another login."""
         hub, own = (connections.settings.get(alias, {}) for alias in (self.hub_database, self.database))
-        return self.hub_database != self.database and (hub.get("USER") == own.get("USER") or _place(hub) != _place(own))
+        return self.hub_database != self.database and (hub.get("USER") == own.get("USER") or place(hub) != place(own))
 
     @property
     def channel_layer(self) -> str | None:
@@ -189,10 +190,10 @@ class Conf:
         """With ``"policy"``, who receives a delete if it is not known who saw the row: none, or ``"everyone"``."""
         return self._choose("INEXACT_DELETES", "withhold", "everyone")
 
-
-def _place(given: dict[str, Any]) -> tuple[Any, ...]:
-    """Return where a database is, as the settings say."""
-    return *map(given.get, ("HOST", "PORT", "NAME")), given.get("OPTIONS", {}).get("service")
+    @property
+    def metrics_token(self) -> str:
+        """What a scraper has to send as a bearer token to be shown the metrics; empty: there are none to be seen."""
+        return token("METRICS_TOKEN", self._read("METRICS_TOKEN"))
 
 
 conf = Conf()

@@ -1,4 +1,4 @@
-"""The setting ``LIMITS``: its defaults, and what may be in it. ``conf`` reads it, ``limits`` counts."""
+"""The setting ``LIMITS``: its defaults, and what may be in it and in others. ``conf`` reads it, ``limits`` counts."""
 
 import math
 from typing import Any
@@ -46,3 +46,15 @@ def positive(name: str, given: Any) -> float:
     if not 0 < number < math.inf:
         raise ImproperlyConfigured(f"{name} is {given!r}; it has to be a number above 0.")
     return number
+
+
+def token(name: str, given: Any) -> str:
+    """Return a secret, or "" for none. Raises ImproperlyConfigured if it could be guessed."""
+    if not isinstance(given, str) or 0 < len(given) < 16:
+        raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] has to be empty, or a str of 16 characters or more.")
+    return given
+
+
+def place(given: dict[str, Any]) -> tuple[Any, ...]:
+    """Return where a database is, as the settings say."""
+    return *map(given.get, ("HOST", "PORT", "NAME")), given.get("OPTIONS", {}).get("service")

@@ -24,6 +24,14 @@ def make_check_functions(*, using: str, **kwargs: Any) -> None:
             if cursor.fetchone() == (True,):
                 cursor.execute(MAKE, [[conf.authenticated_role, conf.anonymous_role]])
                 for (line,) in cursor.fetchall():
-                    logger.error("the function that checks who sees rows was not made. %s", line)
+                    logger.error(
+                        "the function that checks who sees rows was not made. %s",
+                        line,
+                        extra={"event_name": "check_function_not_made"},
+                    )
     except Error as error:
-        logger.error("the functions that check who sees rows were not made. %s", str(error).partition("\n")[0])
+        logger.error(
+            "the functions that check who sees rows were not made. %s",
+            str(error).partition("\n")[0],
+            extra={"event_name": "check_functions_not_made"},
+        )

@@ -124,7 +124,11 @@ def _answer(ask: Callable[[], Iterable[Proof]]) -> Iterable[Proof]:
     try:
         return ask()
     except Exception as error:  # noqa: BLE001 - of any model, cache or session engine that the site has
-        logger.error("open streams go on unchecked, because their credentials cannot be checked now: %s", error)
+        logger.error(
+            "open streams go on unchecked, because their credentials cannot be checked now: %s",
+            error,
+            extra={"event_name": "proofs_unchecked"},
+        )
         return []
 
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 
 from ayb_realtime.conf import conf
+from ayb_realtime.counts import counts
 from ayb_realtime.exceptions import (
     AuthenticationUnavailable,
     CrossSiteRequest,
@@ -62,10 +63,10 @@ async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], 
     except InvalidParameter as error:
         return refusal(400, str(error))
     except InvalidIdentity as error:
-        logger.error("no stream can be %s: %s", deed, error)
+        logger.error("no stream can be %s: %s", deed, error, extra={"event_name": "identity_invalid"})
         return refusal(500, "invalid identity")
     except UNAVAILABLE as error:
-        logger.error("no stream can be %s: %s", deed, error)
+        logger.error("no stream can be %s: %s", deed, error, extra={"event_name": "stream_unavailable"})
         return _later(request, 503, "database unavailable", conf.retry_milliseconds / 1000)
 
 
@@ -76,6 +77,7 @@ def _later(request: HttpRequest, code: int, message: str, retry_after: float) ->
     """
     if "text/event-stream" not in request.headers.get("Accept", ""):
         return refusal(code, message, retry_after)
+    counts.refusals[code] += 1
     milliseconds = 1000 * retry_after * random.uniform(1, 2)  # noqa: S311 - so that not all come at once
     return HttpResponse(sse.retry(round(milliseconds)), headers=STREAM_HEADERS)
 
@@ -85,5 +87,6 @@ def refusal(code: int, message: str, retry_after: float = 0) -> JsonResponse:
 
     retry_after: in seconds; 0: not said.
     """
+    counts.refusals[code] += 1
     headers = {"Retry-After": str(math.ceil(retry_after))} if retry_after else {}
     return JsonResponse({"code": code, "message": message}, status=code, headers=headers)

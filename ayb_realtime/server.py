@@ -146,4 +146,10 @@ def _finish_tasks() -> None:
 def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:
     """Log a finished request, without its query: that may hold a token."""
     if action == "complete":
-        logger.info("%s %s %s", details["method"], details["path"].partition("?")[0], details["status"])
+        logger.info(
+            "%s %s %s",
+            details["method"],
+            details["path"].partition("?")[0],
+            details["status"],
+            extra={"event_name": "request"},
+        )

@@ -142,5 +142,7 @@ def _is_known(server: str) -> bool:
 @lru_cache
 def _unknown(reason: str) -> Sink:
     """Say once why streams cost more than they could."""
-    logger.info("streams are sent by ASGI's send, which takes more CPU: %s", reason)
+    logger.info(
+        "streams are sent by ASGI's send, which takes more CPU: %s", reason, extra={"event_name": "sent_by_asgi"}
+    )
     return NO_SINK

@@ -50,7 +50,7 @@ class _Batch:
                 keys = {key for request in requests if (key := _key(field, request)) is not None}
                 self._keep(field.attname, list(queryset.filter(**{f"{field_name}__in": keys})))
         except Exception as error:  # noqa: BLE001 - of any model, manager or router that the site has
-            logger.warning("%s: %s", ONE_BY_ONE, error)
+            logger.warning("%s: %s", ONE_BY_ONE, error, extra={"event_name": "users_looked_up_singly"})
             connections.close_all()
         finally:
             self.is_answered.set()

@@ -4,6 +4,7 @@ DATABASE_URL   PostgreSQL; by default the embedded one that ``make demo`` starts
 HUB_DATABASE_URL  a hot standby, for the web processes to read
 REDIS_URL      Redis or Valkey for the channel layer; by default none: web processes LISTEN in PostgreSQL
 CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core; by default channels_redis.pubsub
+METRICS_TOKEN  what a scraper of /api/realtime/metrics has to send
 SECRET_KEY, DEBUG, ALLOWED_HOSTS (names besides this machine's)
 """
 
@@ -74,6 +75,7 @@ if REDIS_URL:
 AYB_REALTIME: dict[str, Any] = {
     "CHANNEL_LAYER": "default" if REDIS_URL else None,
     "HUB_DATABASE": "standby" if "standby" in DATABASES else None,
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
 }
 
 LOGGING = {

@@ -64,7 +64,7 @@ class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
         elif not isinstance(error, APIException):
             if not (isinstance(error, AuthenticationUnavailable) or is_unavailable(error)):
                 raise error
-            logger.error("credentials cannot be checked now: %s", error)
+            logger.error("credentials cannot be checked now: %s", error, extra={"event_name": "credentials_unchecked"})
             error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "credentials cannot be checked now")
             error.wait = ceil(conf.retry_milliseconds / 1000)
         body = {"code": error.status_code, "message": str(error.detail)}

@@ -115,7 +115,12 @@ def _users(email: str, most: int) -> list[Any]:
     ordered = found.order_by(*(["date_joined"] if hasattr(model, "date_joined") else []), "pk")
     active = list(islice(filter(api_settings.USER_AUTHENTICATION_RULE, ordered), most + 1))
     if len(active) > 1:
-        logger.warning("user %s shares an email: only the %d oldest users with it can log in", active[0].pk, most)
+        logger.warning(
+            "user %s shares an email: only the %d oldest users with it can log in",
+            active[0].pk,
+            most,
+            extra={"event_name": "email_shared"},
+        )
     return active[:most]
 
 

@@ -22,7 +22,7 @@ def register(*tags: str, deploy: bool = False) -> Callable[[Check], Check]:
             try:
                 return check(*args, **kwargs)
             except Exception as error:
-                logger.debug("%s raised", check.__name__, exc_info=True)
+                logger.debug("%s raised", check.__name__, exc_info=True, extra={"event_name": "check_raised"})
                 return [_unknown(check, error)]
 
         checks.register(*tags, deploy=deploy)(guarded)

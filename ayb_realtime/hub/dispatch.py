@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from ayb_realtime.counts import counts
 from ayb_realtime.hub.buffer import shareable
 from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
@@ -16,6 +17,8 @@ from ayb_realtime.wire.form import Form
 
 # A position, and the reset there.
 Reset = tuple[int, bytes]
+# Whole events, and how many they are.
+Chunk = tuple[bytes, int]
 # What subscribers have in common that get the same bytes: the numbers of their lists, their resets, their position, the
 # positions after it that they know of, and their form.
 ChunkKey = tuple[tuple[int, ...], tuple[Reset, ...], int, tuple[range, ...], Form]
@@ -23,7 +26,7 @@ ChunkKey = tuple[tuple[int, ...], tuple[Reset, ...], int, tuple[range, ...], For
 
 def dispatch(plan: DeliveryPlan, subscribers: Subscribers, position: int) -> None:
     """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
-    chunks: dict[ChunkKey, bytes] = {}
+    chunks: dict[ChunkKey, Chunk] = {}
     # Most plans have nothing but events. To look for the rest costs as much as to send them.
     dispatch_to = _send_events if plan.has_only_events else _dispatch_to
     # Of thousands, most get nothing: for them, only the position changes.
@@ -46,7 +49,7 @@ def _concerned(plan: DeliveryPlan, subscribers: Subscribers) -> Iterable[Subscri
     return subscribers.of(set[Identity]().union(*concerned))
 
 
-def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chunks: dict[ChunkKey, bytes]) -> None:
+def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chunks: dict[ChunkKey, Chunk]) -> None:
     if any(
         not plan.endings[relation].isdisjoint((subscriber.identity, subscriber.reader(relation)))
         for relation in subscriber.relations & plan.endings.keys()
@@ -56,6 +59,8 @@ def _dispatch_to(plan: DeliveryPlan, subscriber: Subscriber, position: int, chun
     if isinstance(subscriber, SnapshotSubscriber) and (reset := _reset_of(plan, subscriber)):
         subscriber.reset(*reset)  # The snapshot that follows has everything else.
         return
+    if plan.resets:
+        counts.resets.update(reason.name.lower() for reason, _ in _broadcast_resets(plan, subscriber))
     recreated = {
         change.relation
         for change in plan.enabled
@@ -70,14 +75,15 @@ def _send_events(
     plan: DeliveryPlan,
     subscriber: Subscriber,
     position: int,
-    chunks: dict[ChunkKey, bytes],
+    chunks: dict[ChunkKey, Chunk],
     resets: tuple[Reset, ...] = (),
 ) -> None:
     key = _numbers(plan, subscriber), resets, subscriber.position, subscriber.told, subscriber.form
     chunk = chunks.get(key)
     if chunk is None:
-        chunk = chunks[key] = shareable(_join(plan, key))
-    subscriber.push(chunk)
+        chunk = chunks[key] = _join(plan, key)
+    subscriber.push(chunk[0])
+    counts.events += chunk[1]
     subscriber.position = position
     if subscriber.told and isinstance(subscriber, SnapshotSubscriber) and subscriber.told[-1].stop <= position + 1:
         subscriber.told = ()
@@ -94,26 +100,33 @@ def _numbers(plan: DeliveryPlan, subscriber: Subscriber) -> tuple[int, ...]:
     return numbers
 
 
-def _join(plan: DeliveryPlan, key: ChunkKey) -> bytes:
+def _join(plan: DeliveryPlan, key: ChunkKey) -> Chunk:
     numbers, resets, after, told, form = key
     events = chain.from_iterable(plan.lists[number] for number in numbers)
     news = [(each.position, each.in_form(form)) for each in events if is_news(each.position, after, told)]
-    return b"".join(encoded for _, encoded in sorted([*resets, *news]))
+    found = sorted([*resets, *news])
+    return shareable(b"".join(encoded for _, encoded in found)), len(found)
 
 
 def _reset_of(plan: DeliveryPlan, subscriber: Subscriber) -> tuple[ResetReason, list[int]] | None:
     """Return why a subscriber has to fetch which tables again, if it has to."""
-    for relation in subscriber.relations & plan.resets.keys():
-        reason, position = plan.resets[relation]
-        is_reader = subscriber.identity in plan.readers.get(relation, ())
-        if is_reader and is_news(position, subscriber.position, subscriber.told):
-            return reason, [relation]
+    for reason, relation in _broadcast_resets(plan, subscriber):
+        return reason, [relation]
     unanswered = [table.relation for _, table in _unanswered_tables(plan, subscriber)] if plan.unanswered else []
     return (ResetReason.UNANSWERED, unanswered) if unanswered else None
 
 
+def _broadcast_resets(plan: DeliveryPlan, subscriber: Subscriber) -> Iterator[tuple[ResetReason, int]]:
+    for relation in subscriber.relations & plan.resets.keys():
+        reason, position = plan.resets[relation]
+        is_reader = subscriber.identity in plan.readers.get(relation, ())
+        if is_reader and is_news(position, subscriber.position, subscriber.told):
+            yield reason, relation
+
+
 def _unanswered_resets(plan: DeliveryPlan, subscriber: Subscriber) -> Iterator[Reset]:
     for position, table in _unanswered_tables(plan, subscriber):
+        counts.resets[ResetReason.UNANSWERED.name.lower()] += 1
         yield position, reset_event(ResetReason.UNANSWERED, [table.name], position)
 
 

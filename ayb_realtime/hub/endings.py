@@ -7,6 +7,8 @@ import logging
 import time
 from enum import StrEnum
 
+from ayb_realtime.counts import counts
+
 logger = logging.getLogger(__package__)
 
 # How long to log nothing more of one kind of ending.
@@ -39,6 +41,7 @@ class Endings:
         """Count streams that end, and log them if the last line about such ones is long enough ago."""
         if streams:
             self._counts[ending] = self._counts.get(ending, 0) + streams
+            counts.endings[ending.name.lower()] += streams
             self.log_due()
 
     def log_due(self) -> None:
@@ -47,7 +50,8 @@ class Endings:
         for ending in list(self._counts):
             if now - self._logged_at.get(ending, float("-inf")) >= QUIET_SECONDS:
                 self._logged_at[ending] = now
-                logger.info(LINE, self._counts.pop(ending), ending)
+                extra = {"event_name": "streams_end", "reason": ending.name.lower()}
+                logger.info(LINE, self._counts.pop(ending), ending, extra=extra)
 
 
 endings = Endings()

@@ -15,8 +15,10 @@ from typing import Any
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
+from ayb_realtime.counts import Latency, counts
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub.quiet_logger import QuietLogger
+from ayb_realtime.hub.single_flight import SingleFlight
 from ayb_realtime.hub.window import Gap, Window
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
@@ -45,11 +47,12 @@ class Feed:
         self._awaited, self._awaited_since = 0, 0.0
         self._news = asyncio.Event()
         self._logger = QuietLogger(logging.getLogger(__package__))
+        self.latency = Latency()
+        self.log_head = SingleFlight(self._read_head)
 
     async def start(self) -> int:
         """Begin at the head of the log, and return it. Raises NotMigrated, psycopg.Error or PoolTimeout."""
-        async with self._pool.connection() as connection:
-            self._skip_to(await queries.head(connection))
+        self._skip_to(await self._read_head())
         return self._window.head
 
     @property
@@ -62,9 +65,15 @@ class Feed:
         """Everything up to here has been handed out, waits to be, or is being read."""
         return self._window.reached
 
+    @property
+    def head(self) -> int:
+        """The newest position that the hub knows of."""
+        return self._window.head
+
     def accept(self, announcement: Announcement) -> None:
         """Take an announcement that the relay has published."""
         self._window.offer(announcement)
+        self.latency.hear(announcement.head, announcement.committed_at)
         self._news.set()
 
     async def next(self, skippable: Callable[[], Set[int]]) -> Slice:
@@ -103,7 +112,7 @@ class Feed:
         except TimeoutError:
             await self._refresh_head()
             if self._window.head > self._window.reached:
-                self._logger.warning(SILENT, SILENCE_SECONDS)
+                self._logger.warning(SILENT, SILENCE_SECONDS, extra={"event_name": "relay_silent"})
         else:
             if self._head_is_stale():
                 await self._refresh_head()
@@ -116,7 +125,7 @@ class Feed:
         else:
             late_seconds = now - self._awaited_since
             if late_seconds > SILENCE_SECONDS:
-                self._logger.warning(LATE, late_seconds)
+                self._logger.warning(LATE, late_seconds, extra={"event_name": "standby_late"})
             await asyncio.sleep(min(max(late_seconds / 4, LEAST_PAUSE_SECONDS), SILENCE_SECONDS / 2))
         await self._refresh_head()
 
@@ -127,14 +136,17 @@ class Feed:
         """Ask the log for its head. Raises PositionUnavailable if it ends before what has been handed out."""
         # Taken now: while the log answers, later changes may come through the layer.
         reached = min(self._window.reached, self._window.shown)
-        async with self._pool.connection() as connection:
-            head = await queries.head(connection)
+        head = await self._read_head()
         self._head_read_at = time.monotonic()
         if head < reached:
             self._skip_to(head)
             raise PositionUnavailable(ResetReason.LOG_REWOUND)
         self._window.raise_head(head)
         self._show(head)
+
+    async def _read_head(self) -> int:
+        async with self._pool.connection() as connection:
+            return await queries.head(connection)
 
     async def _fill_gap(self, gap: Gap, skippable: Set[int]) -> Slice | None:
         """Read a gap from the log. None: the log ends before it, whatever the layer said."""
@@ -150,6 +162,7 @@ class Feed:
             self._skip_to(gap.after)
         else:
             self._window.fill(gap, read)
+            counts.log_reads += 1
         return read
 
     async def _read(self, connection: queries.Connection, after: int, skippable: Set[int]) -> Slice | None:
@@ -168,6 +181,7 @@ class Feed:
 
     def _skip_to(self, head: int) -> None:
         self._window.skip_to(head)
+        self.latency.forget()
         self._show(head)
 
     def _show(self, head: int) -> None:

@@ -18,6 +18,11 @@ class Asking(Protocol):
         """Return which of these rows, as those with a role are sent them, match which filters."""
 
 
+def asks_about_old_rows(table: Table, readers: IdentitiesByRole) -> bool:
+    """Tell whether it matters who saw rows before their changes."""
+    return conf.delete_visibility != "everyone" and (table.row_security or bool(readers.filters))
+
+
 async def with_filters(
     asking: Asking, table: Table, rows: Mapping[int, Row], answers: Answers, readers: IdentitiesByRole
 ) -> Answers:

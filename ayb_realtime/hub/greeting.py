@@ -1,6 +1,7 @@
 """What each stream begins with. The hub calls it."""
 
 from ayb_realtime.conf import conf
+from ayb_realtime.counts import counts
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
@@ -13,6 +14,7 @@ def greeting(subscriber: Subscriber, names_position: bool, reset_reason: ResetRe
     names_position: whether the client has named the position of the last event that it has.
     """
     resumed = names_position and reset_reason is None
+    counts.opened[resumed] += 1
     connected = connected_event(subscriber.client_id, subscriber.position, resumed=resumed)
     names = [table.name for table in subscriber.tables]
     reset = subscriber.reset_event(reset_reason, names) if reset_reason else b""

@@ -45,10 +45,10 @@ class Hub:
         self._pool, self._primary, delivery = pool, primary or pool, delivery or pool
         self._pools, self._opened = {pool, delivery, self._primary}, AsyncExitStack()
         self._admission = Admission(pool, self._primary)
-        self._feed = Feed(delivery)
-        self._hearing = Hearing(layer, pool, self._feed)
+        self.feed = Feed(delivery)
+        self._hearing = Hearing(layer, pool, self.feed)
         self._replay = Replay(pool)
-        self._live = Live(delivery, self._feed, self._replay)
+        self._live = Live(delivery, self.feed, self._replay)
         self._snapshots = Snapshots(self._primary, self._replay, self._live.look_up_tables)
         self._relay_watch = RelayWatch(self._primary)
         self.refreshing = Refreshing(self._primary, self.open_streams)
@@ -78,7 +78,7 @@ class Hub:
         try:
             for pool in self._pools:
                 await self._opened.enter_async_context(pool)
-            self._live.position = await self._feed.start()
+            self._live.position = await self.feed.start()
             await self._hearing.start()
         except BaseException:
             await self._opened.aclose()

@@ -60,7 +60,7 @@ class Listener:
                 async with await database.connect(conf.hub_primary(), is_patient=True) as connection:
                     await self._listen(connection)
             except (psycopg.Error, OSError) as error:  # TimeoutError, which has no text, is one.
-                self._logger.warning(FAILS, str(error) or type(error).__name__)
+                self._logger.warning(FAILS, str(error) or type(error).__name__, extra={"event_name": "listener_fails"})
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self, connection: queries.Connection) -> NoReturn:
@@ -78,9 +78,11 @@ class Listener:
     def _head(self, payload: str) -> int:
         """Return the head that a relay of this log has sealed; 0 for anything else: any role may notify."""
         try:
-            return from_payload(payload, self.group).head
+            announcement = from_payload(payload, self.group)
+            self._feed.latency.hear(announcement.head, announcement.committed_at)
+            return announcement.head
         except InvalidMessage as error:
-            self._logger.warning(DROPPED, error)
+            self._logger.warning(DROPPED, error, extra={"event_name": "message_dropped"})
             return 0
 
     async def _read(self, connection: queries.Connection, head: int) -> tuple[Change, ...]:

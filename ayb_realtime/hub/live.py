@@ -6,10 +6,12 @@ Every position is delivered to every subscriber before the next one is, and to e
 import asyncio
 import logging
 from collections.abc import Set
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from psycopg_pool import AsyncConnectionPool
 
+from ayb_realtime.counts import counts
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import planning
 from ayb_realtime.hub.dispatch import dispatch
@@ -72,7 +74,11 @@ class Live:
             except PositionUnavailable as error:
                 await self._reset(error.reason)
             except Exception:
-                self._logger.warning("changes cannot be delivered now; the streams wait", exc_info=True)
+                self._logger.warning(
+                    "changes cannot be delivered now; the streams wait",
+                    exc_info=True,
+                    extra={"event_name": "delivery_fails"},
+                )
                 # Also if the database answers: what came through the layer may be at fault.
                 self._feed.go_back(self.position)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -88,9 +94,14 @@ class Live:
                 # Since the slice was read, a stream of such a table has joined, or has been linked to it.
                 self._feed.go_back(self.position)
                 return
-            delivery = await planning.plan_delivery(self.pool, slice_.changes, self.subscribers.identities)
+            identities = self.subscribers.identities
+            followed = sum(change.relation in identities for change in slice_.changes)
+            with counts.check_seconds.timing() if followed else nullcontext():
+                delivery = await planning.plan_delivery(self.pool, slice_.changes, identities)
             dispatch(delivery, self.subscribers, slice_.upto)
             self._advance_to(slice_.upto)
+        counts.changes += followed
+        self._feed.latency.deliver(slice_.upto, is_followed=followed > 0)
 
     async def _relink_recreated_tables(self, slice_: Slice) -> None:
         """Look the tables up before a change of an unknown one: a table that was recreated has a new oid."""
@@ -107,7 +118,7 @@ class Live:
 
     async def _reset(self, reason: ResetReason) -> None:
         """Go on where the feed does, and reset every live stream: the log no longer holds what came before."""
-        logger.warning("%s: every live stream is told to fetch again", reason)
+        logger.warning("%s: every live stream is told to fetch again", reason, extra={"event_name": "streams_reset"})
         async with self.delivery_lock:
             # The feed's head may be further on by now.
             position = self._feed.position

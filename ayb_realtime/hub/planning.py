@@ -10,10 +10,10 @@ from typing import Any
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import visibility
-from ayb_realtime.conf import conf
+from ayb_realtime.counts import counts
 from ayb_realtime.exceptions import CatalogChanged, KeyChanged, NeedsTransaction, UncancellablePolicy
 from ayb_realtime.hub.delivery import DeliveryPlan
-from ayb_realtime.hub.filtering import left, old_matches, with_filters
+from ayb_realtime.hub.filtering import asks_about_old_rows, left, old_matches, with_filters
 from ayb_realtime.hub.in_transaction import InTransaction
 from ayb_realtime.hub.table_changes import TableChanges, hidden_updates
 from ayb_realtime.identity import Identity
@@ -88,15 +88,11 @@ async def _plan_in_one_message(
     return delivery
 
 
-def _asks_about_old_rows(table: Table, readers: IdentitiesByRole) -> bool:
-    return conf.delete_visibility != "everyone" and (table.row_security or bool(readers.filters))
-
-
 def _is_usual(table: Table, changes: TableChanges, readers: IdentitiesByRole) -> bool:
     """Tell whether it only has to be asked who sees rows as they are now."""
     if not changes.current or changes.too_large:
         return False
-    if not _asks_about_old_rows(table, readers):
+    if not asks_about_old_rows(table, readers):
         return True
     return not changes.deletes and all(each.action is Action.CREATE for each in changes.current.values())
 
@@ -152,7 +148,7 @@ class _Planner:
         except KeyChanged:
             delivery.add_reset(table, ResetReason.DEFINITION_CHANGED, changes.last)
             return
-        if not _asks_about_old_rows(table, readers):
+        if not asks_about_old_rows(table, readers):
             # By the protocol, deletes go to everyone: there is no row left to ask about.
             delivery.add_deletes(table, changes.deletes, changes.rows)
         else:
@@ -171,6 +167,7 @@ class _Planner:
             return Answers()
         rows = {position: changes.rows[position] for position in changes.current}
         answers = await self.asking.check(self.table, rows, readers)
+        counts.add_answers(len(rows) * len(readers), *answers.tally(len(rows)))
         answers = await with_filters(self.asking, self.table, rows, answers, readers)
         self.delivery.add_rows(self.table, changes.current, rows, answers)
         self._add_resets_and_endings(answers)

@@ -62,7 +62,7 @@ class Receiver:
                 while True:
                     await self._take()
             except Exception:
-                self._logger.warning(FAILS, exc_info=True)
+                self._logger.warning(FAILS, exc_info=True, extra={"event_name": "layer_fails"})
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _rejoin(self) -> NoReturn:
@@ -73,7 +73,7 @@ class Receiver:
                 try:
                     await self._join()
                 except Exception:
-                    self._logger.warning(FAILS, exc_info=True)
+                    self._logger.warning(FAILS, exc_info=True, extra={"event_name": "layer_fails"})
 
     async def _follow_group(self) -> NoReturn:
         """Move to the log's new group whenever it has another one, until cancelled."""
@@ -89,7 +89,7 @@ class Receiver:
             except (psycopg.Error, PoolTimeout):
                 continue  # The live deliveries log that the database does not answer.
             except Exception:
-                self._logger.warning(FAILS, exc_info=True)
+                self._logger.warning(FAILS, exc_info=True, extra={"event_name": "layer_fails"})
 
     async def close(self) -> None:
         """Leave the group."""
@@ -98,7 +98,9 @@ class Receiver:
                 await self._leave()
             except Exception:
                 self._logger.warning(
-                    "the Channels layer fails, and may go on sending messages that are not read", exc_info=True
+                    "the Channels layer fails, and may go on sending messages that are not read",
+                    exc_info=True,
+                    extra={"event_name": "layer_not_left"},
                 )
 
     async def _join(self) -> None:
@@ -120,5 +122,5 @@ class Receiver:
             self._feed.accept(from_message(message, self.group))
         except (InvalidMessage, TypeError, ValueError) as error:
             # The message is not ours, or the layer could not read it. The next one may be good.
-            self._logger.warning(DROPPED, error)
+            self._logger.warning(DROPPED, error, extra={"event_name": "message_dropped"})
             await asyncio.sleep(0)

@@ -29,7 +29,11 @@ async def run(streams: Callable[[], Sequence[Subscriber]]) -> None:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await recheck(streams())
         except TimeoutError:
-            logger.error("open streams go on unchecked: there was no answer for %.0f s", ANSWER_SECONDS)
+            logger.error(
+                "open streams go on unchecked: there was no answer for %.0f s",
+                ANSWER_SECONDS,
+                extra={"event_name": "recheck_unanswered"},
+            )
 
 
 async def recheck(subscribers: Iterable[Subscriber]) -> None:

@@ -100,7 +100,7 @@ class Refreshing:
                 await self._answer()
                 await self._take_answers()
             except psycopg.ProgrammingError as error:  # Such as a table that this user may not write.
-                self._logger.warning(FAILS, error)
+                self._logger.warning(FAILS, error, extra={"event_name": "refresh_fails"})
             except (psycopg.Error, PoolTimeout):
                 continue  # The live deliveries log that the database does not answer.
 

@@ -57,9 +57,16 @@ def opening() -> AbstractContextManager[None]:
 def _made_hub() -> Hub | None:
     """Return the hub of this event loop, if it has one already."""
     making = _hubs.get(asyncio.get_running_loop())
-    if making is None or not making.done() or making.cancelled() or making.exception() is not None:
-        return None
-    return making.result()
+    return None if making is None or not _has_made(making) else making.result()
+
+
+def _has_made(making: "asyncio.Task[Hub]") -> bool:
+    return making.done() and not making.cancelled() and making.exception() is None
+
+
+def hubs() -> list[Hub]:
+    """Return the hubs of this process. May be called in any thread."""
+    return [making.result() for making in list(_hubs.values()) if _has_made(making)]
 
 
 async def close_hub() -> None:
@@ -72,7 +79,7 @@ async def close_hub() -> None:
 
 async def _make_hub() -> Hub:
     if "daphne.cli" in sys.modules:  # Only the command imports it.
-        logger.warning(BARE_DAPHNE)
+        logger.warning(BARE_DAPHNE, extra={"event_name": "bare_daphne"})
     primary = database.pool(conf.database) if conf.hub_reads_standby() else None
     delivery = database.pool(size=database.DELIVERY_CONNECTIONS)
     hub = Hub(configured_layer(), database.pool(), delivery, primary)

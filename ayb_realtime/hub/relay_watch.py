@@ -51,7 +51,7 @@ class RelayWatch:
         except (psycopg.Error, PoolTimeout):
             return  # The tasks that deliver say so.
         if not status.has_leader:
-            logger.warning(NO_RELAY)
+            logger.warning(NO_RELAY, extra={"event_name": "no_relay"})
 
 
 async def run_relay(layer: BaseChannelLayer | None) -> None:
@@ -59,4 +59,4 @@ async def run_relay(layer: BaseChannelLayer | None) -> None:
     try:
         await Relay(layer, lambda: database.connect(conf.relay_database, is_patient=True)).run()
     except (psycopg.Error, OSError, NotificationsUnheard) as error:
-        logger.error("the relay in this process ends: %s", error)
+        logger.error("the relay in this process ends: %s", error, extra={"event_name": "relay_in_process_ends"})

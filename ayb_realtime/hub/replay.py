@@ -86,7 +86,11 @@ class Replay:
                 while await self._round(live):
                     pass
             except Exception:
-                self._logger.warning("changes cannot be replayed now; the streams wait", exc_info=True)
+                self._logger.warning(
+                    "changes cannot be replayed now; the streams wait",
+                    exc_info=True,
+                    extra={"event_name": "replay_fails"},
+                )
                 await asyncio.sleep(RETRY_SECONDS)
                 self.notify()
 

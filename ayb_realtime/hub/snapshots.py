@@ -83,7 +83,11 @@ class Snapshots:
         except (TimeoutError, psycopg.errors.QueryCanceled, RoleRefused) as error:
             self._fail(group, error)
         except (psycopg.OperationalError, PoolTimeout, OSError) as error:
-            logger.warning("a snapshot cannot be read now, and is begun again: %s", error)
+            logger.warning(
+                "a snapshot cannot be read now, and is begun again: %s",
+                error,
+                extra={"event_name": "snapshot_begins_again"},
+            )
             self._begin_again(group, RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001 - what fails for these fails for no others
             self._fail(group, error)
@@ -97,7 +101,8 @@ class Snapshots:
         names = ", ".join(table.name for table in group[0].tables)
         message = error.diag.message_primary if isinstance(error, psycopg.Error) else ""  # without its context
         reason = message or str(error) or type(error).__name__
-        logger.error("streams end, because a snapshot of %s for %s failed: %s", names, group[0].identity.role, reason)
+        line, role = "streams end, because a snapshot of %s for %s failed: %s", group[0].identity.role
+        logger.error(line, names, role, reason, extra={"event_name": "snapshot_fails"})
         for subscriber in group:
             subscriber.end()
 

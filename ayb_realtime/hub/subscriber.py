@@ -4,6 +4,7 @@ import time
 from collections.abc import Container, Iterable, Mapping
 from uuid import uuid4
 
+from ayb_realtime.counts import counts
 from ayb_realtime.filters import Filter
 from ayb_realtime.hub.body import Body
 from ayb_realtime.hub.unanswered_resets import UnansweredResets
@@ -112,6 +113,7 @@ class Subscriber(Body):
 
     def reset_event(self, reason: ResetReason, names: list[str]) -> bytes:
         """Encode the event that tells the client to fetch these tables again."""
+        counts.resets[reason.name.lower()] += 1
         return reset_event(reason, names, self.position)
 
     def may_reset(self, relation: int) -> bool:

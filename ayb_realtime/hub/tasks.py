@@ -46,6 +46,11 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             name = getattr(task.get_coro(), "__qualname__", "?")
-            logger.error("the hub's task %s has failed; every stream ends", name, exc_info=task.exception())
+            logger.error(
+                "the hub's task %s has failed; every stream ends",
+                name,
+                exc_info=task.exception(),
+                extra={"event_name": "hub_fails"},
+            )
             self.has_failed = True
             self._on_failure()

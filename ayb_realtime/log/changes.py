@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 from ayb_realtime.exceptions import InvalidMessage
@@ -69,23 +70,25 @@ class Announcement:
     head: the newest position.
     changes: without a gap between them. There may be none, or more after them up to ``head``: if they are too many or
         too large for the layer, hubs read them from the log.
+    committed_at: none of the newest changes had committed before, in seconds since the epoch; None: not known.
     """
 
     head: int
     changes: tuple[Change, ...] = ()
+    committed_at: float | None = field(default=None, compare=False)
 
     def to_text(self) -> str:
         """Return it as text of ASCII characters alone."""
         # Not dataclasses.astuple, which takes eight times as long: it copies each field.
         rows = [(c.position, c.relation, c.action, c.record, c.before) for c in self.changes]
-        return json.dumps([self.head, rows])
+        return json.dumps([self.head, rows, self.committed_at])
 
     @classmethod
     def from_text(cls, text: str) -> "Announcement":
         """Read what ``to_text`` wrote. Raises InvalidMessage for anything else."""
         try:
-            head, rows = json.loads(text)
-            announcement = cls(head, tuple([Change.from_row(row) for row in rows]))
+            head, rows, committed_at = json.loads(text)
+            announcement = cls(head, tuple([Change.from_row(row) for row in rows]), committed_at)
             if announcement.is_valid():
                 return announcement
         except (ValueError, TypeError, RecursionError) as error:
@@ -95,6 +98,8 @@ class Announcement:
     def is_valid(self) -> bool:
         """Tell whether every field is of its type, and the positions are what they have to be."""
         if type(self.head) is not int or self.head < 0 or not all(map(_is_typed, self.changes)):
+            return False
+        if self.committed_at is not None and not (type(self.committed_at) is float and isfinite(self.committed_at)):
             return False
         if not self.changes:
             return True

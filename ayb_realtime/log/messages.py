@@ -7,6 +7,7 @@ group, which names the log.
 
 import hmac
 import json
+from dataclasses import replace
 from functools import lru_cache
 
 from django.conf import settings
@@ -46,7 +47,7 @@ def from_message(message: object, group: str) -> Announcement:
 
 def to_payload(announcement: Announcement, group: str) -> str:
     """Return a notification's payload. It says only the head: every role of the database may listen."""
-    return json.dumps(to_message(Announcement(announcement.head), group))
+    return json.dumps(to_message(replace(announcement, changes=()), group))
 
 
 def from_payload(payload: str, group: str) -> Announcement:

@@ -17,6 +17,12 @@ from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.sql_files import statement
 from ayb_realtime.reset_reasons import ResetReason
 
+SIZE = """
+select pg_catalog.sum(pg_catalog.pg_total_relation_size(c.oid))
+  from pg_catalog.pg_class c
+ where c.relnamespace = 'ayb_realtime'::pg_catalog.regnamespace and c.relkind = 'r'
+"""
+
 Connection = psycopg.AsyncConnection[Any]
 
 # How many bytes of records are read at a time; a larger change is read alone.
@@ -44,10 +50,10 @@ async def ensure_epoch(connection: Connection) -> bool:
 
 async def epoch(connection: Connection) -> int | None:
     """Return where the log's epoch begins; None if the log needs a new one: it was restored, or emptied by hand."""
-    beginning = await _value(
+    rows = await sessions.fetch(
         connection, "select beginning from ayb_realtime.epoch where ayb_realtime.is_same_life_v1()"
     )
-    return None if beginning is None else int(beginning)
+    return int(rows[0][0]) if rows else None
 
 
 async def prune(connection: Connection, keep_hours: float) -> bool:
@@ -177,6 +183,12 @@ async def bounds(connection: Connection) -> tuple[int, int]:
 async def head(connection: Connection) -> int:
     """Return the newest position. Raises NotMigrated if the log has no epoch."""
     return (await bounds(connection))[1]
+
+
+async def size_bytes(connection: Connection) -> int:
+    """Return what the log takes on disk, with its indexes."""
+    ((size,),) = await sessions.fetch(connection, SIZE)
+    return int(size)
 
 
 async def _value(connection: Connection, query: str, *parameters: object) -> Any:

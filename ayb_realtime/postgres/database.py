@@ -66,7 +66,11 @@ class ImpatientConnection(psycopg.AsyncConnection[Any]):
             hanging_up.cancel()
 
     def _hang_up(self, seconds: float) -> None:
-        logger.warning("Postgres has not answered for %.0f s: the connection is given up", seconds)
+        logger.warning(
+            "Postgres has not answered for %.0f s: the connection is given up",
+            seconds,
+            extra={"event_name": "connection_given_up"},
+        )
         # psycopg notices it as if Postgres had hung up. A cancelled wait would ask Postgres, and wait for its answer.
         with suppress(OSError), socket.socket(fileno=os.dup(self.pgconn.socket)) as same:
             same.shutdown(socket.SHUT_RDWR)

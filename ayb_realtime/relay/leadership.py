@@ -34,6 +34,20 @@ select setval('ayb_realtime.leader_seen', ayb_realtime.milliseconds_v1()),
   from ayb_realtime.leader
  where term = %s
 """
+# A relay that leads looks at the log twice a second at least.
+LOOK_AGAIN_SECONDS = 2.0
+
+# What is wrong with the relay, as ``runrealtime --check`` says it, and what to do.
+NO_LEADER = "No relay leads. Start one: manage.py runrealtime"
+SUSPENDED = (
+    "The leading relay, Postgres' process {found.leader}, was last seen {found.unseen_seconds:.1f} s ago:"
+    " it is suspended, or its host is gone, and no standby takes over. Continue it, or start another one:"
+    " manage.py runrealtime"
+)
+NUMBERS_NOTHING = (
+    "The leading relay, Postgres' process {found.leader}, numbers nothing. Its log says why, or pg_stat_activity what"
+    " it waits for. Restart it"
+)
 
 STATUS = statement("status")
 
@@ -79,7 +93,11 @@ async def acquire(connection: Connection, stand_by: Callable[[], None]) -> UUID:
         stands_by = True
         await asyncio.sleep(TRY_SECONDS)
     if now.leader is not None:
-        logger.warning("the leader was not seen for %.1f s: this relay takes over", now.unseen_seconds)
+        logger.warning(
+            "the leader was not seen for %.1f s: this relay takes over",
+            now.unseen_seconds,
+            extra={"event_name": "leader_gone"},
+        )
     return term
 
 
@@ -89,13 +107,30 @@ async def be_seen(connection: Connection, term: UUID) -> None:
         if not (await connection.execute(SEEN, [term])).rowcount:
             break
         await asyncio.sleep(SEEN_SECONDS)
-    logger.warning("another relay has taken over")
+    logger.warning("another relay has taken over", extra={"event_name": "relay_replaced"})
 
 
 async def status(connection: Connection) -> Status:
     """Return the relay's state. Raises psycopg.Error."""
     rows = await sessions.fetch(connection, STATUS)
     return Status.of(next(iter(rows), None))
+
+
+async def trouble(connection: Connection) -> tuple[Status, str]:
+    """Return the relay's state, and what keeps changes from being numbered, with what to do; "" if nothing does.
+
+    It takes LOOK_AGAIN_SECONDS if changes wait to be numbered. Raises psycopg.Error.
+    """
+    found = await status(connection)
+    if not found.has_leader:
+        return found, NO_LEADER if found.leader is None else SUSPENDED.format(found=found)
+    if not found.waiting:
+        return found, ""
+    before = found
+    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    found = await status(connection)
+    is_stuck = found.waiting > 0 and found.head == before.head
+    return found, NUMBERS_NOTHING.format(found=found) if is_stuck else ""
 
 
 async def _begins(connection: Connection, term: UUID) -> bool:

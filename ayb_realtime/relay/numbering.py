@@ -7,11 +7,13 @@ need not notify: commits that notify wait for each other.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from time import monotonic
+from dataclasses import replace
+from time import monotonic, time
 from typing import Any, NoReturn
 
 import psycopg
 
+from ayb_realtime.counts import counts
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.relay.publisher import Publisher
@@ -43,6 +45,8 @@ class Numbering:
         self.has_numbered = False
         self._publisher = publisher
         self._head = head
+        # Since when changes may have committed that are not numbered, in seconds since the epoch; None: not known.
+        self._since: float | None = None
 
     async def run(self, writer: Connection) -> NoReturn:
         """Number and publish what has committed. Raises psycopg.Error: UniqueViolation if another relay numbers."""
@@ -58,12 +62,14 @@ class Numbering:
 
     async def _publish_next(self, writer: Connection) -> int:
         """Number what has committed since the last batch; return how many changes that are."""
+        since, self._since = self._since, time()
         announcement = await queries.next_batch(writer)
         self.has_numbered = True
         if announcement is None:
             return 0
         found, self._head = announcement.head - self._head, announcement.head
-        self._publisher.publish(announcement)
+        self._publisher.publish(replace(announcement, committed_at=since))
+        counts.numbered += found
         return found
 
     async def _look(self, writer: Connection, pause: Callable[[float], Awaitable[object]]) -> int:
@@ -95,7 +101,11 @@ class Numbering:
 
     async def _woken(self, seconds: float) -> bool:
         """Wait for a notification, at most so long; return whether one has come."""
+        is_woken = self.wake.is_set()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.wake.wait()
+        if self.wake.is_set() and not is_woken:
+            # A writer notifies when it commits.
+            self._since = time()
         return self.wake.is_set()

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from typing import NoReturn
 
+from ayb_realtime.counts import counts
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.local_hubs import LocalHubs
 from ayb_realtime.relay.outbox import Outbox
@@ -59,13 +60,19 @@ class Publisher:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await self._outlet.send(announcement, self._group)
         except Exception as error:  # noqa: BLE001 - each outlet raises errors of its own
+            counts.publish_failures += 1
             if not self._fails:
                 reason = str(error) or type(error).__name__
-                logger.warning("%s fails (%s); the hubs read the log meanwhile", self._outlet.name, reason)
+                logger.warning(
+                    "%s fails (%s); the hubs read the log meanwhile",
+                    self._outlet.name,
+                    reason,
+                    extra={"event_name": "publishing_fails"},
+                )
             self._fails = True
             self._outbox.leave_to_log()
             await asyncio.sleep(PAUSE_SECONDS)
         else:
             if self._fails:
-                logger.info("%s is back", self._outlet.name)
+                logger.info("%s is back", self._outlet.name, extra={"event_name": "publishing_works"})
             self._fails = False

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 import psycopg
 from channels.layers import BaseChannelLayer
@@ -50,6 +51,7 @@ class Relay:
         hubs: LocalHubs = local_hubs,
     ) -> None:
         self.leads = asyncio.Event()
+        relays.add(self)
         self._publisher = Publisher(Notify(connect) if layer is None else Layer(layer), hubs)
         self._connect = connect
         self._failures = 0
@@ -68,7 +70,7 @@ class Relay:
                 if not self._has_started:
                     raise
                 self._failures += 1
-                logger.warning("the relay fails, and begins again: %s", error)
+                logger.warning("the relay fails, and begins again: %s", error, extra={"event_name": "relay_fails"})
             finally:
                 self.leads.clear()
             await asyncio.sleep(backoff_seconds(self._failures))
@@ -97,7 +99,7 @@ class Relay:
                     self._failures = 0
 
     def _stand_by(self) -> None:
-        logger.info("another relay leads; this one stands by")
+        logger.info("another relay leads; this one stands by", extra={"event_name": "relay_stands_by"})
         self._has_started = True
 
     async def _begin(self, writer: Connection) -> int:
@@ -105,13 +107,22 @@ class Relay:
         # Before a new epoch: in it every table counts as another one, and every client has to fetch again anyway.
         await queries.announce_altered(writer)
         if await queries.ensure_epoch(writer):
-            logger.warning("after a restore or a failover the log begins a new epoch, and clients fetch again")
+            logger.warning(
+                "after a restore or a failover the log begins a new epoch, and clients fetch again",
+                extra={"event_name": "new_epoch"},
+            )
         await queries.keep_plans(writer)
         await queries.keep_before(writer, conf.delete_visibility == "policy")
         self._epoch, head = await queries.epoch(writer), await queries.head(writer)
         self._publisher.set_group(await queries.group(writer))
         names = [table.name for table in await tables.streamed(writer)]
-        logger.info("relay leads: %d tables (%s), position %d", len(names), ", ".join(sorted(names)), head)
+        logger.info(
+            "relay leads: %d tables (%s), position %d",
+            len(names),
+            ", ".join(sorted(names)),
+            head,
+            extra={"event_name": "relay_leads"},
+        )
         self._has_started = True
         self.leads.set()
         return head
@@ -120,9 +131,13 @@ class Relay:
         """Return once the log is not the one that this relay began with: it was restored, or created again."""
         while True:
             if await queries.epoch(keeper) != self._epoch:
-                logger.warning("the log was restored, or created again")
+                logger.warning("the log was restored, or created again", extra={"event_name": "log_replaced"})
                 return
             await asyncio.sleep(leadership.SEEN_SECONDS)
+
+
+# Those of this process.
+relays: WeakSet[Relay] = WeakSet()
 
 
 async def _until_first_ends(*works: Coroutine[Any, Any, object]) -> None:
@@ -161,7 +176,9 @@ async def _prune(keeper: Connection) -> NoReturn:
         try:
             await queries.prune(keeper, conf.keep_hours)
         except psycopg.errors.LockNotAvailable:
-            logger.debug("the oldest slot of the log is still in use; it is emptied later")
+            logger.debug(
+                "the oldest slot of the log is still in use; it is emptied later", extra={"event_name": "slot_in_use"}
+            )
         await asyncio.sleep(PRUNE_SECONDS)
 
 

@@ -57,6 +57,11 @@ class Answers:
             return frozenset()
         return positions - self.visible_to(identity).keys() - set(self.unanswered.get(identity, ()))
 
+    def tally(self, rows: int) -> tuple[int, int]:
+        """Return of how many pairs of one of so many rows and an identity it shows the row, and does not know it."""
+        shown = sum(len(view.rows) * len(view.identities) for view in self.views)
+        return shown, sum(map(len, self.unanswered.values())) + rows * len(self.locked_out)
+
     def for_all(self, identities: Collection[Identity]) -> "Answers":
         """Return the answers of these identities, of which one was asked in place of all."""
         return Answers(

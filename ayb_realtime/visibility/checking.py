@@ -98,6 +98,7 @@ def _with_inexact(
     logger.info(
         "%s: Postgres cannot say whose %d rows were (%s); INEXACT_DELETES: %s",
         table.name, len(inexact), reason or "of each by itself", conf.inexact_deletes,
+        extra={"event_name": "deletes_inexact"},
     )  # fmt: skip
     if conf.inexact_deletes == "everyone":
         return answers.with_view(SharedView(dict.fromkeys(inexact), identities))
@@ -109,6 +110,7 @@ def _warn_of_unlogged(table: Table, count: int) -> None:
         logger.warning(
             "%s: %d changes were logged without the row as it was. The relay was started with another DELETE_VISIBILITY"
             " than this process, or they are older than it", table.name, count,
+            extra={"event_name": "old_rows_not_logged"},
         )  # fmt: skip
 
 

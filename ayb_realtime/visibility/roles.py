@@ -140,7 +140,7 @@ def divided(
 ) -> tuple[IdentitiesByRole, IdentitiesByRole]:
     """Return what ``may_select`` does. found: the state of each of these roles."""
     if refusals := [state.refusal for state in found if state.refusal]:
-        logger.error("%s: streams end. %s", table.name, refusals[0])
+        logger.error("%s: streams end. %s", table.name, refusals[0], extra={"event_name": "role_refused"})
     refused = {state.role for state in found if state.refusal}
     readers = {state.role for state in found if state.may_select} - refused
     return by_role.only(readers), by_role.only(refused)

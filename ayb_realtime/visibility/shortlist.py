@@ -62,7 +62,12 @@ async def whom_to_ask(
     except psycopg.Error as error:
         if connection.closed:
             raise
-        logger.debug("%s: all identities are asked about each row (SQLSTATE %s)", table.name, error.sqlstate)
+        logger.debug(
+            "%s: all identities are asked about each row (SQLSTATE %s)",
+            table.name,
+            error.sqlstate,
+            extra={"event_name": "shortlist_fails"},
+        )
         return everyone
     return _listed(indexes, current, rows, identities)
 

@@ -136,6 +136,6 @@ async def _query(alias: str, query: str, parameter: int, on_connected: Callable[
             on_connected()
             rows = await sessions.fetch(other, query, [parameter])
     except psycopg.Error:
-        logger.warning("cannot find out what holds up a check", exc_info=True)
+        logger.warning("cannot find out what holds up a check", exc_info=True, extra={"event_name": "watchdog_fails"})
         return None
     return rows[0][0] if rows else None

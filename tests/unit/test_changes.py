@@ -19,13 +19,14 @@ def change(position: int, action: Action = Action.CREATE, record: str | None = '
         Announcement(0),
         Announcement(2**63 - 1),
         Announcement(2, (change(1), change(2, Action.TRUNCATE, None))),
-        Announcement(9, (change(1), change(2))),
+        Announcement(9, (change(1), change(2)), 1790000000.25),
         Announcement(5, (change(5, Action.UPDATE, '{"a":"quote \\" , 🦆 \\u0000 \x85","b":1.10}'),)),
     ],
 )
 def test_announcement_that_went_through_text_is_the_same(announcement: Announcement) -> None:
     assert announcement.to_text().isascii()
-    assert Announcement.from_text(announcement.to_text()) == announcement
+    read = Announcement.from_text(announcement.to_text())
+    assert (read, read.committed_at) == (announcement, announcement.committed_at)
 
 
 ROW = [1, 7, "create", "{}", None]
@@ -43,11 +44,13 @@ ODD: list[object] = [7, [], {}]
         *([9, [[1, 7, "create", record, None]]] for record in ODD),
         *([9, [[1, 7, "create", "{}", before]]] for before in ODD),
         *([9, [ROW, [position, *ROW[1:]]]] for position in (0, 1, 3)),
+        *([9, [ROW], committed_at] for committed_at in (7, "1.0", True, float("nan"), float("inf"))),
     ],
 )
 def test_text_that_is_no_batch_is_refused(body: object) -> None:
+    whole = [*body, None] if isinstance(body, list) and len(body) == 2 else body  # with when its changes committed
     with pytest.raises(InvalidMessage):
-        Announcement.from_text(json.dumps(body))
+        Announcement.from_text(json.dumps(whole))
 
 
 @pytest.mark.parametrize("text", ["", "[", "nothing", "[" * 100_000, "\ud800"])

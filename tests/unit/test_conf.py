@@ -60,6 +60,7 @@ def test_every_setting_has_a_property_with_its_type(settings: Any) -> None:
         ("POOL_SIZE", 9, 9),
         ("AUTHENTICATED_ROLE", "Blog's «readers»", "Blog's «readers»"),
         ("ANONYMOUS_ROLE", "x" * 63, "x" * 63),
+        ("METRICS_TOKEN", "x" * 16, "x" * 16),
     ],
 )
 def test_overridden_setting_is_read_and_then_forgotten(name: str, given: object, read: object) -> None:
@@ -135,6 +136,12 @@ def test_what_cannot_be_the_name_of_a_role_is_refused(name: str, given: object) 
         pytest.raises(ImproperlyConfigured, match="it has to be the name of a role"),
     ):
         getattr(conf, name.lower())
+
+
+@pytest.mark.parametrize("given", ["x" * 15, None, 7, b"x" * 16])
+def test_token_that_could_be_guessed_is_refused(given: object) -> None:
+    with override_settings(AYB_REALTIME={"METRICS_TOKEN": given}), pytest.raises(ImproperlyConfigured, match="16 char"):
+        _ = conf.metrics_token
 
 
 def test_unknown_setting_is_refused_with_the_known_ones() -> None:

@@ -15,6 +15,7 @@ from django.db import connections
 
 from ayb_realtime.asgi import Realtime
 from ayb_realtime.conf import conf
+from ayb_realtime.counts import NO_CLIENT, has_prometheus_client
 from ayb_realtime.exceptions import RESTORE_LOG, CannotListen, NotificationsUnheard
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership
@@ -57,7 +58,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="say in one line how the relay is doing, and fail if none leads: for a container's health check",
+            help="say in one line how the relay is doing, and fail if none numbers: for a container's health check",
+        )
+        parser.add_argument(
+            "--metrics",
+            metavar="[HOST:]PORT",
+            help="answer Prometheus at this address, to anyone who reaches it; needs django-ayb-realtime[metrics]",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -68,6 +74,8 @@ class Command(BaseCommand):
             if options["check"]:
                 self.stdout.write(asyncio.run(_check(alias)))
                 return
+            if options["metrics"]:
+                _serve_metrics(options["metrics"], alias)
             relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias, is_patient=True))
             if options["serve"]:
                 self._serve(options["serve"], relay)
@@ -96,7 +104,7 @@ class Command(BaseCommand):
 
         from ayb_realtime.server import serve
 
-        host, port = _host_and_port(address)
+        host, port = _host_and_port("--serve", address)
         application = get_default_application()
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             application = ASGIStaticFilesHandler(application)
@@ -130,19 +138,33 @@ def _postgres_alias(alias: str) -> str:
     return alias
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def _host_and_port(option: str, address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
-        raise CommandError(f"--serve takes [HOST:]PORT, such as 127.0.0.1:8000, not {address!r}")
+        raise CommandError(f"{option} takes [HOST:]PORT, such as 127.0.0.1:8000, not {address!r}")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _serve_metrics(address: str, alias: str) -> None:
+    host, port = _host_and_port("--metrics", address)
+    if not has_prometheus_client():
+        raise CommandError(NO_CLIENT)
+    from ayb_realtime import metrics
+
+    try:
+        metrics.serve(host, port, alias)
+    except OSError as error:
+        raise CommandError(
+            f"Cannot serve the metrics on {host}:{port}: {error}. Choose another port: --metrics {host}:PORT"
+        ) from error
 
 
 async def _check(alias: str) -> str:
     async with await database.connect(alias) as connection:
-        status = await leadership.status(connection)
+        status, trouble = await leadership.trouble(connection)
     log = f"position {status.head}, {status.waiting} changes wait to be numbered"
-    if not status.has_leader:
-        raise CommandError(f"No relay leads: {log}. Start one: manage.py runrealtime")
+    if trouble:
+        raise CommandError(f"{trouble}. The log: {log}")
     return f"A relay leads, seen {status.unseen_seconds:.1f} s ago by Postgres as process {status.leader}: {log}"
 
 

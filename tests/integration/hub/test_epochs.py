@@ -55,13 +55,13 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jumped = asyncio.Event()
-    jump = world.hub._feed._skip_to
+    jump = world.hub.feed._skip_to
 
     def noted(head: int) -> None:
         jump(head)
         jumped.set()
 
-    monkeypatch.setattr(world.hub._feed, "_skip_to", noted)
+    monkeypatch.setattr(world.hub.feed, "_skip_to", noted)
     world.table("notes", "id int primary key, body text")
     stream = Stream(await world.subscriber(person(1), "notes"))
     async with await database.connect("default") as connection:
@@ -71,12 +71,12 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
         gone = await queries.head(connection)
         # As a stream that joins does: the feed notices that the change is gone, but the hub has to wait for the lock.
         async with world.hub._live.delivery_lock:
-            world.hub._feed.accept(Announcement(gone))
+            world.hub.feed.accept(Announcement(gone))
             await jumped.wait()
             for row_id in (2, 3, 4):
                 world.write("insert into notes values (%s, repeat('x', 150000))", [row_id])
             await queries.next_batch(connection)
-            world.hub._feed.accept(Announcement(gone + 3))
+            world.hub.feed.accept(Announcement(gone + 3))
     events = [await stream.next() for _ in range(4)]
     assert [(event.event, int(event.id) - gone) for event in events] == [
         ("reset", 0), ("message", 1), ("message", 2), ("message", 3),

@@ -155,7 +155,7 @@ async def test_change_that_cannot_be_delivered_is_read_from_the_log(
     wrong: Any = [1]
     changed = (Change(head + 1, wrong, Action.CREATE, ROW),)
     async with world.relaying(InMemoryChannelLayer()):
-        world.hub._feed.accept(Announcement(head + 1, changed))
+        world.hub.feed.accept(Announcement(head + 1, changed))
         world.write("insert into notes values (1)")
         assert (await stream.next_change())["record"] == {"id": 1}
 

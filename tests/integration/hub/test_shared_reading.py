@@ -63,7 +63,7 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
     async with world.relaying():
         begin = await world.caught_up()
     comes, has_read = asyncio.Event(), asyncio.Event()
-    ask, fill_gap = world.hub._admission.ask, world.hub._feed._fill_gap
+    ask, fill_gap = world.hub._admission.ask, world.hub.feed._fill_gap
 
     async def asked(role: str) -> Answer:
         answer = await ask(role)
@@ -81,10 +81,10 @@ async def test_stream_of_what_was_not_read_that_joins_before_it_is_delivered_get
     async with world.hub._live.delivery_lock:
         joining = asyncio.create_task(world.stream(person(1), "letters"))
         await comes.wait()
-        monkeypatch.setattr(world.hub._feed, "_fill_gap", noted)
+        monkeypatch.setattr(world.hub.feed, "_fill_gap", noted)
         await write_at_length(world, begin)
         await has_read.wait()
-        monkeypatch.setattr(world.hub._feed, "_fill_gap", fill_gap)
+        monkeypatch.setattr(world.hub.feed, "_fill_gap", fill_gap)
     assert await (await joining).next_ids(5000) == list(range(1, 5001))
 
 

@@ -135,11 +135,11 @@ async def shown(primary: Connection, standby: Connection) -> None:
 async def announced(hub: Hub, position: int) -> None:
     """Wait until the hub knows of a position, and has asked the standby for its head again since."""
     async with asyncio.timeout(30):
-        while hub._feed._window.head < position:
+        while hub.feed._window.head < position:
             await asyncio.to_thread(lambda: None)
         for _ in range(2):
-            read_at = hub._feed._head_read_at
-            while hub._feed._head_read_at == read_at:
+            read_at = hub.feed._head_read_at
+            while hub.feed._head_read_at == read_at:
                 await asyncio.to_thread(lambda: None)
 
 

@@ -57,7 +57,8 @@ async def test_check_names_the_leader_and_fails_without_one(
 ) -> None:
     message = await asyncio.to_thread(refusal, "--check")
     assert re.fullmatch(
-        r"No relay leads: position \d+, \d+ changes wait to be numbered. Start one: manage.py runrealtime", message
+        r"No relay leads\. Start one: manage.py runrealtime\. The log: position \d+, \d+ changes wait to be numbered",
+        message,
     )
     async with relaying(memory_layer):
         await asyncio.to_thread(call_command, "runrealtime", "--check")
@@ -109,7 +110,7 @@ def test_address_that_is_none_is_refused(memory_layer: BaseChannelLayer, address
     ],
 )
 def test_address_is_read(address: str, expected: tuple[str, int]) -> None:
-    assert _host_and_port(address) == expected
+    assert _host_and_port("--serve", address) == expected
 
 
 def test_unknown_database_is_refused_with_the_known_ones(redis_layer: None) -> None:
