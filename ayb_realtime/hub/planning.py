@@ -46,18 +46,16 @@ async def plan_delivery(
             by_relation.setdefault(change.relation, []).append(change)
     if delivery := await _plan_in_one_message(pool, by_relation, identities_by_table):
         return delivery
-    # True on the second try: a name that is still undefined is then the policy's failure, and no longer a sign that a
-    # migration has committed since the snapshot.
-    undefined_is_failure = False
+    catalog_changes = 0
     uncancellable: set[int] = set()
-    changes_left = MOST_CATALOG_CHANGES
     while by_relation:
         try:
-            return await _plan(pool, by_relation, identities_by_table, undefined_is_failure, uncancellable)
+            # On the second try, a name that is still undefined is the policy's failure, and no longer a sign that a
+            # migration has committed since the snapshot.
+            return await _plan(pool, by_relation, identities_by_table, catalog_changes > 0, uncancellable)
         except CatalogChanged:
-            undefined_is_failure = True
-            changes_left -= 1
-            if not changes_left:
+            catalog_changes += 1
+            if catalog_changes == MOST_CATALOG_CHANGES:
                 raise
         except UncancellablePolicy as error:
             uncancellable.add(error.relation)
