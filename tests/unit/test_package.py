@@ -33,7 +33,7 @@ def test_package_holds_the_client_and_its_types_as_an_npm_package_too() -> None:
     folder = PACKAGE / "static" / "ayb_realtime"
     described = json.loads((folder / "package.json").read_text())
     assert described["version"] == ayb_realtime.__version__
-    assert {path.name for path in folder.iterdir()} == {"client.js", "client.d.ts", "package.json"}
+    assert {path.name for path in folder.iterdir()} == {"client.js", "client.d.ts", "package.json", "openapi.json"}
     exported = re.compile(r"^export (?:declare )?(?:class|function) (\w+)", re.MULTILINE)
     code, types = ((folder / name).read_text() for name in ("client.js", "client.d.ts"))
     assert sorted(exported.findall(code)) == sorted(exported.findall(types)) != []

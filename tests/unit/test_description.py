@@ -1,0 +1,18 @@
+"""openapi.json describes each endpoint, and no other."""
+
+import re
+
+from ayb_realtime import urls
+from ayb_realtime.accounts import urls as accounts_urls
+from tests.fuzz.described import DESCRIPTION
+
+
+def test_each_endpoint_is_described() -> None:
+    patterns = [str(each.pattern) for each in (*urls.urlpatterns, *accounts_urls.urlpatterns)]
+    paths = {"/" + re.sub(r"<str:(\w+)>", lambda found: "{" + _camel(found[1]) + "}", each) for each in patterns}
+    assert paths == set(DESCRIPTION["paths"])
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(each.title() for each in others)
