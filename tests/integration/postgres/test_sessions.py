@@ -50,7 +50,7 @@ async def test_statement_of_a_web_process_runs_under_what_we_rely_on_and_leaves_
     assert {name: within[name] for name in relied_on if name in within} == {
         name: value for name, value in relied_on.items() if name in within
     }
-    assert (within["transaction_isolation"], within["transaction_read_only"]) == ("repeatable read", "on")
+    assert (within["transaction_isolation"], within["transaction_read_only"]) == ("read committed", "on")
 
 
 async def test_check_runs_under_what_we_rely_on_but_in_the_sites_search_path_and_leaves_nothing_behind(

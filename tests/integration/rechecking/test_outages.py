@@ -55,7 +55,7 @@ async def test_question_that_is_not_answered_in_time_ends_nothing(
     token = {"Authorization": f"Bearer {AccessToken.for_user(user)}"}
     stream = await realtime.stream(None, ["posts"], headers=token)
     monkeypatch.setattr(rechecking, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr(rechecking.logger, "error", lambda *_: is_told.set())
+    monkeypatch.setattr(rechecking.logger, "error", lambda *_, **__: is_told.set())
     async with await psycopg.AsyncConnection.connect(database_url) as other:
         await other.execute("update users set is_active = false")
         await other.execute("lock table users in access exclusive mode")

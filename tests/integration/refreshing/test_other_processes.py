@@ -103,7 +103,7 @@ async def test_table_that_cannot_be_read_is_told_and_harms_no_stream(
     world: World, other_hub: Hub, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_told = asyncio.Event()
-    monkeypatch.setattr(world.hub.refreshing._logger, "warning", lambda *_: is_told.set())
+    monkeypatch.setattr(world.hub.refreshing._logger, "warning", lambda *_, **__: is_told.set())
     await opened(world)
     owner.execute("alter table ayb_realtime.refresh rename to away")
     try:
