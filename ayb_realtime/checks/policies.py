@@ -141,7 +141,7 @@ def check_old_rows(app_configs: Apps, databases: Databases = None, **kwargs: Any
     fate = {"withhold": "withheld from everyone", "everyone": "told to everyone"}[conf.inexact_deletes]
     return [
         Warning(
-            f'Whose a deleted row of "{name}" was cannot be told: {reason}. Its deletes are {fate}.',
+            f"Whose a deleted row of {name} was cannot be told: {reason}. Its deletes are {fate}.",
             hint="Write the policy on the row's own columns and on other tables; or choose by"
             ' AYB_REALTIME["INEXACT_DELETES"] what becomes of these deletes, and add ayb_realtime.W050 to'
             " SILENCED_SYSTEM_CHECKS.",

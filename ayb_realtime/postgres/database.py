@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -43,6 +44,7 @@ FRESH_SECONDS = 1.0
 # How long a connection waits for an answer, and at least how many times the longest that a check may take.
 ANSWER_SECONDS = 30.0
 CHECKS = 2.0
+NO_CONTEXT = Context()
 
 
 def connection_parameters(database: str) -> dict[str, Any]:
@@ -59,7 +61,8 @@ class ImpatientConnection(psycopg.AsyncConnection[Any]):
     async def wait(self, *arguments: Any, **options: Any) -> Any:
         """Wait for an answer. Raises psycopg.OperationalError if none comes in time."""
         seconds = max(ANSWER_SECONDS, CHECKS * conf.check_timeout_seconds)
-        hanging_up = asyncio.get_running_loop().call_later(seconds, self._hang_up, seconds)
+        # In a context of its own: asyncio keeps cancelled timers for a while, with what the request has set.
+        hanging_up = asyncio.get_running_loop().call_later(seconds, self._hang_up, seconds, context=NO_CONTEXT)
         try:
             return await super().wait(*arguments, **options)
         finally:

@@ -131,7 +131,7 @@ def test_unreachable_database_is_reported(redis_layer: None, another_database: d
 def test_database_without_our_tables_is_told_to_migrate(redis_layer: None, another_database: dict[str, Any]) -> None:
     another_database["NAME"] = urlsplit(os.environ["DATABASE_URL"]).path[1:]
     told = refusal("--database", "another")
-    assert told.startswith('schema "ayb_realtime" does not exist. First run: manage.py migrate. ')
+    assert told.startswith('relation "ayb_realtime.batch" does not exist. First run: manage.py migrate. ')
 
 
 @pytest.fixture
