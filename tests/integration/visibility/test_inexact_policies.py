@@ -66,12 +66,10 @@ def test_check_names_the_tables_and_what_becomes_of_their_deletes(owner: Owner, 
     settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy"}
     assert warnings() == []
     owner.execute("alter policy p on notes using (calls_another(id))")
-    told = (
-        "Whose a deleted row of public.notes was cannot be told: the policy p reads the table itself. Its deletes are"
-    )
-    assert warnings() == [("ayb_realtime.W050", f"{told} withheld from everyone.")]
+    told = "Whose a deleted row of public.notes was cannot be told: the policy p reads the table itself. Its deletes"
+    assert warnings() == [("ayb_realtime.W050", f"{told} are withheld from everyone.")]
     settings.AYB_REALTIME = {"DELETE_VISIBILITY": "policy", "INEXACT_DELETES": "everyone"}
-    assert warnings() == [("ayb_realtime.W050", f"{told} told to everyone.")]
+    assert warnings() == [("ayb_realtime.W050", f"{told} are told to everyone.")]
     settings.AYB_REALTIME = {}
     assert warnings() == []
 
