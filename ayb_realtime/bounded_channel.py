@@ -1,6 +1,7 @@
 """Limits what a client may send to ``runrealtime --serve``, and how long it may take for it. ``server`` uses it."""
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 from twisted.web import http
@@ -12,11 +13,12 @@ IDLE_SECONDS, HEAD_SECONDS, BODY_SECONDS = 60.0, 20.0, 300.0
 # How long a client may go on sending a body that was refused: once its connection is closed, it would not read why.
 LINGER_SECONDS = 5.0
 
-REFUSED_BODY = json.dumps({"code": 413, "message": "body too long"}).encode()
-REFUSED = (
-    b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(REFUSED_BODY), REFUSED_BODY)
-)
+# docs/protocol.md has the answers that the application itself gives to such requests.
+MESSAGES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body too long",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "query too long",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "headers too long",
+}
 
 
 Channel: Any = http.HTTPChannel  # few of its methods have types
@@ -37,7 +39,13 @@ class BoundedChannel(Channel):  # type: ignore[misc]
         if not self._has_begun and not self._handlingRequest:
             self._has_begun = True
             self.setTimeout(HEAD_SECONDS)
-        super().dataReceived(data)
+        if not self._is_refused:
+            super().dataReceived(data)
+
+    def lineLengthExceeded(self, _: bytes) -> None:  # noqa: N802
+        """Refuse a line that is longer than Twisted reads: the request's first, or a header."""
+        has_first = hasattr(self, "_command")
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if has_first else HTTPStatus.REQUEST_URI_TOO_LONG)
 
     def resetTimeout(self) -> None:  # noqa: N802
         """Do not begin the time again, which Twisted asks for with all bytes."""
@@ -45,7 +53,7 @@ class BoundedChannel(Channel):  # type: ignore[misc]
     def allHeadersReceived(self) -> None:  # noqa: N802
         """Refuse the body that the head announces, or begin its time."""
         if (self.length or 0) > conf.limits["body_bytes"]:
-            self._refuse()
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
             self.setTimeout(BODY_SECONDS)
             super().allHeadersReceived()
@@ -55,7 +63,7 @@ class BoundedChannel(Channel):  # type: ignore[misc]
         if self.length is None and not self._handlingRequest and not self._is_refused:
             self._body_bytes += len(data)
             if self._body_bytes > conf.limits["body_bytes"]:
-                self._refuse()
+                self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if not self._is_refused:
             super().rawDataReceived(data)
 
@@ -65,8 +73,10 @@ class BoundedChannel(Channel):  # type: ignore[misc]
         self.setTimeout(IDLE_SECONDS)
         super().allContentReceived()
 
-    def _refuse(self) -> None:
+    def _refuse(self, status: HTTPStatus) -> None:
         self._is_refused = True
-        self.transport.write(REFUSED)
+        body = json.dumps({"code": status, "message": MESSAGES[status]}).encode()
+        head = f"HTTP/1.1 {status:d} {status.phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        self.transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head.encode(), len(body), body))
         self.transport.loseWriteConnection()
         self.setTimeout(LINGER_SECONDS)

@@ -99,3 +99,20 @@ def test_refused_body_is_dropped_until_the_client_has_had_time_to_read_why(
     assert not channel.transport.disconnecting
     clock.advance(LINGER_SECONDS)
     assert channel.transport.disconnecting
+
+
+@pytest.mark.parametrize(
+    ("head", "answer"),
+    [
+        (b"GET /api/realtime?tables=%b HTTP/1.1\r\n", b"414 "),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: %b\r\n", b"431 "),
+    ],
+)
+def test_line_that_is_too_long_is_refused(channel: Any, clock: Clock, head: bytes, answer: bytes) -> None:
+    for _ in range(3):
+        channel.dataReceived(head % (b"x" * 20_000))
+    assert channel.transport.value().startswith(b"HTTP/1.1 " + answer)
+    assert channel.transport.value().count(b"HTTP/1.1") == 1
+    assert channel.transport.is_half_closed
+    clock.advance(LINGER_SECONDS)
+    assert channel.transport.disconnecting
