@@ -10,6 +10,12 @@ import pytest
 from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer, LargeChunk, shareable, waiting
 
 
+@pytest.fixture(autouse=True)
+def nothing_waits() -> None:
+    """Free what other tests have left, which counts until then."""
+    gc.collect()
+
+
 def everything(buffer: Buffer) -> bytes:
     """Take all that is in a buffer."""
     taken = b""
