@@ -182,7 +182,7 @@ def check_cross_origin_headers(app_configs: Apps, **kwargs: Any) -> list[CheckMe
 
 @register(Tags.async_support, deploy=True)
 def check_proxies(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn if nothing says how many proxies to trust: whoever writes X-Forwarded-For then counts as no address."""
+    """Warn if nothing says how many proxies to trust: a request with X-Forwarded-For then counts for no address."""
     if api_settings.NUM_PROXIES is not None:
         return []
     return [
