@@ -4,7 +4,8 @@
 # make test    every test, in every environment that this machine can run   (ONLY="py313-django61 lint": only these)
 # make chaos   check that faults lose nothing: writes under one fault after another, then a table   (MINUTES=30; 10 by default)
 # make bench   measure ours beside the alternatives, into docs/benchmarks.md with plots; 15 minutes or more   (QUICK=1)
-# make lint    ruff, mypy, the import contracts, the SQL's names, and the length of modules and functions
+# make docs    build the site of docs/ in build/site
+# make lint    ruff, mypy, the import contracts, the SQL's names, the length of modules and functions, and the site without a warning
 # make fmt     format the Python, and fix what ruff can fix
 # make clean   remove everything that the targets above created, including the demo's data
 
@@ -14,7 +15,7 @@ VENV = .venv
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo unit quick test chaos bench lint fmt clean
+.PHONY: demo unit quick test chaos bench docs lint fmt clean
 .DEFAULT_GOAL = demo
 
 demo: $(VENV)/.demo
@@ -34,6 +35,10 @@ chaos: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	@$(RUN) -m benchmarks all --page docs/benchmarks.md $(if $(QUICK),--quick)
+
+docs: $(VENV)/.docs
+	@$(RUN) -m sphinx -qW --keep-going -d build/doctrees docs build/site
+	@echo "Open build/site/index.html"
 
 lint: $(VENV)/.tox
 	@$(RUN) -m tests.suite lint
@@ -62,6 +67,10 @@ $(VENV)/.test: $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.test
 	@$(INSTALL) --group bench
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.demo
+	@$(INSTALL) --group docs
 	@touch $@
 
 $(VENV)/.format: $(VENV)/.demo

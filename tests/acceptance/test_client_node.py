@@ -1,6 +1,6 @@
 """The client's own tests, in Node: its parser, and its streams against a server that follows a script.
 
-And what docs/client.md prints for libraries, with these libraries.
+And what the documentation prints for libraries, with these libraries.
 """
 
 import os
@@ -17,7 +17,7 @@ CLIENT = Path(ayb_realtime.__file__).parent / "static" / "ayb_realtime" / "clien
 
 
 HERE = Path(__file__).parent
-PAGE = (HERE.parents[1] / "docs" / "client.md").read_text()
+PAGES = HERE.parents[1] / "docs"
 
 
 def run(script: Path) -> None:
@@ -38,9 +38,17 @@ def test_client_in_node(script: Path) -> None:
     run(script)
 
 
-@pytest.mark.parametrize(("heading", "name"), [("In React", "react"), ("With TanStack DB", "tanstack")])
-def test_recipe_of_the_documentation(npm: Path, heading: str, name: str) -> None:
-    printed = re.search(rf"\n## {heading}\n.*?```js\n(.*?)```", PAGE, re.DOTALL)
+@pytest.mark.parametrize(
+    ("page", "heading", "name"),
+    [
+        ("client", "In React", "react"),
+        ("client", "With TanStack DB", "tanstack"),
+        ("howto/frontends", "In Vue", "vue"),
+    ],
+)
+def test_recipe_of_the_documentation(npm: Path, page: str, heading: str, name: str) -> None:
+    text = (PAGES / f"{page}.md").read_text()
+    printed = re.search(rf"\n## {heading}\n.*?```js\n(.*?)```", text, re.DOTALL)
     assert printed
     (npm / f"{heading.lower().replace(' ', '-')}.mjs").write_text(printed[1])
     for script in ("client/server.mjs", f"recipes/{name}.test.mjs"):

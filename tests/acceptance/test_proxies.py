@@ -14,7 +14,7 @@ from playwright.async_api import BrowserContext, Page
 
 from embedded import Child, free_port
 from tests.acceptance.browser import LIVE, expect_posts
-from tests.acceptance.documents import CLIENT, DEPLOYMENT, README, printed
+from tests.acceptance.documents import CLIENT, DEPLOYMENT, printed
 from tests.example import AUTHOR, Example, answers
 
 
@@ -197,13 +197,13 @@ async def test_pages_outlive_a_restart_of_half_a_minute(example: Example, all_pr
 
 
 async def open_pages(context: BrowserContext, address: str, token: str) -> list[Page]:
-    """Open pages of an origin that show the posts: by README's EventSource, by the longer recipe, by the client."""
+    """Open pages of an origin that show the posts: by the short EventSource, by the longer recipe, by the client."""
     pages = [await context.new_page() for _ in range(3)]
     for one in pages:
         one.set_default_timeout(90_000)
         await one.goto(f"{address}/empty")
     event_source, recipe, client = pages
-    plain = printed(README, "javascript", "new EventSource").replace("tables=blog_post", f"tables=posts&token={token}")
+    plain = printed(CLIENT, "javascript", "new EventSource").replace("tables=blog_post", f"tables=posts&token={token}")
     await event_source.add_script_tag(content=RENDER + plain)
     lines = [printed(CLIENT, "js", holding) for holding in ("function refetch", "new EventSource")]
     await recipe.add_script_tag(content="".join([LIST, *lines, TITLES]))

@@ -108,7 +108,7 @@ function render(rows) {
   document.querySelector("#posts").innerHTML = [...rows.values()].map(({ title }) => `<li>${title}</li>`).join("");
 }
 """
-EVENT_SOURCE = f"<ul id=posts></ul><script>{RENDER}{printed(README, 'javascript', 'new EventSource')}</script>"
+EVENT_SOURCE = f"<ul id=posts></ul><script>{RENDER}{printed(CLIENT, 'javascript', 'new EventSource')}</script>"
 
 
 @pytest.mark.parametrize("html", [printed(README, "html"), EVENT_SOURCE], ids=["client", "EventSource"])

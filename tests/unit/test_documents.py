@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from ayb_realtime import checks
+
 DOCS = Path(__file__).parents[2] / "docs"
+CHECKS = Path(checks.__file__).parent
 
 
 def printed(page: str, holding: str) -> dict[str, Any]:
@@ -34,3 +37,10 @@ def test_printed_migration_has_an_operation_of_each_kind() -> None:
         "Let subscribers read Membership",
         "Enable realtime for Card",
     ]
+
+
+def test_each_check_is_listed() -> None:
+    ids = {
+        found for path in CHECKS.glob("*.py") for found in re.findall(r'"ayb_realtime\.([EW]\d{3})"', path.read_text())
+    }
+    assert ids == set(re.findall(r"^\| ([EW]\d{3}) \|", (DOCS / "checks.md").read_text(), re.MULTILINE))

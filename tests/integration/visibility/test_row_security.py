@@ -1,7 +1,9 @@
 """What each role is sent is what its SELECT returns, as policies, roles and privileges change step by step."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +15,7 @@ from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import database
+from ayb_realtime.postgres.operation import TableOperation
 from ayb_realtime.postgres.tables import streamed
 from ayb_realtime.visibility import OneMessage
 from tests.integration.scenario import Owner
@@ -56,19 +59,27 @@ def regress(owner: Owner) -> Iterator[Owner]:
 
 
 class Script:
-    """Compares what the roles are sent of a situation's tables with what they select."""
+    """Compares what identities are sent of a situation's tables with what they select."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], relay: queries.Connection, owner: Owner, settings: Any) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        relay: queries.Connection,
+        owner: Owner,
+        settings: Any,
+        identities: Sequence[Identity] = IDENTITIES,
+    ) -> None:
+        self.identities = identities
         self._pool = pool
         self._relay = relay
         self._owner = owner
         self._settings = settings
 
-    async def compare(self, table: str) -> set[frozenset[object]]:
-        """Update all rows of a table, then delete them and put them back; return the sets of rows that roles saw."""
+    async def compare(self, table: str) -> dict[Identity, list[Record]]:
+        """Update all rows of a table, then delete them and put them back; return the rows that each identity saw."""
         self._owner.execute(f"update {table} set touched = touched + 1".encode())
         changes = await new_changes(self._relay)
-        shown = {identity: self._shown(table, identity) for identity in IDENTITIES}
+        shown = {identity: self._shown(table, identity) for identity in self.identities}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(OneMessage, "about", lambda *args: None)
             by_transaction = await self._sent(table, changes, "everyone")
@@ -81,7 +92,7 @@ class Script:
                 identity
             )
             assert before[identity] == Counter(("delete", key) for key in keys), identity
-        return {frozenset(row[0] for row in rows) for rows in shown.values()}
+        return shown
 
     async def _deletes(self, table: str) -> list[Change]:
         self._owner.execute(f"create temp table kept as table {table}; delete from {table}".encode())
@@ -94,14 +105,14 @@ class Script:
         self._settings.AYB_REALTIME = {"DELETE_VISIBILITY": deletes_to, "CHECK_TIMEOUT_SECONDS": 60}
         assert changes, table
         relation = changes[0].relation
-        plan = await planning.plan_delivery(self._pool, changes, {relation: IDENTITIES})
+        plan = await planning.plan_delivery(self._pool, changes, {relation: self.identities})
         assert not plan.unanswered
         async with self._pool.connection() as connection:
             (target,) = [each for each in await streamed(connection) if each.relation == relation]
         ended = plan.endings.get(relation, set())
-        assert ended == {identity for identity in IDENTITIES if self._is_owners(table, identity)}
-        read = {each: await sent(plan, each, [target]) for each in IDENTITIES if each not in ended}
-        return {each: Counter(events(read.get(each, b""))) for each in IDENTITIES}
+        assert ended == {identity for identity in self.identities if self._is_owners(table, identity)}
+        read = {each: await sent(plan, each, [target]) for each in self.identities if each not in ended}
+        return {each: Counter(events(read.get(each, b""))) for each in self.identities}
 
     def _is_owners(self, table: str, identity: Identity) -> bool:
         return bool((self._owner.execute(OWNED, [identity.role, table]).fetchone() or (None,))[0])
@@ -138,4 +149,47 @@ async def test_what_each_role_is_sent_is_what_it_selects_after_each_step(
             await new_changes(relay)  # A step may write.
             views += [await script.compare(table) for table in situation.tables]
     # No rows, some, and others.
-    assert len(set().union(*views)) > 2
+    assert len({frozenset(row[0] for row in rows) for view in views for rows in view.values()}) > 2
+
+
+RECIPES = """
+create table auth_user (id int primary key, is_staff boolean);
+insert into auth_user values (1, false), (2, false), (3, true);
+create table board_membership (team_id int, user_id int, primary key (team_id, user_id));
+insert into board_membership values (1, 1), (2, 2);
+create table board_card (id int primary key, owner_id int, team_id int, tenant text, title text, published boolean,
+                         deleted_at date, touched int default 0);
+insert into board_card values (1, 1, 1, 'north', 'a', false, null), (2, 2, 1, 'south', 'b', true, null),
+                              (3, 1, 2, 'south', 'c', true, current_date), (4, 2, 2, 'north', 'd', false, null);
+"""
+READERS = [
+    Identity("ayb_authenticated", (("ayb.user_id", str(key)), ("ayb.tenant", tenant)))
+    for key, tenant in ((1, "north"), (2, "south"), (3, ""))
+]
+VISITOR = Identity("ayb_anonymous", (("ayb.user_id", ""), ("ayb.tenant", "")))
+COOKBOOK = (Path(__file__).parents[3] / "docs" / "cookbook.md").read_text()
+RECIPE = re.compile(r"^## (.+?)\n\n```python\n(.*?)```\n\n\| Ann .*?\n\|.*?\n\|(.*?)\|\n", re.DOTALL | re.MULTILINE)
+FOUND = RECIPE.findall(COOKBOOK)
+BEGINNING = re.findall(r"```python\n(.*?)```", COOKBOOK, re.DOTALL)[1]
+
+
+@pytest.mark.parametrize(("code", "row"), [each[1:] for each in FOUND], ids=[name for name, *_ in FOUND])
+async def test_recipe_of_the_cookbook_shows_what_its_table_says(
+    regress: Owner, settings: Any, code: str, row: str
+) -> None:
+    names: dict[str, Any] = {}
+    exec(BEGINNING + code, names)
+    regress.execute(RECIPES.encode())
+    for operation in names["operations"]:
+        table = {"Card": "board_card", "Membership": "board_membership", "": "auth_user"}
+        is_ours = isinstance(operation, TableOperation)
+        for statement in operation.forwards(table[operation.model_name]) if is_ours else [operation.sql]:
+            regress.execute(statement.encode())
+    identities = [*READERS, VISITOR]
+    async with database.pool() as pool, await database.connect("default") as relay:
+        await new_changes(relay)
+        await queries.keep_before(relay, is_kept=True)
+        script = Script(pool, relay, regress, settings, identities)
+        shown = await script.compare("board_card")
+    keys = [", ".join(str(key) for key in sorted(int(dict(each)["id"]) for each in shown[who])) for who in identities]
+    assert keys == [cell.strip() for cell in row.split("|")]
