@@ -70,7 +70,7 @@ def authenticate(request: HttpRequest) -> Authenticated:
                 _refuse_other_sites(request)
             identity = identify(user, _claims(proof))
             if isinstance(authenticator, SessionAuthentication):
-                return _of_session(identity, user, request)
+                return of_session(identity, user, request)
             is_revocable = isinstance(authenticator, JWTAuthentication) and api_settings.CHECK_REVOKE_TOKEN
             chain = chain_of(user, _claims(proof))
             if chain and not hold([chain]):
@@ -172,7 +172,8 @@ def _refuse_other_sites(request: HttpRequest) -> None:
         raise CrossSiteRequest
 
 
-def _of_session(identity: Identity, user: Any, request: HttpRequest) -> Authenticated:
+def of_session(identity: Identity, user: Any, request: HttpRequest) -> Authenticated:
+    """Return what a request with a session, of a user with this identity, has authenticated."""
     known = of_user(user, with_password=True)
     session: Any = getattr(request, "session", {})
     if SESSION_KEY not in session:  # Another middleware has set the user.

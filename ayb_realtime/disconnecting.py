@@ -1,5 +1,6 @@
 """``disconnect(user)`` ends a user's open streams in every process. The hubs read what it writes.
 
+The same table asks for what ``open_streams`` says: a stream to be ended by itself, or all of them to be listed.
 What must always hold: only what a process with this site's SECRET_KEY has written, and less than a minute ago, ends a
 stream.
 """
@@ -20,6 +21,7 @@ from ayb_realtime.proofs import Named, Proof, Row
 SALT = "ayb_realtime.disconnect"
 MAX_SECONDS = 60
 
+# A user's model and key. The model is "" for one that is no row, and otherwise has a dot.
 Name = tuple[str, str]
 
 
@@ -32,10 +34,13 @@ def disconnect(user: Any) -> None:
     user: an instance of the user model, or of simplejwt's TokenUser.
     Raises django.db.Error.
     """
-    label = _label(type(user)) if isinstance(user, Model) else ""
-    parameters = {"id": uuid4(), "whom": signing.dumps([label, str(user.pk)], salt=SALT)}
-    ask = partial(write, statement("disconnect_user"), parameters)
-    transaction.on_commit(ask, using=conf.database)
+    ask((_label(type(user)) if isinstance(user, Model) else "", str(user.pk)))
+
+
+def ask(name: Name) -> None:
+    """Let every process read this name once the current transaction has committed. Raises django.db.Error."""
+    parameters = {"id": uuid4(), "whom": signing.dumps(name, salt=SALT)}
+    transaction.on_commit(partial(write, statement("disconnect_user"), parameters), using=conf.database)
 
 
 def named(whom: str) -> Name | None:

@@ -55,10 +55,10 @@ async def _row_steps(
     Raises CannotExplain if the key does not fit the table.
     """
     await visibility.configure(connection)
-    written = await _written(connection, table)
+    written = await row_expression(connection, table)
     name = f"Row ({', '.join(key)})"
     try:
-        row = await _read(connection, table, key, written)
+        row = await read_row(connection, table, key, written)
     except psycopg.errors.InsufficientPrivilege as error:
         yield Step(None, f"{name} can only be looked for as the subscriber: {_message(error)}.")
         row = await _read_as(connection, identity, table, key, written)
@@ -78,7 +78,7 @@ async def _row_steps(
         yield step
 
 
-async def _read(
+async def read_row(
     connection: Connection, table: Table, key: Sequence[str], written: sql.Composable
 ) -> tuple[str, str] | None:
     """Return the row as JSON and as a composite value. Raises InsufficientPrivilege if policies bind this user."""
@@ -104,7 +104,7 @@ async def _read_as(
         return None
 
 
-async def _written(connection: Connection, table: Table) -> sql.SQL:
+async def row_expression(connection: Connection, table: Table) -> sql.SQL:
     """Return the SQL that writes a row ``t`` as capture does; before the first capture, as row_to_json() does."""
     query = "select coalesce(ayb_realtime.json_expression_v1(%s::pg_catalog.oid, 't'), 'pg_catalog.row_to_json(t.*)')"
     ((expression,),) = await sessions.fetch(connection, query, [table.relation])

@@ -1,31 +1,67 @@
-"""Ends the streams of users whom ``disconnect`` names. ``refreshing`` calls it each second with what the table has."""
+"""Ends the streams of users whom ``disconnect`` names, and says which are open. ``refreshing`` calls it each second."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
-from ayb_realtime import disconnecting
+from ayb_realtime import disconnecting, open_streams
 from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.open_streams import OpenStream
 from ayb_realtime.wire.events import expired_event
+
+# Of how many streams a process tells at most: those that are most behind, and of these the oldest.
+TOLD_MAX = 500
 
 
 class Disconnecting:
-    """Ends streams, once for each row, so that those that are opened later go on."""
+    """Ends streams, once for each row, so that those that are opened later go on.
+
+    is_asked_to_tell: whether one of the last rows that were new has asked which streams are open.
+    """
 
     def __init__(self) -> None:
         self._seen: set[UUID] = set()
+        self.is_asked_to_tell = False
 
     def end(self, rows: Iterable[tuple[UUID, str]], streams: Iterable[Subscriber]) -> None:
-        """End the streams of the users that are new among these rows."""
+        """End the streams, and those of the users, that are new among these rows."""
         table = dict(rows)
-        users = {name for each, whom in table.items() if each not in self._seen and (name := disconnecting.named(whom))}
+        names = {name for each, whom in table.items() if each not in self._seen and (name := disconnecting.named(whom))}
         self._seen = set(table)
-        ending = [each for each in streams if not each.ended and users & names_of(each)] if users else []
+        self.is_asked_to_tell = open_streams.ALL in names
+        handles = {key for label, key in names if label == open_streams.STREAM}
+        ending = [each for each in streams if not each.ended and _is_named(each, names, handles)] if names else []
         endings.add(Ending.DISCONNECTED, len(ending))
         for subscriber in ending:
             subscriber.end(expired_event())
 
 
+def _is_named(subscriber: Subscriber, names: set[disconnecting.Name], handles: set[str]) -> bool:
+    is_named = bool(handles) and open_streams.handle(subscriber.client_id) in handles
+    return is_named or not names.isdisjoint(names_of(subscriber))
+
+
 def names_of(subscriber: Subscriber) -> set[disconnecting.Name]:
     """Return the users on whom a stream depends."""
     return {name for proof in subscriber.proofs if (name := disconnecting.names(proof))}
+
+
+def told(streams: Iterable[Subscriber]) -> str:
+    """Return what a process tells of its streams."""
+    is_open = [each for each in streams if not each.ended]
+    first = sorted(is_open, key=lambda each: (each.position, each.opened_at))[:TOLD_MAX]
+    return open_streams.told(len(is_open), [_described(each) for each in first])
+
+
+def _described(subscriber: Subscriber) -> OpenStream:
+    return OpenStream(
+        open_streams.handle(subscriber.client_id),
+        disconnecting.names(subscriber.proofs[0]) if subscriber.proofs else None,
+        subscriber.identity.role,
+        subscriber.identity.settings,
+        [f"{table.schema}.{table.name}" for table in subscriber.tables],
+        bool(subscriber.filters),
+        subscriber.opened_at,
+        subscriber.position,
+        subscriber.is_caught_up,
+    )

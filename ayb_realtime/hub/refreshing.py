@@ -1,9 +1,9 @@
 """Lets open streams go on with newer credentials, also if another process was asked to. The hub runs it.
 
 A request that concerns a stream of another process waits in the table ``refresh``. Each hub looks there once a second,
-and the one that holds the stream answers there. It also looks whose streams have to end. What must always hold: a
-stream goes on only if a process with this site's SECRET_KEY has seen credentials of the same identity that rest on the
-same proofs, whatever the table says.
+and the one that holds the stream answers there. It also looks whose streams have to end, and whether to say which are
+open. What must always hold: a stream goes on only if a process with this site's SECRET_KEY has seen credentials of the
+same identity that rest on the same proofs, whatever the table says.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from ayb_realtime.hub.disconnecting import Disconnecting
+from ayb_realtime.hub.disconnecting import Disconnecting, told
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.identity import Identity
@@ -74,6 +74,7 @@ class Refreshing:
         self._asked: dict[UUID, asyncio.Future[bool]] = {}
         self._turns = asyncio.Semaphore(ASKED_MAX)
         self._disconnecting = Disconnecting()
+        self._id = uuid4()
         self._logger = QuietLogger(logging.getLogger(__package__))
 
     async def ask(
@@ -99,6 +100,7 @@ class Refreshing:
             try:
                 await self._answer()
                 await self._take_answers()
+                await self._tell()
             except psycopg.ProgrammingError as error:  # Such as a table that this user may not write.
                 self._logger.warning(FAILS, error, extra={"event_name": "refresh_fails"})
             except (psycopg.Error, PoolTimeout):
@@ -134,6 +136,11 @@ class Refreshing:
             answer = self._asked.get(refresh_id)
             if answer is not None and not answer.done():
                 answer.set_result(is_granted)
+
+    async def _tell(self) -> None:
+        if self._disconnecting.is_asked_to_tell:
+            self._disconnecting.is_asked_to_tell = False
+            await self._write(statement("tell_open_streams"), {"hub": self._id, "told": told(self._streams())})
 
     async def _write(self, query: str, parameters: Mapping[str, object]) -> list[Any]:
         async with self._pool.connection() as connection:

@@ -32,7 +32,8 @@ class Subscriber(Body):
     triggers: those that its tables had when the client last fetched them. An ENABLE with another one means that the
         table was made again.
     position: everything up to it is in the buffer, or has been read.
-    proofs: what has to remain true while the stream is open.
+    proofs: what has to remain true while the stream is open. The first is the user.
+    opened_at: in seconds since the epoch.
     form: how its changes are written.
     """
 
@@ -47,6 +48,7 @@ class Subscriber(Body):
         "filters",
         "form",
         "identity",
+        "opened_at",
         "position",
         "proofs",
         "relations",
@@ -68,6 +70,7 @@ class Subscriber(Body):
     ) -> None:
         super().__init__(buffer_bytes, expires_at)
         self.client_id = uuid4().hex
+        self.opened_at = time.time()
         self.identity = identity
         self.proofs = tuple(proofs)
         self.form = form

@@ -1,6 +1,6 @@
 """The schema ``ayb_realtime``: the change log, its batches, and the functions around them."""
 
-from django.db import migrations
+from django.db import migrations, models
 
 from ayb_realtime.postgres.operation import RunSQLFile
 
@@ -8,6 +8,22 @@ from ayb_realtime.postgres.operation import RunSQLFile
 class Migration(migrations.Migration):
     initial = True
     operations = [
+        # It has no table.
+        migrations.CreateModel(
+            name="Stream",
+            fields=[("handle", models.CharField(max_length=32, primary_key=True, serialize=False))],
+            options={
+                "verbose_name_plural": "Streams and tables",
+                "permissions": (
+                    ("view_streams", "Can view the relay, the streamed tables, and who streams them"),
+                    ("end_streams", "Can end streams"),
+                    ("explain_rows", "Can view any row of a streamed table, and who sees it"),
+                ),
+                "managed": False,
+                "base_manager_name": "objects",
+                "default_permissions": (),
+            },
+        ),
         RunSQLFile("schema", reverse_sql="drop schema ayb_realtime cascade"),
         RunSQLFile("change"),
         RunSQLFile("batch"),
@@ -17,6 +33,7 @@ class Migration(migrations.Migration):
         RunSQLFile("refresh"),
         RunSQLFile("ticket"),
         RunSQLFile("disconnect"),
+        RunSQLFile("open_streams"),
         RunSQLFile("key_columns"),
         RunSQLFile("json_text"),
         RunSQLFile("column_types"),

@@ -27,13 +27,22 @@ def test_package_holds_what_is_not_python() -> None:
     assert (PACKAGE / "sql" / "capture.sql").is_file()
     assert (PACKAGE / "sql" / "statements" / "skip.sql").is_file()
     assert {path.suffix for path in (PACKAGE / "sql").rglob("*.*")} == {".sql"}
+    assert (PACKAGE / "templates" / "ayb_realtime" / "admin.html").is_file()
 
 
 def test_package_holds_the_client_and_its_types_as_an_npm_package_too() -> None:
     folder = PACKAGE / "static" / "ayb_realtime"
     described = json.loads((folder / "package.json").read_text())
     assert described["version"] == ayb_realtime.__version__
-    assert {path.name for path in folder.iterdir()} == {"client.js", "client.d.ts", "package.json", "openapi.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "client.js",
+        "client.d.ts",
+        "package.json",
+        "openapi.json",
+        "admin.css",
+        "admin.js",
+    }
+    assert described["files"] == ["client.js", "client.d.ts"]
     exported = re.compile(r"^export (?:declare )?(?:class|function) (\w+)", re.MULTILINE)
     code, types = ((folder / name).read_text() for name in ("client.js", "client.d.ts"))
     assert sorted(exported.findall(code)) == sorted(exported.findall(types)) != []

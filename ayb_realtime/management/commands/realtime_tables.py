@@ -1,6 +1,7 @@
 """``manage.py realtime_tables``: which tables are streamed, how busy they are, and what decides who sees their rows."""
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -49,16 +50,14 @@ class Command(BaseCommand):
             states = read_states([conf.database], role=options["role"])
             with connections[conf.database].cursor() as cursor:
                 rates = _rates(cursor, options["seconds"])
-                sizes = _pairs(cursor, SIZES, [[state.relation for state in states]])
-                policies = _policies(cursor, states, options["role"])
+                found = list(described(cursor, states, options["role"]))
         except Error as error:
             raise CommandError(str(error)) from error
-        for state in states:
+        for state, size, steps in found:
             key = f"key ({', '.join(map(inspection.quoted, state.key_columns))})"
             rate = f"{rates.get(state.relation, 0.0):.1f} rows/s"
-            self.stdout.write(f"{self.style.MIGRATE_HEADING(state.full_name)}  {rate}  {sizes[state.relation]}  {key}")
-            own = [policy for policy in policies if policy.relation == state.relation]
-            for step in _steps(state, options["role"], own):
+            self.stdout.write(f"{self.style.MIGRATE_HEADING(state.full_name)}  {rate}  {size}  {key}")
+            for step in steps:
                 self._write(step)
         if not states:
             self.stdout.write("No table is streamed. EnableRealtime in a migration streams one.")
@@ -67,6 +66,17 @@ class Command(BaseCommand):
         self.stdout.write(f"    {self.style.ERROR(step.found) if step.holds is False else step.found}")
         if step.hint:
             self.stdout.write(f"      To do: {step.hint}")
+
+
+def described(
+    cursor: CursorWrapper, states: Sequence[TableState], role: str
+) -> Iterator[tuple[TableState, str, list[Step]]]:
+    """Yield each of these tables with its size as text, and what decides who sees its rows. Raises django.db.Error."""
+    sizes = _pairs(cursor, SIZES, [[state.relation for state in states]])
+    policies = _policies(cursor, states, role)
+    for state in states:
+        own = [policy for policy in policies if policy.relation == state.relation]
+        yield state, sizes[state.relation], _steps(state, role, own)
 
 
 def _steps(state: TableState, role: str, policies: list[Policy]) -> list[Step]:
@@ -89,7 +99,7 @@ def _pairs(cursor: CursorWrapper, query: str, parameters: Any) -> dict[int, Any]
     return dict(cursor.fetchall())
 
 
-def _policies(cursor: CursorWrapper, states: list[TableState], role: str) -> list[Policy]:
+def _policies(cursor: CursorWrapper, states: Sequence[TableState], role: str) -> list[Policy]:
     """Return the policies that decide what a role reads of these tables."""
     cursor.execute(inspection.POLICIES, {"role": role, "relations": [state.relation for state in states]})
     return [policy for policy in (Policy(*row) for row in cursor.fetchall()) if policy.applies]

@@ -87,7 +87,7 @@ begin
             (hub, 'usage on schema ayb_realtime'),
             -- Not on the parts of the log, where no policy hides it.
             (hub, 'select on ayb_realtime.change, ayb_realtime.batch, ayb_realtime.epoch, ayb_realtime.leader'),
-            (hub, 'select, insert, update, delete on ayb_realtime.refresh'),
+            (hub, 'select, insert, update, delete on ayb_realtime.refresh, ayb_realtime.open_streams'),
             (hub, 'select on ayb_realtime.disconnect'),
             (hub, 'select on sequence ayb_realtime.leader_seen')
           ) as granted (to_whom, what)

@@ -58,6 +58,7 @@ RIGHTS: dict[str, dict[str, str]] = {
         "ayb_realtime.disconnect": "select",
         "ayb_realtime.epoch": "select",
         "ayb_realtime.leader": "select",
+        "ayb_realtime.open_streams": "delete insert select update",
         "ayb_realtime.refresh": "delete insert select update",
     },
 }
@@ -97,6 +98,7 @@ SECRETS = (
     "select exists (select from ayb_realtime.change)",
     "select exists (select from ayb_realtime.change_0 union all select from ayb_realtime.change_1)",
     "select exists (select from ayb_realtime.refresh)",
+    "select exists (select from ayb_realtime.open_streams)",
 )
 
 
@@ -186,12 +188,13 @@ async def test_policy_that_acts_as_the_hubs_login_reads_nothing_unless_that_is_t
     site.execute(
         "insert into ayb_realtime.refresh (id, client_id, expires_at, seal) values (gen_random_uuid(), '', '', '')"
     )
+    site.execute("insert into ayb_realtime.open_streams values (gen_random_uuid(), '', now())")
     async with streaming(memory_layer) as hub:
         stream = await open_stream(hub, person(1), "notes")
         for number, secret in enumerate(SECRETS):
             site.execute("insert into notes values (%s, '2', %s)", [number, secret])
         site.execute("insert into notes values (9, '1', 'select true')")
-        expected = [9] if has_own_login else [0, 1, 2, 3, 9]
+        expected = [9] if has_own_login else [0, 1, 2, 3, 4, 9]
         assert await stream.next_ids(len(expected)) == expected
 
 

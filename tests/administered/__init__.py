@@ -1,0 +1,1 @@
+"""A site that has Django's admin and its own users. Its table is made by the test."""
