@@ -37,7 +37,7 @@ bench: $(VENV)/.bench
 	@$(RUN) -m benchmarks all --page docs/benchmarks.md $(if $(QUICK),--quick)
 
 docs: $(VENV)/.docs
-	@$(RUN) -m sphinx -qW --keep-going -d build/doctrees docs build/site
+	@$(RUN) -m sphinx -qEW --keep-going -d build/doctrees docs build/site
 	@echo "Open build/site/index.html"
 
 lint: $(VENV)/.tox

@@ -57,7 +57,7 @@ def changelog() -> str:
 
 def decisions() -> str:
     """Return a table of contents of the decisions."""
-    return "```{toctree}\n:glob:\n\n0*\n```"
+    return "```{toctree}\n:glob:\n:maxdepth: 1\n\n0*\n```"
 
 
 def settings() -> str:
@@ -166,7 +166,7 @@ def _default(value: object) -> str:
         case dict():
             return "by limit"
         case tuple():
-            return ", ".join(f"`{each}`" for each in value)
+            return ", ".join(f"`{each.rpartition('.')[2]}`" for each in value)
         case float():
             return f"`{value:g}`"
     return f"`{value!r}`"
