@@ -1,7 +1,7 @@
 """Settings of the example project. They read these environment variables:
 
 DATABASE_URL   PostgreSQL; by default the embedded one that ``make demo`` starts
-HUB_DATABASE_URL  a hot standby, for the web processes to read
+HUB_DATABASE_URL, RELAY_DATABASE_URL  the same database by logins of their own; the first may be a hot standby's
 REDIS_URL      Redis or Valkey for the channel layer; by default none: web processes LISTEN in PostgreSQL
 CHANNEL_LAYER  with REDIS_URL: ``core`` for channels_redis.core; by default channels_redis.pubsub
 METRICS_TOKEN  what a scraper of /api/realtime/metrics has to send
@@ -40,8 +40,9 @@ TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP
 STATIC_URL = "/static/"
 
 DATABASES = {"default": dj_database_url.config(default="postgres://ayb:ayb@127.0.0.1:54329/ayb", conn_max_age=0)}
-if "HUB_DATABASE_URL" in os.environ:
-    DATABASES["standby"] = dj_database_url.config("HUB_DATABASE_URL", conn_max_age=0)
+for alias in ("hub", "relay"):
+    if (variable := f"{alias.upper()}_DATABASE_URL") in os.environ:
+        DATABASES[alias] = dj_database_url.config(variable, conn_max_age=0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "blog.User"
 # A stream ends with its token.
@@ -74,7 +75,8 @@ if REDIS_URL:
     CHANNEL_LAYERS = {"default": channel_layer(REDIS_URL, os.environ.get("CHANNEL_LAYER") or "pubsub")}
 AYB_REALTIME: dict[str, Any] = {
     "CHANNEL_LAYER": "default" if REDIS_URL else None,
-    "HUB_DATABASE": "standby" if "standby" in DATABASES else None,
+    "HUB_DATABASE": "hub" if "hub" in DATABASES else None,
+    "RELAY_DATABASE": "relay" if "relay" in DATABASES else None,
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
 }
 

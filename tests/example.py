@@ -16,6 +16,7 @@ from psycopg import sql
 import example_project
 from embedded import Child, free_port
 from example_project.blog.demo import ACCOUNTS, PASSWORD, Account
+from tests.services import IS_LEAST, LOGINS
 
 MANAGE = Path(example_project.__file__).parent.parent / "manage.py"
 AUTHOR, COLLEAGUE, STRANGER = ACCOUNTS  # the first two are in the team
@@ -28,14 +29,17 @@ class Example:
         """``environment``: variables besides DATABASE_URL; without REDIS_URL, there is no layer."""
         self.database_url = database_url
         self.folder = folder
-        self.environment = {**os.environ, "REDIS_URL": "", **environment, "DATABASE_URL": database_url}
+        urls = {"DATABASE_URL": database_url}
+        for process, login in LOGINS.items() if IS_LEAST else ():
+            urls[f"{process.upper()}_DATABASE_URL"] = _as_login(database_url, login)
+        self.environment = {**os.environ, "REDIS_URL": "", **environment, **urls}
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.server: Child | None = None
 
     def prepare(self) -> None:
-        """Migrate and seed the database."""
-        for command in ("migrate", "seed"):
+        """Migrate and seed the database, and grant the logins of the hub and the relay what they need."""
+        for command in ("migrate", "seed", *(["realtime_roles"] if IS_LEAST else [])):
             child = self.run(str(MANAGE), command)
             assert child.process.wait(120) == 0, child.log_tail()
 
@@ -94,6 +98,11 @@ class Example:
             AUTHOR.id,
             body,
         )
+
+
+def _as_login(url: str, login: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{login}:{parts.password}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def answers(address: str) -> bool:

@@ -36,7 +36,8 @@ from tests.hostile import PROFILE
 
 SERVERS = ("DATABASE_URL", "REDIS_URL")
 OWNER = "ayb_test_owner"
-# Of the hub and the relay; tests/integration/conftest.py grants them what they need.
+# Whether the hub and the relay log in by roles of their own. manage.py realtime_roles grants them what they need.
+IS_LEAST = os.environ.get("TEST_DATABASE_ROLE") == "least"
 LOGINS = {"hub": "ayb_test_hub", "relay": "ayb_test_relay"}
 SUBSCRIBER_ROLES = ("ayb_authenticated", "ayb_anonymous")
 SETTINGS = {"max_connections": "200", "max_prepared_transactions": "10"}

@@ -1,4 +1,4 @@
-"""Checks what the roles may do that policies can take on, or that run our code."""
+"""Checks what the roles may do that policies can take on, or that run our code: not more than they need, nor less."""
 
 from typing import Any
 
@@ -29,14 +29,46 @@ select r.rolname, array_agg(distinct u.purpose order by u.purpose), count(distin
  order by r.rolname
 """
 
+# Those of these logins that may not use our schema, read the log, or call each function of ours that runs with the
+# caller's rights, without the functions that are made later.
+LACKING = """
+select login
+  from unnest(%s::text[]) as login
+  left join pg_roles r on r.rolname = login
+ where r.oid is null
+    or not has_schema_privilege(r.oid, 'ayb_realtime'::regnamespace, 'usage')
+    or not has_table_privilege(r.oid, 'ayb_realtime.change'::regclass, 'select')
+    or exists (select from pg_proc p
+                where p.pronamespace = 'ayb_realtime'::regnamespace and not p.prosecdef
+                  and p.proname !~ '^check_1_' and not has_function_privilege(r.oid, p.oid, 'execute'))
+ order by login
+"""
+
+
+@register(Tags.database)
+def check_rights(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of logins that may do less than they need to."""
+    if not is_checked(databases):
+        return []
+    logins = {_user(conf.hub_database), _user(conf.relay_database)} - {_user(conf.database), ""}
+    with own_cursor(conf.database) as cursor:
+        cursor.execute(LACKING, [sorted(logins)])
+        return [
+            Warning(
+                f"The role {role}, by which the hub or the relay logs in, may not do what it needs to.",
+                hint="Run manage.py realtime_roles, also after an upgrade: docs/deployment.md, Database users.",
+                id="ayb_realtime.W054",
+            )
+            for (role,) in cursor.fetchall()
+        ]
+
 
 @register(Tags.database, deploy=True)
 def check_logins(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of roles that may read more than they need to."""
     if not is_checked(databases):
         return []
-    logins = {"hub": conf.hub_primary(), "relay": conf.relay_database}
-    users = {name: str(connections.settings[alias].get("USER") or "") for name, alias in logins.items()}
+    users = {"hub": _user(conf.hub_primary()), "relay": _user(conf.relay_database)}
     with own_cursor(conf.database) as cursor:
         cursor.execute(GIVEN_AWAY, {**users, "subscribers": [conf.authenticated_role, conf.anonymous_role]})
         return [
@@ -49,3 +81,7 @@ def check_logins(app_configs: Apps, databases: Databases = None, **kwargs: Any) 
             )
             for role, purposes, count, table in cursor.fetchall()
         ]
+
+
+def _user(alias: str) -> str:
+    return str(connections.settings[alias].get("USER") or "")

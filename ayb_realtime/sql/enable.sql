@@ -70,6 +70,7 @@ create function ayb_realtime.log_enabled_v1(relation regclass) returns void
     language sql
     security definer
     set search_path = pg_catalog, pg_temp
+    set row_security = on
 as $$
     insert into ayb_realtime.change (relation, action, record)
     select t.tgrelid, 'enable', json_build_object('trigger', t.oid::bigint)

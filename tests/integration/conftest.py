@@ -23,7 +23,7 @@ from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres.sql_files import statement
 from tests.integration.scenario import MakeTable, Owner, World, relaying
-from tests.services import LOGINS
+from tests.services import IS_LEAST, LOGINS
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -41,26 +41,17 @@ OWN_TEXT = (
 )
 
 
-# Whether the hub and the relay log in by roles of their own.
-IS_LEAST = os.environ.get("TEST_DATABASE_ROLE") == "least"
 # Whom a role of subscribers has to be granted to.
 GRANTEES = f"current_user, {LOGINS['hub']}" if IS_LEAST else "current_user"
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
-    """Name the logins of the hub and the relay in the settings."""
-    own = connections.settings["default"]
-    for alias, login in LOGINS.items() if IS_LEAST else ():
-        connections.settings[alias] = {**own, "USER": login, "TEST": {**own["TEST"], "MIRROR": "default"}}
-
-
-@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Grant these logins what they need, and let the hub and the relay use them unless a test says otherwise."""
+    """Let the hub and the relay log in by roles of their own unless a test says otherwise, and grant those."""
     with pytest.MonkeyPatch.context() as patch:
         if IS_LEAST:
-            for alias in LOGINS:
+            for alias, login in LOGINS.items():
+                patch.setitem(connections.settings, alias, {**connections.settings["default"], "USER": login})
                 patch.setattr(Conf, f"{alias}_database", property(partial(_own_login, alias)))
             with django_db_blocker.unblock():
                 call_command("realtime_roles")

@@ -1,12 +1,12 @@
 """``changes()``: what an identity may see, in order, each once, across the ends of the hub's streams."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,7 +21,7 @@ from ayb_realtime.hub.rechecking import recheck
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.identity import identify
 from example_project.blog.models import Post, User
-from tests.example import MANAGE
+from tests.example import MANAGE, Example
 from tests.integration.scenario import OWN, World, person
 
 COLUMNS = "id int primary key, author text default '1'"
@@ -250,8 +250,10 @@ print("done")
 """
 
 
-def test_process_that_has_read_ends_without_a_word(seeded_url: str) -> None:
-    settings = {"DATABASE_URL": seeded_url, "DJANGO_SETTINGS_MODULE": "example_project.settings", "DEBUG": "0"}
-    command, environment = [sys.executable, "-W", "error", "-c", WORKER], {**os.environ, **settings}
-    done = subprocess.run(command, env=environment, cwd=MANAGE.parent, capture_output=True, text=True, check=False)
+def test_process_that_has_read_ends_without_a_word(seeded_url: str, tmp_path: Path) -> None:
+    example = Example(seeded_url, tmp_path, DJANGO_SETTINGS_MODULE="example_project.settings", DEBUG="0")
+    command = [sys.executable, "-W", "error", "-c", WORKER]
+    done = subprocess.run(
+        command, env=example.environment, cwd=MANAGE.parent, capture_output=True, text=True, check=False
+    )
     assert (done.stdout, done.stderr) == ("done\n", "")

@@ -85,6 +85,10 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{error.diag.message_primary}. First run: manage.py migrate. If it has nothing to apply: {RESTORE_LOG}"
             ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise CommandError(
+                f"{error.diag.message_primary}. Grant the relay's login what it needs: manage.py realtime_roles"
+            ) from error
         except (psycopg.Error, NotificationsUnheard) as error:
             raise CommandError(str(error)) from error
         except OSError as error:  # TimeoutError, which has no text, is one.

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
@@ -64,7 +65,7 @@ async def test_reset_while_the_layer_talks_goes_on_where_the_feed_does(
     monkeypatch.setattr(world.hub.feed, "_skip_to", noted)
     world.table("notes", "id int primary key, body text")
     stream = Stream(await world.subscriber(person(1), "notes"))
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         world.insert("notes", 1)
         await queries.next_batch(connection)
         world.write("truncate ayb_realtime.change")

@@ -14,6 +14,7 @@ import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
 from ayb_realtime.checks.relay import check_listen
+from ayb_realtime.conf import conf
 from ayb_realtime.hub import feed, listener
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
@@ -88,7 +89,7 @@ async def test_what_is_announced_while_the_listening_connection_is_lost_arrives(
     owner: Owner, notes: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listener, "RETRY_SECONDS", 0.01)
-    async with await database.connect("default") as connection, relaying(None):
+    async with await database.connect(conf.relay_database) as connection, relaying(None):
         gate = Gate(monkeypatch)
         async with hub_with(None) as hub:
             (pid,) = await until_listening(owner, group_of(hub))
@@ -123,7 +124,7 @@ async def test_relay_whose_notifying_connection_is_lost_notifies_again(
 async def test_notification_says_nothing_but_the_head(owner: Owner, notes: None, database_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(database_url, autocommit=True) as spy,
-        await database.connect("default") as connection,
+        await database.connect(conf.relay_database) as connection,
     ):
         group = await queries.group(connection)
         await notifications.listen(spy, group)

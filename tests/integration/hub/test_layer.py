@@ -14,6 +14,7 @@ import pytest_asyncio
 import redis
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.receiver import Receiver
@@ -124,7 +125,7 @@ async def test_true_message_that_is_sent_again_and_again_is_told_once_and_costs_
         return await look(connection)
 
     monkeypatch.setattr(queries, "bounds", noted)
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         head = world.hub.position
         (change,) = await queries.read(connection, after=head - 1, upto=head)
     for row_id in range(1, 20):
@@ -192,7 +193,7 @@ async def test_repeated_messages_do_not_keep_the_hub_from_the_log(
     monkeypatch.setattr(feed, "DISTRUST_SECONDS", 0.2)
     world.table("notes", "id int primary key")
     stream = await world.stream(person(1), "notes")
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         old = to_message(Announcement(await queries.head(connection)), world.group)
 
     async def attack() -> None:
@@ -237,7 +238,7 @@ async def test_numbering_does_not_wait_for_a_redis_that_hangs(
     monkeypatch.setattr(outbox, "MESSAGE_CHARACTERS", 1000)
     monkeypatch.setattr(publisher, "PUBLISH_SECONDS", 3600)
     make_table("notes", "id int primary key, body text")
-    async with relaying(own_layer), await database.connect("default") as connection:
+    async with relaying(own_layer), await database.connect(conf.relay_database) as connection:
         os.kill(own_redis[1], signal.SIGSTOP)
         head = await queries.head(connection)
         for n in range(10):

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
@@ -114,7 +115,7 @@ async def test_change_that_comes_while_the_log_is_asked_for_its_end_resets_no_st
 ) -> None:
     make_table("notes", "id int primary key")
     head_of = queries.head
-    async with database.pool() as pool, await database.connect("default") as relay:
+    async with database.pool() as pool, await database.connect(conf.relay_database) as relay:
         the_feed = feed.Feed(pool)
         await the_feed.start()
         asked: list[int] = []

@@ -7,6 +7,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 from django.http import HttpRequest
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import feed
 from ayb_realtime.log import queries
@@ -95,7 +96,7 @@ async def test_position_that_was_pruned_cannot_be_resumed_after(world: World) ->
     world.table("notes", "id int primary key")
     async with world.relaying():
         begin = await world.caught_up()
-        async with await database.connect("default") as connection:
+        async with await database.connect(conf.relay_database) as connection:
             for row_id in range(1, 10):
                 world.insert("notes", row_id)
                 await world.head(begin + row_id)

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from ayb_realtime.conf import conf
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import database, sessions
@@ -20,7 +21,7 @@ Connection = psycopg.AsyncConnection[Any]
 async def relay(make_table: MakeTable) -> AsyncIterator[Connection]:
     """A sleeping relay's connection, with the table ``notes`` streamed and all changes numbered."""
     make_table("notes", "id int primary key, version int")
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         await sessions.settle(connection)
         await queries.keep_plans(connection)
         await queries.fall_asleep(connection)

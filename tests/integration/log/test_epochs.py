@@ -13,19 +13,19 @@ from tests.integration.scenario import Owner
 async def test_log_that_was_emptied_by_hand_begins_an_epoch(relay: Connection, emptied: str) -> None:
     async with relay.transaction(force_rollback=True):
         before = await queries.head(relay)
-        await relay.execute(f"truncate ayb_realtime.{emptied}".encode())
+        await relay.execute(f"delete from ayb_realtime.{emptied}".encode())
         assert await queries.ensure_epoch(relay)
         assert not await queries.ensure_epoch(relay)
         oldest, head = await queries.bounds(relay)
         assert oldest == head > before + 1
 
 
-async def restore(relay: Connection, table: str) -> None:
+def restore(owner: Owner, table: str) -> None:
     """Rewrite a table's rows in another transaction, as a restore of its data does."""
-    await relay.execute(f"create temp table saved as table ayb_realtime.{table}".encode())
-    await relay.execute(f"truncate ayb_realtime.{table}".encode())
-    await relay.execute(f"insert into ayb_realtime.{table} table saved".encode())
-    await relay.execute("drop table saved")
+    owner.execute(f"create temp table saved as table ayb_realtime.{table}".encode())
+    owner.execute(f"truncate ayb_realtime.{table}".encode())
+    owner.execute(f"insert into ayb_realtime.{table} table saved".encode())
+    owner.execute("drop table saved")
 
 
 @pytest.mark.parametrize("table", ["epoch", "batch"])
@@ -34,7 +34,7 @@ async def test_log_that_was_restored_begins_an_epoch(owner: Owner, relay: Connec
     owner.execute("insert into notes values (1, 0)")
     await numbered(relay)
     assert not await queries.ensure_epoch(relay)
-    await restore(relay, table)
+    restore(owner, table)
     assert await queries.epoch(relay) is None
     if table == "batch":
         owner.execute("insert into notes values (0, 0)")
@@ -74,7 +74,7 @@ async def test_change_of_another_cluster_is_never_numbered(owner: Owner, relay: 
         " select (pg_current_xact_id()::text::bigint + n)::text::xid8, 0, 'truncate' from generate_series(1, 20) n"
     )
     owner.execute(foreign)
-    await restore(relay, "epoch")
+    restore(owner, "epoch")
     assert await queries.ensure_epoch(relay)
     not_ended = "select count(*) from ayb_realtime.change where not pg_visible_in_snapshot(xid, pg_current_snapshot())"
     assert owner.execute(not_ended.encode()).fetchone() == (0,)
@@ -89,7 +89,7 @@ async def test_epoch_begins_while_writers_and_readers_are_in_the_log(
     owner: Owner, other: Owner, relay: Connection, database_url: str
 ) -> None:
     owner.execute("insert into notes values (1, 0)")
-    await restore(relay, "epoch")
+    restore(owner, "epoch")
     with psycopg.connect(database_url) as reader, other.transaction():
         # Like a dump, which locks every table at its beginning.
         for table in ("change", "batch", "epoch", "slot_history"):

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Change
@@ -72,7 +73,7 @@ async def test_rows_as_they_were_read_the_same_from_the_log(owner: Owner, make_t
         "delete from notes where id % 5 = 1",
         "delete from notes where id = (select max(id) from notes)",
     ]
-    async with await database.connect("default") as relay:
+    async with await database.connect(conf.relay_database) as relay:
         await relay.execute("select setval('ayb_realtime.keeps_before', 1)")
         while await numbered(relay):
             pass

@@ -9,6 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from ayb_realtime.conf import conf
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
 from tests.integration.log.conftest import Connection, assert_same_when_read, numbered, records
@@ -100,7 +101,7 @@ async def test_prepared_transaction_is_refused_as_long_as_it_notifies(owner: Own
 async def test_second_of_two_relays_is_fenced(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
-    async with await database.connect("default") as rival:
+    async with await database.connect(conf.relay_database) as rival:
         async with rival.transaction():
             theirs = await numbered(rival)
             # It waits until the rival has ended: both were to create the same batch.
@@ -116,7 +117,7 @@ async def test_second_of_two_relays_is_fenced(owner: Owner, relay: Connection) -
 async def test_second_of_two_relays_takes_over_where_the_first_fails(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     owner.execute("insert into notes values (1, 0)")
-    async with await database.connect("default") as rival:
+    async with await database.connect(conf.relay_database) as rival:
         async with rival.transaction(force_rollback=True):
             theirs = await numbered(rival)
             ours = asyncio.create_task(numbered(relay))

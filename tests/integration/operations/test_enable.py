@@ -1,5 +1,6 @@
 """EnableRealtime forwards and backwards, and how Django writes, prints and squashes it."""
 
+import io
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from ayb_realtime.operations import EnableRealtime
 from example_project.blog.models import Team
 from tests.integration.operations.conftest import OURS, backwards, forwards, may_select, policies, sqlmigrate, triggers
 from tests.integration.scenario import MakeTable, Owner
+from tests.services import IS_LEAST
 
 
 def test_model_is_streamed_and_then_no_longer(owner: Owner) -> None:
@@ -71,6 +73,8 @@ def test_migrations_go_back_to_nothing_and_forth_again(owner: Owner) -> None:
         owner.execute("insert into teams (name) values ('A')")
     finally:
         call_command("migrate", verbosity=0)
+        if IS_LEAST:
+            call_command("realtime_roles", stdout=io.StringIO())
     assert owner.execute(schema_exists).fetchone() == (True,)
     assert (triggers(owner, "posts"), may_select(owner, "memberships")) == (OURS, True)
     assert [name for name, *_ in policies(owner, "posts")] == ["posts_author", "posts_published"]

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ayb_realtime.conf import conf
 from ayb_realtime.hub import planning
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
@@ -101,7 +102,7 @@ async def test_streams_go_on_if_a_proxy_drops_their_connections_without_a_word(
     monkeypatch.setattr(database, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(database, "CHECKS", 0.0)
     world.table("notes", "id int primary key, author text", policy=OWN)
-    parameters = database.connection_parameters("default")
+    parameters = database.connection_parameters(conf.hub_database)
     proxy = SilentProxy(world.owner.info.port)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -125,7 +126,7 @@ async def test_slice_of_one_table_takes_one_message_once_its_table_is_known(
 ) -> None:
     make_table("notes", "id int primary key, author text", policy="author = current_setting('ayb.user_id')")
     owner.execute("insert into notes values (1, '1')")
-    async with await database.connect("default") as relay:
+    async with await database.connect(conf.relay_database) as relay:
         batch = await queries.next_batch(relay)
     assert batch is not None
     (change,) = batch.changes

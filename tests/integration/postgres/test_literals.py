@@ -17,6 +17,7 @@ async def test_writer_with_other_literals_updates_a_streamed_table(world: World,
     for name in ODD.keys() - {"default_transaction_read_only"}:
         world.write("select set_config(%s, %s, false)", [name, ODD[name]])
     async with world.relaying():
+        world.table("letters", COLUMNS)
         world.write("insert into notes values (1, %s)", [body])
         assert (await stream.next_change())["action"] == "create"
         world.write("update notes set author = author || '.'")

@@ -29,6 +29,15 @@ create policy own on notes using ({OWN});
 alter table notes enable row level security;
 select ayb_realtime.enable_v1('notes');
 """
+# Give back the functions that TEST_DATABASE_ROLE=least has given to its own definer.
+UNMADE = """
+do $$ declare taken regprocedure; begin
+    for taken in select p.oid from pg_proc p
+                  where p.pronamespace = 'ayb_realtime'::regnamespace and p.proowner <> current_user::regrole loop
+        execute format('alter function %s owner to current_user', taken);
+    end loop;
+end $$;
+"""
 # What they may do with the tables and views of the database.
 RIGHTS: dict[str, dict[str, str]] = {
     DEFINER: {
@@ -124,6 +133,7 @@ def site(
     settings.AYB_REALTIME = THREE
     connections["another"].connect()  # Django's TestCase would refuse to do so itself.
     with psycopg.connect(seeded_url, autocommit=True, options=OWN_TEXT) as connection:
+        connection.execute(UNMADE.encode())
         connection.execute(NOTES.encode())
         yield connection
     connections["another"].close()
@@ -214,6 +224,27 @@ def test_check_says_what_is_given_away_until_the_logins_are_apart(site: Owner, s
     site.execute(sql.SQL("grant select on users to {}").format(sql.Identifier(HUB)))
     (message,) = found()
     assert message.startswith(f"The role {HUB} may read public.users, which no subscriber may, and a policy can act as")
+
+
+def test_login_that_lacks_a_right_is_told_by_the_check_and_the_relay(site: Owner) -> None:
+    def lacking() -> list[str]:
+        messages = run_checks(tags=[Tags.database], databases=["another"])
+        return [message.msg.partition(",")[0] for message in messages if message.id == "ayb_realtime.W054"]
+
+    both = [f"The role {role}" for role in sorted((HUB, RELAY))]
+    assert lacking() == both
+    make_roles(site)
+    assert lacking() == []
+    # As an upgrade does.
+    site.execute("create function ayb_realtime.later_v1() returns int language sql as 'select 1'")
+    site.execute("revoke execute on function ayb_realtime.later_v1() from public")
+    assert lacking() == both
+    make_roles(site)
+    assert lacking() == []
+    site.execute(sql.SQL("revoke usage on schema ayb_realtime from {}").format(sql.Identifier(RELAY)))
+    assert lacking() == [f"The role {RELAY}"]
+    with pytest.raises(CommandError, match=r"permission denied for schema ayb_realtime.*manage\.py realtime_roles"):
+        call_command("runrealtime", "--check")
 
 
 def test_command_makes_the_roles_itself_where_it_may(site: Owner) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database, sessions
 from ayb_realtime.relay import leadership
@@ -41,7 +42,7 @@ async def test_statement_of_a_web_process_runs_under_what_we_rely_on_and_leaves_
 ) -> None:
     for name, value in ODD.items():
         set_default(name, value)
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.hub_database) as connection:
         before = await settings_of(connection)
         within = dict(await sessions.fetch(connection, "select name, setting from pg_settings"))
         after = await settings_of(connection)

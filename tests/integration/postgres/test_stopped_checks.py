@@ -5,14 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from select import select
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.postgres import database
 from ayb_realtime.visibility import transaction_settings, transactions
+from tests.example import Example
 from tests.integration.postgres.conftest import COLUMNS
 from tests.integration.scenario import OWN, MakeTable, Owner, World, person
 
@@ -20,17 +23,16 @@ FREEZE = """
 import asyncio, sys
 import django
 django.setup()
-from django.conf import settings
-settings.DATABASES["default"]["NAME"] = sys.argv[1]
 from ayb_realtime.postgres import database
 from ayb_realtime.visibility import transaction_settings, transactions
 transaction_settings.FROZEN_SECONDS = 1
 
 async def main():
     async with database.pool() as pool, pool.connection() as connection, transactions.snapshot(connection):
+        await connection.execute("set local role ayb_authenticated")
         await connection.execute("select from notes, members")
         print("reading", flush=True)
-        if sys.argv[2] == "sending":
+        if sys.argv[1] == "sending":
             await connection.execute("select repeat('x', 1000000) from generate_series(1, 1000)")
         await asyncio.sleep(3600)
 
@@ -40,13 +42,15 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("state", ["waiting", "sending"])
 def test_process_that_is_stopped_in_a_check_lets_go_of_the_tables(
-    owner: Owner, make_table: MakeTable, state: str
+    owner: Owner, make_table: MakeTable, tmp_path: Path, state: str
 ) -> None:
     make_table("members", COLUMNS, enable=False)
+    owner.execute("grant select on members to ayb_authenticated")
     make_table("notes", COLUMNS, policy="exists (select from members)")
-    command = [sys.executable, "-c", FREEZE, owner.info.dbname, state]
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+    url = urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{owner.info.dbname}"))
+    example = Example(url, tmp_path, DJANGO_SETTINGS_MODULE="example_project.settings")
+    command = [sys.executable, "-c", FREEZE, state]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=example.environment) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"reading\n"

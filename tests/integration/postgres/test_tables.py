@@ -2,6 +2,7 @@
 
 import pytest
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import UnknownTable
 from ayb_realtime.postgres import database, tables
 from ayb_realtime.postgres.tables import Table
@@ -10,7 +11,7 @@ from tests.integration.scenario import MakeTable, Owner
 
 async def streamed() -> list[Table]:
     """Return the streamed tables."""
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.hub_database) as connection:
         return await tables.streamed(connection)
 
 

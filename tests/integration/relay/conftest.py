@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import from_message
@@ -48,7 +49,7 @@ class Receiver:
 async def receiver(layer: BaseChannelLayer) -> Receiver:
     """Join the layer's group."""
     layer_channel = await layer.new_channel()
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         group = await queries.group(connection)
     await layer.group_add(group, layer_channel)
     return Receiver(layer, group, layer_channel)
@@ -65,7 +66,7 @@ class Connector:
         if self.fails:
             unreachable = {**database.connection_parameters("default"), "port": free_port()}
             return await psycopg.AsyncConnection.connect(**unreachable)
-        self.opened.append(await database.connect("default"))
+        self.opened.append(await database.connect(conf.relay_database))
         return self.opened[-1]
 
     def terminate(self, owner: Owner, *ordinals: int) -> None:
@@ -124,7 +125,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 async def notes(make_table: MakeTable) -> None:
     """The streamed table ``notes``. All earlier changes are numbered."""
     make_table("notes", "id int primary key, body text")
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         while await queries.next_batch(connection):
             pass
 

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NotificationsUnheard
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database, notifications
@@ -27,7 +28,7 @@ async def test_relay_that_does_not_hear_itself_reports_why(
         opened.append(None)
         if len(opened) == 2:
             return await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], autocommit=True)
-        return await database.connect("default")
+        return await database.connect(conf.relay_database)
 
     explained = pytest.raises(NotificationsUnheard, match=r"pooler in transaction mode.*direct connection.*--database")
     async with asyncio.timeout(30):
@@ -52,7 +53,7 @@ async def test_lost_connections_are_replaced_and_nothing_is_missing(
 ) -> None:
     hub = await receiver(memory_layer)
     connect = Connector()
-    async with relaying(memory_layer, connect), await database.connect("default") as connection:
+    async with relaying(memory_layer, connect), await database.connect(conf.relay_database) as connection:
         start = await queries.head(connection)
         owner.execute("insert into notes values (1, 'before')")
         assert await hub.records(1) == ['{"id":1,"body":"before"}']

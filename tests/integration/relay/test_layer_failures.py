@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import from_message
@@ -25,7 +26,7 @@ async def test_layer_that_fails_holds_nothing_up_and_is_logged_once(
     settings.CHANNEL_LAYERS = {"default": {**LAYERS[kind], "CONFIG": unreachable}}
     layer = get_channel_layer()
     assert layer is not None
-    async with relaying(layer), await database.connect("default") as connection:
+    async with relaying(layer), await database.connect(conf.relay_database) as connection:
         await logs.until("the Channels layer fails")
         head = await queries.head(connection)
         for n in range(1, 4):
@@ -78,7 +79,7 @@ async def test_after_a_failure_only_the_head_is_sent_until_it_has_arrived(
     layer = NotedLayer()
     layer.fails = False
     hub = await receiver(layer)
-    async with relaying(layer), await database.connect("default") as connection:
+    async with relaying(layer), await database.connect(conf.relay_database) as connection:
         await hub.next()
         layer.fails = True
         head = await queries.head(connection)

@@ -3,6 +3,7 @@
 import pytest
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.postgres import database
@@ -35,14 +36,14 @@ async def test_change_without_a_notification_is_found_at_the_next_look(
 async def test_start_says_what_is_relayed(
     notes: None, memory_layer: BaseChannelLayer, logs: LogWatch, owner: Owner
 ) -> None:
-    async with relaying(memory_layer), await database.connect("default") as connection:
+    async with relaying(memory_layer), await database.connect(conf.relay_database) as connection:
         head = await queries.head(connection)
     assert logs.lines == [f"relay leads: 3 tables (comments, notes, posts), position {head}"]
 
 
 async def test_heartbeat_carries_the_head(owner: Owner, notes: None, memory_layer: BaseChannelLayer) -> None:
     hub = await receiver(memory_layer)
-    async with relaying(memory_layer), await database.connect("default") as connection:
+    async with relaying(memory_layer), await database.connect(conf.relay_database) as connection:
         assert await hub.next() == Announcement(await queries.head(connection))
         owner.execute("insert into notes values (1, 'x')")
         await hub.records(1)
@@ -55,7 +56,7 @@ async def test_change_too_large_for_the_layer_is_announced_by_the_head_alone(
 ) -> None:
     monkeypatch.setattr(outbox, "MESSAGE_CHARACTERS", 100)
     hub = await receiver(memory_layer)
-    async with relaying(memory_layer), await database.connect("default") as connection:
+    async with relaying(memory_layer), await database.connect(conf.relay_database) as connection:
         with owner.transaction():
             owner.execute("insert into notes values (1, 'small')")
             owner.execute("insert into notes values (2, repeat('x', 100))")

@@ -3,6 +3,7 @@
 import pytest
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
@@ -13,7 +14,7 @@ from tests.integration.scenario import Owner, relaying
 async def test_new_epoch_begins_on_another_cluster_far_above_the_old_one(
     owner: Owner, notes: None, memory_layer: BaseChannelLayer, logs: LogWatch
 ) -> None:
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         before = await queries.head(connection)
         owner.execute("insert into notes values (1, 'x')")
         await queries.next_batch(connection)
@@ -46,7 +47,7 @@ async def test_relay_starts_again_when_its_log_is_replaced(
 ) -> None:
     owner.execute("insert into notes values (1, 'x')")
     hub = await receiver(memory_layer)
-    async with relaying(memory_layer), await database.connect("default") as connection:
+    async with relaying(memory_layer), await database.connect(conf.relay_database) as connection:
         assert await hub.records(1) == ['{"id":1,"body":"x"}']
         before = await queries.head(connection)
         with owner.transaction():

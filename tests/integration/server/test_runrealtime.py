@@ -114,7 +114,7 @@ def test_address_is_read(address: str, expected: tuple[str, int]) -> None:
 
 
 def test_unknown_database_is_refused_with_the_known_ones(redis_layer: None) -> None:
-    assert refusal("--database", "nope") == "DATABASES has no 'nope'. It has: default."
+    assert refusal("--database", "nope") == f"DATABASES has no 'nope'. It has: {', '.join(connections)}."
 
 
 def test_database_that_is_not_postgres_is_refused(redis_layer: None, another_database: dict[str, Any]) -> None:
@@ -158,9 +158,9 @@ def test_taken_port_is_refused(example: Example) -> None:
     assert "Traceback" not in log
 
 
-def test_server_whose_database_cannot_be_reached_ends_and_says_so(example: Example) -> None:
+def test_server_whose_database_cannot_be_reached_ends_and_says_so(tmp_path: Path) -> None:
     port = free_port()
-    example.environment["DATABASE_URL"] = f"postgres://nobody@127.0.0.1:{port}/nothing"
+    example = Example(f"postgres://nobody@127.0.0.1:{port}/nothing", tmp_path)
     child = example.run(str(MANAGE), "runrealtime", "--serve", f"127.0.0.1:{free_port()}")
     assert ended(child) == 1
     log = example.log()

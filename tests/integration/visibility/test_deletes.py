@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime.conf import conf
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
@@ -227,7 +228,7 @@ async def test_by_default_nothing_is_kept_and_deletes_are_everyones(
     stage: Stage, owner: Owner, make_table: MakeTable, settings: Any, memory_layer: BaseChannelLayer
 ) -> None:
     settings.AYB_REALTIME = {}
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         await queries.keep_before(connection, False)
     make_table("notes", "id int primary key, author text", policy=OWN)
     owner.execute("insert into notes values (1, '1')")

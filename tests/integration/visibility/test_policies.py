@@ -17,6 +17,7 @@ from httpx_sse import EventSource
 from hypothesis import HealthCheck, Phase, given, note, seed
 from psycopg_pool import AsyncConnectionPool
 
+from ayb_realtime.conf import conf
 from ayb_realtime.hub import planning
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
@@ -77,7 +78,7 @@ class Comparison:
             world.drop()
 
     async def _run(self, pool: AsyncConnectionPool[Any], world: World, case: Case) -> None:
-        async with await database.connect("default") as relay:
+        async with await database.connect(conf.relay_database) as relay:
             await new_changes(relay)
             begin = await queries.head(relay)
             for step in case.steps:
@@ -208,7 +209,7 @@ async def test_policy_that_fails_on_one_row_of_a_small_table_shows_the_others(
     make_table("notes", f"id {kind} primary key, number text", policy="number::int = 1")
     owner.execute("insert into notes values (1, '1'), (2, 'x'), (3, '1')")
     owner.execute("analyze notes")
-    async with database.pool() as pool, await database.connect("default") as relay:
+    async with database.pool() as pool, await database.connect(conf.relay_database) as relay:
         changes = await new_changes(relay)
         delivered = await deliver(pool, changes, IDENTITIES[:1])
     assert [str(dict(record)["id"]) for _, record in delivered[IDENTITIES[0]]] == shown

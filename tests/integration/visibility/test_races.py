@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from httpx_sse import ServerSentEvent
 
+from ayb_realtime.conf import conf
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
@@ -130,7 +131,7 @@ def make_rows(world: World) -> None:
 @pytest.mark.usefixtures("next_reader")
 async def test_content_reaches_only_those_who_could_see_it_while_rows_flip(world: World, database_url: str) -> None:
     make_rows(world)
-    async with await database.connect("default") as connection:
+    async with await database.connect(conf.relay_database) as connection:
         begin = await queries.head(connection)
     async with world.relaying():
         live = [Reader(world.hub, name) for name in ("1", "2", "3")]

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from ayb_realtime.conf import conf
 from ayb_realtime.hub import planning
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
@@ -139,7 +140,7 @@ async def test_what_each_role_is_sent_is_what_it_selects_after_each_step(
     regress.execute(situation.setup.encode())
     for table in situation.tables:
         regress.execute("select ayb_realtime.enable_v1(%s)", [table])
-    async with database.pool() as pool, await database.connect("default") as relay:
+    async with database.pool() as pool, await database.connect(conf.relay_database) as relay:
         await new_changes(relay)
         await queries.keep_before(relay, is_kept=True)
         script = Script(pool, relay, regress, settings)

@@ -13,6 +13,8 @@ create event trigger refuse on ddl_command_start execute function public.refuse(
 """
 ALLOW = "drop event trigger if exists refuse; drop function if exists public.refuse()"
 IS_SUPERUSER = "select rolsuper from pg_roles where rolname = current_user"
+# As which shadows are made.
+CREATOR = "select proowner::regrole::text from pg_proc where oid = 'ayb_realtime.capture_v1'::regproc"
 
 
 @pytest.fixture
@@ -20,8 +22,9 @@ def forbid(owner: Owner) -> Iterator[Callable[[bool], None]]:
     """Forbids DDL or allows it: by an event trigger, or else by a right on our schema."""
     forbidding, allowing = FORBID, ALLOW
     if owner.execute(IS_SUPERUSER).fetchone() != (True,):
-        forbidding = "revoke create on schema ayb_realtime from current_user"
-        allowing = "grant create on schema ayb_realtime to current_user"
+        (creator,) = owner.execute(CREATOR).fetchone() or ("",)
+        forbidding = f"revoke create on schema ayb_realtime from {creator}"
+        allowing = f"grant create on schema ayb_realtime to {creator}"
 
     def forbid(forbids: bool) -> None:
         owner.execute((forbidding if forbids else allowing).encode())
