@@ -6,6 +6,7 @@ The layer is a hint: a fault of the layer, or a false message in it, costs time 
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import psycopg
@@ -25,6 +26,13 @@ GROUP_SECONDS = 1.0
 # How long the layer may take to join or leave a group. The wait for a message has no limit.
 ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 1.0
+
+# What a layer raises for what it cannot read: it is not what the layer writes, or is encrypted with another key.
+UNREADABLE: tuple[type[Exception], ...] = (InvalidMessage, TypeError, ValueError)
+with suppress(ImportError):  # Without it no layer decrypts.
+    from cryptography.fernet import InvalidToken
+
+    UNREADABLE = (*UNREADABLE, InvalidToken)
 
 FAILS = "the Channels layer fails; changes are read from the log meanwhile"
 DROPPED = "a message in the Channels layer is dropped: %s. Changes that no other message brings are read from the log"
@@ -120,7 +128,7 @@ class Receiver:
             # cancelled.
             message = await self._layer.receive(self._layer_channel)
             self._feed.accept(from_message(message, self.group))
-        except (InvalidMessage, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             # The message is not ours, or the layer could not read it. The next one may be good.
-            self._logger.warning(DROPPED, error, extra={"event_name": "message_dropped"})
+            self._logger.warning(DROPPED, str(error) or type(error).__name__, extra={"event_name": "message_dropped"})
             await asyncio.sleep(0)

@@ -17,7 +17,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 from ayb_realtime.conf import conf
 from ayb_realtime.hub import feed
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.receiver import Receiver
+from ayb_realtime.hub.receiver import FAILS, Receiver
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Action, Announcement, Change
@@ -98,9 +98,11 @@ async def test_forged_messages_are_not_told_and_stop_nothing(world: World, heard
         assert int(event.id) == head + 1
 
 
-@pytest.mark.parametrize("layer", ["core", "pubsub"], indirect=True)
+@pytest.mark.parametrize("layer", ["core", "pubsub", "encrypted"], indirect=True)
 @pytest.mark.usefixtures("layer")
-async def test_bytes_that_the_layer_cannot_read_stop_nothing(world: World, heard: Stream) -> None:
+async def test_bytes_that_the_layer_cannot_read_are_dropped_without_a_pause(
+    world: World, heard: Stream, caplog: pytest.LogCaptureFixture
+) -> None:
     group, receiver = world.group, world.hub._hearing.inlet
     assert isinstance(receiver, Receiver)
     layer_channel = receiver._layer_channel
@@ -111,6 +113,7 @@ async def test_bytes_that_the_layer_cannot_read_stop_nothing(world: World, heard
             attacker.publish(f"asgi__group__{group}", garbage)
             world.write("insert into notes values (%s)", [row_id])
             assert (await heard.next_change())["record"] == {"id": row_id}
+    assert FAILS not in caplog.messages
 
 
 @pytest.mark.usefixtures("layer")
