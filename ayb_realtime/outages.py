@@ -22,6 +22,7 @@ INVALID_CREDENTIALS = (
     ValidationError,
     DataError,
     LookupError,
+    RecursionError,
     OverflowError,
     OSError,
 )

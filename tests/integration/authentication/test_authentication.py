@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,18 @@ class Cookie(BaseAuthentication):  # type: ignore[misc]  # REST framework has no
     def authenticate(self, request: Any) -> tuple[Any, None] | None:
         """Return the user whose id the cookie is."""
         return (User.objects.get(pk=request.COOKIES["who"]), None) if "who" in request.COOKIES else None
+
+
+class Nested(BaseAuthentication):  # type: ignore[misc]  # REST framework has no types
+    """Reads JSON of the request, as older versions of PyJWT read a token's header."""
+
+    def authenticate(self, request: Any) -> None:
+        json.loads(request.headers["Authorization"])
+
+
+async def test_credentials_that_are_nested_too_deeply_are_refused(get: Callable[..., Any], settings: Any) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [Nested]}
+    assert await get({"Authorization": "[" * 15_000}) == (401, None)
 
 
 def test_request_does_not_outlive_its_authentication(user: Any, settings: Any) -> None:
