@@ -5,8 +5,10 @@ reports, Sentry and OpenTelemetry show. ``asgi.Realtime`` calls this before Djan
 What must always hold: afterwards both are in ``Credentials`` alone, and what shows that object does not show them.
 """
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from traceback import clear_frames
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -84,3 +86,23 @@ def of(request: Any) -> Credentials:
     if given is None:
         return Credentials(request.GET.get("token", ""), request.GET.get("ticket", ""))
     return given
+
+
+@contextmanager
+def out_of_reports() -> Iterator[None]:
+    """Clear the variables of what fails in this block, which had credentials: error reports show those of each frame.
+
+    The traceback stays.
+    """
+    try:
+        yield
+    except Exception as error:
+        forget(error)
+        raise
+
+
+def forget(error: BaseException | None) -> None:
+    """Clear the variables of the frames that an error has left, and those of its causes."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -18,12 +18,15 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from ayb_realtime import credentials
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import AuthenticationUnavailable, Unauthenticated
 from ayb_realtime.outages import is_unavailable
 
 logger = logging.getLogger(__name__)
 
+# What no report of a request may show of its body.
+SECRETS = frozenset({"password", "refreshToken"})
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -49,6 +52,11 @@ class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
         """Let no cache keep a token."""
         return {"Allow": ", ".join(self.allowed_methods), "Cache-Control": "no-store"}
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Read the body, and hide what is secret in it from what reports the request, such as Sentry."""
+        _hide_secrets(request._request)  # noqa: SLF001 - there is no other way to it
+        super().initial(request, *args, **kwargs)
+
     def perform_content_negotiation(self, _: Request, force: bool = False) -> tuple[JSONRenderer, str]:
         """Ignore which types the client accepts."""
         return JSONRenderer(), JSONRenderer.media_type
@@ -63,6 +71,7 @@ class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
             error = Refusal(HTTPStatus.UNAUTHORIZED, error.message)
         elif not isinstance(error, APIException):
             if not (isinstance(error, AuthenticationUnavailable) or is_unavailable(error)):
+                credentials.forget(error)
                 raise error
             logger.error("credentials cannot be checked now: %s", error, extra={"event_name": "credentials_unchecked"})
             error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "credentials cannot be checked now")
@@ -72,12 +81,30 @@ class JSONView(APIView):  # type: ignore[misc]  # REST framework has no types
         return JsonResponse(body, status=error.status_code, headers={"Retry-After": str(wait)} if wait else {})
 
 
-def json_object(request: Request) -> dict[str, Any]:
-    """Return the request's body, a JSON object. Raises ``Refusal`` (400) for anything else."""
+class _Body:
+    """A request's body as a value. What shows this object does not show it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _hide_secrets(request: Any) -> None:
+    """Keep the body apart, and leave in the request one whose secrets are hidden."""
     try:
         body = json.loads(request.body)
-    except (ValueError, RecursionError, RequestDataTooBig) as error:
-        raise invalid_body() from error
+        if isinstance(body, dict) and not SECRETS.isdisjoint(body):
+            hidden = {**body, **dict.fromkeys(SECRETS & body.keys(), credentials.HIDDEN)}
+            request._body = json.dumps(hidden).encode()  # noqa: SLF001 - Django documents no other way
+    except (ValueError, RecursionError, RequestDataTooBig):
+        body = None
+    request.ayb_realtime_body = _Body(body)
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """Return the request's body, a JSON object. Raises ``Refusal`` (400) for anything else."""
+    body: Any = request._request.ayb_realtime_body.value  # noqa: SLF001 - ``initial`` has put it there
     if not isinstance(body, dict):
         raise invalid_body()
     return body

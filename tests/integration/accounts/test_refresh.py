@@ -19,6 +19,7 @@ from tests.integration.accounts.conftest import (
     REFRESH,
     assert_refused,
     assert_session,
+    login,
     post,
 )
 
@@ -157,3 +158,26 @@ def test_without_the_blacklist_refresh_still_answers(
     monkeypatch.delattr(BlacklistMixin, "blacklist")
     assert_session(post(client, REFRESH, {"refreshToken": refresh_token}), user)
     assert post(client, LOGOUT, {"refreshToken": refresh_token}).status_code == 204
+
+
+def test_reports_of_a_request_show_no_password_and_no_refresh_token(client: Client, refresh_token: str) -> None:
+    # What reads the body after the view, as Sentry does.
+    refreshed = post(client, REFRESH, {"refreshToken": refresh_token, "device": "phone"})
+    refused = login(client, password="the password")
+    shown = [json.loads(response.wsgi_request.body) for response in (refreshed, refused)]  # type: ignore[attr-defined]
+    assert shown == [{"refreshToken": "***", "device": "phone"}, {"email": "reader@example.com", "password": "***"}]
+
+
+def fails(user: User) -> bool:
+    raise RuntimeError(user.email)
+
+
+def test_frames_of_a_failure_hold_no_refresh_token(
+    client: Client, refresh_token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ayb_realtime.accounts.rotation.api_settings.USER_AUTHENTICATION_RULE", fails)
+    with pytest.raises(RuntimeError) as raised:
+        post(client, REFRESH, {"refreshToken": refresh_token})
+    ours = [entry.frame for entry in raised.traceback if "/ayb_realtime/" in str(entry.path)]
+    assert len(ours) > 2
+    assert refresh_token not in repr([frame.f_locals for frame in ours])

@@ -31,6 +31,7 @@ COMMANDS = {
 # A site that logs all it can, mails each error with what its frames hold, and fails wherever a header or a claim says.
 PARTS = """
 from rest_framework.authentication import BaseAuthentication
+from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from ayb_realtime.identity import default_identity
 
@@ -50,8 +51,15 @@ class Failing(BaseAuthentication):
             raise RuntimeError("class")
 
 
+class Tokens(JWTAuthentication):
+    def get_user(self, token):
+        if token.get("fail") == "user":
+            raise RuntimeError("user")
+        return super().get_user(token)
+
+
 def identity(user, claims):
-    if claims.get("fail"):
+    if claims.get("fail") == "identity":
         raise RuntimeError("identity")
     return default_identity(user, claims)
 """
@@ -82,7 +90,7 @@ EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = {mails!r}
 MIDDLEWARE = ["token_parts.middleware", *MIDDLEWARE]
 ASGI_APPLICATION = "token_site.application"
-CLASSES = ["token_parts.Failing", "rest_framework_simplejwt.authentication.JWTAuthentication"]
+CLASSES = ["token_parts.Failing", "token_parts.Tokens"]
 AYB_REALTIME = {{**AYB_REALTIME, "AUTHENTICATION_CLASSES": CLASSES, "IDENTITY": "token_parts.identity"}}
 LOGGING = {{
     "version": 1,
@@ -113,14 +121,14 @@ def site(database_url: str, folder: Path, arguments: list[str]) -> Iterator[Exam
         example.stop()
 
 
-def token_that_fails() -> str:
-    """Return a token for which the site's IDENTITY raises an error."""
+def token_that_fails(place: str) -> str:
+    """Return a token for which the site's IDENTITY raises an error, or its look-up of the user."""
     token = AccessToken()
-    token["user_id"], token["fail"] = str(AUTHOR.id), True
+    token["user_id"], token["fail"] = str(AUTHOR.id), place
     return str(token)
 
 
-def requests(client: httpx.Client, token: str, failing: str) -> list[str]:
+def requests(client: httpx.Client, token: str, failing: list[str]) -> list[str]:
     """Make requests of every outcome with a token in the query; return the ticket that one gave out, and the bodies."""
 
     def ask(method: str, path: str, query: dict[str, str], **headers: str) -> str:
@@ -140,16 +148,16 @@ def requests(client: httpx.Client, token: str, failing: str) -> list[str]:
         ask("PUT", "/api/realtime", posts),
         ask("POST", "/api/realtime/x/token", {"token": token}),
         ask("GET", "/api/realtime", posts, **{"X-Fail": "class"}),
-        ask("GET", "/api/realtime", {"tables": "posts", "token": failing}),
+        *(ask("GET", "/api/realtime", {"tables": "posts", "token": each}) for each in failing),
     ]
-    assert codes == [200, 200, 200, 401, 400, 401, 405, 404, 500, 500]
+    assert codes == [200, 200, 200, 401, 400, 401, 405, 404, 500, 500, 500]
     return [ticket, *bodies]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_log_mail_or_page_holds_a_token(seeded_url: str, folder: Path, command: str) -> None:
     with site(seeded_url, folder, COMMANDS[command]) as example:
-        token, failing = example.token(AUTHOR), token_that_fails()
+        token, failing = example.token(AUTHOR), list(map(token_that_fails, ("identity", "user")))
         with httpx.Client(base_url=example.address, timeout=60) as client:
             ticket, *bodies = requests(client, token, failing)
             if "without" not in command:  # What does not reach the view.
@@ -161,5 +169,6 @@ def test_no_log_mail_or_page_holds_a_token(seeded_url: str, folder: Path, comman
     for where in (example.log(), mails, *bodies[-2:]):
         assert "/api/realtime" in where
     assert "token=***" in mails
-    for secret in (token, failing, ticket, token.rpartition(".")[2], failing.rpartition(".")[2]):
+    tokens = [token, *failing]
+    for secret in (*tokens, ticket, *(each.rpartition(".")[2] for each in tokens)):
         assert secret not in "".join([example.log(), mails, *bodies])
