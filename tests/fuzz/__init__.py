@@ -1,5 +1,6 @@
 """Inputs that no client means to send: how they are drawn, and how many of each kind one run of CI makes."""
 
+import os
 from typing import TypeVar
 
 import hypothesis
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 T = TypeVar("T")
 
-# Together 15,600. Those that take a server are fewer.
+# Together 20,500. Those that take a server are fewer.
 INPUTS = {
     "events": 1000,
     "event streams": 3000,
@@ -17,9 +18,14 @@ INPUTS = {
     "positions": 2500,
     "messages": 3000,
     "payloads": 1500,
+    "requests in process": 3400,
+    # To each of three layers.
+    "layer messages": 500,
     "raw requests": 350,
     "described requests": 250,
 }
+# To look for faults: FUZZ_TIMES=10 makes ten times as many.
+TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 # So that a limit does not answer all of them.
 UNLIMITED = {"user_opens_per_second": None, "address_opens_per_second": None}
 # To draw some together takes less than to draw each by itself.
@@ -37,7 +43,7 @@ def inputs(kind: str, together: int = TOGETHER) -> hypothesis.settings:
     together: how many an example has.
     """
     return hypothesis.settings(
-        max_examples=INPUTS[kind] // together,
+        max_examples=TIMES * INPUTS[kind] // together,
         derandomize=True,
         database=None,
         deadline=None,

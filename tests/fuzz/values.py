@@ -21,8 +21,8 @@ ODD_TEXTS = (
     *("9" * 19, "9" * 400, "x" * 5000, "," * 3000, "." * 1000, "posts;drop table posts", "=" * 50),
 )
 texts = st.sampled_from(ODD_TEXTS) | st.text(max_size=20)
-# Deeper than any parser goes.
-nested = st.builds(str.__mul__, st.sampled_from(["[", '{"a":', '[{"a":']), st.sampled_from([500, 3000, 60_000]))
+# Deeper than any parser goes, the second also where a header's length is limited.
+nested = st.builds(str.__mul__, st.sampled_from(["[", '{"a":', '[{"a":']), st.sampled_from([500, 3000, 10_500, 60_000]))
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from([10**400, -(2**63), 2**63])
 values = st.recursive(
@@ -53,10 +53,12 @@ def good_token() -> str:
     return token(json.dumps(HEADER), json.dumps(CLAIMS))
 
 
+signed_headers = changed(HEADER, "kid", "crit", "b64", "jku") | json_texts
 signed_tokens = st.builds(
-    token,
-    changed(HEADER, "kid", "crit", "b64", "jku") | json_texts,
-    changed(CLAIMS, "nbf", "email", "aud", "iss", "sub") | json_texts,
+    token, signed_headers, changed(CLAIMS, "nbf", "email", "aud", "iss", "sub", "ayb_chain") | json_texts
+)
+refresh_tokens = st.builds(
+    token, st.just(json.dumps(HEADER)), changed({**CLAIMS, "token_type": "refresh"}, "ayb_chain")
 )
 mangled_tokens = st.builds(
     lambda whole, at, other: whole[: at % len(whole)] + other + whole[at % len(whole) + 1 :],
