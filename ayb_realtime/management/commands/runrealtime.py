@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Coroutine
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from ayb_realtime.asgi import Realtime
 from ayb_realtime.conf import conf
 from ayb_realtime.counts import NO_CLIENT, has_prometheus_client
 from ayb_realtime.exceptions import RESTORE_LOG, CannotListen, NotificationsUnheard
+from ayb_realtime.management.status_line import CLEAR, StatusLine
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership
 from ayb_realtime.relay.outlets import configured_layer
@@ -77,10 +79,12 @@ class Command(BaseCommand):
             if options["metrics"]:
                 _serve_metrics(options["metrics"], alias)
             relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias, is_patient=True))
+            status_line = StatusLine(self.stdout, relay, alias, serves=bool(options["serve"]))
+            work = status_line.run_relay() if self.stdout.isatty() else relay.run()
             if options["serve"]:
-                self._serve(options["serve"], relay)
+                self._serve(options["serve"], work)
             else:
-                asyncio.run(_until_signalled(relay))
+                asyncio.run(_until_signalled(work))
         except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
             raise CommandError(
                 f"{error.diag.message_primary}. First run: manage.py migrate. If it has nothing to apply: {RESTORE_LOG}"
@@ -102,7 +106,7 @@ class Command(BaseCommand):
             raise CommandError(IN_MEMORY.format(alias=alias))
         return layer
 
-    def _serve(self, address: str, relay: Relay) -> None:
+    def _serve(self, address: str, work: Coroutine[Any, Any, None]) -> None:
         # Twisted installs its reactor on import, which is for this mode alone.
         from daphne.management.commands.runserver import get_default_application
 
@@ -113,14 +117,14 @@ class Command(BaseCommand):
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             application = ASGIStaticFilesHandler(application)
         try:
-            serve(Realtime(application), host, port, relay.run(), self._announce)
+            serve(Realtime(application), host, port, work, self._announce)
         except CannotListen as error:
             raise CommandError(
                 f"Cannot serve on {host}:{port}: {error}. Choose another port: --serve {host}:PORT"
             ) from error
 
     def _announce(self, url: str) -> None:
-        self.stdout.write(f"Serving on {url} (Ctrl-C stops it)")
+        self.stdout.write(f"{CLEAR if self.stdout.isatty() else ''}Serving on {url} (Ctrl-C stops it)")
         self.stdout.flush()
 
 
@@ -172,8 +176,8 @@ async def _check(alias: str) -> str:
     return f"A relay leads, seen {status.unseen_seconds:.1f} s ago by Postgres as process {status.leader}: {log}"
 
 
-async def _until_signalled(relay: Relay) -> None:
-    task = asyncio.ensure_future(relay.run())
+async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     try:

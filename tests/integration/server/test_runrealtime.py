@@ -3,8 +3,15 @@
 import asyncio
 import os
 import re
+import select
+import signal
 import socket
+import subprocess
+import sys
 import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +23,7 @@ from django.db import connections
 
 from ayb_realtime.management.commands.runrealtime import _host_and_port
 from embedded import Child, free_port
-from tests.example import MANAGE, Example
+from tests.example import AUTHOR, MANAGE, Example
 from tests.integration.scenario import relaying
 
 WITH_BROKEN_RELAY = """
@@ -195,3 +202,67 @@ def test_start_is_logged_in_one_line(example: Example) -> None:
     (line,) = example.log().splitlines()
     assert re.search(r"INFO ayb_realtime\.relay: relay leads: 2 tables \(comments, posts\), position \d+$", line)
     assert code == 0
+
+
+class Screen:
+    """A process in a terminal, and all that it has written there."""
+
+    def __init__(self, example: Example, *arguments: str) -> None:
+        self._terminal, theirs = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, str(MANAGE), *arguments],
+            env=example.environment,
+            cwd=MANAGE.parent,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self.text = ""
+
+    def find(self, pattern: str) -> re.Match[str]:
+        """Wait until what is written from now on matches."""
+        before, deadline = len(self.text), time.monotonic() + 60
+        while not (found := re.search(pattern, self.text[before:])):
+            assert select.select([self._terminal], [], [], deadline - time.monotonic())[0], self.text
+            self.text += os.read(self._terminal, 4096).decode()
+        return found
+
+    def close(self) -> None:
+        """End the process, if it has not ended."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._terminal)
+
+
+@contextmanager
+def screen(example: Example, *arguments: str) -> Iterator[Screen]:
+    """Run a command of manage.py in a terminal."""
+    shown = Screen(example, *arguments)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def test_terminal_shows_a_line_that_is_kept_up_to_date(example: Example) -> None:
+    with screen(example, "runrealtime", "--serve", str(example.port)) as shown:
+        shown.find(r"\r\x1b\[KServing on http://127.0.0.1")
+        shown.find(r"\r\x1b\[K\r[-\d]+ [:,\d]+ INFO ayb_realtime.relay: relay leads: 2 tables")
+        found = shown.find(r"\r\x1b\[Kleads \| 0 changes/s \| position ([\d,]+) \| 0 waiting \| 0 streams\r")
+        position = int(found[1].replace(",", ""))
+        example.write(
+            "insert into users (id, email, password, is_active, date_joined, updated_at)"
+            " values (%s, 'a@b.example', '', true, now(), now())",
+            AUTHOR.id,
+        )
+        example.add_post("one", published=True)
+        shown.find(rf"leads \| \d changes/s \| position {position + 1:,} \| 0 waiting \| 0 streams\r")
+
+        with screen(example, "runrealtime", "--serve", str(free_port())) as standby:
+            standby.find(rf"stands by \| \d changes/s \| position {position + 1:,} \| 0 waiting \| 0 streams\r")
+            shown.process.send_signal(signal.SIGINT)
+            # The line is cleared for the shell's prompt.
+            shown.find(r"\r\x1b\[K\r$")
+            assert shown.process.wait(60) == 0
+            standby.find(r"\r\x1b\[Kleads \|")
