@@ -18,7 +18,7 @@ def test_missing_programs_are_named_and_any_of_several_will_do(monkeypatch: pyte
     found = {"npm", "google-chrome", "nginx", "haproxy"}
     monkeypatch.setattr("tests.suite.shutil.which", lambda name: name if name in found else None)
     acceptance = next(one for one in ENVIRONMENTS if one.name == "acceptance")
-    assert what_is_missing(acceptance, {}) == "node and caddy not found"
+    assert what_is_missing(acceptance, {}) == "node and caddy and systemd-analyze not found"
 
 
 def test_interpreter_that_does_not_run_is_not_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
