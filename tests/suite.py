@@ -39,7 +39,9 @@ ENVIRONMENTS = (
     Environment("py312-django60-owner", "3.12"),
     Environment("py313-django61", "3.13"),
     Environment("py313-django61-hostile", "3.13"),
-    Environment("acceptance", programs=(("node",), ("npm",), CHROMIUM, *((name,) for name in PROXIES), ("systemd-analyze",))),
+    Environment(
+        "acceptance", programs=(("node",), ("npm",), CHROMIUM, *((name,) for name in PROXIES), ("systemd-analyze",))
+    ),
     Environment("chaos"),
 )
 

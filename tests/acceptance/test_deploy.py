@@ -53,10 +53,11 @@ class Composed:
 
     def run(self, command: list[str], port: int | None = None) -> int:
         """Run a command of compose.yaml; return its exit code."""
-        return subprocess.run(self._here(command, port), env=self.environment, cwd=MANAGE.parent, check=False).returncode
+        ran = subprocess.run(self._here(command, port), env=self.environment, cwd=MANAGE.parent, check=False)
+        return ran.returncode
 
     def _here(self, command: list[str], port: int | None) -> list[str]:
-        places = {"0.0.0.0": "127.0.0.1", "8000": str(port)}  # noqa: S104
+        places = {"0.0.0.0": "127.0.0.1", "8000": str(port)}
         program, *arguments = [places.get(part, part).replace(":8000/", f":{port}/") for part in command]
         return [*PROGRAMS[program], *arguments]
 
@@ -69,11 +70,11 @@ class Composed:
         text = (DEPLOY / "nginx.conf").read_text()
         servers = " ".join(f"server 127.0.0.1:{port};" for port in self.ports)
         places = {"server web:8000;": servers, "listen 80;": f"listen 127.0.0.1:{self.port};", "/var/log/nginx": "."}
-        for theirs, ours in {**places, "/tmp/nginx.pid": "nginx.pid"}.items():  # noqa: S108
+        for theirs, ours in {**places, "/tmp/nginx.pid": "nginx.pid"}.items():
             assert theirs in text
             text = text.replace(theirs, ours)
         (self._folder / "nginx.conf").write_text(text)
-        command = ["nginx", "-p", self._folder, "-c", "nginx.conf", "-g", "daemon off;"]
+        command: list[str | Path] = ["nginx", "-p", self._folder, "-c", "nginx.conf", "-g", "daemon off;"]
         return Child.start(command, log=self._folder / "nginx.log", cwd=self._folder)
 
 
@@ -125,10 +126,10 @@ def test_units_are_what_systemd_takes(tmp_path: Path) -> None:
     assert names.keys() == {path.name for path in (DEPLOY / "systemd").iterdir()}
     for name, instance in names.items():
         text = (DEPLOY / "systemd" / name).read_text()
-        for theirs, ours in {"/srv/blog/.venv/bin": str(Path(sys.executable).parent), "/srv/blog": "/tmp"}.items():  # noqa: S108
+        for theirs, ours in {"/srv/blog/.venv/bin": str(Path(sys.executable).parent), "/srv/blog": "/tmp"}.items():
             text = text.replace(theirs, ours)
         (tmp_path / instance).write_text(text)
     # It exits with 0 also where it ignores what it does not understand.
-    verify = ["systemd-analyze", "verify", "--man=no", *(tmp_path / name for name in names.values())]
+    verify: list[str | Path] = ["systemd-analyze", "verify", "--man=no", *(tmp_path / name for name in names.values())]
     verified = subprocess.run(verify, capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")

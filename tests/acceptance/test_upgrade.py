@@ -15,15 +15,16 @@ from tests.example import AUTHOR, MANAGE, Example, database
 from tests.upgrade import DUMPS
 
 CHANGED = (
-    "The migrations make something else of a database of version {} than of an empty one. Was a migration edited that had been"
-    " released? Add one instead. If no {} is tagged yet, write its dump again: see tests/upgrade/__main__.py."
+    "The migrations make something else of a database of version {} than of an empty one. Was a migration edited that"
+    " had been released? Add one instead. If no {} is tagged yet, write its dump again: see tests/upgrade/__main__.py."
 )
 # What the migrations make: names, and what they hold. A check function holds oids of its database.
 OBJECTS = """
 select 'function' as kind, proname::text as name, case when proname !~ '^check_\\d' then md5(prosrc) end, proacl::text
   from pg_proc where pronamespace = 'ayb_realtime'::regnamespace
 union all
-select 'relation', relname, string_agg(concat_ws(' ', attname, atttypid::regtype, attnotnull), ', ' order by attnum), relacl::text
+select 'relation', relname, string_agg(concat_ws(' ', attname, atttypid::regtype, attnotnull), ', ' order by attnum),
+       relacl::text
   from pg_class join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped
  where relnamespace = 'ayb_realtime'::regnamespace and relkind in ('r', 'p', 'v', 'S')
  group by relname, relacl::text

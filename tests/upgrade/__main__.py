@@ -1,4 +1,4 @@
-"""``python -m tests.services python -m tests.upgrade VERSION`` writes the dump of a database that this version has made.
+"""``python -m tests.services python -m tests.upgrade VERSION``: dump a database that this version has made.
 
 To be run once for each release, before it is tagged; a dump of a tagged version never changes.
 """
@@ -23,7 +23,7 @@ def main() -> None:
         example.add_post("kept", published=True)
         example.stop()
         # Rows as statements, which psycopg can execute. Owners are whoever restores it.
-        dump = [Path(folder) / "pg_dump", "--inserts", "--no-owner", "--dbname", url]
+        dump: list[str | Path] = [Path(folder) / "pg_dump", "--inserts", "--no-owner", "--dbname", url]
         text = subprocess.run(dump, check=True, capture_output=True, text=True).stdout
     # Without what only psql understands.
     lines = (line for line in text.splitlines(keepends=True) if not line.startswith("\\"))

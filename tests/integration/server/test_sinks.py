@@ -74,7 +74,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 class Client:
     """A raw connection that asks for a stream.
 
-    Its receive buffer is the system's: Linux drops what does not fit into a small one, and sends it again later and later.
+    Its receive buffer is the system's: Linux drops what does not fit into a small one, and sends it again ever later.
     """
 
     def __init__(self, number: int) -> None:
