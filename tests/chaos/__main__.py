@@ -16,7 +16,7 @@ from pathlib import Path
 
 from embedded import ServerError
 from tests.chaos import clock, webhost
-from tests.chaos.catalogue import CLOCK_STEPPED, FAULTS, UNPLUGGED
+from tests.chaos.catalogue import CLOCK_STEPPED, FAULTS, OF_REDIS, UNPLUGGED
 from tests.chaos.checker import KINDS
 from tests.chaos.layout import Options
 from tests.chaos.report import Report
@@ -52,7 +52,8 @@ def main() -> int:
 def _run(layer: str, arguments: argparse.Namespace) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"ayb-chaos-{layer}-"))
     folder.chmod(0o755)  # PostgreSQL may run as another user
-    faults = tuple(name for name in arguments.faults if name not in _impossible())
+    impossible = {*_impossible(), *(OF_REDIS if layer == "none" else ())}
+    faults = tuple(name for name in arguments.faults if name not in impossible)
     clocks, hosts = CLOCK_STEPPED in faults, UNPLUGGED in faults
     options = Options(layer, arguments.flaw, clocks, hosts, arguments.postgres, arguments.redis)
     began = time.monotonic()

@@ -10,6 +10,9 @@ Fault = Callable[[World], None]
 CLOCK_STEPPED = "clock stepped by half an hour, and back"
 UNPLUGGED = "web host unplugged"
 
+# Without a layer no process is connected to Redis.
+OF_REDIS = {"web cut from Redis", "Redis killed", "Redis hangs"}
+
 FAULTS: dict[str, Fault] = {
     "relay killed": faults.kill_relay,
     "no relay": faults.kill_relays,
