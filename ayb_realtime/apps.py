@@ -13,7 +13,8 @@ class RealtimeConfig(AppConfig):
     verbose_name = "Realtime"
 
     def ready(self) -> None:
-        """Keep tokens out of access logs, and register the system checks and what follows ``migrate``."""
+        """Keep tokens out of access logs, refuse early, and register the system checks and what follows ``migrate``."""
         import_module("ayb_realtime.access_logs").hide_tokens()
+        import_module("ayb_realtime.early_refusals").begin()
         import_module("ayb_realtime.checks")
         post_migrate.connect(import_module("ayb_realtime.post_migrate").make_check_functions, sender=self)

@@ -7,7 +7,7 @@ always hold: if Django's response does not name the stream, the stream leaves th
 that logs a request once it is answered sees a token in its query.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
@@ -47,6 +47,8 @@ class Realtime:
 
     # Whether the site uses it, for a system check.
     is_used: ClassVar[bool] = False
+    # Answers a request that is refused before the application sees it; nothing: it is not. The app puts it here.
+    refuse: ClassVar[Callable[[Scope, Credentials], Sequence[Message]]] = staticmethod(lambda *_: ())
 
     def __init__(self, application: Application) -> None:
         Realtime.is_used = True
@@ -57,9 +59,14 @@ class Realtime:
         if scope["type"] != "http" or KEY in scope:
             await self._application(scope, receive, send)
             return
+        given = credentials.take_out(scope)
+        if answer := Realtime.refuse(scope, given):
+            for message in answer:
+                await send(message)
+            return
         incoming = Incoming(receive)
         try:
-            if stream := await self._ask(scope, incoming, send):
+            if stream := await self._ask(scope, given, incoming, send):
                 incoming.leave_with_the_client(stream)
                 sink: Sink | None = None
                 # Not in a function of its own, which would take 256 bytes of each stream.
@@ -74,12 +81,11 @@ class Realtime:
         finally:
             incoming.close()
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> Stream | None:
+    async def _ask(self, scope: Scope, given: Credentials, receive: Receive, send: Send) -> Stream | None:
         """Let the application answer; return the stream that it hands over, once the response has begun.
 
         Nothing else of the request is kept: the stream may last for hours.
         """
-        given = credentials.take_out(scope)
         handover = Handover(receive, send, given)
         # Django leaves almost a kilobyte in its context, and the server's context lasts as long as the stream.
         context = copy_context()

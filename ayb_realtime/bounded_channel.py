@@ -80,3 +80,9 @@ class BoundedChannel(Channel):  # type: ignore[misc]
         self.transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head.encode(), len(body), body))
         self.transport.loseWriteConnection()
         self.setTimeout(LINGER_SECONDS)
+
+
+def accept_one(port: Any) -> None:
+    """Accept one connection in a turn of the event loop. Twisted would accept all, and events would wait."""
+    port.numberAccepts = 1
+    type(port).doRead(port)

@@ -1,4 +1,4 @@
-"""How much clients may ask of this process, by ``LIMITS``. The view asks here before it does anything dear.
+"""How much clients may ask of this process, by ``LIMITS``. ``early_refusals`` and the views ask here.
 
 What must always hold: a stream counts from before its user is known until its response has ended; and nothing is kept
 of a user or an address that has no stream, and has asked for none lately.
@@ -9,6 +9,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Hashable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
@@ -30,22 +31,49 @@ NETWORK_BITS = 64
 # What streams and requests are counted for: its kind, as in the names of the limits, and which one it is.
 Party = tuple[str, Hashable]
 
+# Where in the scope it is noted that a request has been counted before Django.
+KEY = "ayb_realtime.counted"
+
+
+@dataclass(slots=True)
+class Counted:
+    """A request that has been counted for its address.
+
+    fingerprint: the same for requests that are the same to the byte.
+    refusal: what the view is to raise.
+    """
+
+    fingerprint: int
+    refusal: LimitReached | None = None
+
 
 class Counts:
-    """The streams that are open in an event loop, and the requests of the last few seconds, by party."""
+    """The streams that are open in an event loop, and the requests of the last few seconds, by party.
+
+    users: whose requests those were that have been authenticated, by fingerprint.
+    """
 
     def __init__(self) -> None:
         self.streams: Counter[Party] = Counter()
+        self.users: dict[int, Hashable] = {}
         self._requests: Counter[Party] = Counter()
         self._window_ends = -math.inf
 
-    def request(self, party: Party, per_second: float) -> None:
-        """Count a request. Raises LimitReached if it is one too many of this window."""
+    def check_room(self, party: Party) -> None:
+        """Raise LimitReached if a party may open no more streams."""
+        if self.streams[party] >= conf.limits[party[0]]:
+            is_full = party[0] == "streams"
+            raise LimitReached(503 if is_full else 429, "too many streams", WINDOW_SECONDS, passes=is_full)
+
+    def request(self, party: Party, per_second: float, more: int = 1) -> None:
+        """Count a request, or none. Raises LimitReached if there are too many in this window."""
         now = time.monotonic()
         if now >= self._window_ends:
             self._requests.clear()
+            self.users.clear()
             self._window_ends = now + WINDOW_SECONDS
-        self._requests[party] += 1
+        if more:
+            self._requests[party] += more
         if self._requests[party] > per_second * WINDOW_SECONDS:
             raise LimitReached(429, "too many requests", self._window_ends - now, passes=True)
 
@@ -53,7 +81,8 @@ class Counts:
 _counts: WeakKeyDictionary[asyncio.AbstractEventLoop, Counts] = WeakKeyDictionary()
 
 
-def _here() -> Counts:
+def here() -> Counts:
+    """Return the counts of this event loop."""
     return _counts.setdefault(asyncio.get_running_loop(), Counts())
 
 
@@ -63,19 +92,19 @@ class Place:
     __slots__ = ("_parties", "_streams")
 
     def __init__(self) -> None:
-        self._streams = _here().streams
+        self._streams = here().streams
         self._parties: tuple[Party, ...] = ()
 
     def take_of_address(self, request: HttpRequest) -> None:
         """Count for the process and for the address. Raises LimitReached."""
-        self._take(("streams", ""), LimitReached(503, "too many streams", WINDOW_SECONDS, passes=True))
+        self._take(("streams", ""))
         if address := address_of(request):
-            self._take(("address_streams", address), LimitReached(429, "too many streams", WINDOW_SECONDS))
+            self._take(("address_streams", address))
 
     def take_of_user(self, user: Hashable) -> None:
         """Count for a user, unless it is None: an anonymous one. Raises LimitReached."""
         if user is not None:
-            self._take(("user_streams", user), LimitReached(429, "too many streams", WINDOW_SECONDS))
+            self._take(("user_streams", user))
 
     def hand_over(self) -> "Place":
         """Return what goes on counting, to ``leave`` later."""
@@ -101,29 +130,49 @@ class Place:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.leave()
 
-    def _take(self, party: Party, refusal: LimitReached) -> None:
-        if self._streams[party] >= conf.limits[party[0]]:
-            raise refusal
+    def _take(self, party: Party) -> None:
+        here().check_room(party)
         self._streams[party] += 1
         self._parties = (*self._parties, party)
 
 
 def check_request(request: HttpRequest) -> None:
-    """Refuse a request that is too long, or one too many of its address. Raises LimitReached."""
+    """Refuse a request that is one too many of its address, or too long. Raises LimitReached."""
     limits = conf.limits
+    if counted := _counted(request):
+        if counted.refusal:
+            raise counted.refusal
+    else:
+        count_of_address(request)
     secret = sum(len(part) for _, part in credentials.of(request).parts)
     if len(request.META.get("QUERY_STRING", "")) + secret > limits["query_bytes"]:
         raise LimitReached(414, "query too long")
     if sum(len(value) for name, value in request.META.items() if name.startswith("HTTP_")) > limits["header_bytes"]:
         raise LimitReached(431, "headers too long")
+
+
+def count_of_address(request: HttpRequest) -> None:
+    """Count a request for its address, if that is known. Raises LimitReached."""
     if address := address_of(request):
-        _here().request(("address", address), limits["address_opens_per_second"])
+        here().request(("address", address), conf.limits["address_opens_per_second"])
 
 
-def check_user(user: Hashable) -> None:
+def check_user(request: HttpRequest, user: Hashable) -> None:
     """Refuse a request that is one too many of its user, unless that is None. Raises LimitReached."""
     if user is not None:
-        _here().request(("user", user), conf.limits["user_opens_per_second"])
+        if counted := _counted(request):
+            here().users[counted.fingerprint] = user
+        here().request(("user", user), conf.limits["user_opens_per_second"])
+
+
+def _counted(request: HttpRequest) -> Counted | None:
+    found: Counted | None = getattr(request, "scope", {}).get(KEY)
+    return found
+
+
+def ident_of(request: HttpRequest) -> str:
+    """Return the client's address, or what REST framework takes for it."""
+    return address_of(request) or str(BaseThrottle().get_ident(request))
 
 
 def address_of(request: HttpRequest) -> str | None:

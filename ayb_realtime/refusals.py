@@ -51,8 +51,7 @@ async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], 
     except SuspiciousOperation:  # More parameters than Django takes.
         return refusal(400, "malformed query")
     except LimitReached as error:
-        refused = error.code, str(error), error.retry_after
-        return _later(request, *refused) if error.passes else refusal(*refused)
+        return limit_reached(request, error)
     except Unauthenticated as error:
         return refusal(401, error.message)
     except CrossSiteRequest:
@@ -68,6 +67,12 @@ async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], 
     except UNAVAILABLE as error:
         logger.error("no stream can be %s: %s", deed, error, extra={"event_name": "stream_unavailable"})
         return _later(request, 503, "database unavailable", conf.retry_milliseconds / 1000)
+
+
+def limit_reached(request: HttpRequest, error: LimitReached) -> HttpResponse:
+    """Answer a request beyond a limit. Of the request, only its Accept header counts."""
+    refused = error.code, str(error), error.retry_after
+    return _later(request, *refused) if error.passes else refusal(*refused)
 
 
 def _later(request: HttpRequest, code: int, message: str, retry_after: float) -> HttpResponse:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 # Daphne's server installs Twisted's asyncio reactor, so it has to come before what imports the reactor.
@@ -12,7 +13,7 @@ from twisted.internet import defer, reactor
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from ayb_realtime.bounded_channel import BoundedChannel
+from ayb_realtime.bounded_channel import BoundedChannel, accept_one
 from ayb_realtime.exceptions import CannotListen
 from ayb_realtime.hub.registry import close_hub
 
@@ -89,6 +90,7 @@ class BackpressureServer(Server):  # type: ignore[misc]  # Daphne has no types
     def listen_success(self, port: Any) -> None:
         """Announce the address."""
         super().listen_success(port)
+        port.doRead = partial(accept_one, port)
         host = port.getHost()
         self.announce(f"http://{f'[{host.host}]' if ':' in host.host else host.host}:{host.port}/")
 

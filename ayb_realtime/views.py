@@ -166,7 +166,7 @@ async def _give_ticket(request: HttpRequest) -> HttpResponseBase:
 async def _authenticated(request: HttpRequest) -> Authenticated:
     with waiting(request), credentials.out_of_reports():
         authenticated = await _authenticate(request)
-    check_user(authenticated.party)
+    check_user(request, authenticated.party)
     return authenticated
 
 

@@ -40,6 +40,12 @@ class Login(JSONView):
 
     throttle_classes = (*JSONView.throttle_classes, LoginThrottle, EmailThrottle)
 
+    def check_throttles(self, request: Request) -> None:
+        """Stop at the first throttle that refuses: of a client that may not log in, no attempt counts for an email."""
+        for throttle in self.get_throttles():
+            if not throttle.allow_request(request, self):
+                self.throttled(request, throttle.wait())
+
     def post(self, request: Request) -> HttpResponse:
         """Log in."""
         body = json_object(request)

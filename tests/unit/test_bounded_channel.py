@@ -1,13 +1,22 @@
 """How long a client of ``--serve`` may take for a request, by a clock of the test's own."""
 
+import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from twisted.internet import testing
+from twisted.internet import protocol, tcp, testing
 from twisted.internet.task import Clock
 from twisted.web import http
 
-from ayb_realtime.bounded_channel import BODY_SECONDS, HEAD_SECONDS, IDLE_SECONDS, LINGER_SECONDS, BoundedChannel
+from ayb_realtime.bounded_channel import (
+    BODY_SECONDS,
+    HEAD_SECONDS,
+    IDLE_SECONDS,
+    LINGER_SECONDS,
+    BoundedChannel,
+    accept_one,
+)
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
 
@@ -116,3 +125,25 @@ def test_line_that_is_too_long_is_refused(channel: Any, clock: Clock, head: byte
     assert channel.transport.is_half_closed
     clock.advance(LINGER_SECONDS)
     assert channel.transport.disconnecting
+
+
+def test_connections_that_come_together_are_accepted_one_in_a_turn() -> None:
+    accepted: list[Any] = []
+
+    class Counting(protocol.Protocol):
+        def connectionMade(self) -> None:  # noqa: N802
+            accepted.append(self.transport)
+
+    reactor: Any = testing.MemoryReactor()  # type: ignore[no-untyped-call]
+    factory: Any = protocol.Factory.forProtocol(Counting)
+    port: Any = tcp.Port(0, factory, interface="127.0.0.1", reactor=reactor)
+    port.startListening()
+    with ExitStack() as stack:
+        stack.callback(port.socket.close)
+        for _ in range(4):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port.getHost().port), timeout=30))
+        for number in range(1, 5):
+            accept_one(port)
+            assert len(accepted) == number
+        for each in accepted:
+            each.socket.close()

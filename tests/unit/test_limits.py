@@ -1,13 +1,15 @@
 """Whom a request counts for, and what is kept of it."""
 
 import gc
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from django.test import RequestFactory
 
-from ayb_realtime import limits
+from ayb_realtime import early_refusals, limits
 from ayb_realtime.exceptions import LimitReached
 from ayb_realtime.limits import Counts, Place, address_of
 
@@ -37,6 +39,20 @@ def test_address_is_what_the_trusted_proxies_say(
     assert address_of(request) == address
 
 
+@pytest.mark.parametrize(
+    "forwarded", [[], [b"198.51.100.1"], [b"198.51.100.1, 198.51.100.2", b"198.51.100.3"], [b"\xff"]]
+)
+@pytest.mark.parametrize("peer", [("192.0.2.1", 80), None])
+@pytest.mark.parametrize("proxies", [None, 0, 1, 2])
+def test_address_is_the_same_before_django(
+    settings: Any, proxies: int | None, peer: tuple[str, int] | None, forwarded: list[bytes]
+) -> None:
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": proxies}
+    headers = [(b"x-forwarded-for", value) for value in forwarded]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers, "client": peer}
+    assert address_of(early_refusals._request(scope)) == address_of(ASGIRequest(scope, BytesIO()))
+
+
 def test_neighbours_in_a_network_count_together_and_others_do_not(settings: Any) -> None:
     settings.REST_FRAMEWORK = {"NUM_PROXIES": 0}
     peers = ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1")
@@ -63,7 +79,7 @@ def test_window_that_ends_forgets_all_requests(monkeypatch: pytest.MonkeyPatch) 
 async def test_nothing_is_kept_of_streams_that_have_ended(settings: Any) -> None:
     settings.AYB_REALTIME = {"LIMITS": {"user_streams": 2}}
     request = RequestFactory().get("/api/realtime")
-    streams = limits._here().streams
+    streams = limits.here().streams
     with Place() as place:
         place.take_of_address(request)
         place.take_of_user("1")
@@ -82,7 +98,7 @@ async def test_stream_that_is_dropped_without_an_end_counts_no_more() -> None:
     with Place() as place:
         place.take_of_user("1")
         kept = place.hand_over()
-    assert limits._here().streams
+    assert limits.here().streams
     del kept
     gc.collect()
-    assert limits._here().streams == {}
+    assert limits.here().streams == {}

@@ -57,6 +57,15 @@ def test_login_with_an_email_is_throttled_from_all_addresses(
     assert_refused(login(client, "another@example.com"), 401, WRONG)
 
 
+def test_attempts_of_an_address_that_is_refused_do_not_count_for_an_email(
+    client: Client, user: User, settings: Any
+) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"ayb_login": "1/hour", "ayb_login_email": "2/hour"}}
+    codes = [login(client, password="wrong").status_code for _ in range(3)]
+    assert codes == [401, 429, 429]
+    assert_session(login(Client(REMOTE_ADDR="127.0.0.2")), user)
+
+
 @pytest.mark.parametrize(
     ("rates", "allowed"),
     [

@@ -111,6 +111,58 @@ def test_requests_of_an_address_and_a_user_are_limited_in_a_time(seeded_url: str
         assert colleague.ask("198.51.100.3").status_code == 200
 
 
+def is_early(response: httpx.Response) -> bool:
+    """Tell whether a request was refused before Django saw it."""
+    return "X-From" not in response.headers
+
+
+def test_request_for_one_stream_too_many_is_refused_before_django(seeded_url: str, tmp_path: Path) -> None:
+    with limited(seeded_url, tmp_path, user_streams=1, address_streams=2, streams=3) as visitor:
+        author, colleague, stranger = map(visitor, (AUTHOR, COLLEAGUE, STRANGER))
+        first = author.ask("198.51.100.1")
+        assert (first.status_code, is_early(first)) == (200, False)
+        again = author.ask("198.51.100.1")
+        assert (refused(again, 429, "too many streams"), is_early(again)) == (10, True)
+        # Whose a request is that is not the same, only Django can find out.
+        other = author.ask("198.51.100.1", Accept="text/html")
+        assert (refused(other, 429, "too many streams"), is_early(other)) == (10, False)
+        assert colleague.ask("198.51.100.1").status_code == 200
+        beyond = stranger.ask("198.51.100.1")
+        assert (refused(beyond, 429, "too many streams"), is_early(beyond)) == (10, True)
+        assert stranger.ask("198.51.100.2").status_code == 200
+        full = stranger.ask("198.51.100.3", **BROWSER)
+        assert (comes_back(full), is_early(full)) == (True, True)
+        first.close()
+        assert author.until(200, lambda _: author.ask("198.51.100.1")).status_code == 200
+
+
+def test_request_too_many_in_a_time_is_refused_before_django_and_counts_once(seeded_url: str, tmp_path: Path) -> None:
+    with limited(seeded_url, tmp_path, address_opens_per_second=2, user_opens_per_second=1) as visitor:
+        guesser, author = visitor(None), visitor(AUTHOR)
+        asked: list[int] = []
+
+        def guess(number: int) -> httpx.Response:
+            asked.append(number)
+            return guesser.ask("198.51.100.1")
+
+        busy = guesser.until(429, guess)
+        assert (0 < refused(busy, 429, "too many requests") <= 10, is_early(busy)) == (True, True)
+        assert len(asked) > 20
+        ticket = guesser.until(429, lambda _: guesser.ask("198.51.100.1", "/ticket", "POST"))
+        assert is_early(ticket)
+        ended = guesser.until(200, lambda _: guesser.ask("198.51.100.1", **BROWSER))
+        assert (comes_back(ended), is_early(ended)) == (True, True)
+        # Health checks are not limited.
+        assert {guesser.ask("198.51.100.1", "/health/alive").status_code for _ in range(21)} == {200}
+        busy = next(each for _ in range(TRIES) if is_early(each := author.ask("198.51.100.2", "/ticket", "POST")))
+        assert 0 < refused(busy, 429, "too many requests") <= 10
+        # A page of another site can read only what the site's middleware has seen: it gets as many as are let in.
+        elsewhere = [guesser.ask("198.51.100.4", Origin="https://other.example") for _ in range(100)]
+        assert sum(each.status_code == 429 and not is_early(each) for each in elsewhere) >= 20
+        assert 0 < refused(elsewhere[-1], 429, "too many requests") <= 10
+        assert any(map(is_early, elsewhere))
+
+
 def test_lengths_of_a_request_are_limited(seeded_url: str, tmp_path: Path) -> None:
     with limited(seeded_url, tmp_path, query_bytes=1000, header_bytes=2000, tables=2) as visitor:
         author = visitor(AUTHOR)
