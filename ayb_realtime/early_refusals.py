@@ -47,10 +47,11 @@ def refuse(scope: Scope, given: Credentials) -> Sequence[Message]:
 
     given: what was in the query.
     """
-    if scope["method"] == "POST" and LOGIN.search(scope["path"]):
+    method, called = scope.get("method"), scope.get("path", "")
+    if method == "POST" and LOGIN.search(called):
         return _refuse_login(_request(scope)) if _logins else ()
-    path = PATHS.search(scope["path"])
-    if path is None or scope["method"] != ("POST" if path[1] else "GET"):
+    path = PATHS.search(called)
+    if path is None or method != ("POST" if path[1] else "GET"):
         return ()
     request = _request(scope)
     headers = tuple((name, value) for name, value in scope["headers"])
