@@ -63,9 +63,9 @@ def decisions() -> str:
 def settings() -> str:
     """Return a table of the settings, with what the docstrings of their properties say."""
     rows = [
-        (f"`{name}`", _default(value), _about(getattr(Conf, name.lower()))) for name, value in Conf.defaults.items()
+        (f"`{name}`", _about(getattr(Conf, name.lower())), _default(value)) for name, value in Conf.defaults.items()
     ]
-    return _table(("name", "default", ""), rows)
+    return _table(("name", "what it is", "default"), rows)
 
 
 def commands() -> str:
