@@ -49,17 +49,26 @@ OWN_TEXT = (
 GRANTEES = f"current_user, {LOGINS['hub']}" if IS_LEAST else "current_user"
 
 
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Let the hub and the relay log in by roles of their own unless a test says otherwise, and grant those."""
+@pytest.fixture(autouse=True, scope="session")
+def own_logins() -> Iterator[None]:
+    """Let the hub and the relay log in by roles of their own unless a test says otherwise."""
+    own = connections.settings["default"]
     with pytest.MonkeyPatch.context() as patch:
-        if IS_LEAST:
-            for alias, login in LOGINS.items():
-                patch.setitem(connections.settings, alias, {**connections.settings["default"], "USER": login})
-                patch.setattr(Conf, f"{alias}_database", property(partial(_own_login, alias)))
-            with django_db_blocker.unblock():
-                call_command("realtime_roles")
+        for alias, login in LOGINS.items() if IS_LEAST else ():
+            aliased = {**own, "USER": login, "TEST": {**own["TEST"], "MIRROR": "default"}}
+            patch.setitem(connections.settings, alias, aliased)
+            patch.setattr(Conf, f"{alias}_database", property(partial(_own_login, alias)))
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(own_logins: None, django_db_setup: None, django_db_blocker: Any) -> None:
+    """Grant these roles what they need in the test database."""
+    for alias in LOGINS if IS_LEAST else ():
+        connections.settings[alias]["NAME"] = connections.settings["default"]["NAME"]
+    if IS_LEAST:
+        with django_db_blocker.unblock():
+            call_command("realtime_roles")
 
 
 def _own_login(alias: str, conf: Conf) -> str:

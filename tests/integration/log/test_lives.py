@@ -182,12 +182,16 @@ async def test_failover_with_a_transaction_open_resets_and_tells_what_the_new_pr
                 events = [await stream.next() for _ in range(10)]
         with psycopg.connect(standby.url(), autocommit=True) as connection:
             connection.execute("select pg_promote()")
-        insert(url, 100)
-        assert (await stream.next()).event == "reset"
-        await caught_up(stream, url, 101)
+        told, last = [], 99
+        # One reset by the hub, which finds a shorter log, and one for what commits before a relay has begun an epoch.
+        while "message" not in told:
+            last += 1
+            insert(url, last)
+            told.append((await stream.next()).event)
+        assert told[:-1] in (["reset"], ["reset", "reset"])
         with psycopg.connect(standby.url()) as connection:
             rows = connection.execute("select id from notes order by id").fetchall()
-        assert [row_id for (row_id,) in rows] == [*range(10), 100, 101]
+        assert [row_id for (row_id,) in rows] == [*range(10), *range(100, last + 1)]
         for position in (begin, *(int(event.id) for event in events)):
             await assert_fetches(hub, position)
         await stack.aclose()
