@@ -54,7 +54,6 @@ class StreamAdmin(ModelAdmin):  # type: ignore[type-arg]
         context = {
             **self.admin_site.each_context(request),
             "title": "Realtime",
-            "opts": self.opts,
             "tables": tables,
             "all_tables": [table.name for table in tables] if len(tables) <= conf.limits["tables"] else [],
             "role": conf.authenticated_role,

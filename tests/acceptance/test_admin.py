@@ -1,6 +1,7 @@
 """The page "Realtime" of Django's admin, in Chromium: what staff see and do there, and who gets none of it."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -38,6 +39,11 @@ call_command("dumpdata", "ayb_realtime", "--all")
 call_command("makemigrations", "ayb_realtime", check_changes=True, dry_run=True)
 """
 ROOT, READER = 1, 2
+WSGI = """
+from wsgiref.simple_server import make_server
+from django.core.wsgi import get_wsgi_application
+make_server("127.0.0.1", {port}, get_wsgi_application()).serve_forever()
+"""
 PAGE = "/admin/ayb_realtime/stream/"
 ROWS = ".rt-streams tbody tr"
 
@@ -47,7 +53,7 @@ def example(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The example with the admin."""
     with database(server_url) as url:
         example = Example(url, tmp_path_factory.mktemp("admin"), DJANGO_SETTINGS_MODULE="tests.administered.settings")
-        setting_up = example.run("-W", "error", "-c", SET_UP)
+        setting_up = example.run("-c", SET_UP)
         assert setting_up.process.wait(120) == 0, setting_up.log_tail()
         assert "[]" in setting_up.log_tail()
         example.start()
@@ -153,6 +159,8 @@ async def test_changes_arrive_as_row_security_shows_them_to_this_user(
     await expect(changes).to_contain_text(["<b>my</b> draft"])
     await expect(changes).to_have_count(1)
     await expect(changes).to_contain_text("create posts")
+    await expect(page.locator("#rt-rate")).not_to_have_text("…")
+    await expect(page.locator(".rt-line")).to_have_attribute("d", re.compile(r"^M [\d.]+ [\d.]+ L "))
     await page.get_by_role("button", name="Stop").click()
     await expect(page.locator(ROWS)).to_have_count(0)
     assert problems == []
@@ -243,6 +251,27 @@ def test_staff_without_permission_do_not_learn_of_the_page(example: Example) -> 
         assert "rt-explain" not in page
         assert 'data-may-end="no"' in page
         assert browser.get(f"{PAGE}now/").status_code == 405
+
+
+def test_admin_site_of_its_own_has_the_page_where_it_is_registered(example: Example) -> None:
+    with client(example, "root") as browser:
+        page = browser.get("/own/ayb_realtime/stream/").text
+        assert "rt-explain" in page
+        assert 'href="/own/"' in page
+    with client(example, "clerk") as browser:
+        assert browser.get("/own/ayb_realtime/stream/").status_code == 403
+
+
+def test_wsgi_process_has_the_page_too(example: Example) -> None:
+    settings = "tests.administered.settings"
+    process = Example(example.database_url, example.folder, DJANGO_SETTINGS_MODULE=settings, DEBUG="0")
+    process.server = process.run("-c", WSGI.format(port=process.port))
+    process.server.wait_until(lambda: answers(process.address))
+    try:
+        with client(process, "root") as browser:
+            assert [status(browser, path) for path in PATHS] == [200, 200, 200, 204, 200, 200]
+    finally:
+        process.stop()
 
 
 def test_post_without_a_csrf_token_is_refused(example: Example) -> None:
