@@ -10,7 +10,7 @@ from ayb_realtime.open_streams import OpenStream
 from ayb_realtime.wire.events import expired_event
 
 # Of how many streams a process tells at most: those that are most behind, and of these the oldest.
-TOLD_MAX = 500
+TOLD_MAX = 200
 
 
 class Disconnecting:

@@ -103,7 +103,7 @@ function showStreams({ streams, count, processes }) {
 }
 
 function makeRow(stream) {
-  const row = element("tr");
+  const row = element("tr", "", { role: "row" });
   const tables = stream.tables.join(", ") + (stream.filtered ? " (filtered)" : "");
   row.append(element("td", stream.user, { "data-label": "User" }), element("td", tables, { "data-label": "Tables" }));
   row.append(element("td", "", { "data-label": "Open for", title: new Date(stream.opened * 1000).toLocaleString() }));
@@ -115,6 +115,7 @@ function makeRow(stream) {
     cell.append(button);
     row.append(cell);
   }
+  for (const cell of row.cells) cell.setAttribute("role", "cell");
   return row;
 }
 
