@@ -6,15 +6,13 @@ from functools import partial
 
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
+from ayb_realtime.log.slices import LARGEST_CHARACTERS
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers
 from ayb_realtime.wire.events import change_event, reset_event
 from ayb_realtime.wire.form import WHOLE, Form
 from ayb_realtime.wire.records import Row
-
-# To check and send a row of more characters than this would keep all other streams waiting.
-LARGEST_CHARACTERS = 8 * 1024 * 1024
 
 
 class Event:

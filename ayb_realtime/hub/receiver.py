@@ -27,8 +27,8 @@ GROUP_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 
-# What a layer raises for what it cannot read: it is not what the layer writes, or is encrypted with another key.
-UNREADABLE: tuple[type[Exception], ...] = (InvalidMessage, TypeError, ValueError)
+# What a layer raises for what it cannot read or assign: it is not what it writes, or is encrypted with another key.
+UNREADABLE: tuple[type[Exception], ...] = (InvalidMessage, TypeError, ValueError, asyncio.QueueEmpty)
 with suppress(ImportError):  # Without it no layer decrypts.
     from cryptography.fernet import InvalidToken
 

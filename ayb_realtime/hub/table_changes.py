@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
+from ayb_realtime.log.slices import LARGEST_CHARACTERS
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers

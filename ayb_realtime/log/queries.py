@@ -12,7 +12,7 @@ import psycopg
 from ayb_realtime.exceptions import NotMigrated, PositionUnavailable
 from ayb_realtime.log import slices
 from ayb_realtime.log.changes import Action, Announcement, Change
-from ayb_realtime.log.slices import Slice
+from ayb_realtime.log.slices import LARGEST_CHARACTERS, Slice
 from ayb_realtime.postgres import sessions
 from ayb_realtime.postgres.sql_files import statement
 from ayb_realtime.reset_reasons import ResetReason
@@ -140,7 +140,9 @@ async def read(connection: Connection, *, after: int, upto: int, skippable: Coll
     its relation 0, and its position after which to go on, perhaps beyond ``upto``.
     Raises PositionUnavailable if the log does not hold them.
     """
-    parameters = {"after": after, "upto": upto, "bytes": READ_BYTES, "skippable": list(skippable)}
+    # A character has at most four bytes.
+    limits = {"bytes": READ_BYTES, "largest": 4 * LARGEST_CHARACTERS, "characters": LARGEST_CHARACTERS + 1}
+    parameters = {"after": after, "upto": upto, "skippable": list(skippable), **limits}
     changes = [Change.from_row(row) for row in await sessions.fetch(connection, statement("read_changes"), parameters)]
     if not changes:
         changes = [

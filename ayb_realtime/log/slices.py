@@ -8,6 +8,8 @@ from ayb_realtime.log.changes import Change
 # The most changes in a slice, and the most characters of their records; a larger change has a slice of its own.
 SLICE_CHANGES = 500
 SLICE_CHARACTERS = 256 * 1024
+# To check and send a row of more characters than this would keep all other streams waiting. One more is read.
+LARGEST_CHARACTERS = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,9 @@ def connection_parameters(database: str) -> dict[str, Any]:
     parameters = dict(connections[database].get_connection_params())
     parameters.pop("cursor_factory", None)
     parameters.pop("context", None)
-    return {**NOTICE_LOSS, **parameters, "autocommit": True, "row_factory": tuple_row}
+    # A policy could put a statement of its own in the place of a prepared one of ours.
+    ours = {"autocommit": True, "row_factory": tuple_row, "prepare_threshold": None}
+    return {**NOTICE_LOSS, **parameters, **ours}
 
 
 class ImpatientConnection(psycopg.AsyncConnection[Any]):

@@ -154,7 +154,13 @@ async def _until_first_ends(*works: Coroutine[Any, Any, object]) -> None:
 
 async def _check_notifications(listener: Connection, writer: Connection) -> None:
     """Raise NotificationsUnheard if the one connection does not hear the other."""
-    if not await notifications.is_heard(listener, writer, NOTIFY_CHANNEL):
+    try:
+        is_heard = await notifications.is_heard(listener, writer, NOTIFY_CHANNEL)
+    except psycopg.errors.ProgramLimitExceeded as error:
+        # A session of any database can keep it full. Writers do not notify then, and the relay looks by itself.
+        logger.warning("changes come late: %s", error, extra={"event_name": "notifications_full"})
+        return
+    if not is_heard:
         raise NotificationsUnheard(
             f"The relay sent itself a NOTIFY and heard nothing for {notifications.ANSWER_SECONDS:.0f} s. Most likely a "
             "connection pooler in transaction mode (pgbouncer, a cloud's pooled port) stands between it and Postgres: "

@@ -1,12 +1,9 @@
--- Whether all rows of one of `members` came with our trigger: it was created as a partition, or its rows are all newer than its
--- link. False for a large one, which is not searched.
--- security definer, since the relay's user need not be one who may read the table.
+-- Whether all rows of one of `members` came with our trigger: it was created as a partition, or was attached and has no rows yet. It
+-- looks at the size alone: to query the table would run code of its owner's, such as the function in an index's predicate.
 create function ayb_realtime.is_made_empty_v1(member text) returns boolean
     language plpgsql
-    security definer
     set search_path = pg_catalog, pg_temp
     set lock_timeout = '50ms'
-    set row_security = off
 as $$
 declare
     relation constant oid := split_part(member, ' ', 1);
@@ -15,10 +12,9 @@ declare
           from pg_class c
           join ayb_realtime.capture_trigger t on t.tgrelid = c.oid and t.tgenabled in ('O', 'A')
          where c.oid = relation and (c.relkind = 'p' or c.relkind = 'r' and c.relfilenode = c.oid));
-    -- The newest link of the partition and its ancestors that ATTACH PARTITION created; null if each was created as a partition.
     -- Attaching a table writes its catalog rows of columns again, but not those of system columns.
-    link constant xid := (
-        select i.xmin
+    is_attached constant boolean := exists (
+        select
           from pg_partition_ancestors(relation) a
           join pg_inherits i on i.inhrelid = a.relid
          where not exists (
@@ -26,20 +22,10 @@ declare
               from pg_attribute c
               join pg_attribute s on s.attrelid = c.attrelid and s.attnum = -1
              where c.attrelid = a.relid and c.attnum > 0 and c.attinhcount > 0
-               and c.xmin = s.xmin and c.cmin::text = s.cmin::text)
-         order by age(i.xmin)
-         limit 1);
-    is_filled boolean;
+               and c.xmin = s.xmin and c.cmin::text = s.cmin::text));
 begin
-    if kind = 'r' and link is not null then
-        if pg_relation_size(relation) > 8 * 1024 * 1024 then
-            return false;
-        end if;
-        execute format('select exists (select from only %s as r where age(r.xmin) >= age($1))', relation::regclass)
-           into is_filled using link;
-    end if;
-    return kind is not null and is_filled is not true;
-exception when lock_not_available or insufficient_privilege then
+    return kind is not null and (kind = 'p' or not is_attached or pg_relation_size(relation) = 0);
+exception when lock_not_available then
     return false;
 end
 $$;

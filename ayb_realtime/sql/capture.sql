@@ -44,9 +44,11 @@ declare
 begin
     -- The notification is empty, since any role may LISTEN and the limit is 8000 bytes. Postgres sends equal ones once per
     -- transaction. Only a sleeping relay needs one. A relay that was last seen asleep more than two seconds ago has gone. A time
-    -- more than two seconds ahead means that the clock went back.
+    -- more than two seconds ahead means that the clock went back. Any login of the server can fill the queue of notifications, which
+    -- all databases share: then each commit that notifies would fail. The relay looks by itself, too.
     if tg_argv[0] = 'notify'
-       and abs(date_part('epoch', clock_timestamp()) * 1000 - pg_sequence_last_value('ayb_realtime.asleep_at')) < 2000 then
+       and abs(date_part('epoch', clock_timestamp()) * 1000 - pg_sequence_last_value('ayb_realtime.asleep_at')) < 2000
+       and pg_notification_queue_usage() < 0.5 then
         perform pg_notify('ayb_realtime', '');
     end if;
 

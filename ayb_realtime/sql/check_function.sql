@@ -259,13 +259,15 @@ $body$, jsonb_build_object(
         'rows_asked', rows_asked,
         'row_as_json', record,
         -- Null if that is what was logged. NULLIF would take the search path's "=".
-        'now', case when readable is null then 'case when one.now operator(pg_catalog.=) k.record then null else one.now end' else 'one.now' end,
+        -- No more of a row than shows that it is too large to be sent.
+        'now', case when readable is null then 'case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end'
+                    else 'pg_catalog.left(one.now, 8388609)' end,
         'discard_plans', case when ayb_realtime.immutable_functions_v1(relation) is null then 'null;' else 'discard plans;' end,
         'written_as', 'pg_catalog.concat_ws('','', ' || (
             select string_agg(format('pg_catalog.current_setting(%L)', lower(split_part(setting, '=', 1))), ', ' order by place)
               from pg_proc p
              cross join unnest(p.proconfig) with ordinality as s (setting, place)
-             where p.oid = 'ayb_realtime.capture_v1'::regproc and setting !~ '^search_path='
+             where p.oid = 'ayb_realtime.capture_v1'::regproc and setting !~ '^(search_path|row_security)='
         ) || ')'));
     subject := jsonb_build_array(full_name, check_function_v1.role);
     digest := md5(body);

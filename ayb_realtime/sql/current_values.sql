@@ -1,13 +1,11 @@
--- The current values of these columns in some rows, as text. Rows that no longer exist are left out.
+-- The current values of these columns in some rows, as text. Rows that no longer exist are left out. `texts` is null if the caller may
+-- not read the table, or is subject to its row-level security.
 -- keys: a JSON array of {"n": ordinal of the row, from 1, "k1": key column 1, "k2": ...}.
--- security definer, since the hub's user may read the log but not the table. Raises insufficient_privilege if this function's
--- owner may not read the table, or is subject to its row-level security, or if the table is not streamed; feature_not_supported
--- if the type of a key column, or of one of these, is not built in, because a user's functions would run here with the owner's
--- privileges; and AYB01 as check functions do.
+-- Not security definer: a query runs code of the table's owner, such as the function in an index's predicate, even before it reads a
+-- row. Raises feature_not_supported if the type of a key column, or of one of these, is not built in; and AYB01 as check functions do.
 create function ayb_realtime.current_values_v1(relation oid, columns text[], keys json) returns table (n int, texts text[])
     language plpgsql
     stable
-    security definer
     set search_path = pg_catalog, pg_temp
     set row_security = off
 as $$
@@ -22,9 +20,10 @@ begin
       from pg_class c
       join pg_namespace s on s.oid = c.relnamespace
      where c.oid = relation
-       and exists (select from ayb_realtime.capture_trigger t where t.tgrelid = relation and not t.is_clone);
+       and has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'select') and not row_security_active(c.oid);
     if full_name is null then
-        raise 'not a streamed table' using errcode = 'insufficient_privilege';
+        return query select k.n, null::text[] from json_to_recordset(keys) as k (n int);
+        return;
     end if;
     select string_agg(format('k%s %s', key.place, format_type(a.atttypid, a.atttypmod)), ', '),
            string_agg(format('t.%I = k.k%s', a.attname, key.place), ' and ')

@@ -72,7 +72,8 @@ begin
         -- Another key is another index.
         select i.indexrelid from pg_index i where i.indrelid = deciders_v1.relation and i.indisprimary
     ), function as materialized (
-        select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname, f.prosqlbody is null as is_text
+        select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname,
+               f.prosqlbody is null and octet_length(f.prosrc) <= 100000 as is_text
           from pg_proc f
           join pg_language l on l.oid = f.prolang
          where f.oid in (select r.oid from dependency r where r.classid = 'pg_proc'::regclass) and f.oid >= 16384

@@ -15,5 +15,5 @@ as $$
       from immutable_function i, ayb_realtime.policy_dependencies_v1(relation) r
       left join pg_proc f on f.oid = r.oid
      where exists (select from immutable_function)  -- most databases have none, and this is asked for each batch
-       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* E'\\mexecute\\M')
+       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and (octet_length(f.prosrc) > 100000 or f.prosrc ~* E'\\mexecute\\M'))
 $$;

@@ -2,7 +2,7 @@
 --
 -- conditions: those of the permissive policies that apply to the role, written for a search path of pg_catalog alone, so that
 -- an unqualified name is built in. A condition is empty if it depends on a user-defined operator: NULLIF would not name it.
--- columns: those whose values are equal exactly when their texts are.
+-- columns: those whose values are equal exactly when their texts are, and which are logged.
 create function ayb_realtime.policy_conditions_v1(relation oid, role name, out conditions text[], out columns text[])
     language sql
     stable
@@ -23,7 +23,7 @@ as $$
         select a.attname::text
           from pg_attribute a
           left join pg_collation c on c.oid = a.attcollation
-         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v'
            and a.atttypid in ('uuid'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype,
                               'varchar'::regtype, 'bool'::regtype)
            and coalesce(c.collisdeterministic, true)

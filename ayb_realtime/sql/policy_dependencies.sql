@@ -1,6 +1,6 @@
 -- The objects that a table's SELECT policies depend on, by pg_depend, followed through views, other tables' policies and
--- functions. A function whose body is text may read every table, and call every function, whose name occurs in it. The
--- table's own columns are left out.
+-- functions. A function whose body is text may read every table, and call every function, whose name occurs in it. A text of more
+-- than 100 kB is not searched, since that could take minutes: is_opaque_v1() is true for it. The table's own columns are left out.
 -- Called by check_function_v1(), by deciders_v1(), by inexact_reason_v1(), and so by the system checks.
 -- In plpgsql, so that a session keeps the plan: planning takes longer than running.
 create function ayb_realtime.policy_dependencies_v1(relation oid) returns table (polname name, classid oid, oid oid)
@@ -12,7 +12,8 @@ as $$
 begin
     return query
     with recursive function as (
-        select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text, lower(f.prosrc) as body
+        select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text,
+               case when octet_length(f.prosrc) <= 100000 then lower(f.prosrc) else '' end as body
           from pg_proc f
           join pg_language l on l.oid = f.prolang
          where f.oid >= 16384  -- not built in
@@ -62,6 +63,7 @@ create function ayb_realtime.is_opaque_v1(function oid) returns boolean
     set search_path = pg_catalog, pg_temp
 as $$
     select l.lanname not in ('internal', 'c', 'sql', 'plpgsql')
+           or octet_length(f.prosrc) > 100000
            or l.lanname in ('sql', 'plpgsql')
               and f.prosrc ~* E'\\m(execute|u&"|\\w+_to_xml|ts_stat|ts_rewrite|dblink)'
            or l.lanname = 'c' and f.proname ~ '^dblink'

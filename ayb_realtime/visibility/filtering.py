@@ -5,7 +5,7 @@ is read that the client may not read. It does so under the role of the streams, 
 user's functions. Each column and operator is asked about once, with all rows and all values.
 """
 
-import random
+import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -127,7 +127,7 @@ class _Asking:
         self, asked: Sequence[Piece], connection: Connection, patience: float
     ) -> list[tuple[int, int, int]]:
         """Ask. patience: after how many seconds to end the session, since an operator may catch its timeout."""
-        number = random.getrandbits(31)
+        number = secrets.randbits(31)
         parts = [f"select {MARK.format(number)}", *statements(connection, asked, self._known, self._role)]
         with MessageWatchdog(number, patience):
             async with connection.transaction():

@@ -4,7 +4,7 @@ Called by ``planning``. It does what ``check_transaction`` and ``check`` do, but
 raises NeedsTransaction, and then these two decide.
 """
 
-import random
+import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,7 +147,7 @@ class OneMessage:
         statements = [each for question in questions for each in self._statements(connection, rows, question)]
         statements += self.filters.statements(connection)
         seconds = max(conf.check_timeout_seconds * SHARE, min(conf.check_timeout_seconds, LEAST_SECONDS))
-        number = random.getrandbits(31)
+        number = secrets.randbits(31)
         begin = begin_locked(connection, self.facts.lockable, wait=False)
         setting = f"{await transactions.setting_of_check(connection, seconds)}, {MARK.format(number)}"
         fingerprint = _filled(connection, catalog_cache.fingerprints(1), [self.facts.deciders])
@@ -158,7 +158,9 @@ class OneMessage:
             parts = [
                 begin + setting,
                 *discard,
+                "savepoint checked",
                 *statements,
+                transactions.UNDO,
                 "commit",
                 sessions.begin(connection) + fingerprint,
                 "commit",
@@ -178,7 +180,7 @@ class OneMessage:
         """Return the answers to a question. Raises NeedsTransaction if it was put to others than those to ask."""
         if question.guess.columns:
             positions = list(rows)
-            if any(texts != question.guess.values[positions[n - 1]] for n, texts in next(replies)):
+            if any(texts not in (None, question.guess.values[positions[n - 1]]) for n, texts in next(replies)):
                 raise NeedsTransaction
         views = []
         for asked, identities in question.guess.shortlists:

@@ -5,7 +5,7 @@ Called by ``shortlist``. A condition that this module does not understand comple
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from ayb_realtime.visibility.setting_expressions import Tokens, settings_read
 
@@ -13,6 +13,8 @@ _token = re.compile(r"""\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|\w+|::|[(),]|[^\s\w'"(
 _name = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 # Beside AND, each conjunct is in parentheses, or a column or a call. Other words in capitals are other constructs.
 _keyword = re.compile(r"[A-Z][A-Z_]*")
+# To parse a longer condition could keep all streams waiting: a table's owner may write one of any length.
+MOST_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,20 @@ class Equality:
     settings: frozenset[str]
 
 
-@cache
+@lru_cache(maxsize=4096)
 def derive_equality(condition: str, columns: frozenset[str]) -> Equality | None:
     """Return an equality that a condition implies, or None.
 
     condition: as ``pg_get_expr`` writes it with a search path of pg_catalog alone.
     columns: those whose types compare as their texts do.
     """
-    tokens = _token.findall(condition)
-    return next((equality for part in _conjuncts(tokens) if (equality := _equality(part, columns))), None)
+    if len(condition) > MOST_CHARACTERS:
+        return None
+    try:
+        tokens = _token.findall(condition)
+        return next((equality for part in _conjuncts(tokens) if (equality := _equality(part, columns))), None)
+    except RecursionError:
+        return None
 
 
 def _conjuncts(tokens: Tokens) -> list[Tokens]:

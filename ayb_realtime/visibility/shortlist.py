@@ -69,7 +69,9 @@ async def whom_to_ask(
             extra={"event_name": "shortlist_fails"},
         )
         return everyone
-    return _listed(indexes, current, rows, identities)
+    read = {at: values for at, values in current.items() if values is not None}
+    values = read if len(read) == len(current) else _logged(columns, rows)
+    return everyone if values is None else _listed(indexes, values, rows, identities)
 
 
 def _listed(
@@ -107,10 +109,20 @@ def guess(
         return Guess([(rows, list(identities))])
     indexes = [index for each in equalities if (index := setting_index.known(role, each, identities))]
     columns = [each.column for each in equalities]
-    if len(indexes) < len(equalities) or any(column not in row.columns for row in rows.values() for column in columns):
+    values = _logged(columns, rows) if columns else {}
+    if len(indexes) < len(equalities) or values is None:
         return None
-    values = {at: [_as_text(row.columns[column]) for column in columns] for at, row in rows.items()} if columns else {}
     return Guess(_listed(indexes, values, rows, identities), columns, values)
+
+
+def _logged(columns: Sequence[str], rows: Mapping[int, Row]) -> dict[int, list[str | None]] | None:
+    """Return what these columns of each row held when it was logged, as text; None if one was not logged.
+
+    It tells whom to ask, too: if a row has another value now, a later change says so.
+    """
+    if any(column not in row.columns for row in rows.values() for column in columns):
+        return None
+    return {at: [_as_text(row.columns[column]) for column in columns] for at, row in rows.items()}
 
 
 def _as_text(value: str) -> str | None:
@@ -133,10 +145,10 @@ async def derive_equalities(connection: Connection, table: Table, role: str) -> 
 
 async def _current_values(
     connection: Connection, table: Table, columns: Sequence[str], rows: Mapping[int, Row]
-) -> dict[int, list[str | None]]:
+) -> dict[int, list[str | None] | None]:
     """Return what these columns of each row hold now, as text: subscribers are sent rows as they are, not as logged.
 
-    A row that is gone is not in the result.
+    A row that is gone is not in the result. None if the hub's login may not read the table.
     """
     cursor = await connection.execute(CURRENT_VALUES, current_values_of(table, columns, rows))
     positions = list(rows)

@@ -48,7 +48,11 @@ HEAD = (
     "   from ayb_realtime.batch b order by b.id desc limit 1), 0)"
 )
 
-# Set when a transaction is configured: what was true in one snapshot does not hold in the next.
+# What code of a table's owner has set for the session ends with the check. Check functions undo what a policy sets, but
+# not what a domain's constraint or an operator does.
+UNDO = "rollback to savepoint checked"
+
+# Set when a transaction is configured.
 _states: WeakKeyDictionary[Connection, TransactionState] = WeakKeyDictionary()
 
 
@@ -77,7 +81,8 @@ async def snapshot(
         raise
     finally:
         _states.pop(connection, None)
-    await connection.commit()
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        await connection.execute(f"{UNDO}; commit")
 
 
 @asynccontextmanager
@@ -127,17 +132,16 @@ async def configure(connection: Connection, begin: str = "") -> None:
     begin: statements that begin the transaction, each ending in a semicolon.
     """
     setting = await setting_of_check(connection, conf.check_timeout_seconds)
-    (((*_, head, backend_pid),),) = await results(connection, f"{begin}{setting}, pg_catalog.pg_backend_pid()")
+    setting += ", pg_catalog.pg_backend_pid(); savepoint checked"
+    (((*_, head, backend_pid),),) = await results(connection, begin + setting)
     _states[connection] = TransactionState(backend_pid, head)
 
 
 async def setting_of_check(connection: Connection, seconds: float) -> str:
-    """Return a SELECT, to which more may be added, of the settings of ``transaction_settings.of_check``.
-
-    Its last column is the head of the log if the hub reads a standby, or 0.
-    """
+    """Return a SELECT, to which more may be added, of a check's settings; last, the head on a standby, or 0."""
+    # A policy of an earlier check may have taken locks for the session, which would mislead the watchdog.
     setting = sessions.setting(connection, transaction_settings.of_check(await sessions.of(connection), seconds))
-    return f"{setting}, {HEAD if conf.hub_reads_standby() else 0}"
+    return f"{setting}, pg_catalog.pg_advisory_unlock_all(), {HEAD if conf.hub_reads_standby() else 0}"
 
 
 async def results(connection: Connection, statements: str) -> list[list[Any]]:
@@ -172,7 +176,7 @@ async def query(connection: Connection, statement: sql.Composable, parameters: S
 async def commit_and_query(connection: Connection, statement: str, parameters: Sequence[object]) -> list[Any]:
     """Commit, and run a query in a new transaction, in one message; return its rows."""
     query = psycopg.AsyncClientCursor(connection).mogrify(statement, parameters)
-    (rows,) = await results(connection, f"commit; {sessions.begin(connection)}{query}; commit")
+    (rows,) = await results(connection, f"{UNDO}; commit; {sessions.begin(connection)}{query}; commit")
     return rows
 
 
@@ -192,9 +196,5 @@ async def time_limit(connection: Connection, seconds: float) -> AsyncIterator[No
 
 async def set_local(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set these until the end of the transaction."""
-    await connection.execute(*_setting(settings))
-
-
-def _setting(settings: Mapping[str, str]) -> tuple[str, list[str]]:
     calls = ", ".join(["pg_catalog.set_config(%s, %s, true)"] * len(settings))
-    return f"select {calls}", [part for setting in settings.items() for part in setting]
+    await connection.execute(f"select {calls}", [part for setting in settings.items() for part in setting])

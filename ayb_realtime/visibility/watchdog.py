@@ -32,10 +32,12 @@ ABANDON_SECONDS = 0.5
 
 
 # The session that runs a message: meanwhile it holds an advisory lock with the message's number. Through a pooler it is
-# not known by anything else before it has answered. As for sessions.TERMINATE, the role is the one that logs in.
+# not known by anything else before it has answered. As for sessions.TERMINATE, the role is the one that logs in. Any
+# login of the server can hold a lock with that number, so only sessions of ours count: it may not end the others.
 TERMINATE_MESSAGE = """
 select pg_catalog.pg_terminate_backend(l.pid)
   from pg_catalog.set_config('role', 'none', true), pg_catalog.pg_locks l
+  join pg_catalog.pg_stat_activity a on a.pid = l.pid and a.usename = session_user
  where l.locktype = 'advisory' and l.objsubid = 2
    and l.classid = pg_catalog.hashtext('ayb_realtime.message')::oid and l.objid = %s
 """
@@ -47,7 +49,7 @@ MARK = "pg_catalog.pg_try_advisory_xact_lock_shared(pg_catalog.hashtext('ayb_rea
 class MessageWatchdog:
     """Ends the session that runs a message if that does not end by itself: a policy can catch its timeout, and go on.
 
-    number: of the message, unlike that of any other that runs.
+    number: of the message, unlike that of any other that runs. If it could be foreseen, its lock could be taken.
     seconds: how long the message may take.
     """
 

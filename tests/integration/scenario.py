@@ -41,7 +41,7 @@ HUB_FUNCTIONS = """
 select 'grant execute on function ' || string_agg(p.oid::regprocedure::text, ', ') || ' to '
   from pg_proc p
  where p.pronamespace = 'ayb_realtime'::regnamespace
-   and (not p.prosecdef or p.proname in ('current_values_v1', 'make_check_function_v1')) and p.proname !~ '^check_1_'
+   and (not p.prosecdef or p.proname = 'make_check_function_v1') and p.proname !~ '^check_1_'
 """
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.hub.table_changes import TableChanges, hidden_updates
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
+from ayb_realtime.log.slices import LARGEST_CHARACTERS
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import Answers, SharedView

@@ -51,7 +51,10 @@ def test_expression_of_the_equality_is_the_side_without_the_column() -> None:
         "(owner = ( SELECT m.id FROM members m))",
         "(owner = current_setting(name))",
         "(owner = (CURRENT_USER)::text)",
+        f"(owner = {'(' * 2000}{USER}{')' * 2000})",
+        f"(owner = NULLIF({USER}, '{'x' * 10_000}'::text))",
     ],
+    ids=lambda condition: condition[:40],
 )
 def test_condition_that_is_not_understood_implies_nothing(condition: str) -> None:
     assert derive_equality(condition, COLUMNS) is None

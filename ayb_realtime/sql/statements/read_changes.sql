@@ -1,6 +1,6 @@
 -- Read the changes after the position `after` up to the position `upto`: each batch's two snapshots give the identical
 -- changes and positions that next_batch.sql returned. At most `bytes`, but at least one change. The changes of the tables in
--- `skippable` come without their rows.
+-- `skippable` come without their rows, and those of more than `largest` bytes with the first `characters` of their text.
 with read_change as (
     select numbered.position, numbered.relation, numbered.action,
            case when not is_skippable then numbered.record end as record,
@@ -41,7 +41,9 @@ with read_change as (
            sum(coalesce(pg_column_size(record), 0) + coalesce(pg_column_size(before), 0)) over (order by position) as bytes
       from read_change
 )
-select position, relation::bigint, action, record::text, before::text
+select position, relation::bigint, action,
+       case when pg_column_size(record) > %(largest)s then left(record::text, %(characters)s) else record::text end,
+       case when pg_column_size(before) > %(largest)s then left(before::text, %(characters)s) else before::text end
   from measured_change
  where bytes <= %(bytes)s or position = %(after)s + 1
  order by position

@@ -106,8 +106,8 @@ begin
           from pg_proc p, unnest(array[definer, relay, hub]) as role
          where p.pronamespace = 'ayb_realtime'::regnamespace and role is not null
            and (not p.prosecdef
-                or role = relay and p.proname in ('content_v1', 'is_made_empty_v1')
-                or role = hub and p.proname in ('make_check_function_v1', 'current_values_v1'))
+                or role = relay and p.proname = 'content_v1'
+                or role = hub and p.proname = 'make_check_function_v1')
     loop
         execute command;
     end loop;

@@ -40,6 +40,17 @@ async def test_large_changes_are_read_in_parts(
     assert read == changes
 
 
+async def test_no_more_of_a_row_is_read_than_shows_that_it_is_too_large(
+    owner: Owner, relay: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "LARGEST_CHARACTERS", 2)
+    start = await queries.head(relay)
+    owner.execute("insert into notes values (1, 0)")
+    await numbered(relay)
+    (change,) = await queries.read(relay, after=start, upto=start + 1)
+    assert change.record == '{"i'
+
+
 async def test_range_whose_beginning_is_gone_is_unavailable(owner: Owner, relay: Connection) -> None:
     start = await queries.head(relay)
     for n in range(3):

@@ -136,3 +136,11 @@ async def test_slice_of_one_table_takes_one_message_once_its_table_is_known(
             messages.clear()
             await planning.plan_delivery(pool, batch.changes, {change.relation: [person(1), person(2)]})
         assert len(messages) == 1
+
+
+async def test_statements_are_not_prepared_where_policies_could_put_others_in_their_place(
+    another_database: dict[str, Any],
+) -> None:
+    another_database["OPTIONS"] = {**another_database["OPTIONS"], "prepare_threshold": 0}
+    async with await database.connect("another") as connection:
+        assert connection.prepare_threshold is None

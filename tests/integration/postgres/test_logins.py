@@ -1,43 +1,18 @@
 """A relay and a hub that log in with roles of their own, which ``manage.py realtime_roles`` has made and granted."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
 from io import StringIO
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from channels.layers import BaseChannelLayer
 from django.core.checks import Tags, run_checks
 from django.core.management import CommandError, call_command
-from django.db import connections
 from psycopg import sql
 
-from ayb_realtime.conf import conf
-from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.registry import close_hub, get_hub
-from ayb_realtime.postgres import database
-from tests.integration.conftest import OWN_TEXT
-from tests.integration.scenario import OWN, Owner, open_stream, person, relaying
+from ayb_realtime.visibility import shortlist
+from tests.integration.postgres.conftest import DEFINER, HUB, RELAY, THREE, make_roles, roles_sql, streaming
+from tests.integration.scenario import Owner, open_stream, person
 
-DEFINER, RELAY, HUB = 'the "definer"', "Relay's", "hub \\ $$ é"
-THREE = {"DATABASE": "another", "HUB_DATABASE": "another_hub", "RELAY_DATABASE": "another_relay"}
-NOTES = f"""
-create table notes (id int primary key, author text, body text);
-create policy own on notes using ({OWN});
-alter table notes enable row level security;
-select ayb_realtime.enable_v1('notes');
-"""
-# Give back the functions that TEST_DATABASE_ROLE=least has given to its own definer.
-UNMADE = """
-do $$ declare taken regprocedure; begin
-    for taken in select p.oid from pg_proc p
-                  where p.pronamespace = 'ayb_realtime'::regnamespace and p.proowner <> current_user::regrole loop
-        execute format('alter function %s owner to current_user', taken);
-    end loop;
-end $$;
-"""
 # What they may do with the tables and views of the database.
 RIGHTS: dict[str, dict[str, str]] = {
     DEFINER: {
@@ -108,63 +83,9 @@ SECRETS = (
     "select exists (select from ayb_realtime.change_0 union all select from ayb_realtime.change_1)",
     "select exists (select from ayb_realtime.refresh)",
     "select exists (select from ayb_realtime.open_streams)",
+    "select exists (select from ayb_realtime.current_values_v1('notes'::regclass, '{author}', '[{\"n\":1,\"k1\":0}]')"
+    " where texts is not null)",
 )
-
-
-@pytest.fixture
-def roles(server_url: str) -> Iterator[None]:
-    """Drop the roles at the end, when nothing depends on them."""
-    yield
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        for role in (DEFINER, RELAY, HUB):
-            connection.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(role)))
-
-
-@pytest.fixture
-def site(
-    database_url: str, roles: None, seeded_url: str, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> Iterator[Owner]:
-    """A copy of the example's database, and a connection of its owner. The roles are not made yet."""
-    own = {**connections.settings["default"], "NAME": urlsplit(seeded_url).path.strip("/")}
-    for alias, login in {"another": {}, "another_hub": {"USER": HUB}, "another_relay": {"USER": RELAY}}.items():
-        monkeypatch.setitem(connections.settings, alias, {**own, **login})
-        with suppress(AttributeError):
-            del connections[alias]
-    settings.AYB_REALTIME = THREE
-    connections["another"].connect()  # Django's TestCase would refuse to do so itself.
-    with psycopg.connect(seeded_url, autocommit=True, options=OWN_TEXT) as connection:
-        connection.execute(UNMADE.encode())
-        connection.execute(NOTES.encode())
-        yield connection
-    connections["another"].close()
-    for alias in THREE.values():
-        with suppress(AttributeError):
-            del connections[alias]
-
-
-def roles_sql() -> str:
-    """Return what the command prints for an administrator."""
-    call_command("realtime_roles", "--definer", DEFINER, "--print-sql", stdout=(out := StringIO()))
-    return out.getvalue()
-
-
-def make_roles(site: Owner) -> None:
-    """Run what the command prints, and give the logins the password of the owner."""
-    site.execute(roles_sql().encode())
-    for role in (RELAY, HUB):
-        password = sql.Literal(connections.settings["default"]["PASSWORD"])
-        site.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), password))
-
-
-@asynccontextmanager
-async def streaming(layer: BaseChannelLayer) -> AsyncIterator[Hub]:
-    """Run a relay and a hub."""
-    async with relaying(layer, lambda: database.connect(conf.relay_database)):
-        hub = await get_hub()
-        try:
-            yield hub
-        finally:
-            await close_hub()
 
 
 async def test_changes_arrive_with_three_logins_that_may_do_no_more_than_they_need_to(
@@ -204,7 +125,7 @@ async def test_policy_that_acts_as_the_hubs_login_reads_nothing_unless_that_is_t
         for number, secret in enumerate(SECRETS):
             site.execute("insert into notes values (%s, '2', %s)", [number, secret])
         site.execute("insert into notes values (9, '1', 'select true')")
-        expected = [9] if has_own_login else [0, 1, 2, 3, 4, 9]
+        expected = [9] if has_own_login else [0, 1, 2, 3, 4, 5, 9]
         assert await stream.next_ids(len(expected)) == expected
 
 
@@ -258,3 +179,29 @@ def test_role_that_may_do_more_is_refused(site: Owner) -> None:
     site.execute(sql.SQL("create role {} login createrole").format(sql.Identifier(HUB)))
     with pytest.raises(CommandError, match="may do more than they need to: hub"):
         call_command("realtime_roles", "--definer", DEFINER)
+
+
+# It leaves a lock for each identity that is asked about a row.
+ASKED = """
+create function is_asked() returns boolean language plpgsql cost 0.0001 as $$
+begin
+    perform pg_advisory_lock_shared(4712, current_setting('ayb.user_id')::int);
+    return true;
+end $$;
+create policy asked on notes as restrictive using (is_asked())
+"""
+
+
+async def test_hub_that_may_not_read_a_table_asks_those_whom_the_logged_rows_name(
+    site: Owner, memory_layer: BaseChannelLayer
+) -> None:
+    make_roles(site)
+    site.execute(ASKED.encode())
+    async with streaming(memory_layer) as hub:
+        people = [await open_stream(hub, person(number), "notes") for number in range(shortlist.FEW + 1)]
+        # The second is checked in one message.
+        for number in (1, 2):
+            site.execute("insert into notes values (%s, '3')", [number])
+            assert await people[3].next_ids(1) == [number]
+            asked = "select array_agg(distinct objid::int) from pg_locks where locktype = 'advisory' and classid = 4712"
+            assert site.execute(asked.encode()).fetchone() == ([3],)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ayb_realtime import visibility
+from ayb_realtime.conf import Conf
 from ayb_realtime.hub.delivery import DeliveryPlan
 from ayb_realtime.hub.dispatch import dispatch
 from ayb_realtime.hub.subscriber import Subscriber
@@ -81,6 +82,12 @@ async def reasons(table: str) -> str | None:
     """Return why the policies of a table cannot be evaluated exactly."""
     async with checking(table) as (connection, target):
         return await why_inexact(connection, target)
+
+
+@pytest.fixture
+def reading_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub log in as the tables' owner: a login of its own may read logged values alone."""
+    monkeypatch.setattr(Conf, "hub_database", property(lambda conf: conf.database))
 
 
 # A message waits for this lock when it has just taken its snapshot.

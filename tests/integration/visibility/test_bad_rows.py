@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from httpx_sse import ServerSentEvent
 
-from ayb_realtime.hub.delivery import LARGEST_CHARACTERS
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.unanswered_resets import BURST
 from ayb_realtime.identity import Identity
+from ayb_realtime.log.slices import LARGEST_CHARACTERS
 from tests.integration.scenario import USER, MakeTable, Owner, World, open_stream, person
 
 # A function of the author and the row's number that does what a test wants, for one user or for all.

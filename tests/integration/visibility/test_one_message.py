@@ -127,6 +127,7 @@ async def test_usual_check_is_one_message(
     assert told(first) == list(who)
 
 
+@pytest.mark.usefixtures("reading_hub")
 async def test_row_that_has_another_owner_by_now_is_for_that_one(
     owner: Owner, make_table: MakeTable, delivery: Delivery
 ) -> None:

@@ -14,6 +14,8 @@ from ayb_realtime.wire.records import Row
 from tests.integration.scenario import USER, MakeTable, Owner, person
 from tests.integration.visibility.conftest import checking, seen
 
+pytestmark = pytest.mark.usefixtures("reading_hub")
+
 PEOPLE = [person(n) for n in range(shortlist.FEW + 4)]
 
 
@@ -209,39 +211,6 @@ async def test_row_that_is_gone_asks_no_identity(owner: Owner, make_table: MakeT
     make_table("notes", "id int primary key, owner text", policy=f"owner = {USER}")
     owner.execute("insert into notes values (1, '1'); delete from notes")
     assert (await shown(), asked) == ({}, [])
-
-
-READS = "function ayb_realtime.current_values_v1(oid, text[], json)"
-
-
-@pytest.fixture
-def held_migrator(owner: Owner) -> Iterator[None]:
-    """Give the function that reads rows' values an owner whom row-level security binds."""
-    give = f"alter {READS} owner to"
-    owner.execute(f"grant create, usage on schema ayb_realtime to {AUTHENTICATED_ROLE}".encode())
-    owner.execute(f"grant execute on function ayb_realtime.key_columns_v1 to {AUTHENTICATED_ROLE}".encode())
-    owner.execute(f"{give} {AUTHENTICATED_ROLE}".encode())
-    owner.execute(f"set role {AUTHENTICATED_ROLE}; grant execute on {READS} to public; reset role".encode())
-    yield
-    # Since version 16 the creator of a role has its rights only by an explicit grant.
-    has_rights = owner.info.server_version < 160000 or owner.info.parameter_status("is_superuser") == "on"
-    if not has_rights:
-        owner.execute(f"grant {AUTHENTICATED_ROLE} to current_user with inherit true".encode())
-    owner.execute(f"{give} current_user".encode())
-    owner.execute(f"revoke execute on {READS} from public".encode())
-    if not has_rights:
-        owner.execute(f"revoke inherit option for {AUTHENTICATED_ROLE} from current_user".encode())
-    owner.execute(f"revoke execute on function ayb_realtime.key_columns_v1 from {AUTHENTICATED_ROLE}".encode())
-    owner.execute(f"revoke create, usage on schema ayb_realtime from {AUTHENTICATED_ROLE}".encode())
-
-
-async def test_migrator_bound_by_policies_makes_every_identity_be_asked(
-    owner: Owner, make_table: MakeTable, asked: list[Identity], held_migrator: None
-) -> None:
-    make_table("notes", "id int primary key, owner text", policy=f"owner = {USER}")
-    owner.execute("insert into notes values (1, '1')")
-    assert await shown() == {ANN: {1: None}}
-    assert asked == PEOPLE
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,11 @@ begin
                     ignored := pg_catalog.set_config(setting_names[j], setting_values[place_of_settings operator(pg_catalog.+) j], true);
                 end loop;
                 if is_one_row then
-                    select asked, array[case when one.now operator(pg_catalog.=) k.record then null else one.now end] into new_ordinals, new_records
+                    select asked, array[case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end] into new_ordinals, new_records
                       from (select pg_catalog.row_to_json(t.*)::pg_catalog.text as now from public.memos as t where t.team operator(pg_catalog.=) k1[1] and t."{{table_literal}}" operator(pg_catalog.=) k2[1] limit 1) as one,
                            (select logged[1] as record) as k;
                 else
-                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(case when one.now operator(pg_catalog.=) k.record then null else one.now end)
+                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end)
                       into new_ordinals, new_records
                       from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1), pg_catalog.unnest(k2)) as k (n, record, k1, k2) cross join lateral (select pg_catalog.row_to_json(t.*)::pg_catalog.text as now from public.memos as t where t.team operator(pg_catalog.=) k.k1 and t."{{table_literal}}" operator(pg_catalog.=) k.k2 offset 0) as one
                      where k.n operator(pg_catalog.=) any (new_ordinals);
