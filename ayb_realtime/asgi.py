@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
-from ayb_realtime import credentials, sinks
+from ayb_realtime import credentials, precedence, sinks
 from ayb_realtime.credentials import Credentials
 from ayb_realtime.incoming import Incoming, Message, Receive, within
 from ayb_realtime.sinks import Sink
@@ -24,6 +24,8 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 KEY = "ayb_realtime"
 # The header of the response that names the stream. It never leaves this process.
 HEADER = "X-Ayb-Realtime-Stream"
+# A path may have the name of a tenant in it.
+PATHS_MAX = 1000
 
 
 class Stream(Protocol):
@@ -53,6 +55,8 @@ class Realtime:
     def __init__(self, application: Application) -> None:
         Realtime.is_used = True
         self._application = application
+        # Where a stream was handed over: the requests of the site's pages pass the others by.
+        self._stream_paths: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer; if it hands over a stream, send that."""
@@ -64,10 +68,13 @@ class Realtime:
             for message in answer:
                 await send(message)
             return
+        if scope.get("path") in self._stream_paths:
+            await precedence.turn()  # Hundreds may come at once, and each begins with a millisecond of Django.
         incoming = Incoming(receive)
         try:
             if stream := await self._ask(scope, given, incoming, send):
                 incoming.leave_with_the_client(stream)
+                self._note_path(scope["path"])
                 sink: Sink | None = None
                 # Not in a function of its own, which would take 256 bytes of each stream.
                 async for chunk in stream:
@@ -80,6 +87,11 @@ class Realtime:
                 await send({"type": "http.response.body", "body": b""})
         finally:
             incoming.close()
+
+    def _note_path(self, path: str) -> None:
+        if len(self._stream_paths) >= PATHS_MAX:
+            self._stream_paths.clear()
+        self._stream_paths.add(path)
 
     async def _ask(self, scope: Scope, given: Credentials, receive: Receive, send: Send) -> Stream | None:
         """Let the application answer; return the stream that it hands over, once the response has begun.

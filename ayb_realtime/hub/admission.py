@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
+from ayb_realtime import precedence
 from ayb_realtime.exceptions import InvalidParameter, PositionUnavailable, RoleRefused
 from ayb_realtime.filters import Filter
 from ayb_realtime.hub.single_flight import SingleFlight
@@ -129,6 +130,7 @@ class Admission:
             raise PositionUnavailable(ResetReason.BEYOND_THE_END)
         if after < oldest:
             raise PositionUnavailable(ResetReason.NO_LONGER_HELD)
+        await precedence.turn()  # Last: requests that ask together share the answers.
 
     async def _ask(self) -> Answer:
         roles, self._roles = self._roles, set()

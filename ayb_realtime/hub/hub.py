@@ -9,6 +9,7 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
+from ayb_realtime import precedence
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import draining, liveness, rechecking
@@ -50,8 +51,7 @@ class Hub:
         self._replay = Replay(pool)
         self._live = Live(delivery, self.feed, self._replay)
         self._snapshots = Snapshots(self._primary, self._replay, self._live.look_up_tables)
-        self._relay_watch = RelayWatch(self._primary)
-        self.refreshing = Refreshing(self._primary, self.open_streams)
+        self._relay_watch, self.refreshing = RelayWatch(self._primary), Refreshing(self._primary, self.open_streams)
         self._layer, self._tasks = layer, Tasks(self._end_at_once)
 
     @property
@@ -119,8 +119,7 @@ class Hub:
     ) -> Subscriber:
         """Open a stream of the tables with these names. It holds its greeting: the retry time, and ``connected``.
 
-        resume: the id of the last event that the client has received; "": begin now. If the log does not hold what came
-            after that event, the stream begins now, and its greeting has a reset of the tables.
+        resume: the id of the client's last event; "": begin now. If the log lacks what came after it: now, and a reset.
         wanted: which rows, which columns of the records, and in which form.
         snapshot: whether to send all rows where the stream begins now, and after each reset.
         expires_at, proofs: until when the stream may be open, in seconds since the epoch, and what has to remain true.
@@ -156,6 +155,7 @@ class Hub:
         subscriber.prepend(greeting(subscriber, bool(resume), reason))
 
     async def _begin(self, subscriber: Subscriber) -> None:
+        await precedence.turn()
         if isinstance(subscriber, SnapshotSubscriber):
             subscriber.awaits_snapshot = True
             self._snapshots.add(subscriber)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from psycopg_pool import AsyncConnectionPool
 
+from ayb_realtime import precedence
 from ayb_realtime.counts import counts
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub import planning
@@ -70,7 +71,9 @@ class Live:
         """Deliver one slice after the other, until cancelled. After a failure, read the same changes again."""
         while True:
             try:
-                await self._deliver(await self._feed.next(self._skippable))
+                slice_ = await self._feed.next(self._skippable)
+                with precedence.delivering():
+                    await self._deliver(slice_)
             except PositionUnavailable as error:
                 await self._reset(error.reason)
             except Exception:

@@ -14,8 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import CatalogChanged, RoleRefused
-from ayb_realtime.hub.buffer import shareable
-from ayb_realtime.hub.endings import Ending, endings
+from ayb_realtime.hub import sharing
 from ayb_realtime.hub.giving_way import giving_way
 from ayb_realtime.hub.receiver import RETRY_SECONDS
 from ayb_realtime.hub.replay import Replay
@@ -27,15 +26,14 @@ from ayb_realtime.postgres import database, tables
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import act, selection
-from ayb_realtime.wire.events import ready_event, snapshot_event
+from ayb_realtime.wire.events import ready_event
 
 logger = logging.getLogger(__package__)
 
 # How many snapshots are read at a time, each on a connection of its own. The others take turns.
 READERS = 2
-# How long Postgres may take for a page, and how long clients: a snapshot's transaction holds locks.
+# How long Postgres may take for a page: a snapshot's transaction holds locks.
 STATEMENT_SECONDS = 10.0
-PATIENCE_SECONDS = 10.0
 # The pauses between two looks whether all that a snapshot sees is numbered: the first, and the longest.
 LOOK_SECONDS = 0.02
 LONGEST_LOOK_SECONDS = 1.0
@@ -133,10 +131,7 @@ class Snapshots:
                     async for page in selected.pages(table):
                         async with self._pool.connection() as another:
                             await selected.confirm(another)
-                        await _wait_for_readers(group)
-                        chunk = shareable(snapshot_event(table, page, group[0].form))
-                        for subscriber in group:
-                            subscriber.push(chunk)
+                        await sharing.give(table, page, group)
                         if not self._still_open(group):
                             return position, seen
         return position, seen
@@ -146,14 +141,15 @@ class Snapshots:
         positions = await self._seen_positions(position, seen)
         while positions and positions[0].start == position + 1:
             position = positions.pop(0).stop - 1
-        for subscriber in group:
-            self.subscribers.discard(subscriber)
-            if not subscriber.ended:
-                subscriber.awaits_snapshot = False
-                subscriber.set_baseline(position, tuple(positions))
-                subscriber.push(ready_event(position))
-                self._replay.add(subscriber)
-        self._on_joined()
+        async for few in sharing.few_at_a_time(group):
+            for subscriber in few:
+                self.subscribers.discard(subscriber)
+                if not subscriber.ended:
+                    subscriber.awaits_snapshot = False
+                    subscriber.set_baseline(position, tuple(positions))
+                    subscriber.push(ready_event(position))
+                    self._replay.add(subscriber)
+            self._on_joined()
 
     async def _seen_positions(self, after: int, seen: str) -> list[range]:
         """Return the positions after this one that a snapshot sees all the same, once the relay has numbered them."""
@@ -171,24 +167,3 @@ async def _as_they_are(connection: Connection, followed: Sequence[Table]) -> lis
     """Return these tables as they are now: one that was dropped and recreated has a new oid."""
     now = {(table.schema, table.name): table for table in await tables.streamed(connection)}
     return [now.get((table.schema, table.name), table) for table in followed]
-
-
-async def _wait_for_readers(group: Sequence[SnapshotSubscriber]) -> None:
-    """Wait until these have taken what they were sent; end those that do not."""
-    is_taken = asyncio.Event()
-    for subscriber in group:
-        subscriber.on_caught_up = is_taken.set
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while _readers_behind(group):
-                await is_taken.wait()
-                is_taken.clear()
-    except TimeoutError:
-        slow = _readers_behind(group)
-        endings.add(Ending.SLOW_SNAPSHOT, len(slow))
-        for subscriber in slow:
-            subscriber.end()
-
-
-def _readers_behind(group: Sequence[SnapshotSubscriber]) -> list[SnapshotSubscriber]:
-    return [subscriber for subscriber in group if not subscriber.is_caught_up and not subscriber.ended]

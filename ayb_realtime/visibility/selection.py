@@ -20,7 +20,6 @@ from ayb_realtime.visibility.check_functions import MAKE
 from ayb_realtime.visibility.comparisons import condition
 from ayb_realtime.visibility.filtering import comparisons
 from ayb_realtime.visibility.transactions import Connection
-from ayb_realtime.wire.records import Row
 
 # The SQL that writes a row as JSON, as capture_v1() writes it, in the columns that the role may read.
 EXPRESSION = (
@@ -63,8 +62,8 @@ class Selection:
         """The pid of the server process that runs the transaction."""
         return transactions.state(self.connection).backend_pid
 
-    async def pages(self, table: Table) -> AsyncIterator[list[Row]]:
-        """Yield the rows of a table in pages, in the order of its key: at least one page, which may be empty.
+    async def pages(self, table: Table) -> AsyncIterator[list[str]]:
+        """Yield the rows of a table as JSON, in pages, in the order of its key: at least one page, which may be empty.
 
         Send none before ``confirm``. Raises RoleRefused if a policy has taken another role; psycopg.Error, as the
         subscriber's own SELECT would.
@@ -83,13 +82,13 @@ class Selection:
                 yield page
         await self.connection.execute("close page")
 
-    async def _fetch(self) -> list[Row]:
+    async def _fetch(self) -> list[str]:
         own_role = sql.SQL(sessions.own_role(self.connection))
         fetch = FETCH.format(own_role, self.role, PAGE_CHARACTERS, PAGE_ROWS).as_string(self.connection)
         rows, ((role,),) = await transactions.results(self.connection, fetch)
         if role != self.role:
             raise RoleRefused(f"A policy has changed the role, which was {self.role}.")
-        return [Row(text) for (text,) in rows]
+        return [row for (row,) in rows]
 
     async def confirm(self, another: Connection) -> None:
         """Raise CatalogChanged if something that decides who sees the rows has changed since the snapshot.
@@ -103,8 +102,8 @@ class Selection:
             raise CatalogChanged
 
 
-def _is_full(page: Sequence[Row]) -> bool:
-    return len(page) == PAGE_ROWS or sum(len(row.text) for row in page) >= PAGE_CHARACTERS
+def _is_full(page: Sequence[str]) -> bool:
+    return len(page) == PAGE_ROWS or sum(map(len, page)) >= PAGE_CHARACTERS
 
 
 @asynccontextmanager

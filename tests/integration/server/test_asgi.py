@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework_simplejwt.tokens import AccessToken
 
+from ayb_realtime import precedence
 from ayb_realtime.asgi import HEADER, KEY, Application, Realtime
 from ayb_realtime.hub.hub import Hub
 
@@ -293,3 +294,24 @@ async def test_what_another_request_has_set_is_seen_around_the_wrapper() -> None
     held.set(None)
     await Realtime(setting)({"type": "http"}, unused, unused)
     assert held.get()
+
+
+async def test_request_for_a_stream_waits_while_a_change_is_delivered_and_others_do_not(
+    ask: Any, scope: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 600)
+    begun: list[str] = []
+    django = get_asgi_application()
+
+    async def noting(scope: dict[str, Any], *channels: Any) -> None:
+        begun.append(scope["path"])
+        await django(scope, *channels)
+
+    application = Realtime(noting)
+    assert (await (await ask(application)).receive_output(30))["status"] == 200
+    with precedence.delivering():
+        waiting = await ask(application)
+        scope["path"] = "/elsewhere"
+        assert (await (await ask(application)).receive_output(30))["status"] == 404
+        assert begun == ["/api/realtime", "/elsewhere"]
+    assert (await waiting.receive_output(30))["status"] == 200

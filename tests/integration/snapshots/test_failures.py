@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ayb_realtime.hub import snapshots
+from ayb_realtime.hub import sharing, snapshots
 from ayb_realtime.hub.admission import Answer
 from ayb_realtime.log import queries
 from ayb_realtime.log import snapshots as log_snapshots
@@ -95,7 +95,7 @@ async def test_client_that_does_not_read_its_snapshot_holds_no_lock_for_long(
 ) -> None:
     world.table("notes", "id int primary key, body text")
     world.write("insert into notes select n, repeat('x', 10000) from generate_series(1, 300) n")
-    monkeypatch.setattr(snapshots, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(sharing, "PATIENCE_SECONDS", 0.1)
     async with world.relaying():
         subscriber = await world.hub.subscribe(person(1), ["notes"], snapshot=True)
         await until(world.owner, HOLDS_LOCK)

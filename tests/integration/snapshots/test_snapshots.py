@@ -7,9 +7,12 @@ import random
 from collections.abc import Callable
 
 import psycopg
+import pytest
 
+from ayb_realtime.hub import sharing
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import selection
+from ayb_realtime.visibility.selection import Selection
 from tests.integration.scenario import OWN, Owner, World, person
 from tests.integration.snapshots.conftest import replica, selected
 
@@ -150,7 +153,16 @@ async def test_rows_are_written_as_events_write_them(world: World, define: Calla
         assert "hidden" not in record
 
 
-async def test_large_table_comes_in_pages_of_so_many_bytes_and_rows_however_wide_the_rows_become(world: World) -> None:
+async def test_large_table_comes_in_pages_of_so_many_bytes_and_rows_however_wide_the_rows_become(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, fetch = list[list[str]](), Selection._fetch
+
+    async def fetched(selected: Selection) -> list[str]:
+        pages.append(await fetch(selected))
+        return pages[-1]
+
+    monkeypatch.setattr(Selection, "_fetch", fetched)
     world.table("notes", "id int primary key, body text")
     # 5,000 rows of a few bytes, 60 of 60,000, and 300 of each size up to 30,000.
     world.write("insert into notes select n, 'x' from generate_series(1, 5000) n")
@@ -158,13 +170,13 @@ async def test_large_table_comes_in_pages_of_so_many_bytes_and_rows_however_wide
     world.write("insert into notes select n, repeat('x', (n % 7) * 5000) from generate_series(5061, 5360) n")
     async with world.relaying():
         view = await replica(world, person(1), "notes")
-        pages = []
+        events = []
         while (event := await view.next()).event != "ready":
-            pages.append(event)
-        _, *snapshot = pages
-        assert max(len(page.data) for page in snapshot) < selection.PAGE_CHARACTERS + 61_000
-        assert max(len(page.json()["records"]) for page in snapshot) == selection.PAGE_ROWS
-        assert len(snapshot) < 3 + 60 // 2 + 300 * 15_000 // selection.PAGE_CHARACTERS + 3
+            events.append(event)
+        assert max(len(event.data) for event in events) < sharing.PART_CHARACTERS + 61_000
+        assert max(len("".join(page)) for page in pages) < selection.PAGE_CHARACTERS + 61_000
+        assert max(map(len, pages)) == selection.PAGE_ROWS
+        assert len(pages) < 3 + 60 // 2 + 300 * 15_000 // selection.PAGE_CHARACTERS + 3
         assert list(view.rows["notes"]) == list(range(1, 5361))
 
 

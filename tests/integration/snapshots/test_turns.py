@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ayb_realtime.hub import giving_way, snapshots
+from ayb_realtime.hub import giving_way, sharing, snapshots
 from ayb_realtime.identity import Identity
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import Selection, selection
@@ -66,7 +66,7 @@ async def test_locked_table_holds_up_no_snapshot_of_another(world: World, owner:
 async def test_snapshot_ends_when_the_last_client_has_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.table("notes", "id int primary key, body text")
     world.write("insert into notes select n, repeat('x', 10000) from generate_series(1, 300) n")
-    monkeypatch.setattr(snapshots, "PATIENCE_SECONDS", 600)
+    monkeypatch.setattr(sharing, "PATIENCE_SECONDS", 600)
     fetch, pages = Selection._fetch, 0
 
     async def counted(selected: Selection) -> Any:
