@@ -10,23 +10,20 @@ import time
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
 from weakref import WeakKeyDictionary
 
 from django.http import HttpRequest
-from rest_framework.settings import api_settings
-from rest_framework.throttling import BaseThrottle
 
 from ayb_realtime import credentials
+from ayb_realtime.addresses import address_of
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import LimitReached
 
 # How long requests are counted together. The tabs of a browser come back at once, so a single second would not do.
 WINDOW_SECONDS = 10.0
-# An address of IPv6 counts as its network: a customer of a provider has as many addresses as this leaves out.
-NETWORK_BITS = 64
+
 
 # What streams and requests are counted for: its kind, as in the names of the limits, and which one it is.
 Party = tuple[str, Hashable]
@@ -168,25 +165,3 @@ def check_user(request: HttpRequest, user: Hashable) -> None:
 def _counted(request: HttpRequest) -> Counted | None:
     found: Counted | None = getattr(request, "scope", {}).get(KEY)
     return found
-
-
-def ident_of(request: HttpRequest) -> str:
-    """Return the client's address, or what REST framework takes for it."""
-    return address_of(request) or str(BaseThrottle().get_ident(request))
-
-
-def address_of(request: HttpRequest) -> str | None:
-    """Return the client's address, or its network; None if there is none, or if ``NUM_PROXIES`` would have to say it.
-
-    That setting of REST framework's says how many proxies to trust. Without it, anyone can write the header.
-    """
-    if api_settings.NUM_PROXIES is None and "HTTP_X_FORWARDED_FOR" in request.META:
-        return None
-    found: str = BaseThrottle().get_ident(request) or ""
-    try:
-        address = ip_address(found)
-    except ValueError:  # Such as that of a Unix socket.
-        return found or None
-    if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or f"{int(address) >> NETWORK_BITS:x}::/{NETWORK_BITS}")
-    return str(address)

@@ -19,7 +19,7 @@ from rest_framework.throttling import SimpleRateThrottle
 
 from ayb_realtime import early_refusals
 from ayb_realtime.accounts.json_api import Refusal, json_object, text_field
-from ayb_realtime.limits import ident_of
+from ayb_realtime.addresses import ident_of
 
 # How many logins may wait in a process, each in a thread, and when to come back if they do. They are checked one at a
 # time: a password's hash takes a core for a third of a second, and several at once would take it from the streams.
@@ -42,7 +42,7 @@ class LoginThrottle(SimpleRateThrottle):  # type: ignore[misc]  # REST framework
         return rate
 
     def get_cache_key(self, request: Request, _: Any) -> str | None:
-        """Count by client address, which DRF works out with ``NUM_PROXIES``."""
+        """Count by client address, as streams are counted."""
         self.ident = ident_of(request)
         return self._key(self.ident)
 
@@ -52,7 +52,7 @@ class LoginThrottle(SimpleRateThrottle):  # type: ignore[misc]  # REST framework
         return False
 
     def _key(self, party: str) -> str:
-        return str(self.cache_format % {"scope": self.scope, "ident": party})
+        return str(self.cache_format % {"scope": self.scope, "ident": hashlib.sha256(party.encode()).hexdigest()})
 
 
 class EmailThrottle(LoginThrottle):
@@ -63,8 +63,7 @@ class EmailThrottle(LoginThrottle):
     def get_cache_key(self, request: Request, _: Any) -> str | None:
         """Count by email. A body that can have none is refused by the view."""
         with suppress(Refusal):
-            email = text_field(json_object(request), "email").casefold()
-            return self._key(hashlib.sha256(email.encode()).hexdigest())
+            return self._key(text_field(json_object(request), "email").casefold())
         return None
 
     def throttle_failure(self) -> bool:

@@ -115,11 +115,16 @@ def _log_in(request: Request, email: str, password: str) -> tuple[Any, dict[str,
 
 
 def _users(email: str, most: int) -> list[Any]:
-    """Return the active users with this email, whatever its case, the oldest first."""
+    """Return the active users with this email, whatever its case, the oldest first.
+
+    The throttle has to count the same texts as one email. To Postgres more are the same, such as one with a dotless i.
+    """
     model = get_user_model()
-    found = model._default_manager.filter(**{f"{model.get_email_field_name()}__iexact": email})  # noqa: SLF001
+    field = model.get_email_field_name()
+    found = model._default_manager.filter(**{f"{field}__iexact": email})  # noqa: SLF001
     ordered = found.order_by(*(["date_joined"] if hasattr(model, "date_joined") else []), "pk")
-    active = list(islice(filter(api_settings.USER_AUTHENTICATION_RULE, ordered), most + 1))
+    same = (user for user in ordered if getattr(user, field).casefold() == email.casefold())
+    active = list(islice(filter(api_settings.USER_AUTHENTICATION_RULE, same), most + 1))
     if len(active) > 1:
         logger.warning(
             "user %s shares an email: only the %d oldest users with it can log in",

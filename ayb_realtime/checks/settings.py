@@ -182,13 +182,13 @@ def check_cross_origin_headers(app_configs: Apps, **kwargs: Any) -> list[CheckMe
 
 @register(Tags.async_support, deploy=True)
 def check_proxies(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn if nothing says how many proxies to trust: a request with X-Forwarded-For then counts for no address."""
+    """Warn if nothing says how many proxies to trust: then a client's address is a guess."""
     if api_settings.NUM_PROXIES is not None:
         return []
     return [
         Warning(
-            "REST_FRAMEWORK does not set NUM_PROXIES, so it is not known who may write X-Forwarded-For. A client that"
-            " sends this header escapes the limits of its address, and the login throttle takes its word for it.",
+            "REST_FRAMEWORK does not set NUM_PROXIES, so a client's address is the last public one in X-Forwarded-For,"
+            " or the peer's. A client in a private network can choose it, and escape the limits of its address.",
             hint='REST_FRAMEWORK = {"NUM_PROXIES": 1} behind one proxy that adds to the header, as in'
             " docs/deployment.md; 0 if clients connect directly.",
             id="ayb_realtime.W048",

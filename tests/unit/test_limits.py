@@ -10,15 +10,22 @@ from django.core.handlers.asgi import ASGIRequest
 from django.test import RequestFactory
 
 from ayb_realtime import early_refusals, limits
+from ayb_realtime.addresses import address_of
 from ayb_realtime.exceptions import LimitReached
-from ayb_realtime.limits import Counts, Place, address_of
+from ayb_realtime.limits import Counts, Place
 
 
 @pytest.mark.parametrize(
     ("proxies", "peer", "forwarded", "address"),
     [
         (None, "192.0.2.1", None, "192.0.2.1"),
-        (None, "192.0.2.1", "198.51.100.1", None),
+        (None, "8.8.8.8", "1.1.1.1", "8.8.8.8"),
+        (None, "10.0.0.1", "made up, 9.9.9.9, 1.1.1.1", "1.1.1.1"),
+        (None, "127.0.0.1", "1.1.1.1, 172.16.0.1,10.0.0.9", "1.1.1.1"),
+        (None, "", "9.9.9.9, 2606:4700:1:2:3::1", "2606470000010002::/64"),
+        (None, "127.0.0.1", "192.168.0.1, 192.168.0.2", "192.168.0.2"),
+        (None, "127.0.0.1", "", "127.0.0.1"),
+        (None, "127.0.0.1", ",", None),
         (0, "192.0.2.1", "198.51.100.1", "192.0.2.1"),
         (1, "192.0.2.1", "made up, 198.51.100.1", "198.51.100.1"),
         (2, "192.0.2.1", "made up, 198.51.100.1, 192.0.2.9", "198.51.100.1"),

@@ -42,6 +42,20 @@ def test_login_of_an_address_is_throttled(client: Client, user: User, settings: 
     assert post(client, REFRESH, {"refreshToken": "x"}).status_code == 401
 
 
+def test_login_of_an_address_is_throttled_whatever_it_writes_into_a_header(client: Client, settings: Any) -> None:
+    settings.REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"ayb_login": "2/hour"}}
+    headers = [{"X-Forwarded-For": f"198.51.100.{number}, 9.9.9.9"} for number in range(3)]
+    assert [login(Client(headers=each)).status_code for each in headers] == [401, 401, 429]
+    assert login(Client(headers={"X-Forwarded-For": "9.9.9.9"}, REMOTE_ADDR="1.1.1.1")).status_code == 401
+
+
+def test_email_with_which_a_login_is_throttled_apart_is_another(client: Client, user: User) -> None:
+    user.email = "visitor@example.com"
+    user.save()
+    assert login(client, "VISITOR@example.com").status_code == 200
+    assert login(client, "v\u0131sitor@example.com").status_code == 401  # In Postgres upper() makes an I of it.
+
+
 @pytest.mark.parametrize("email", ["reader@example.com", "READER@example.com", "nobody@example.com"])
 def test_login_with_an_email_is_throttled_from_all_addresses(
     client: Client, user: User, settings: Any, email: str
