@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
@@ -66,8 +67,8 @@ def authenticate(request: HttpRequest) -> Authenticated:
         given, uses_header = _with_header(request, authenticator, credentials.of(request).token)
         if found := _ask(authenticator, given):
             user, proof = found
-            if not uses_header:
-                _refuse_other_sites(request)
+            if not uses_header and not _is_of_the_site(request):
+                raise CrossSiteRequest
             identity = identify(user, _claims(proof))
             if isinstance(authenticator, SessionAuthentication):
                 return of_session(identity, user, request)
@@ -110,9 +111,9 @@ def _with_header(request: HttpRequest, authenticator: BaseAuthentication, token:
     if not scheme and token:
         scheme, space, rest = (schemes or ["Bearer"])[0], " ", token
     known = {each.lower(): each for each in schemes}
-    given = copy(request)
+    given: Any = copy(request)
     given.__dict__.pop("headers", None)  # It is cached.
-    # What opens a stream refreshes it, too, without a CSRF token, in place of which _refuse_other_sites stands.
+    # What opens a stream refreshes it, too, without a CSRF token, in place of which _is_of_the_site stands.
     given.method = "GET"
     if token:  # A class of the site's may look for it there.
         query: Any = request.GET.copy()
@@ -120,7 +121,10 @@ def _with_header(request: HttpRequest, authenticator: BaseAuthentication, token:
         given.GET = query
     if scheme:
         given.META = {**request.META, name: known.get(scheme.lower(), scheme) + space + rest}
-    return given, scheme.lower() in known
+    uses_header = scheme.lower() in known
+    if uses_header and not _is_of_the_site(request):  # A class of the site's may look for a cookie all the same.
+        given.COOKIES, given.session, given.user = {}, {}, AnonymousUser()
+    return given, uses_header
 
 
 def _schemes(authenticator: BaseAuthentication, request: HttpRequest) -> list[str]:
@@ -160,16 +164,13 @@ def _token(authenticator: BaseAuthentication, request: HttpRequest) -> bytes:
     return b""
 
 
-def _refuse_other_sites(request: HttpRequest) -> None:
-    """Refuse a request that a browser sends with its cookies for a page of another site. Raises CrossSiteRequest."""
+def _is_of_the_site(request: HttpRequest) -> bool:
+    """Tell whether no page of another origin has sent a request, with which a browser sends the site's cookies."""
     if "HTTP_ORIGIN" in request.META:
         # Django keeps its comparison with CSRF_TRUSTED_ORIGINS to itself.
         middleware: Any = CsrfViewMiddleware(lambda _: HttpResponse())
-        is_own = middleware._origin_verified(request)  # noqa: SLF001
-    else:
-        is_own = request.META.get("HTTP_SEC_FETCH_SITE", "none") in {"same-origin", "same-site", "none"}
-    if not is_own:
-        raise CrossSiteRequest
+        return bool(middleware._origin_verified(request))  # noqa: SLF001
+    return request.META.get("HTTP_SEC_FETCH_SITE", "none") in {"same-origin", "none"}
 
 
 def of_session(identity: Identity, user: Any, request: HttpRequest) -> Authenticated:

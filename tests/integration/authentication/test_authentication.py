@@ -14,9 +14,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.test import AsyncClient, RequestFactory
-from rest_framework.authentication import BaseAuthentication, TokenAuthentication
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication, TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
+from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.state import token_backend
 from rest_framework_simplejwt.tokens import AccessToken
@@ -85,6 +85,7 @@ async def test_token_wins_over_a_session(
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "http://testserver"}, 200),
         ({"Origin": "http://testserver:81"}, 403),
         ({"Origin": "https://app.example.com"}, 200),
@@ -111,6 +112,38 @@ async def test_session_is_no_use_to_pages_of_other_sites(
     settings.CSRF_TRUSTED_ORIGINS = ["https://app.example.com", "https://*.example.org"]
     await async_client.aforce_login(user)
     assert (await get(headers, token=token))[0] == status
+
+
+class InCookie(JWTAuthentication):
+    """Takes its token from a cookie, if there is one."""
+
+    def get_header(self, request: Any) -> bytes:
+        """Return the header, or what stands for it."""
+        cookie = request.COOKIES.get("access")
+        return f"Bearer {cookie}".encode() if cookie else super().get_header(request)
+
+
+class WithScheme(SessionAuthentication):  # type: ignore[misc]  # REST framework has no types
+    """Has 401 answered rather than 403."""
+
+    def authenticate_header(self, request: Any) -> str:
+        """Return a scheme."""
+        return "Session"
+
+
+@pytest.mark.parametrize("kind", [InCookie, WithScheme])
+async def test_cookie_is_no_use_to_pages_of_other_sites_beside_a_token_that_is_none(
+    sessions: None, get: Callable[..., Any], async_client: AsyncClient, user: Any, settings: Any, kind: type
+) -> None:
+    settings.AYB_REALTIME = {"AUTHENTICATION_CLASSES": [kind]}
+    await async_client.aforce_login(user)
+    async_client.cookies["access"] = str(AccessToken.for_user(user))
+    assert (await get(token="x"))[0] == 200
+    for site in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert await get(site, token="x") == (401, None)
+        assert await get(site) == (403, None)
+    status, _ = await get({"Origin": "https://evil.example"}, token=str(AccessToken.for_user(user)))
+    assert (status, kind) in {(200, InCookie), (401, WithScheme)}
 
 
 async def test_page_of_another_site_may_stream_by_a_token(get: Callable[..., Any], user: Any) -> None:
