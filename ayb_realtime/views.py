@@ -4,6 +4,7 @@ And two POSTs: one refreshes a stream, the other gives out a ticket for one.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -106,16 +107,16 @@ async def ticket(request: HttpRequest) -> HttpResponseBase:
 
 
 async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
+    since = time.monotonic()
     check_request(request)
     place.take_of_address(request)
     # Read before authentication: a malformed query is refused first, as the protocol orders its refusals.
     parameter = request.GET.get("tables", "")
     authenticated = await _authenticated(request)
     place.take_of_user(authenticated.party)
-    names = _table_names(parameter)
-    if names is None:
+    if not parameter:
         return refusal(400, "tables parameter is required")
-    if not names:
+    if not (names := _names(parameter)):
         return refusal(400, "at least one valid table is required")
     if len(names) > (most := conf.limits["tables"]):
         return refusal(400, f"tables: more than {most:g}")
@@ -137,6 +138,7 @@ async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
         expires_at=authenticated.expires_at,
         proofs=authenticated.proofs,
     )
+    hub.refreshing.disconnecting.end_if_late(subscriber, since)
     return _response(request, EventStream(hub, subscriber, place.hand_over()), subscriber.client_id)
 
 
@@ -170,12 +172,8 @@ async def _authenticated(request: HttpRequest) -> Authenticated:
     return authenticated
 
 
-def _table_names(parameter: str) -> list[str] | None:
-    """Return the names in the ``tables`` parameter, each once; None if there is no parameter."""
-    return _names(parameter) if parameter else None
-
-
 def _names(parameter: str) -> list[str]:
+    """Return the names in a parameter, each once."""
     stripped = (name.strip() for name in parameter.split(","))
     return list(dict.fromkeys(name for name in stripped if name))
 

@@ -1,9 +1,11 @@
 """Ends the streams of users whom ``disconnect`` names, and says which are open. ``refreshing`` calls it each second."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Set
 from uuid import UUID
 
 from ayb_realtime import disconnecting, open_streams
+from ayb_realtime.disconnecting import Name
 from ayb_realtime.hub.endings import Ending, endings
 from ayb_realtime.hub.subscriber import Subscriber
 from ayb_realtime.open_streams import OpenStream
@@ -20,28 +22,37 @@ class Disconnecting:
     """
 
     def __init__(self) -> None:
-        self._seen: set[UUID] = set()
+        # Of each row that the table has: whom it names, and when it was first seen here.
+        self._seen: dict[UUID, tuple[Name | None, float]] = {}
         self.is_asked_to_tell = False
 
     def end(self, rows: Iterable[tuple[UUID, str]], streams: Iterable[Subscriber]) -> None:
         """End the streams, and those of the users, that are new among these rows."""
-        table = dict(rows)
-        names = {name for each, whom in table.items() if each not in self._seen and (name := disconnecting.named(whom))}
-        self._seen = set(table)
+        before, now = self._seen, time.monotonic()
+        self._seen = {each: before.get(each) or (disconnecting.named(whom), now) for each, whom in rows}
+        names = {name for each, (name, _) in self._seen.items() if name and each not in before}
         self.is_asked_to_tell = open_streams.ALL in names
-        handles = {key for label, key in names if label == open_streams.STREAM}
-        ending = [each for each in streams if not each.ended and _is_named(each, names, handles)] if names else []
-        endings.add(Ending.DISCONNECTED, len(ending))
-        for subscriber in ending:
-            subscriber.end(expired_event())
+        _end(streams, names)
+
+    def end_if_late(self, stream: Subscriber, since: float) -> None:
+        """End a stream whose user was disconnected while it was being opened, since a moment of ``time.monotonic``."""
+        _end([stream], {name for name, seen_at in self._seen.values() if name and seen_at >= since})
 
 
-def _is_named(subscriber: Subscriber, names: set[disconnecting.Name], handles: set[str]) -> bool:
+def _end(streams: Iterable[Subscriber], names: Set[Name]) -> None:
+    handles = {key for label, key in names if label == open_streams.STREAM}
+    ending = [each for each in streams if not each.ended and _is_named(each, names, handles)] if names else []
+    endings.add(Ending.DISCONNECTED, len(ending))
+    for subscriber in ending:
+        subscriber.end(expired_event())
+
+
+def _is_named(subscriber: Subscriber, names: Set[Name], handles: Set[str]) -> bool:
     is_named = bool(handles) and open_streams.handle(subscriber.client_id) in handles
     return is_named or not names.isdisjoint(names_of(subscriber))
 
 
-def names_of(subscriber: Subscriber) -> set[disconnecting.Name]:
+def names_of(subscriber: Subscriber) -> set[Name]:
     """Return the users on whom a stream depends."""
     return {name for proof in subscriber.proofs if (name := disconnecting.names(proof))}
 

@@ -66,14 +66,14 @@ def _seal(secret: str | bytes, client_id: str, expires_at: str, identity: Identi
 
 
 class Refreshing:
-    """Asks for refreshes, and answers those that other processes ask for."""
+    """Asks for refreshes, and answers those that other processes ask for. disconnecting: ends streams meanwhile."""
 
     def __init__(self, pool: AsyncConnectionPool[Any], streams: Callable[[], Sequence[Subscriber]]) -> None:
         self._pool = pool
         self._streams = streams
         self._asked: dict[UUID, asyncio.Future[bool]] = {}
         self._turns = asyncio.Semaphore(ASKED_MAX)
-        self._disconnecting = Disconnecting()
+        self.disconnecting = Disconnecting()
         self._id = uuid4()
         self._logger = QuietLogger(logging.getLogger(__package__))
 
@@ -124,7 +124,8 @@ class Refreshing:
             return
         async with self._pool.connection() as connection:
             rows = await sessions.fetch(connection, statement("asked_refreshes"))
-            self._disconnecting.end(await sessions.fetch(connection, statement("disconnected_users")), streams)
+            # Streams that were opened meanwhile, too: the rows are not new to them any more.
+            self.disconnecting.end(await sessions.fetch(connection, statement("disconnected_users")), self._streams())
         if granted := _grant([Refresh(*row) for row in rows], streams):
             answers = {"ids": [*granted], "granted": [*granted.values()]}
             await self._write(statement("answer_refreshes"), answers)
@@ -138,8 +139,8 @@ class Refreshing:
                 answer.set_result(is_granted)
 
     async def _tell(self) -> None:
-        if self._disconnecting.is_asked_to_tell:
-            self._disconnecting.is_asked_to_tell = False
+        if self.disconnecting.is_asked_to_tell:
+            self.disconnecting.is_asked_to_tell = False
             await self._write(statement("tell_open_streams"), {"hub": self._id, "told": told(self._streams())})
 
     async def _write(self, query: str, parameters: Mapping[str, object]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ayb_realtime.views import _table_names
+from ayb_realtime.views import _names
 
 
 @pytest.mark.parametrize(
@@ -15,13 +15,8 @@ from ayb_realtime.views import _table_names
         (",posts,,", ["posts"]),
         ("Posts,posts", ["Posts", "posts"]),
         ('say "hi"', ['say "hi"']),
+        (" , ,\t", []),
     ],
 )
 def test_names_are_trimmed_and_kept_once_in_their_order(parameter: str, names: list[str]) -> None:
-    assert _table_names(parameter) == names
-
-
-def test_no_parameter_differs_from_one_with_blanks_only() -> None:
-    assert _table_names("") is None
-    assert _table_names(",") == []
-    assert _table_names(" , ,\t") == []
+    assert _names(parameter) == names

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +15,7 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.core import signing
 from django.db import transaction
-from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
+from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
 from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime import disconnecting
@@ -88,6 +90,30 @@ async def test_user_of_a_token_alone_is_disconnected(realtime: RealtimeClient, u
     stream = await realtime.stream(None, ["posts"], headers=token(user))
     await sync_to_async(disconnect)(JWTStatelessUserAuthentication().get_user(AccessToken.for_user(user)))
     await assert_ended(stream)
+
+
+async def test_stream_that_is_being_opened_meanwhile_ends_too(
+    realtime: RealtimeClient, user: User, settings: Any
+) -> None:
+    has_read, goes_on = Event(), Event()
+
+    class Slow(JWTAuthentication):
+        def get_user(self, token: Any) -> Any:
+            found = super().get_user(token)
+            has_read.set()
+            assert goes_on.wait(60)
+            return found
+
+    stream = await realtime.stream(None, ["posts"], headers=token(user))
+    settings.AYB_REALTIME = {**settings.AYB_REALTIME, "AUTHENTICATION_CLASSES": [Slow]}
+    opening = asyncio.create_task(realtime.stream(None, ["posts"], headers=token(user)))
+    await asyncio.to_thread(has_read.wait, 60)
+    await sync_to_async(disconnect)(user)
+    await assert_ended(stream)  # Its process knows by now.
+    goes_on.set()
+    await assert_ended(await opening)
+    again = await realtime.stream(None, ["posts"], headers=token(user))
+    await again.assert_silent()
 
 
 def rows(owner: Owner) -> int:
