@@ -51,7 +51,7 @@ begin
         select o.oid, o.oprright
           into operator_oid, value_oid
           from pg_operator o
-         where o.oprname = sign and o.oprleft = any (own.types)
+         where o.oprname = sign and o.oprleft = any (own.types) and o.oprleft <> 'bytea'::regtype
            and o.oprright in (o.oprleft, 'text'::regtype) and o.oprresult = 'bool'::regtype
            and o.oprnamespace = (select y.typnamespace from pg_type y where y.oid = o.oprleft)
          order by o.oprleft <> own.oid, o.oprright = 'text'::regtype

@@ -40,7 +40,14 @@ def _problem(table: Table, clause: Clause, known: Mapping[Comparand, Comparison]
     if not comparison.operator or (is_state and comparison.column_type != "pg_catalog.bool"):
         name = next(name for name, operator in OPERATORS.items() if operator == clause.operator)
         return f"{table.name}.{clause.column}: {name} is not for the type {comparison.column_type}"
+    if clause.operator in LIKE and any(map(_ends_in_escape, clause.values)):
+        return f"{table.name}.{clause.column}: LIKE pattern must not end with escape character"
     return ""
+
+
+def _ends_in_escape(pattern: str) -> bool:
+    """Tell whether LIKE fails at the end of a pattern: only for texts that match what is before, also hidden ones."""
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
 
 
 async def _error(
@@ -64,8 +71,6 @@ def _pieces(clauses: Iterable[Clause], known: Mapping[Comparand, Comparison]) ->
         values.setdefault((clause.column, clause.operator), {}).update(dict.fromkeys(clause.values))
     for comparand, found in values.items():
         comparison = known[comparand]
-        if comparand[1] in LIKE and comparison.column_type in (comparison.value_type, *TEXT_TYPES):
-            # LIKE refuses some patterns when it has compared all before their ends.
-            yield from [Piece(comparand, [value], {0: value}) for value in found]
-        else:
-            yield Piece(comparand, list(found), {0: None})
+        is_text = comparand[1] in LIKE and comparison.column_type in (comparison.value_type, *TEXT_TYPES)
+        # LIKE refuses some collations when it compares.
+        yield Piece(comparand, list(found), {0: next(iter(found)) if is_text else None})

@@ -48,7 +48,7 @@ COLUMNS: Mapping[str, tuple[str, Sequence[str], Sequence[str]]] = {
     "mood": ("aside.mood", ORDER, ["sad", "ok", "Happy, very"]),
     "positive": ("aside.positive", ORDER, ["1", "22"]),
     "address": ("inet", ORDER, ["10.0.0.1", "10.0.0.0/8", "::1"]),
-    "bytes": ("bytea", [*ORDER, "~~"], ["\\x00ff", "\\x61", ""]),
+    "bytes": ("bytea", ORDER, ["\\x00ff", "\\x61", ""]),
     "range": ("int4range", ORDER, ["[1,3)", "empty", "[1,2]", "(,5)"]),
     "bits": ("varbit", ORDER, ["101", "1", ""]),
 }

@@ -101,6 +101,9 @@ async def test_column_that_is_renamed_is_gone(world: World) -> None:
         ("id=in.1|99999999999", 'notes.id: value "99999999999" is out of range for type integer'),
         ("id=like.1", "notes.id: like is not for the type pg_catalog.int4"),
         ("title=like.a\\", "notes.title: LIKE pattern must not end with escape character"),
+        ("title=like.\\ab\\", "notes.title: LIKE pattern must not end with escape character"),
+        ("title=ilike.%a" + 5 * "\\", "notes.title: LIKE pattern must not end with escape character"),
+        ("bytes=like.a", "notes.bytes: like is not for the type pg_catalog.bytea"),
         ("title=is.true", "notes.title: is is not for the type pg_catalog.text"),
         ("tags=eq.{}", "notes.tags: eq is not for the type pg_catalog._text"),
         ("data=is.null", "notes.data: is is not for the type pg_catalog.jsonb"),
@@ -108,9 +111,11 @@ async def test_column_that_is_renamed_is_gone(world: World) -> None:
     ],
 )
 async def test_what_postgres_cannot_compare_is_refused(world: World, wanted: str, message: str) -> None:
-    world.table("notes", "id int primary key, title text, secret text, tags text[], data jsonb, at timestamptz")
+    world.table(
+        "notes", "id int primary key, title text, secret text, tags text[], data jsonb, at timestamptz, bytes bytea"
+    )
     world.write("revoke select on notes from ayb_authenticated")
-    world.write("grant select (id, title, tags, data, at) on notes to ayb_authenticated")
+    world.write("grant select (id, title, tags, data, at, bytes) on notes to ayb_authenticated")
     with pytest.raises(InvalidParameter) as refusal:
         await subscribed(world, person(1), "notes", wanted)
     assert str(refusal.value) == f"filter: {message}"
