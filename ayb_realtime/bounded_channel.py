@@ -50,6 +50,10 @@ class BoundedChannel(Channel):  # type: ignore[misc]
     def resetTimeout(self) -> None:  # noqa: N802
         """Do not begin the time again, which Twisted asks for with all bytes."""
 
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802
+        """Take a header, but for the one by which Daphne lets a client say that a part of the path is none."""
+        return line.lower().startswith(b"daphne-root-path") or super().headerReceived(line)
+
     def allHeadersReceived(self) -> None:  # noqa: N802
         """Refuse the body that the head announces, or begin its time."""
         if (self.length or 0) > conf.limits["body_bytes"]:

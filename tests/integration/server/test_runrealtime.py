@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 import pytest
 from channels.layers import BaseChannelLayer, get_channel_layer
 from django.core.management import CommandError, call_command
@@ -184,10 +185,13 @@ def test_relay_that_an_operating_system_error_ends_is_not_taken_for_an_address_i
     assert "Traceback" not in log
 
 
-def test_server_prints_its_address(example: Example) -> None:
+def test_server_prints_its_address_and_takes_no_path_from_a_header(example: Example) -> None:
     child = example.run(str(MANAGE), "runrealtime", "--serve", f"{example.port}")
     try:
         child.wait_until(lambda: f"Serving on {example.address}/ (Ctrl-C stops it)\n" in example.log())
+        for root in ("/x", "\xff"):  # Which Daphne believes, whoever writes it.
+            headers = {b"Daphne-Root-Path": root.encode("latin-1")}
+            assert httpx.get(f"{example.address}/x/api/auth/me", headers=headers, timeout=30).status_code == 404
     finally:
         assert child.stop() == 0
 
