@@ -6,7 +6,7 @@ The app adds the filter to these loggers when it is loaded. A site that logs req
 import logging
 import re
 
-from ayb_realtime.credentials import HIDDEN, PATH
+from ayb_realtime.access.credentials import HIDDEN, PATH
 
 LOGGERS = (
     "django.server",  # runserver

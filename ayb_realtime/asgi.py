@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
-from ayb_realtime import credentials, precedence, sinks
-from ayb_realtime.credentials import Credentials
+from ayb_realtime import precedence, sinks
+from ayb_realtime.access import credentials
+from ayb_realtime.access.credentials import Credentials
 from ayb_realtime.incoming import Incoming, Message, Receive, within
 from ayb_realtime.sinks import Sink
 

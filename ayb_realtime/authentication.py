@@ -22,13 +22,13 @@ from rest_framework_simplejwt.authentication import AUTH_HEADER_TYPES, JWTAuthen
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.state import token_backend
 
-from ayb_realtime import credentials, tickets
+from ayb_realtime.access import credentials, tickets
+from ayb_realtime.access.proofs import Proof, Session, chain_of, hold, of_user, row_of
+from ayb_realtime.access.user_lookup import SharedUsers
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import AuthenticationUnavailable, CrossSiteRequest, Unauthenticated
 from ayb_realtime.identity import Identity, identify
 from ayb_realtime.outages import INVALID_CREDENTIALS, is_unavailable
-from ayb_realtime.proofs import Proof, Session, chain_of, hold, of_user, row_of
-from ayb_realtime.user_lookup import SharedUsers
 
 
 @dataclass(frozen=True, slots=True)

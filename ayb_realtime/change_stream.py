@@ -18,14 +18,14 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import InterfaceError, OperationalError
 from django.db.models import Model
 
+from ayb_realtime.access.proofs import Proof, of_user
 from ayb_realtime.exceptions import Unauthenticated
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.registry import get_hub, opening
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import Identity, identify
 from ayb_realtime.postgres.threads import ConnectionThreads
-from ayb_realtime.proofs import Proof, of_user
 from ayb_realtime.relay.backoff import backoff_seconds
 from ayb_realtime.wire.reading import Change, Reader, Reset
 

@@ -13,10 +13,10 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import Model
 
+from ayb_realtime.access.proofs import Named, Proof, Row
 from ayb_realtime.conf import conf
 from ayb_realtime.postgres.sql_files import statement
 from ayb_realtime.postgres.writing import write
-from ayb_realtime.proofs import Named, Proof, Row
 
 SALT = "ayb_realtime.disconnect"
 MAX_SECONDS = 60

@@ -15,13 +15,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import Throttled
 
+from ayb_realtime.access.credentials import Credentials
+from ayb_realtime.access.limits import KEY, WINDOW_SECONDS, Counted, count_of_address, here
 from ayb_realtime.addresses import address_of, ident_of
 from ayb_realtime.asgi import Realtime, Scope
 from ayb_realtime.conf import conf
-from ayb_realtime.credentials import Credentials
 from ayb_realtime.exceptions import LimitReached
 from ayb_realtime.incoming import Message
-from ayb_realtime.limits import KEY, WINDOW_SECONDS, Counted, count_of_address, here
 from ayb_realtime.refusals import limit_reached
 
 # The paths of ``urls``, after any prefix: a stream, which is a GET, and the two POSTs about one.

@@ -19,9 +19,9 @@ from prometheus_client.registry import Collector
 
 from ayb_realtime.conf import conf
 from ayb_realtime.counts import SECONDS, Histogram, counts
-from ayb_realtime.hub.endings import Ending
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import hubs
+from ayb_realtime.hub.streams.endings import Ending
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership

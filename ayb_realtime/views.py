@@ -15,24 +15,25 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from ayb_realtime import asgi, credentials, tickets
+from ayb_realtime import asgi
+from ayb_realtime.access import credentials, tickets
+from ayb_realtime.access.limits import Place, check_request, check_user
+from ayb_realtime.access.tickets import Held
+from ayb_realtime.access.user_lookup import waiting
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import Unauthenticated
 from ayb_realtime.filters import parse
 from ayb_realtime.hub.admission import Wanted
-from ayb_realtime.hub.buffer import waiting as waiting_bytes
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.limits import Place, check_request, check_user
+from ayb_realtime.hub.streams.buffer import waiting as waiting_bytes
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.outages import never_atomic
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.refusals import STREAM_HEADERS, or_refusal, refusal
 from ayb_realtime.sinks import Sink
-from ayb_realtime.tickets import Held
-from ayb_realtime.user_lookup import waiting
 
 # How many requests are authenticated at a time, and so how many of Django's connections are used.
 AUTHENTICATING = 4

@@ -18,7 +18,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ayb_realtime import credentials
+from ayb_realtime.access import credentials
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import AuthenticationUnavailable, Unauthenticated
 from ayb_realtime.outages import is_unavailable

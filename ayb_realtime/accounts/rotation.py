@@ -16,7 +16,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from ayb_realtime import token_chains
+from ayb_realtime.access import token_chains
 
 # For how long a token that was replaced gives what has replaced it: two tabs may use it at once, or an answer get lost.
 GRACE = timedelta(seconds=10)

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 
-from ayb_realtime import token_chains
+from ayb_realtime.access import token_chains
 from ayb_realtime.accounts.json_api import JSONView, Refusal, json_object, text_field
 from ayb_realtime.accounts.rotation import end_chain, rotate
 from ayb_realtime.accounts.throttling import EmailThrottle, LoginThrottle, turn

@@ -17,7 +17,9 @@ from django.db import Error
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from ayb_realtime import open_streams, tickets
+from ayb_realtime import open_streams
+from ayb_realtime.access import tickets
+from ayb_realtime.access.tickets import Held
 from ayb_realtime.authentication import of_session
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics.explain import Step, explain, user_step
@@ -29,7 +31,6 @@ from ayb_realtime.management.users import find_user
 from ayb_realtime.open_streams import OpenStream, Process
 from ayb_realtime.postgres.database import own_cursor
 from ayb_realtime.relay.leadership import STATUS, Status
-from ayb_realtime.tickets import Held
 
 logger = logging.getLogger(__name__)
 

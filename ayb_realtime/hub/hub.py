@@ -10,25 +10,25 @@ from typing import Any
 from channels.layers import BaseChannelLayer
 
 from ayb_realtime import precedence
+from ayb_realtime.access.proofs import Proof
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub import draining, liveness, rechecking
 from ayb_realtime.hub.admission import Admission, Wanted
-from ayb_realtime.hub.feed import Feed
-from ayb_realtime.hub.greeting import greeting
-from ayb_realtime.hub.hearing import Hearing
+from ayb_realtime.hub.hearing.feed import Feed
+from ayb_realtime.hub.hearing.hearing import Hearing
+from ayb_realtime.hub.lifetime import draining, liveness, rechecking
+from ayb_realtime.hub.lifetime.refreshing import Refreshing
 from ayb_realtime.hub.live import Live
-from ayb_realtime.hub.refreshing import Refreshing
 from ayb_realtime.hub.relay_watch import RelayWatch, run_relay
-from ayb_realtime.hub.replay import Replay
-from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
-from ayb_realtime.hub.snapshots import Snapshots
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.hub.subscribers import Subscribers
+from ayb_realtime.hub.replaying.replay import Replay
+from ayb_realtime.hub.snapshots.snapshots import Snapshots
+from ayb_realtime.hub.streams.greeting import greeting
+from ayb_realtime.hub.streams.snapshot_subscriber import SnapshotSubscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscribers import Subscribers
 from ayb_realtime.hub.tasks import Tasks
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.database import Pool
-from ayb_realtime.proofs import Proof
 from ayb_realtime.wire.events import parse_event_id
 
 

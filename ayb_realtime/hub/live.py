@@ -14,14 +14,14 @@ from psycopg_pool import AsyncConnectionPool
 from ayb_realtime import precedence
 from ayb_realtime.counts import counts
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub import planning
-from ayb_realtime.hub.dispatch import dispatch
-from ayb_realtime.hub.feed import Feed
+from ayb_realtime.hub.delivering import planning
+from ayb_realtime.hub.delivering.dispatch import dispatch
+from ayb_realtime.hub.hearing.feed import Feed
+from ayb_realtime.hub.hearing.receiver import RETRY_SECONDS
 from ayb_realtime.hub.quiet_logger import QuietLogger
-from ayb_realtime.hub.receiver import RETRY_SECONDS
-from ayb_realtime.hub.replay import Replay
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.hub.subscribers import Subscribers, relink_recreated_tables
+from ayb_realtime.hub.replaying.replay import Replay
+from ayb_realtime.hub.streams.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscribers import Subscribers, relink_recreated_tables
 from ayb_realtime.log.changes import Action
 from ayb_realtime.log.slices import Slice
 from ayb_realtime.postgres import tables

@@ -8,9 +8,9 @@ from contextvars import Context
 from weakref import WeakKeyDictionary
 
 from ayb_realtime.conf import conf
-from ayb_realtime.hub import server_stops
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.signal_chain import SignalChain
+from ayb_realtime.hub.lifetime import server_stops
+from ayb_realtime.hub.lifetime.signal_chain import SignalChain
 from ayb_realtime.postgres import database
 from ayb_realtime.relay.outlets import configured_layer
 

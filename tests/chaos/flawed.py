@@ -45,7 +45,7 @@ def unfiltered() -> None:
 
 def unrepaired() -> None:
     """Take only what comes through the Channels layer."""
-    from ayb_realtime.hub.feed import Feed
+    from ayb_realtime.hub.hearing.feed import Feed
 
     async def skip(self: Any, *_: Any) -> None:
         self._skip_to(self._window.head)

@@ -13,7 +13,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from ayb_realtime.exceptions import PositionUnavailable
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import AUTHENTICATED_ROLE, Identity
 from ayb_realtime.log import queries
 from ayb_realtime.log.local_hubs import LocalHubs

@@ -17,7 +17,7 @@ import ayb_realtime
 from ayb_realtime import Change, ChangeStream, Reset, changes
 from ayb_realtime.exceptions import Unauthenticated, UnknownTable
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.rechecking import recheck
+from ayb_realtime.hub.lifetime.rechecking import recheck
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.identity import identify
 from example_project.blog.models import Post, User

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub import body, subscriber
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams import body, subscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres.tables import Table
 

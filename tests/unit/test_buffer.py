@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ayb_realtime.hub.buffer import PIECE_BYTES, Buffer, LargeChunk, shareable, waiting
+from ayb_realtime.hub.streams.buffer import PIECE_BYTES, Buffer, LargeChunk, shareable, waiting
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from ayb_realtime.conf import Conf, conf
-from ayb_realtime.hub import rechecking
+from ayb_realtime.hub.lifetime import rechecking
 from ayb_realtime.identity import default_identity
 
 

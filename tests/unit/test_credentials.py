@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from ayb_realtime import credentials
+from ayb_realtime.access import credentials
+from ayb_realtime.access.credentials import Credentials, take
 from ayb_realtime.access_logs import LOGGERS, HideTokens
-from ayb_realtime.credentials import Credentials, take
 
 
 @pytest.mark.parametrize(

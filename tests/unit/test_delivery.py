@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from ayb_realtime.filters import Clause
-from ayb_realtime.hub import delivery as module
-from ayb_realtime.hub.delivery import DeliveryPlan
-from ayb_realtime.hub.dispatch import dispatch
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.hub.subscribers import Subscribers
-from ayb_realtime.hub.unanswered_resets import BURST
+from ayb_realtime.hub.delivering import delivery as module
+from ayb_realtime.hub.delivering.delivery import DeliveryPlan
+from ayb_realtime.hub.delivering.dispatch import dispatch
+from ayb_realtime.hub.streams.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscribers import Subscribers
+from ayb_realtime.hub.streams.unanswered_resets import BURST
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table

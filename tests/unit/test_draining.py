@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from ayb_realtime.hub import draining
-from ayb_realtime.hub.draining import end_in_groups, groups, retry_hint
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.lifetime import draining
+from ayb_realtime.hub.lifetime.draining import end_in_groups, groups, retry_hint
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub import liveness
-from ayb_realtime.hub.draining import end_in_groups
-from ayb_realtime.hub.endings import LINE, QUIET_SECONDS, Ending, Endings, endings
+from ayb_realtime.hub.lifetime import liveness
+from ayb_realtime.hub.lifetime.draining import end_in_groups
+from ayb_realtime.hub.streams.endings import LINE, QUIET_SECONDS, Ending, Endings, endings
 from tests.unit.conftest import make, read
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ayb_realtime.hub import kept_slices
-from ayb_realtime.hub.kept_slices import KeptSlices
+from ayb_realtime.hub.replaying import kept_slices
+from ayb_realtime.hub.replaying.kept_slices import KeptSlices
 from ayb_realtime.log import slices
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.log.slices import Slice

@@ -9,10 +9,11 @@ import pytest
 from django.core.handlers.asgi import ASGIRequest
 from django.test import RequestFactory
 
-from ayb_realtime import early_refusals, limits
+from ayb_realtime import early_refusals
+from ayb_realtime.access import limits
+from ayb_realtime.access.limits import Counts, Place
 from ayb_realtime.addresses import address_of
 from ayb_realtime.exceptions import LimitReached
-from ayb_realtime.limits import Counts, Place
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub import liveness
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.lifetime import liveness
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.wire import sse
 from tests.unit.conftest import make
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ayb_realtime.hub.table_changes import TableChanges, hidden_updates
+from ayb_realtime.hub.delivering.table_changes import TableChanges, hidden_updates
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.log.slices import LARGEST_CHARACTERS

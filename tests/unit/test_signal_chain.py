@@ -8,7 +8,7 @@ from types import FrameType
 
 import pytest
 
-from ayb_realtime.hub.signal_chain import SignalChain
+from ayb_realtime.hub.lifetime.signal_chain import SignalChain
 
 
 class Calls(list[str]):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub.buffer import PIECE_BYTES, shareable
+from ayb_realtime.hub.streams.buffer import PIECE_BYTES, shareable
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import sse
 from tests.unit.conftest import TABLE, make, read, rest

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ayb_realtime.hub.buffer import waiting
+from ayb_realtime.hub.streams.buffer import waiting
 from ayb_realtime.wire.events import expired_event
 from tests.unit.conftest import make, read, rest
 

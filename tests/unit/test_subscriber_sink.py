@@ -3,8 +3,8 @@
 import asyncio
 from types import SimpleNamespace
 
-from ayb_realtime.hub.buffer import PIECE_BYTES
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams.buffer import PIECE_BYTES
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.wire import sse
 from ayb_realtime.wire.events import expired_event
 from tests.unit.conftest import make

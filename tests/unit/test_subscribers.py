@@ -1,9 +1,9 @@
 """Who subscribes to which table: kept between slices, and never out of date."""
 
-from ayb_realtime.hub.delivery import DeliveryPlan
-from ayb_realtime.hub.dispatch import dispatch
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.hub.subscribers import Subscribers
+from ayb_realtime.hub.delivering.delivery import DeliveryPlan
+from ayb_realtime.hub.delivering.dispatch import dispatch
+from ayb_realtime.hub.streams.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from ayb_realtime.hub import turns as turns_module
-from ayb_realtime.hub.turns import Turns, at_slice, far_and_near
+from ayb_realtime.hub.replaying import turns as turns_module
+from ayb_realtime.hub.replaying.turns import Turns, at_slice, far_and_near
 from ayb_realtime.log import slices
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ayb_realtime.hub.unanswered_resets import BURST, RESET_SECONDS, UnansweredResets
+from ayb_realtime.hub.streams.unanswered_resets import BURST, RESET_SECONDS, UnansweredResets
 
 
 def test_resets_are_sent_then_owed_then_due(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from ayb_realtime.hub import window as window_module
-from ayb_realtime.hub.window import Gap, Window
+from ayb_realtime.hub.hearing import window as window_module
+from ayb_realtime.hub.hearing.window import Gap, Window
 from ayb_realtime.log import slices
 from ayb_realtime.log.changes import Action, Announcement, Change
 from ayb_realtime.log.slices import Slice

@@ -15,11 +15,11 @@ from django.db import connections
 from django.test import AsyncClient
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime import tickets
+from ayb_realtime.access import tickets
+from ayb_realtime.access.proofs import Chain, Named, Session, row_of
+from ayb_realtime.access.tickets import Held
 from ayb_realtime.exceptions import Unauthenticated
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.proofs import Chain, Named, Session, row_of
-from ayb_realtime.tickets import Held
 from tests.integration.authentication.conftest import User, user_id
 from tests.integration.scenario import Owner, person
 

@@ -24,7 +24,8 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime import user_lookup, views
+from ayb_realtime import views
+from ayb_realtime.access import user_lookup
 from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.exceptions import Unauthenticated
 
@@ -216,7 +217,9 @@ def test_look_up_that_fails_leaves_each_to_itself_and_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(user_lookup._Batch, "_keep", broken)
         assert together(asked) == (users, 4)
-    assert caplog.record_tuples == [("ayb_realtime.user_lookup", logging.WARNING, f"{user_lookup.ONE_BY_ONE}: broken")]
+    assert caplog.record_tuples == [
+        ("ayb_realtime.access.user_lookup", logging.WARNING, f"{user_lookup.ONE_BY_ONE}: broken")
+    ]
 
 
 def test_another_thread_waits_for_the_look_up_that_its_user_is_in(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ayb_realtime.filters import parse
 from ayb_realtime.hub.admission import Wanted
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 from tests.integration.scenario import Stream, World
 

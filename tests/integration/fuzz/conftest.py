@@ -10,7 +10,7 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub import feed
+from ayb_realtime.hub.hearing import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.identity import default_identity
 from example_project.blog.models import Post, User

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ayb_realtime.hub import refreshing
+from ayb_realtime.hub.lifetime import refreshing
 from example_project.asgi import application
 from tests.fuzz import described, inputs, several
 from tests.fuzz.requests import Request, any_requests

@@ -7,8 +7,8 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
-from ayb_realtime.hub import draining
 from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.lifetime import draining
 from ayb_realtime.hub.registry import close_hub, get_hub
 from tests.integration.scenario import (
     MakeTable,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from tests.integration.scenario import World, person
 
 

@@ -15,7 +15,7 @@ from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
 from ayb_realtime.checks.relay import check_listen
 from ayb_realtime.conf import conf
-from ayb_realtime.hub import feed, listener
+from ayb_realtime.hub.hearing import feed, listener
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Action, Announcement, Change

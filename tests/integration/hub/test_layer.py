@@ -15,9 +15,9 @@ import redis
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
 from ayb_realtime.conf import conf
-from ayb_realtime.hub import feed
+from ayb_realtime.hub.hearing import feed
+from ayb_realtime.hub.hearing.receiver import FAILS, Receiver
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.receiver import FAILS, Receiver
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Action, Announcement, Change

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
-from ayb_realtime.hub import feed, live
+from ayb_realtime.hub import live
+from ayb_realtime.hub.hearing import feed
 from ayb_realtime.hub.registry import close_hub
 from tests.integration.scenario import Owner, World, person
 

@@ -9,7 +9,7 @@ import pytest
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer
 
 from ayb_realtime.conf import conf
-from ayb_realtime.hub import feed
+from ayb_realtime.hub.hearing import feed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
@@ -131,7 +131,7 @@ async def test_change_that_comes_while_the_log_is_asked_for_its_end_resets_no_st
             return head
 
         monkeypatch.setattr(queries, "head", overtaken)
-        monkeypatch.setattr("ayb_realtime.hub.feed.SILENCE_SECONDS", 0.01)
+        monkeypatch.setattr("ayb_realtime.hub.hearing.feed.SILENCE_SECONDS", 0.01)
         piece = await the_feed.next(frozenset)
         assert [change.action for change in piece.changes] == ["create"]
         assert asked

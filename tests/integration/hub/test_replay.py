@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ayb_realtime.hub import replay
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.replaying import replay
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.log import slices
 from tests.integration.scenario import OWN, Owner, World, open_stream, person
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub import feed
+from ayb_realtime.hub.hearing import feed
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.log.messages import to_message

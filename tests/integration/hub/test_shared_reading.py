@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from ayb_realtime.hub import kept_slices
 from ayb_realtime.hub.admission import Answer
+from ayb_realtime.hub.replaying import kept_slices
 from ayb_realtime.log import queries, slices
 from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres import tables

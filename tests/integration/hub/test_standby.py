@@ -17,7 +17,8 @@ from django.db import connections
 from ayb_realtime.checks.hub_database import check_hub_database
 from ayb_realtime.diagnostics.explain import Step, explain
 from ayb_realtime.exceptions import PositionUnavailable, StandbyBehind, UncancellablePolicy
-from ayb_realtime.hub import planning, relay_watch
+from ayb_realtime.hub import relay_watch
+from ayb_realtime.hub.delivering import planning
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import close_hub, get_hub
 from ayb_realtime.log.changes import Action, Change
@@ -226,7 +227,7 @@ async def test_late_standby_is_told_in_the_log(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("ayb_realtime.hub.feed.SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr("ayb_realtime.hub.hearing.feed.SILENCE_SECONDS", 0.01)
     async with relaying(memory_layer):
         standby.execute("select pg_wal_replay_pause()")
         order(primary, 1)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ayb_realtime.conf import conf
-from ayb_realtime.hub import planning
+from ayb_realtime.hub.delivering import planning
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database

@@ -17,7 +17,7 @@ from rest_framework.authentication import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from ayb_realtime.hub.rechecking import recheck
+from ayb_realtime.hub.lifetime.rechecking import recheck
 from ayb_realtime.hub.registry import get_hub
 from ayb_realtime.testing import RealtimeClient, relaying
 from ayb_realtime.testing.streams import Stream

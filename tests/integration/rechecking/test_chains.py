@@ -15,12 +15,12 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, BlacklistMixin, RefreshToken
 
+from ayb_realtime.access.proofs import Chain, disproved
+from ayb_realtime.access.token_chains import CLAIM
 from ayb_realtime.accounts.rotation import GRACE
 from ayb_realtime.hub.registry import get_hub
-from ayb_realtime.proofs import Chain, disproved
 from ayb_realtime.testing import RealtimeClient
 from ayb_realtime.testing.streams import Stream
-from ayb_realtime.token_chains import CLAIM
 from example_project.blog.models import User
 from tests.integration.rechecking.conftest import assert_ends, assert_goes_on
 

@@ -19,13 +19,13 @@ from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatel
 from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime import disconnecting
+from ayb_realtime.access.proofs import row_of
 from ayb_realtime.disconnecting import disconnect
-from ayb_realtime.hub import refreshing
 from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.lifetime import refreshing
 from ayb_realtime.hub.registry import get_hub
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.postgres import database
-from ayb_realtime.proofs import row_of
 from ayb_realtime.testing import RealtimeClient
 from ayb_realtime.testing.streams import Stream
 from example_project.blog.models import User

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime.hub import rechecking
+from ayb_realtime.hub.lifetime import rechecking
 from ayb_realtime.testing import RealtimeClient
 from embedded import free_port
 from example_project.blog.models import User
@@ -29,7 +29,7 @@ async def test_what_cannot_be_asked_ends_nothing(
     await rename_users("users", "users_away")
     caplog.clear()
     await assert_goes_on(stream)
-    lines = [record.message for record in caplog.records if record.name == "ayb_realtime.proofs"]
+    lines = [record.message for record in caplog.records if record.name == "ayb_realtime.access.proofs"]
     await rename_users("users_away", "users")
     assert len(lines) >= 2
     assert all(line.startswith("open streams go on unchecked") for line in lines)

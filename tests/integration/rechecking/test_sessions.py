@@ -18,7 +18,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection, connections
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from ayb_realtime.proofs import Session, disproved, row_of
+from ayb_realtime.access.proofs import Session, disproved, row_of
 from ayb_realtime.testing import RealtimeClient
 from example_project.blog.models import Post, User
 from tests.example import MANAGE, Example

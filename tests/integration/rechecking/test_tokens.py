@@ -16,8 +16,8 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime.hub import rechecking
-from ayb_realtime.proofs import disproved, row_of
+from ayb_realtime.access.proofs import disproved, row_of
+from ayb_realtime.hub.lifetime import rechecking
 from ayb_realtime.testing import RealtimeClient
 from example_project.blog.models import User
 from tests.integration.rechecking.conftest import (

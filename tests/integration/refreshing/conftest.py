@@ -12,8 +12,8 @@ from channels.layers import BaseChannelLayer
 from django.contrib.auth import get_user_model
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime.hub import refreshing
 from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.lifetime import refreshing
 from ayb_realtime.postgres import database
 
 User = get_user_model()

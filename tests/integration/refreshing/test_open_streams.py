@@ -9,10 +9,10 @@ from asgiref.sync import sync_to_async
 from django.core import signing
 
 from ayb_realtime import open_streams
-from ayb_realtime.hub import disconnecting
+from ayb_realtime.access.proofs import Named
 from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.lifetime import disconnecting
 from ayb_realtime.open_streams import OpenStream
-from ayb_realtime.proofs import Named
 from tests.integration.scenario import Owner, World, person, until
 
 PROOFS = (Named("1"),)

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 import pytest
 from django.conf import settings
 
-from ayb_realtime.hub import refreshing
+from ayb_realtime.access.proofs import Named, Session
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.proofs import Named, Session
+from ayb_realtime.hub.lifetime import refreshing
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from tests.integration.scenario import Owner, World, person, until
 
 PROOFS = (Named("1"), Session("s"))

@@ -15,8 +15,8 @@ from django.test import AsyncClient, Client
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime.hub import refreshing
 from ayb_realtime.hub.hub import Hub
+from ayb_realtime.hub.lifetime import refreshing
 from ayb_realtime.identity import Identity, default_identity
 from tests.integration.authentication.conftest import SESSION
 from tests.integration.refreshing.conftest import User, token_of
@@ -65,7 +65,7 @@ async def site(memory_layer: BaseChannelLayer, the_hub: Hub, monkeypatch: pytest
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Set the clock of the streams, in seconds since the epoch."""
-    return lambda seconds: monkeypatch.setattr("ayb_realtime.hub.subscriber.time.time", lambda: seconds)
+    return lambda seconds: monkeypatch.setattr("ayb_realtime.hub.streams.subscriber.time.time", lambda: seconds)
 
 
 async def test_stream_goes_on_until_its_newer_token_expires(

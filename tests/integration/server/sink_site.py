@@ -20,7 +20,7 @@ django.setup()
 
 from ayb_realtime import sinks
 from ayb_realtime.asgi import KEY, Realtime
-from ayb_realtime.hub.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 from ayb_realtime.sinks import Sink
 

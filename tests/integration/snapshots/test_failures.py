@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ayb_realtime.hub import sharing, snapshots
 from ayb_realtime.hub.admission import Answer
+from ayb_realtime.hub.snapshots import sharing, snapshots
 from ayb_realtime.log import queries
 from ayb_realtime.log import snapshots as log_snapshots
 from ayb_realtime.reset_reasons import ResetReason

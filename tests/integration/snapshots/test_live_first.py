@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ayb_realtime import precedence
-from ayb_realtime.hub import planning, sharing
-from ayb_realtime.hub.snapshot_subscriber import SnapshotSubscriber
+from ayb_realtime.hub.delivering import planning
+from ayb_realtime.hub.snapshots import sharing
+from ayb_realtime.hub.streams.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.log import snapshots as log_snapshots
 from ayb_realtime.wire import events
 from tests.integration.scenario import Stream, World, person

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from ayb_realtime.hub import sharing
+from ayb_realtime.hub.snapshots import sharing
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility import selection
 from ayb_realtime.visibility.selection import Selection

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ayb_realtime.hub import giving_way, sharing, snapshots
+from ayb_realtime.hub.snapshots import giving_way, sharing, snapshots
 from ayb_realtime.identity import Identity
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import Selection, selection

@@ -201,7 +201,7 @@ async def test_stream_ends_when_its_token_expires(
     token = AccessToken.for_user(user)
     stream = stream_of(await get(tables="posts", token=str(token)))
     assert (await stream.next()).event == "connected"
-    monkeypatch.setattr("ayb_realtime.hub.subscriber.time.time", lambda: token["exp"] + 1)
+    monkeypatch.setattr("ayb_realtime.hub.streams.subscriber.time.time", lambda: token["exp"] + 1)
     expired = await stream.next()
     assert (expired.event, expired.data) == ("expired", "{}")
     with pytest.raises(StopAsyncIteration):

@@ -9,10 +9,10 @@ import pytest
 
 from ayb_realtime import visibility
 from ayb_realtime.conf import Conf
-from ayb_realtime.hub.delivery import DeliveryPlan
-from ayb_realtime.hub.dispatch import dispatch
-from ayb_realtime.hub.subscriber import Subscriber
-from ayb_realtime.hub.subscribers import Subscribers
+from ayb_realtime.hub.delivering.delivery import DeliveryPlan
+from ayb_realtime.hub.delivering.dispatch import dispatch
+from ayb_realtime.hub.streams.subscriber import Subscriber
+from ayb_realtime.hub.streams.subscribers import Subscribers
 from ayb_realtime.identity import Identity
 from ayb_realtime.postgres import database
 from ayb_realtime.postgres.tables import Table, streamed

@@ -8,7 +8,7 @@ import pytest
 from httpx_sse import ServerSentEvent
 
 from ayb_realtime.hub.hub import Hub
-from ayb_realtime.hub.unanswered_resets import BURST
+from ayb_realtime.hub.streams.unanswered_resets import BURST
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.slices import LARGEST_CHARACTERS
 from tests.integration.scenario import USER, MakeTable, Owner, World, open_stream, person

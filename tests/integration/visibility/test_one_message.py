@@ -9,7 +9,7 @@ import pytest_asyncio
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.exceptions import NeedsTransaction
-from ayb_realtime.hub import planning
+from ayb_realtime.hub.delivering import planning
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres import database, tables
 from ayb_realtime.visibility import Answers, OneMessage, one_message, shortlist, transactions

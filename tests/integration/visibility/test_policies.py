@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, note, seed
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.conf import conf
-from ayb_realtime.hub import planning
+from ayb_realtime.hub.delivering import planning
 from ayb_realtime.identity import Identity
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Change

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from ayb_realtime import visibility
-from ayb_realtime.hub import planning
+from ayb_realtime.hub.delivering import planning
 from ayb_realtime.identity import AUTHENTICATED_ROLE
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres import database, tables

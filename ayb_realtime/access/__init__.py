@@ -1,0 +1,1 @@
+"""Who asks, by which credentials, and how much they may ask for."""

@@ -1,0 +1,167 @@
+"""How much clients may ask of this process, by ``LIMITS``. ``early_refusals`` and the views ask here.
+
+What must always hold: a stream counts from before its user is known until its response has ended; and nothing is kept
+of a user or an address that has no stream, and has asked for none lately.
+"""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from weakref import WeakKeyDictionary
+
+from django.http import HttpRequest
+
+from ayb_realtime.access import credentials
+from ayb_realtime.addresses import address_of
+from ayb_realtime.conf import conf
+from ayb_realtime.exceptions import LimitReached
+
+# How long requests are counted together. The tabs of a browser come back at once, so a single second would not do.
+WINDOW_SECONDS = 10.0
+
+
+# What streams and requests are counted for: its kind, as in the names of the limits, and which one it is.
+Party = tuple[str, Hashable]
+
+# Where in the scope it is noted that a request has been counted before Django.
+KEY = "ayb_realtime.counted"
+
+
+@dataclass(slots=True)
+class Counted:
+    """A request that has been counted for its address.
+
+    fingerprint: the same for requests that are the same to the byte.
+    refusal: what the view is to raise.
+    """
+
+    fingerprint: int
+    refusal: LimitReached | None = None
+
+
+class Counts:
+    """The streams that are open in an event loop, and the requests of the last few seconds, by party.
+
+    users: whose requests those were that have been authenticated, by fingerprint.
+    """
+
+    def __init__(self) -> None:
+        self.streams: Counter[Party] = Counter()
+        self.users: dict[int, Hashable] = {}
+        self._requests: Counter[Party] = Counter()
+        self._window_ends = -math.inf
+
+    def check_room(self, party: Party) -> None:
+        """Raise LimitReached if a party may open no more streams."""
+        if self.streams[party] >= conf.limits[party[0]]:
+            is_full = party[0] == "streams"
+            raise LimitReached(503 if is_full else 429, "too many streams", WINDOW_SECONDS, passes=is_full)
+
+    def request(self, party: Party, per_second: float, more: int = 1) -> None:
+        """Count a request, or none. Raises LimitReached if there are too many in this window."""
+        now = time.monotonic()
+        if now >= self._window_ends:
+            self._requests.clear()
+            self.users.clear()
+            self._window_ends = now + WINDOW_SECONDS
+        if more:
+            self._requests[party] += more
+        if self._requests[party] > per_second * WINDOW_SECONDS:
+            raise LimitReached(429, "too many requests", self._window_ends - now, passes=True)
+
+
+_counts: WeakKeyDictionary[asyncio.AbstractEventLoop, Counts] = WeakKeyDictionary()
+
+
+def here() -> Counts:
+    """Return the counts of this event loop."""
+    return _counts.setdefault(asyncio.get_running_loop(), Counts())
+
+
+class Place:
+    """What one stream counts for. As a context, it leaves at the end, unless it was handed over."""
+
+    __slots__ = ("_parties", "_streams")
+
+    def __init__(self) -> None:
+        self._streams = here().streams
+        self._parties: tuple[Party, ...] = ()
+
+    def take_of_address(self, request: HttpRequest) -> None:
+        """Count for the process and for the address. Raises LimitReached."""
+        self._take(("streams", ""))
+        if address := address_of(request):
+            self._take(("address_streams", address))
+
+    def take_of_user(self, user: Hashable) -> None:
+        """Count for a user, unless it is None: an anonymous one. Raises LimitReached."""
+        if user is not None:
+            self._take(("user_streams", user))
+
+    def hand_over(self) -> "Place":
+        """Return what goes on counting, to ``leave`` later."""
+        other = Place()
+        other._parties, self._parties = self._parties, ()
+        return other
+
+    def leave(self) -> None:
+        """Count no more. May be called again."""
+        parties, self._parties = self._parties, ()
+        for party in parties:
+            self._streams[party] -= 1
+            if not self._streams[party]:
+                del self._streams[party]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __del__(self) -> None:
+        # If a middleware has replaced the response, nothing else lets go of the stream at once.
+        self.leave()
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.leave()
+
+    def _take(self, party: Party) -> None:
+        here().check_room(party)
+        self._streams[party] += 1
+        self._parties = (*self._parties, party)
+
+
+def check_request(request: HttpRequest) -> None:
+    """Refuse a request that is one too many of its address, or too long. Raises LimitReached."""
+    limits = conf.limits
+    if counted := _counted(request):
+        if counted.refusal:
+            raise counted.refusal
+    else:
+        count_of_address(request)
+    secret = sum(len(part) for _, part in credentials.of(request).parts)
+    if len(request.META.get("QUERY_STRING", "")) + secret > limits["query_bytes"]:
+        raise LimitReached(414, "query too long")
+    if sum(len(value) for name, value in request.META.items() if name.startswith("HTTP_")) > limits["header_bytes"]:
+        raise LimitReached(431, "headers too long")
+
+
+def count_of_address(request: HttpRequest) -> None:
+    """Count a request for its address, if that is known. Raises LimitReached."""
+    if address := address_of(request):
+        here().request(("address", address), conf.limits["address_opens_per_second"])
+
+
+def check_user(request: HttpRequest, user: Hashable) -> None:
+    """Refuse a request that is one too many of its user, unless that is None. Raises LimitReached."""
+    if user is not None:
+        if counted := _counted(request):
+            here().users[counted.fingerprint] = user
+        here().request(("user", user), conf.limits["user_opens_per_second"])
+
+
+def _counted(request: HttpRequest) -> Counted | None:
+    found: Counted | None = getattr(request, "scope", {}).get(KEY)
+    return found

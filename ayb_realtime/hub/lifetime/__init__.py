@@ -1,0 +1,1 @@
+"""Why a stream ends, or goes on."""

@@ -1,0 +1,1 @@
+"""Brings streams that resume to the hub's position."""

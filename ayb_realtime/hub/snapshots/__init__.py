@@ -1,0 +1,1 @@
+"""Sends the rows that are there to the streams that ask for them."""

@@ -1,0 +1,1 @@
+"""The open streams: what each client knows, and what waits for it."""
