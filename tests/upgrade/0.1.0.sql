@@ -146,6 +146,7 @@ $$;
 CREATE FUNCTION ayb_realtime.capture_v1() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO'
     SET "IntervalStyle" TO 'postgres'
@@ -174,9 +175,11 @@ declare
 begin
     -- The notification is empty, since any role may LISTEN and the limit is 8000 bytes. Postgres sends equal ones once per
     -- transaction. Only a sleeping relay needs one. A relay that was last seen asleep more than two seconds ago has gone. A time
-    -- more than two seconds ahead means that the clock went back.
+    -- more than two seconds ahead means that the clock went back. Any login of the server can fill the queue of notifications, which
+    -- all databases share: then each commit that notifies would fail. The relay looks by itself, too.
     if tg_argv[0] = 'notify'
-       and abs(date_part('epoch', clock_timestamp()) * 1000 - pg_sequence_last_value('ayb_realtime.asleep_at')) < 2000 then
+       and abs(date_part('epoch', clock_timestamp()) * 1000 - pg_sequence_last_value('ayb_realtime.asleep_at')) < 2000
+       and pg_notification_queue_usage() < 0.5 then
         perform pg_notify('ayb_realtime', '');
     end if;
 
@@ -276,7 +279,7 @@ CREATE FUNCTION ayb_realtime.check_1_8e9bbd919d39906a92c408f6451b3548(digest tex
 -- ["public.posts", "ayb_authenticated"]
 #variable_conflict use_variable
 declare
-    own_digest constant text := '0111d97d2a1f896bbe3b2c0f8c43a5d8';
+    own_digest constant text := 'eafb1dc7e9c9cb573c5cef5de3d73431';
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
     written_as constant text := pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls'));
@@ -340,11 +343,11 @@ begin
                     ignored := pg_catalog.set_config(setting_names[j], setting_values[place_of_settings operator(pg_catalog.+) j], true);
                 end loop;
                 if is_one_row then
-                    select asked, array[case when one.now operator(pg_catalog.=) k.record then null else one.now end] into new_ordinals, new_records
+                    select asked, array[case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end] into new_ordinals, new_records
                       from (select pg_catalog.row_to_json(t.*)::pg_catalog.text as now from public.posts as t where t.id operator(pg_catalog.=) k1[1] limit 1) as one,
                            (select logged[1] as record) as k;
                 else
-                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(case when one.now operator(pg_catalog.=) k.record then null else one.now end)
+                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end)
                       into new_ordinals, new_records
                       from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1)) as k (n, record, k1) cross join lateral (select pg_catalog.row_to_json(t.*)::pg_catalog.text as now from public.posts as t where t.id operator(pg_catalog.=) k.k1 offset 0) as one
                      where k.n operator(pg_catalog.=) any (new_ordinals);
@@ -391,12 +394,12 @@ begin
     return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
-    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16745, 0)).identity
+    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16753, 0)).identity
                 operator(pg_catalog.<>) 'public.posts', true)
        or exists (
         select
           from pg_catalog.pg_class c
-         where c.oid operator(pg_catalog.=) 16745
+         where c.oid operator(pg_catalog.=) 16753
            and c.relfilenode operator(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -420,7 +423,7 @@ CREATE FUNCTION ayb_realtime.check_1_9644966757385d26975a12674cf6aeaf(digest tex
 -- ["public.comments", "ayb_authenticated"]
 #variable_conflict use_variable
 declare
-    own_digest constant text := 'fc7102509b9f1b0cef1033c8367115f3';
+    own_digest constant text := '56c67336e5f96796bdd2c1010d2fcbba';
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
     written_as constant text := pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls'));
@@ -484,11 +487,11 @@ begin
                     ignored := pg_catalog.set_config(setting_names[j], setting_values[place_of_settings operator(pg_catalog.+) j], true);
                 end loop;
                 if is_one_row then
-                    select asked, array[case when one.now operator(pg_catalog.=) k.record then null else one.now end] into new_ordinals, new_records
+                    select asked, array[case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end] into new_ordinals, new_records
                       from (select pg_catalog.row_to_json(t.*)::pg_catalog.text as now from public.comments as t where t.id operator(pg_catalog.=) k1[1] limit 1) as one,
                            (select logged[1] as record) as k;
                 else
-                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(case when one.now operator(pg_catalog.=) k.record then null else one.now end)
+                    select pg_catalog.array_agg(k.n), pg_catalog.array_agg(case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end)
                       into new_ordinals, new_records
                       from rows from (pg_catalog.unnest(asked), pg_catalog.unnest(logged), pg_catalog.unnest(k1)) as k (n, record, k1) cross join lateral (select pg_catalog.row_to_json(t.*)::pg_catalog.text as now from public.comments as t where t.id operator(pg_catalog.=) k.k1 offset 0) as one
                      where k.n operator(pg_catalog.=) any (new_ordinals);
@@ -535,12 +538,12 @@ begin
     return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
-    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16753, 0)).identity
+    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16761, 0)).identity
                 operator(pg_catalog.<>) 'public.comments', true)
        or exists (
         select
           from pg_catalog.pg_class c
-         where c.oid operator(pg_catalog.=) 16753
+         where c.oid operator(pg_catalog.=) 16761
            and c.relfilenode operator(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -816,13 +819,15 @@ $body$, jsonb_build_object(
         'rows_asked', rows_asked,
         'row_as_json', record,
         -- Null if that is what was logged. NULLIF would take the search path's "=".
-        'now', case when readable is null then 'case when one.now operator(pg_catalog.=) k.record then null else one.now end' else 'one.now' end,
+        -- No more of a row than shows that it is too large to be sent.
+        'now', case when readable is null then 'case when one.now operator(pg_catalog.=) k.record then null else pg_catalog.left(one.now, 8388609) end'
+                    else 'pg_catalog.left(one.now, 8388609)' end,
         'discard_plans', case when ayb_realtime.immutable_functions_v1(relation) is null then 'null;' else 'discard plans;' end,
         'written_as', 'pg_catalog.concat_ws('','', ' || (
             select string_agg(format('pg_catalog.current_setting(%L)', lower(split_part(setting, '=', 1))), ', ' order by place)
               from pg_proc p
              cross join unnest(p.proconfig) with ordinality as s (setting, place)
-             where p.oid = 'ayb_realtime.capture_v1'::regproc and setting !~ '^search_path='
+             where p.oid = 'ayb_realtime.capture_v1'::regproc and setting !~ '^(search_path|row_security)='
         ) || ')'));
     subject := jsonb_build_array(full_name, check_function_v1.role);
     digest := md5(body);
@@ -943,7 +948,7 @@ begin
         select o.oid, o.oprright
           into operator_oid, value_oid
           from pg_operator o
-         where o.oprname = sign and o.oprleft = any (own.types)
+         where o.oprname = sign and o.oprleft = any (own.types) and o.oprleft <> 'bytea'::regtype
            and o.oprright in (o.oprleft, 'text'::regtype) and o.oprresult = 'bool'::regtype
            and o.oprnamespace = (select y.typnamespace from pg_type y where y.oid = o.oprleft)
          order by o.oprleft <> own.oid, o.oprright = 'text'::regtype
@@ -1130,7 +1135,7 @@ $$;
 --
 
 CREATE FUNCTION ayb_realtime.current_values_v1(relation oid, columns text[], keys json) RETURNS TABLE(n integer, texts text[])
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'off'
     AS $_$
@@ -1145,9 +1150,10 @@ begin
       from pg_class c
       join pg_namespace s on s.oid = c.relnamespace
      where c.oid = relation
-       and exists (select from ayb_realtime.capture_trigger t where t.tgrelid = relation and not t.is_clone);
+       and has_schema_privilege(s.oid, 'usage') and has_table_privilege(c.oid, 'select') and not row_security_active(c.oid);
     if full_name is null then
-        raise 'not a streamed table' using errcode = 'insufficient_privilege';
+        return query select k.n, null::text[] from json_to_recordset(keys) as k (n int);
+        return;
     end if;
     select string_agg(format('k%s %s', key.place, format_type(a.atttypid, a.atttypmod)), ', '),
            string_agg(format('t.%I = k.k%s', a.attname, key.place), ' and ')
@@ -1209,7 +1215,8 @@ begin
         -- Another key is another index.
         select i.indexrelid from pg_index i where i.indrelid = deciders_v1.relation and i.indisprimary
     ), function as materialized (
-        select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname, f.prosqlbody is null as is_text
+        select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname,
+               f.prosqlbody is null and octet_length(f.prosrc) <= 100000 as is_text
           from pg_proc f
           join pg_language l on l.oid = f.prolang
          where f.oid in (select r.oid from dependency r where r.classid = 'pg_proc'::regclass) and f.oid >= 16384
@@ -1599,7 +1606,7 @@ CREATE FUNCTION ayb_realtime.immutable_functions_v1(relation oid) RETURNS text[]
       from immutable_function i, ayb_realtime.policy_dependencies_v1(relation) r
       left join pg_proc f on f.oid = r.oid
      where exists (select from immutable_function)  -- most databases have none, and this is asked for each batch
-       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and f.prosrc ~* E'\\mexecute\\M')
+       and r.classid = 'pg_proc'::regclass and (r.oid = i.oid or f.oid >= 16384 and (octet_length(f.prosrc) > 100000 or f.prosrc ~* E'\\mexecute\\M'))
 $$;
 
 
@@ -1651,11 +1658,10 @@ $$;
 --
 
 CREATE FUNCTION ayb_realtime.is_made_empty_v1(member text) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '50ms'
-    SET row_security TO 'off'
-    AS $_$
+    AS $$
 declare
     relation constant oid := split_part(member, ' ', 1);
     kind constant "char" := (
@@ -1663,10 +1669,9 @@ declare
           from pg_class c
           join ayb_realtime.capture_trigger t on t.tgrelid = c.oid and t.tgenabled in ('O', 'A')
          where c.oid = relation and (c.relkind = 'p' or c.relkind = 'r' and c.relfilenode = c.oid));
-    -- The newest link of the partition and its ancestors that ATTACH PARTITION created; null if each was created as a partition.
     -- Attaching a table writes its catalog rows of columns again, but not those of system columns.
-    link constant xid := (
-        select i.xmin
+    is_attached constant boolean := exists (
+        select
           from pg_partition_ancestors(relation) a
           join pg_inherits i on i.inhrelid = a.relid
          where not exists (
@@ -1674,23 +1679,13 @@ declare
               from pg_attribute c
               join pg_attribute s on s.attrelid = c.attrelid and s.attnum = -1
              where c.attrelid = a.relid and c.attnum > 0 and c.attinhcount > 0
-               and c.xmin = s.xmin and c.cmin::text = s.cmin::text)
-         order by age(i.xmin)
-         limit 1);
-    is_filled boolean;
+               and c.xmin = s.xmin and c.cmin::text = s.cmin::text));
 begin
-    if kind = 'r' and link is not null then
-        if pg_relation_size(relation) > 8 * 1024 * 1024 then
-            return false;
-        end if;
-        execute format('select exists (select from only %s as r where age(r.xmin) >= age($1))', relation::regclass)
-           into is_filled using link;
-    end if;
-    return kind is not null and is_filled is not true;
-exception when lock_not_available or insufficient_privilege then
+    return kind is not null and (kind = 'p' or not is_attached or pg_relation_size(relation) = 0);
+exception when lock_not_available then
     return false;
 end
-$_$;
+$$;
 
 
 --
@@ -1702,6 +1697,7 @@ CREATE FUNCTION ayb_realtime.is_opaque_v1(function oid) RETURNS boolean
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select l.lanname not in ('internal', 'c', 'sql', 'plpgsql')
+           or octet_length(f.prosrc) > 100000
            or l.lanname in ('sql', 'plpgsql')
               and f.prosrc ~* E'\\m(execute|u&"|\\w+_to_xml|ts_stat|ts_rewrite|dblink)'
            or l.lanname = 'c' and f.proname ~ '^dblink'
@@ -1864,6 +1860,7 @@ $$;
 CREATE FUNCTION ayb_realtime.log_enabled_v1(relation regclass) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
     AS $$
     insert into ayb_realtime.change (relation, action, record)
     select t.tgrelid, 'enable', json_build_object('trigger', t.oid::bigint)
@@ -2209,7 +2206,7 @@ CREATE FUNCTION ayb_realtime.policy_conditions_v1(relation oid, role name, OUT c
         select a.attname::text
           from pg_attribute a
           left join pg_collation c on c.oid = a.attcollation
-         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+         where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v'
            and a.atttypid in ('uuid'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype,
                               'varchar'::regtype, 'bool'::regtype)
            and coalesce(c.collisdeterministic, true)
@@ -2229,7 +2226,8 @@ CREATE FUNCTION ayb_realtime.policy_dependencies_v1(relation oid) RETURNS TABLE(
 begin
     return query
     with recursive function as (
-        select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text, lower(f.prosrc) as body
+        select f.oid, f.proname, l.lanname in ('sql', 'plpgsql') and f.prosqlbody is null as is_text,
+               case when octet_length(f.prosrc) <= 100000 then lower(f.prosrc) else '' end as body
           from pg_proc f
           join pg_language l on l.oid = f.prolang
          where f.oid >= 16384  -- not built in
@@ -3067,6 +3065,17 @@ CREATE VIEW ayb_realtime.newest_batch AS
 
 
 --
+-- Name: open_streams; Type: TABLE; Schema: ayb_realtime; Owner: -
+--
+
+CREATE UNLOGGED TABLE ayb_realtime.open_streams (
+    hub uuid NOT NULL,
+    told text NOT NULL,
+    told_at timestamp with time zone NOT NULL
+);
+
+
+--
 -- Name: refresh; Type: TABLE; Schema: ayb_realtime; Owner: -
 --
 
@@ -3839,22 +3848,22 @@ ALTER TABLE ONLY ayb_realtime.change ALTER COLUMN id SET DEFAULT nextval('ayb_re
 -- Data for Name: batch; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.batch VALUES (0, 181948634454697, 0, '742:742:', '742:742:', 0, 0, NULL, NULL, NULL, '742');
+INSERT INTO ayb_realtime.batch VALUES (0, 181603105738987, 0, '742:742:', '742:742:', 0, 0, NULL, NULL, NULL, '742');
 
 
 --
 -- Data for Name: change_0; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.change_0 VALUES (0, 1, '745', 16745, 'enable', '{"trigger" : 16807}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 2, '745', 16753, 'enable', '{"trigger" : 16809}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 3, '773', 16745, 'create', '{"id":1,"title":"Welcome: this post is published, so both of you see it","body":"","published":true,"created_at":"2026-11-27T11:28:11.679257+00:00","updated_at":"2026-11-27T11:28:11.679273+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 4, '773', 16745, 'create', '{"id":2,"title":"A draft by user: only its author gets it","body":"","published":false,"created_at":"2026-11-27T11:28:11.728558+00:00","updated_at":"2026-11-27T11:28:11.728576+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 5, '773', 16745, 'create', '{"id":3,"title":"Second has published something too","body":"","published":true,"created_at":"2026-11-27T11:28:11.735169+00:00","updated_at":"2026-11-27T11:28:11.735183+00:00","author_id":"22222222-2222-4222-8222-222222222222"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 6, '773', 16745, 'create', '{"id":4,"title":"A draft by third","body":"","published":false,"created_at":"2026-11-27T11:28:11.735889+00:00","updated_at":"2026-11-27T11:28:11.735899+00:00","author_id":"33333333-3333-4333-8333-333333333333"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 7, '773', 16753, 'create', '{"id":1,"body":"Only members of the team read this","created_at":"2026-11-27T11:28:11.736578+00:00","author_id":"11111111-1111-4111-8111-111111111111","team_id":1}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 8, '773', 16753, 'create', '{"id":2,"body":"Remove a member from the team and write again","created_at":"2026-11-27T11:28:11.747223+00:00","author_id":"22222222-2222-4222-8222-222222222222","team_id":1}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '779', 16745, 'create', '{"id":5,"title":"kept","body":"","published":true,"created_at":"2026-11-27T11:28:20.784172+00:00","updated_at":"2026-11-27T11:28:20.784172+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 1, '745', 16753, 'enable', '{"trigger" : 16815}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 2, '745', 16761, 'enable', '{"trigger" : 16817}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 3, '775', 16753, 'create', '{"id":1,"title":"Welcome: this post is published, so both of you see it","body":"","published":true,"created_at":"2026-11-27T11:57:54.904942+00:00","updated_at":"2026-11-27T11:57:54.904968+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 4, '775', 16753, 'create', '{"id":2,"title":"A draft by user: only its author gets it","body":"","published":false,"created_at":"2026-11-27T11:57:54.916852+00:00","updated_at":"2026-11-27T11:57:54.916872+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 5, '775', 16753, 'create', '{"id":3,"title":"Second has published something too","body":"","published":true,"created_at":"2026-11-27T11:57:54.91766+00:00","updated_at":"2026-11-27T11:57:54.917668+00:00","author_id":"22222222-2222-4222-8222-222222222222"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 6, '775', 16753, 'create', '{"id":4,"title":"A draft by third","body":"","published":false,"created_at":"2026-11-27T11:57:54.918157+00:00","updated_at":"2026-11-27T11:57:54.918163+00:00","author_id":"33333333-3333-4333-8333-333333333333"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 7, '775', 16761, 'create', '{"id":1,"body":"Only members of the team read this","created_at":"2026-11-27T11:57:54.918674+00:00","author_id":"11111111-1111-4111-8111-111111111111","team_id":1}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 8, '775', 16761, 'create', '{"id":2,"body":"Remove a member from the team and write again","created_at":"2026-11-27T11:57:54.92175+00:00","author_id":"22222222-2222-4222-8222-222222222222","team_id":1}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '779', 16753, 'create', '{"id":5,"title":"kept","body":"","published":true,"created_at":"2026-11-27T11:57:56.244682+00:00","updated_at":"2026-11-27T11:57:56.244682+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
 
 
 --
@@ -3903,15 +3912,15 @@ INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '779', 16745, 'create', '{"id":5
 -- Data for Name: content; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.content VALUES (16807, 16745, 'e5aff6f4b44add853e3f44d9a470736c', '{"16745  16807 A 745 16808 A 745"}', 16745, '743,743,743,743,743,743,743', NULL);
-INSERT INTO ayb_realtime.content VALUES (16809, 16753, 'abed4fc8549f47a3d180b2f2dde3d4ee', '{"16753  16809 A 745 16810 A 745"}', 16753, '743,743,743,743,743', NULL);
+INSERT INTO ayb_realtime.content VALUES (16815, 16753, 'e5aff6f4b44add853e3f44d9a470736c', '{"16753  16815 A 745 16816 A 745"}', 16753, '743,743,743,743,743,743,743', NULL);
+INSERT INTO ayb_realtime.content VALUES (16817, 16761, 'abed4fc8549f47a3d180b2f2dde3d4ee', '{"16761  16817 A 745 16818 A 745"}', 16761, '743,743,743,743,743', NULL);
 
 
 --
 -- Data for Name: crash_marker; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.crash_marker VALUES ('cf13e823-8fe2-4ac7-ad24-5854a8cae5ab', true);
+INSERT INTO ayb_realtime.crash_marker VALUES ('f48810c2-9483-4e3c-9f88-e06d23f10ff5', true);
 
 
 --
@@ -3924,22 +3933,27 @@ INSERT INTO ayb_realtime.crash_marker VALUES ('cf13e823-8fe2-4ac7-ad24-5854a8cae
 -- Data for Name: epoch; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.epoch VALUES (181948634454696, '7712811489355712017.00000001.16384', '2026-11-27 11:27:46.01123+00', '742');
+INSERT INTO ayb_realtime.epoch VALUES (181603105738986, '7712819240706937449.00000001.16384', '2026-11-27 11:57:49.141155+00', '742');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (1, 16745, 16745, 'column id of table public.postscolumn title of table public.postscolumn body of table public.postscolumn published of table public.postscolumn created_at of table public.postscolumn updated_at of table public.postscolumn author_id of table public.posts', '{16745}', '{7}', NULL, NULL, NULL, true);
-INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (2, 16753, 16753, 'column id of table public.commentscolumn body of table public.commentscolumn created_at of table public.commentscolumn author_id of table public.commentscolumn team_id of table public.comments', '{16753}', '{5}', NULL, NULL, NULL, true);
+INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (1, 16753, 16753, 'column id of table public.postscolumn title of table public.postscolumn body of table public.postscolumn published of table public.postscolumn created_at of table public.postscolumn updated_at of table public.postscolumn author_id of table public.posts', '{16753}', '{7}', NULL, NULL, NULL, true);
+INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (2, 16761, 16761, 'column id of table public.commentscolumn body of table public.commentscolumn created_at of table public.commentscolumn author_id of table public.commentscolumn team_id of table public.comments', '{16761}', '{5}', NULL, NULL, NULL, true);
 
 
 --
 -- Data for Name: leader; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.leader VALUES (true, '01458162-3a7b-4767-9a54-42f594b653bf', 3435);
+
+
+--
+-- Data for Name: open_streams; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
+--
+
 
 
 --
@@ -3952,7 +3966,7 @@ INSERT INTO ayb_realtime.leader VALUES (true, '01458162-3a7b-4767-9a54-42f594b65
 -- Data for Name: slot_history; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.slot_history VALUES (0, '2026-11-27 11:27:55.074929+00');
+INSERT INTO ayb_realtime.slot_history VALUES (0, '2026-11-27 11:57:51.277977+00');
 
 
 --
@@ -3997,34 +4011,37 @@ INSERT INTO public.auth_permission VALUES (17, 'Can add Outstanding Token', 5, '
 INSERT INTO public.auth_permission VALUES (18, 'Can change Outstanding Token', 5, 'change_outstandingtoken');
 INSERT INTO public.auth_permission VALUES (19, 'Can delete Outstanding Token', 5, 'delete_outstandingtoken');
 INSERT INTO public.auth_permission VALUES (20, 'Can view Outstanding Token', 5, 'view_outstandingtoken');
-INSERT INTO public.auth_permission VALUES (21, 'Can add user', 6, 'add_user');
-INSERT INTO public.auth_permission VALUES (22, 'Can change user', 6, 'change_user');
-INSERT INTO public.auth_permission VALUES (23, 'Can delete user', 6, 'delete_user');
-INSERT INTO public.auth_permission VALUES (24, 'Can view user', 6, 'view_user');
-INSERT INTO public.auth_permission VALUES (25, 'Can add team', 7, 'add_team');
-INSERT INTO public.auth_permission VALUES (26, 'Can change team', 7, 'change_team');
-INSERT INTO public.auth_permission VALUES (27, 'Can delete team', 7, 'delete_team');
-INSERT INTO public.auth_permission VALUES (28, 'Can view team', 7, 'view_team');
-INSERT INTO public.auth_permission VALUES (29, 'Can add post', 8, 'add_post');
-INSERT INTO public.auth_permission VALUES (30, 'Can change post', 8, 'change_post');
-INSERT INTO public.auth_permission VALUES (31, 'Can delete post', 8, 'delete_post');
-INSERT INTO public.auth_permission VALUES (32, 'Can view post', 8, 'view_post');
-INSERT INTO public.auth_permission VALUES (33, 'Can add comment', 9, 'add_comment');
-INSERT INTO public.auth_permission VALUES (34, 'Can change comment', 9, 'change_comment');
-INSERT INTO public.auth_permission VALUES (35, 'Can delete comment', 9, 'delete_comment');
-INSERT INTO public.auth_permission VALUES (36, 'Can view comment', 9, 'view_comment');
-INSERT INTO public.auth_permission VALUES (37, 'Can add membership', 10, 'add_membership');
-INSERT INTO public.auth_permission VALUES (38, 'Can change membership', 10, 'change_membership');
-INSERT INTO public.auth_permission VALUES (39, 'Can delete membership', 10, 'delete_membership');
-INSERT INTO public.auth_permission VALUES (40, 'Can view membership', 10, 'view_membership');
+INSERT INTO public.auth_permission VALUES (21, 'Can view the relay, the streamed tables, and who streams them', 6, 'view_streams');
+INSERT INTO public.auth_permission VALUES (22, 'Can end streams', 6, 'end_streams');
+INSERT INTO public.auth_permission VALUES (23, 'Can view any row of a streamed table, and who sees it', 6, 'explain_rows');
+INSERT INTO public.auth_permission VALUES (24, 'Can add user', 7, 'add_user');
+INSERT INTO public.auth_permission VALUES (25, 'Can change user', 7, 'change_user');
+INSERT INTO public.auth_permission VALUES (26, 'Can delete user', 7, 'delete_user');
+INSERT INTO public.auth_permission VALUES (27, 'Can view user', 7, 'view_user');
+INSERT INTO public.auth_permission VALUES (28, 'Can add team', 8, 'add_team');
+INSERT INTO public.auth_permission VALUES (29, 'Can change team', 8, 'change_team');
+INSERT INTO public.auth_permission VALUES (30, 'Can delete team', 8, 'delete_team');
+INSERT INTO public.auth_permission VALUES (31, 'Can view team', 8, 'view_team');
+INSERT INTO public.auth_permission VALUES (32, 'Can add post', 9, 'add_post');
+INSERT INTO public.auth_permission VALUES (33, 'Can change post', 9, 'change_post');
+INSERT INTO public.auth_permission VALUES (34, 'Can delete post', 9, 'delete_post');
+INSERT INTO public.auth_permission VALUES (35, 'Can view post', 9, 'view_post');
+INSERT INTO public.auth_permission VALUES (36, 'Can add comment', 10, 'add_comment');
+INSERT INTO public.auth_permission VALUES (37, 'Can change comment', 10, 'change_comment');
+INSERT INTO public.auth_permission VALUES (38, 'Can delete comment', 10, 'delete_comment');
+INSERT INTO public.auth_permission VALUES (39, 'Can view comment', 10, 'view_comment');
+INSERT INTO public.auth_permission VALUES (40, 'Can add membership', 11, 'add_membership');
+INSERT INTO public.auth_permission VALUES (41, 'Can change membership', 11, 'change_membership');
+INSERT INTO public.auth_permission VALUES (42, 'Can delete membership', 11, 'delete_membership');
+INSERT INTO public.auth_permission VALUES (43, 'Can view membership', 11, 'view_membership');
 
 
 --
 -- Data for Name: comments; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.comments VALUES (1, 'Only members of the team read this', '2026-11-27 11:28:11.736578+00', '11111111-1111-4111-8111-111111111111', 1);
-INSERT INTO public.comments VALUES (2, 'Remove a member from the team and write again', '2026-11-27 11:28:11.747223+00', '22222222-2222-4222-8222-222222222222', 1);
+INSERT INTO public.comments VALUES (1, 'Only members of the team read this', '2026-11-27 11:57:54.918674+00', '11111111-1111-4111-8111-111111111111', 1);
+INSERT INTO public.comments VALUES (2, 'Remove a member from the team and write again', '2026-11-27 11:57:54.92175+00', '22222222-2222-4222-8222-222222222222', 1);
 
 
 --
@@ -4036,46 +4053,47 @@ INSERT INTO public.django_content_type VALUES (2, 'auth', 'group');
 INSERT INTO public.django_content_type VALUES (3, 'contenttypes', 'contenttype');
 INSERT INTO public.django_content_type VALUES (4, 'token_blacklist', 'blacklistedtoken');
 INSERT INTO public.django_content_type VALUES (5, 'token_blacklist', 'outstandingtoken');
-INSERT INTO public.django_content_type VALUES (6, 'blog', 'user');
-INSERT INTO public.django_content_type VALUES (7, 'blog', 'team');
-INSERT INTO public.django_content_type VALUES (8, 'blog', 'post');
-INSERT INTO public.django_content_type VALUES (9, 'blog', 'comment');
-INSERT INTO public.django_content_type VALUES (10, 'blog', 'membership');
+INSERT INTO public.django_content_type VALUES (6, 'ayb_realtime', 'stream');
+INSERT INTO public.django_content_type VALUES (7, 'blog', 'user');
+INSERT INTO public.django_content_type VALUES (8, 'blog', 'team');
+INSERT INTO public.django_content_type VALUES (9, 'blog', 'post');
+INSERT INTO public.django_content_type VALUES (10, 'blog', 'comment');
+INSERT INTO public.django_content_type VALUES (11, 'blog', 'membership');
 
 
 --
 -- Data for Name: django_migrations; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-27 11:27:54.64774+00');
-INSERT INTO public.django_migrations VALUES (2, 'contenttypes', '0002_remove_content_type_name', '2026-11-27 11:27:54.677808+00');
-INSERT INTO public.django_migrations VALUES (3, 'auth', '0001_initial', '2026-11-27 11:27:54.78239+00');
-INSERT INTO public.django_migrations VALUES (4, 'auth', '0002_alter_permission_name_max_length', '2026-11-27 11:27:54.810132+00');
-INSERT INTO public.django_migrations VALUES (5, 'auth', '0003_alter_user_email_max_length', '2026-11-27 11:27:54.816024+00');
-INSERT INTO public.django_migrations VALUES (6, 'auth', '0004_alter_user_username_opts', '2026-11-27 11:27:54.846957+00');
-INSERT INTO public.django_migrations VALUES (7, 'auth', '0005_alter_user_last_login_null', '2026-11-27 11:27:54.860429+00');
-INSERT INTO public.django_migrations VALUES (8, 'auth', '0006_require_contenttypes_0002', '2026-11-27 11:27:54.877678+00');
-INSERT INTO public.django_migrations VALUES (9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-27 11:27:54.892823+00');
-INSERT INTO public.django_migrations VALUES (10, 'auth', '0008_alter_user_username_max_length', '2026-11-27 11:27:54.923202+00');
-INSERT INTO public.django_migrations VALUES (11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-27 11:27:54.943392+00');
-INSERT INTO public.django_migrations VALUES (12, 'auth', '0010_alter_group_name_max_length', '2026-11-27 11:27:54.973856+00');
-INSERT INTO public.django_migrations VALUES (13, 'auth', '0011_update_proxy_permissions', '2026-11-27 11:27:54.979942+00');
-INSERT INTO public.django_migrations VALUES (14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-27 11:27:55.019629+00');
-INSERT INTO public.django_migrations VALUES (15, 'ayb_realtime', '0001_initial', '2026-11-27 11:27:55.321835+00');
-INSERT INTO public.django_migrations VALUES (16, 'blog', '0001_initial', '2026-11-27 11:27:55.457888+00');
-INSERT INTO public.django_migrations VALUES (17, 'blog', '0002_realtime', '2026-11-27 11:27:55.58963+00');
-INSERT INTO public.django_migrations VALUES (18, 'token_blacklist', '0001_initial', '2026-11-27 11:27:55.67109+00');
-INSERT INTO public.django_migrations VALUES (19, 'token_blacklist', '0002_outstandingtoken_jti_hex', '2026-11-27 11:27:55.706758+00');
-INSERT INTO public.django_migrations VALUES (20, 'token_blacklist', '0003_auto_20171017_2007', '2026-11-27 11:27:55.754249+00');
-INSERT INTO public.django_migrations VALUES (21, 'token_blacklist', '0004_auto_20171017_2013', '2026-11-27 11:27:55.783677+00');
-INSERT INTO public.django_migrations VALUES (22, 'token_blacklist', '0005_remove_outstandingtoken_jti', '2026-11-27 11:27:55.818658+00');
-INSERT INTO public.django_migrations VALUES (23, 'token_blacklist', '0006_auto_20171017_2113', '2026-11-27 11:27:55.84634+00');
-INSERT INTO public.django_migrations VALUES (24, 'token_blacklist', '0007_auto_20171017_2214', '2026-11-27 11:27:55.924256+00');
-INSERT INTO public.django_migrations VALUES (25, 'token_blacklist', '0008_migrate_to_bigautofield', '2026-11-27 11:27:56.033445+00');
-INSERT INTO public.django_migrations VALUES (26, 'token_blacklist', '0010_fix_migrate_to_bigautofield', '2026-11-27 11:27:56.078782+00');
-INSERT INTO public.django_migrations VALUES (27, 'token_blacklist', '0011_linearizes_history', '2026-11-27 11:27:56.105951+00');
-INSERT INTO public.django_migrations VALUES (28, 'token_blacklist', '0012_alter_outstandingtoken_user', '2026-11-27 11:27:56.127905+00');
-INSERT INTO public.django_migrations VALUES (29, 'token_blacklist', '0013_alter_blacklistedtoken_options_and_more', '2026-11-27 11:27:56.166563+00');
+INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-27 11:57:51.1521+00');
+INSERT INTO public.django_migrations VALUES (2, 'contenttypes', '0002_remove_content_type_name', '2026-11-27 11:57:51.159317+00');
+INSERT INTO public.django_migrations VALUES (3, 'auth', '0001_initial', '2026-11-27 11:57:51.18862+00');
+INSERT INTO public.django_migrations VALUES (4, 'auth', '0002_alter_permission_name_max_length', '2026-11-27 11:57:51.193818+00');
+INSERT INTO public.django_migrations VALUES (5, 'auth', '0003_alter_user_email_max_length', '2026-11-27 11:57:51.199212+00');
+INSERT INTO public.django_migrations VALUES (6, 'auth', '0004_alter_user_username_opts', '2026-11-27 11:57:51.20445+00');
+INSERT INTO public.django_migrations VALUES (7, 'auth', '0005_alter_user_last_login_null', '2026-11-27 11:57:51.209407+00');
+INSERT INTO public.django_migrations VALUES (8, 'auth', '0006_require_contenttypes_0002', '2026-11-27 11:57:51.210318+00');
+INSERT INTO public.django_migrations VALUES (9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-27 11:57:51.215028+00');
+INSERT INTO public.django_migrations VALUES (10, 'auth', '0008_alter_user_username_max_length', '2026-11-27 11:57:51.220114+00');
+INSERT INTO public.django_migrations VALUES (11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-27 11:57:51.226816+00');
+INSERT INTO public.django_migrations VALUES (12, 'auth', '0010_alter_group_name_max_length', '2026-11-27 11:57:51.23255+00');
+INSERT INTO public.django_migrations VALUES (13, 'auth', '0011_update_proxy_permissions', '2026-11-27 11:57:51.237298+00');
+INSERT INTO public.django_migrations VALUES (14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-27 11:57:51.242205+00');
+INSERT INTO public.django_migrations VALUES (15, 'ayb_realtime', '0001_initial', '2026-11-27 11:57:51.396188+00');
+INSERT INTO public.django_migrations VALUES (16, 'blog', '0001_initial', '2026-11-27 11:57:51.447986+00');
+INSERT INTO public.django_migrations VALUES (17, 'blog', '0002_realtime', '2026-11-27 11:57:51.477588+00');
+INSERT INTO public.django_migrations VALUES (18, 'token_blacklist', '0001_initial', '2026-11-27 11:57:51.506441+00');
+INSERT INTO public.django_migrations VALUES (19, 'token_blacklist', '0002_outstandingtoken_jti_hex', '2026-11-27 11:57:51.514371+00');
+INSERT INTO public.django_migrations VALUES (20, 'token_blacklist', '0003_auto_20171017_2007', '2026-11-27 11:57:51.528425+00');
+INSERT INTO public.django_migrations VALUES (21, 'token_blacklist', '0004_auto_20171017_2013', '2026-11-27 11:57:51.538918+00');
+INSERT INTO public.django_migrations VALUES (22, 'token_blacklist', '0005_remove_outstandingtoken_jti', '2026-11-27 11:57:51.546728+00');
+INSERT INTO public.django_migrations VALUES (23, 'token_blacklist', '0006_auto_20171017_2113', '2026-11-27 11:57:51.557501+00');
+INSERT INTO public.django_migrations VALUES (24, 'token_blacklist', '0007_auto_20171017_2214', '2026-11-27 11:57:51.578338+00');
+INSERT INTO public.django_migrations VALUES (25, 'token_blacklist', '0008_migrate_to_bigautofield', '2026-11-27 11:57:51.61005+00');
+INSERT INTO public.django_migrations VALUES (26, 'token_blacklist', '0010_fix_migrate_to_bigautofield', '2026-11-27 11:57:51.621447+00');
+INSERT INTO public.django_migrations VALUES (27, 'token_blacklist', '0011_linearizes_history', '2026-11-27 11:57:51.623094+00');
+INSERT INTO public.django_migrations VALUES (28, 'token_blacklist', '0012_alter_outstandingtoken_user', '2026-11-27 11:57:51.630324+00');
+INSERT INTO public.django_migrations VALUES (29, 'token_blacklist', '0013_alter_blacklistedtoken_options_and_more', '2026-11-27 11:57:51.639694+00');
 
 
 --
@@ -4090,11 +4108,11 @@ INSERT INTO public.memberships VALUES (2, '22222222-2222-4222-8222-222222222222'
 -- Data for Name: posts; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.posts VALUES (1, 'Welcome: this post is published, so both of you see it', '', true, '2026-11-27 11:28:11.679257+00', '2026-11-27 11:28:11.679273+00', '11111111-1111-4111-8111-111111111111');
-INSERT INTO public.posts VALUES (2, 'A draft by user: only its author gets it', '', false, '2026-11-27 11:28:11.728558+00', '2026-11-27 11:28:11.728576+00', '11111111-1111-4111-8111-111111111111');
-INSERT INTO public.posts VALUES (3, 'Second has published something too', '', true, '2026-11-27 11:28:11.735169+00', '2026-11-27 11:28:11.735183+00', '22222222-2222-4222-8222-222222222222');
-INSERT INTO public.posts VALUES (4, 'A draft by third', '', false, '2026-11-27 11:28:11.735889+00', '2026-11-27 11:28:11.735899+00', '33333333-3333-4333-8333-333333333333');
-INSERT INTO public.posts VALUES (5, 'kept', '', true, '2026-11-27 11:28:20.784172+00', '2026-11-27 11:28:20.784172+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (1, 'Welcome: this post is published, so both of you see it', '', true, '2026-11-27 11:57:54.904942+00', '2026-11-27 11:57:54.904968+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (2, 'A draft by user: only its author gets it', '', false, '2026-11-27 11:57:54.916852+00', '2026-11-27 11:57:54.916872+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (3, 'Second has published something too', '', true, '2026-11-27 11:57:54.91766+00', '2026-11-27 11:57:54.917668+00', '22222222-2222-4222-8222-222222222222');
+INSERT INTO public.posts VALUES (4, 'A draft by third', '', false, '2026-11-27 11:57:54.918157+00', '2026-11-27 11:57:54.918163+00', '33333333-3333-4333-8333-333333333333');
+INSERT INTO public.posts VALUES (5, 'kept', '', true, '2026-11-27 11:57:56.244682+00', '2026-11-27 11:57:56.244682+00', '11111111-1111-4111-8111-111111111111');
 
 
 --
@@ -4120,9 +4138,9 @@ INSERT INTO public.teams VALUES (1, 'The team');
 -- Data for Name: users; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$ihcmVHxQF54moRJkUnbp3L$Ud4hoscODAEBWb5Y2K1nKtGbPZ+lUeMMzHkN2Uy8+eE=', NULL, '11111111-1111-4111-8111-111111111111', 'user@example.com', true, '2026-11-27 11:28:07.982859+00', '2026-11-27 11:28:07.982882+00');
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$Kjl236SD1PUAjzyrcqpf7i$LDeyL7r9dIKqrAJhpWOk+GdE5tUiy0iqopfeeZ7oiLY=', NULL, '22222222-2222-4222-8222-222222222222', 'second@example.com', true, '2026-11-27 11:28:09.923206+00', '2026-11-27 11:28:09.923219+00');
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$zNVUiSozTNNGZOwqKFroNo$2RliXiEGJqJgQpNyn+qBXGPF/+rXpNGAfIffd0DVpQM=', NULL, '33333333-3333-4333-8333-333333333333', 'third@example.com', true, '2026-11-27 11:28:11.652644+00', '2026-11-27 11:28:11.652662+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$NbMcDZBCK9o9eyX8m7wC5s$LJ+17osVnDt+MIA35/lNPXwF3s1W/nAnFAPce3FP27E=', NULL, '11111111-1111-4111-8111-111111111111', 'user@example.com', true, '2026-11-27 11:57:53.773341+00', '2026-11-27 11:57:53.773374+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$fBg1pwBkUOR4pe2KIpyqFK$jlVhn4nff3YP1snIpxZM/47WpJ7aMEWaez3pcDR6nvI=', NULL, '22222222-2222-4222-8222-222222222222', 'second@example.com', true, '2026-11-27 11:57:54.328719+00', '2026-11-27 11:57:54.328745+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$IW2FIfr2q3Jos7L8lDv5kY$Q4Z9o7U6hPuHjcs5StO3KeDOTRR/hsijdFDpC0w19fM=', NULL, '33333333-3333-4333-8333-333333333333', 'third@example.com', true, '2026-11-27 11:57:54.897115+00', '2026-11-27 11:57:54.897153+00');
 
 
 --
@@ -4157,7 +4175,7 @@ SELECT pg_catalog.setval('ayb_realtime.layout_id_seq', 2, true);
 -- Name: leader_seen; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.leader_seen', 1795778900742, true);
+SELECT pg_catalog.setval('ayb_realtime.leader_seen', 0, false);
 
 
 --
@@ -4199,7 +4217,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_12', 1, false);
 -- Name: shape_13; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_13', 35976827865093, true);
+SELECT pg_catalog.setval('ayb_realtime.shape_13', 35976827865095, true);
 
 
 --
@@ -4262,7 +4280,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_20', 1, false);
 -- Name: shape_21; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_21', 1, false);
+SELECT pg_catalog.setval('ayb_realtime.shape_21', 35994007750661, true);
 
 
 --
@@ -4346,7 +4364,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_4', 1, false);
 -- Name: shape_5; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_5', 35959647979527, true);
+SELECT pg_catalog.setval('ayb_realtime.shape_5', 1, false);
 
 
 --
@@ -4402,7 +4420,7 @@ SELECT pg_catalog.setval('public.auth_group_permissions_id_seq', 1, false);
 -- Name: auth_permission_id_seq; Type: SEQUENCE SET; Schema: public; Owner: -
 --
 
-SELECT pg_catalog.setval('public.auth_permission_id_seq', 40, true);
+SELECT pg_catalog.setval('public.auth_permission_id_seq', 43, true);
 
 
 --
@@ -4416,7 +4434,7 @@ SELECT pg_catalog.setval('public.comments_id_seq', 2, true);
 -- Name: django_content_type_id_seq; Type: SEQUENCE SET; Schema: public; Owner: -
 --
 
-SELECT pg_catalog.setval('public.django_content_type_id_seq', 10, true);
+SELECT pg_catalog.setval('public.django_content_type_id_seq', 11, true);
 
 
 --
@@ -4515,6 +4533,14 @@ ALTER TABLE ONLY ayb_realtime.layout
 
 ALTER TABLE ONLY ayb_realtime.leader
     ADD CONSTRAINT leader_pkey PRIMARY KEY (is_only_row);
+
+
+--
+-- Name: open_streams open_streams_pkey; Type: CONSTRAINT; Schema: ayb_realtime; Owner: -
+--
+
+ALTER TABLE ONLY ayb_realtime.open_streams
+    ADD CONSTRAINT open_streams_pkey PRIMARY KEY (hub);
 
 
 --
@@ -5063,10 +5089,23 @@ CREATE POLICY foreign_changes ON ayb_realtime.change FOR DELETE USING (true);
 
 
 --
+-- Name: open_streams; Type: ROW SECURITY; Schema: ayb_realtime; Owner: -
+--
+
+ALTER TABLE ayb_realtime.open_streams ENABLE ROW LEVEL SECURITY;
+
+--
 -- Name: change read_committed; Type: POLICY; Schema: ayb_realtime; Owner: -
 --
 
 CREATE POLICY read_committed ON ayb_realtime.change FOR SELECT USING ((current_setting('transaction_isolation'::text) = 'read committed'::text));
+
+
+--
+-- Name: open_streams read_committed; Type: POLICY; Schema: ayb_realtime; Owner: -
+--
+
+CREATE POLICY read_committed ON ayb_realtime.open_streams USING ((current_setting('transaction_isolation'::text) = 'read committed'::text));
 
 
 --
