@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import psycopg
@@ -80,11 +80,11 @@ class Command(BaseCommand):
                 _serve_metrics(options["metrics"], alias)
             relay = Relay(self._layer(serves=bool(options["serve"])), lambda: database.connect(alias, is_patient=True))
             status_line = StatusLine(self.stdout, relay, alias, serves=bool(options["serve"]))
-            work = status_line.run_relay() if self.stdout.isatty() else relay.run()
+            run = status_line.run_relay if self.stdout.isatty() else relay.run
             if options["serve"]:
-                self._serve(options["serve"], work)
+                self._serve(options["serve"], run)
             else:
-                asyncio.run(_until_signalled(work))
+                asyncio.run(_until_signalled(run()))
         except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
             raise CommandError(
                 f"{error.diag.message_primary}. First run: manage.py migrate. If it has nothing to apply: {RESTORE_LOG}"
@@ -106,7 +106,7 @@ class Command(BaseCommand):
             raise CommandError(IN_MEMORY.format(alias=alias))
         return layer
 
-    def _serve(self, address: str, work: Coroutine[Any, Any, None]) -> None:
+    def _serve(self, address: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         # Twisted installs its reactor on import, which is for this mode alone.
         from daphne.management.commands.runserver import get_default_application
 
@@ -117,7 +117,7 @@ class Command(BaseCommand):
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             application = ASGIStaticFilesHandler(application)
         try:
-            serve(Realtime(application), host, port, work, self._announce)
+            serve(Realtime(application), host, port, run(), self._announce)
         except CannotListen as error:
             raise CommandError(
                 f"Cannot serve on {host}:{port}: {error}. Choose another port: --serve {host}:PORT"

@@ -30,7 +30,9 @@ from tests.integration.scenario import relaying
 WITH_BROKEN_RELAY = """
 import os, sys
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
+import django
 from django.core.management import execute_from_command_line
+django.setup()
 from ayb_realtime.management.commands import runrealtime
 
 class BrokenRelay(runrealtime.Relay):

@@ -136,6 +136,7 @@ async def test_check_is_ended_behind_a_proxy_and_at_the_second_attempt(
         return await connect(name)
 
     async with database.pool() as pool, pool.connection() as connection:
+        await connection.execute("begin")
         await visibility.configure(connection)
         monkeypatch.setattr(database, "connect", connect_second)
         with pytest.raises(psycopg.OperationalError):
