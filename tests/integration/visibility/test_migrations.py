@@ -1,8 +1,8 @@
 """A migration redacts rows and then shows them, while rows are checked: what it redacted is never sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,8 +180,8 @@ WRITES = 5
 BYSTANDERS = 30
 
 
-@contextmanager
-def prepared(migration: Migration, owner: Owner, make_table: MakeTable) -> Iterator[None]:
+@asynccontextmanager
+async def prepared(migration: Migration, owner: Owner, make_table: MakeTable) -> AsyncIterator[None]:
     """Create the table and what the migration needs; drop it all at the end."""
     if migration.make:
         owner.execute(migration.make.encode())
@@ -191,9 +191,10 @@ def prepared(migration: Migration, owner: Owner, make_table: MakeTable) -> Itera
     try:
         yield
     finally:
-        owner.execute("drop table notes")
+        # Not in the event loop: a check of the hub's may not have ended, and this waits for its locks.
+        await asyncio.to_thread(owner.execute, "drop table notes")
         if migration.unmake:
-            owner.execute(migration.unmake.encode())
+            await asyncio.to_thread(owner.execute, migration.unmake.encode())
 
 
 def migrate(owner: Owner, migration: Migration, more: str = "select") -> None:
@@ -240,8 +241,8 @@ async def test_secret_is_not_sent_when_the_migration_commits_within_a_check(
     is_due = asyncio.Event()
     within = within_a_transaction if path == "transaction" else within_a_message
     within(monkeypatch, world.owner, migrate_if_due)
-    with prepared(migration, world.owner, world.table), psycopg.connect(database_url, autocommit=True) as migrator:
-        async with world.relaying():
+    with psycopg.connect(database_url, autocommit=True) as migrator:
+        async with prepared(migration, world.owner, world.table), world.relaying():
             stream = await world.stream(person("alice"), "notes", "others")
             # By now the hub knows everything that it needs to know about the table.
             world.write("update notes set n = n + 1")
@@ -286,8 +287,8 @@ async def test_secret_is_not_sent_while_migrations_race_with_checks(world: World
         # It commits a little later: a check that already has its snapshot waits for it, and continues afterwards.
         migrate(world.owner, migration, "select pg_sleep(0.005)")
 
-    with prepared(migration, world.owner, world.table), psycopg.connect(database_url, autocommit=True) as writer:
-        async with world.relaying():
+    with psycopg.connect(database_url, autocommit=True) as writer:
+        async with prepared(migration, world.owner, world.table), world.relaying():
             stream = await world.stream(person("alice"), "notes")
             # Each check is for many identities, so that migrations commit during it.
             for n in range(BYSTANDERS):
