@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+TOX = (sys.executable, "-m", "tox")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PROXIES = ("nginx", "caddy", "haproxy")
 # What pytest says about skipped tests, and the chaos run about faults.
@@ -82,8 +83,12 @@ def what_is_missing(environment: Environment, pythons: dict[str, Path]) -> str:
 
 def run_tox(names: list[str], pythons: list[Path]) -> tuple[int, list[str]]:
     """Run tox and print its output; return its exit code and the lines about skipped tests."""
-    command = [sys.executable, "-m", "tox", "run", "-e", ",".join(names)]
-    command += ["--discover", *map(str, pythons)] if pythons else []
+    chosen = ["-e", ",".join(names), *(["--discover", *map(str, pythons)] if pythons else [])]
+    if len(names) > 1:
+        # Installing takes one core of several. What fails here fails again below, where its output is shown.
+        install = [*TOX, "run-parallel", "--notest", "--parallel", "2", "--parallel-no-spinner", *chosen]
+        subprocess.run(install, cwd=CHECKOUT, check=False, stdout=subprocess.DEVNULL)
+    command = [*TOX, "run", *chosen]
     skipped = []
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tox:
         for line in _lines(tox):
