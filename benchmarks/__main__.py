@@ -49,7 +49,9 @@ def _show(result: Result) -> None:
     lines = [f"== {result.name}, {result.date}, {result.cores} cores"]
     for title, rows in report.tables(result.figures):
         lines += ["", title, report.markdown(rows)]
-    lines += ["", report.markdown(report.target_table(workload(result.name).TARGETS, result.figures)), ""]
+    if targets := workload(result.name).TARGETS:
+        lines += ["", report.markdown(report.target_table(targets, result.figures))]
+    lines.append("")
     lines += [f"not measured: {party}" for party in report.missing(result.figures)]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -48,14 +48,17 @@ class Load:
 
 
 @contextmanager
-def subscribers(port: int, subscriptions: Sequence[Subscription], *, first: int = 0, count: int = 0) -> Iterator[Load]:
-    """Open these streams, and keep them open until the block ends. Raises LoadError if one is refused.
+def subscribers(
+    ports: Sequence[int], subscriptions: Sequence[Subscription], *, first: int = 0, count: int = 0
+) -> Iterator[Load]:
+    """Open these streams, at each port in turn, and keep them open until the block ends.
 
     first, count: of events that may arrive before all streams are open; a round with the same two counts those, too.
+    Raises LoadError if a stream is refused.
     """
     ours, theirs = multiprocessing.Pipe()
     spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=_main, args=(theirs, port, list(subscriptions), first, count), daemon=True)
+    process = spawn.Process(target=_main, args=(theirs, ports, list(subscriptions), first, count), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -76,13 +79,15 @@ def subscribers(port: int, subscriptions: Sequence[Subscription], *, first: int 
 class _Generator:
     """Opens the streams and keeps the tally."""
 
-    def __init__(self, port: int, subscriptions: Sequence[Subscription], first: int, count: int) -> None:
+    def __init__(self, ports: Sequence[int], subscriptions: Sequence[Subscription], first: int, count: int) -> None:
         self.tally = Tally(first, count, len(subscriptions), shared=True)
         self.last = time.monotonic()
         self._complete = asyncio.Event()
         # If much arrives while others are still opening.
         turns = Turns() if count else None
-        self._clients = [Client(n, each, port, self._arrived, turns) for n, each in enumerate(subscriptions)]
+        self._clients = [
+            Client(n, each, ports[n % len(ports)], self._arrived, turns) for n, each in enumerate(subscriptions)
+        ]
         self._staying: list[asyncio.Task[None]] = []
 
     def _arrived(self, number: int, stamps: Sequence[Stamp]) -> None:
@@ -138,9 +143,9 @@ class _Generator:
 
 
 async def _generate(
-    pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription], first: int, count: int
+    pipe: "Connection[Any, Any]", ports: Sequence[int], subscriptions: Sequence[Subscription], first: int, count: int
 ) -> None:
-    generator = _Generator(port, subscriptions, first, count)
+    generator = _Generator(ports, subscriptions, first, count)
     try:
         await generator.open()
     except BaseExceptionGroup as error:
@@ -153,11 +158,11 @@ async def _generate(
 
 
 def _main(
-    pipe: "Connection[Any, Any]", port: int, subscriptions: Sequence[Subscription], first: int, count: int
+    pipe: "Connection[Any, Any]", ports: Sequence[int], subscriptions: Sequence[Subscription], first: int, count: int
 ) -> None:
     try:
         run: Callable[[Any], object] = import_module("uvloop").run
     except ImportError:
         run = asyncio.run
     with suppress(EOFError, KeyboardInterrupt):  # The caller is done.
-        run(_generate(pipe, port, subscriptions, first, count))
+        run(_generate(pipe, ports, subscriptions, first, count))

@@ -95,7 +95,7 @@ def each(
     for name, start in parties.items():
         say(f"{name}, {count} subscribers")
         try:
-            with start() as party, subscribers(party.port, party.subscriptions(count)) as load:
+            with start() as party, subscribers([party.port], party.subscriptions(count)) as load:
                 rounds = Rounds(party, load, shared=shared)
                 rounds.at_once(WARM_UP_EVENTS, cpu_seconds=0)
                 figures[name] = measure(rounds)

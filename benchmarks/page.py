@@ -49,7 +49,8 @@ def _section(result: Result, is_newest: bool, folder: Path) -> str:
     parts = [f"## {title}", (module.__doc__ or "").strip(), f"Measured on {result.date[:10]}."]
     if _plot(result, module.PLOTS, folder / f"{plot}.svg"):
         parts.append(f"![{title}]({folder.name}/{plot}.svg)")
-    parts.append(report.markdown(report.target_table(module.TARGETS, result.figures)))
+    if module.TARGETS:
+        parts.append(report.markdown(report.target_table(module.TARGETS, result.figures)))
     for title, rows in report.tables(result.figures):
         parts += [f"**{title}**" if title else "", report.markdown(rows)]
     parts += [f"Not measured: {party}." for party in report.missing(result.figures)]

@@ -12,14 +12,12 @@ from benchmarks import processes
 from benchmarks.events import now
 from benchmarks.load import Load, subscribers
 from benchmarks.measure import Figures, say
-from benchmarks.parties import answers, folder, get, running, server_command
+from benchmarks.parties import get
 from benchmarks.parties.database import USERS, Database, database, token
-from benchmarks.parties.ours import RELAY, served
+from benchmarks.parties.ours import APPLICATION, RELAY, served, web_process
 from benchmarks.publishing import message
 from benchmarks.scale import LEAST, Cost, Parts, Site
-from embedded import free_port
 
-APPLICATION = "benchmarks.sites.asgi:application"
 TABLES = {"open": "bench_open", "members": "bench_members", "owners": "bench_owners"}
 TOGETHER = 200
 # Between changes whose deliveries are not awaited.
@@ -115,7 +113,7 @@ def opened(db: Database, port: int, kind: str, count: int) -> Iterator[Streams]:
     say(f"{count} streams, {kind}")
     before, held = used(db), _web_bytes()
     subscriptions = [get(f"/api/realtime?tables={TABLES[kind]}", token(n)) for n in range(count)]
-    with subscribers(port, subscriptions) as load:
+    with subscribers([port], subscriptions) as load:
         streams = Streams(db, load, kind)
         streams.opening, streams.bytes = _since(before, used(db), count), (_web_bytes() - held) / count
         yield streams
@@ -146,7 +144,7 @@ def measured(quick: bool) -> Measured:
                 answer=streams.more(found["members", few], "web").beyond(deliver),
                 deliver=deliver,
             )
-            with _another_hub(db) as second, opened(db, second, "members", many):
+            with web_process(db) as second, opened(db, second, "members", many):
                 streams.measure(rounds)
     return Measured(
         parts,
@@ -191,11 +189,3 @@ def _servers(word: str) -> list[psutil.Process]:
 def _web_bytes() -> float:
     memory = [each.memory_info() for each in _servers(APPLICATION)]
     return sum(each.rss - getattr(each, "shared", 0) for each in memory)
-
-
-@contextmanager
-def _another_hub(db: Database) -> Iterator[int]:
-    port = free_port()
-    ready = answers(port, "/api/realtime")
-    with folder() as files, running(server_command("uvicorn", APPLICATION, port), files / "log", ready, db.environment):
-        yield port

@@ -12,6 +12,7 @@ from benchmarks.parties.database import Database, database, token
 from embedded import free_port
 
 MANAGE = "manage.py"
+APPLICATION = "benchmarks.sites.asgi:application"
 RELAY = "relay"  # The name of the relay's sessions in the database.
 
 
@@ -52,10 +53,19 @@ def served(server: str, db: Database, *, in_process: bool = False) -> Iterator[i
         if server == "serve":
             command = [sys.executable, MANAGE, "runrealtime", "--serve", f"127.0.0.1:{port}"]
         else:
-            command = server_command(server, "benchmarks.sites.asgi:application", port)
+            command = server_command(server, APPLICATION, port)
         # The first stream makes the hub, which runs the relay if that is in the process.
         ready = answers(port, f"/api/realtime?tables=bench_open&token={token(0)}" if in_process else "/api/realtime")
         stack.enter_context(running(command, files / "server.log", lambda: ready() and leads(db), environment))
+        yield port
+
+
+@contextmanager
+def web_process(db: Database) -> Iterator[int]:
+    """Serve the stream by a uvicorn process beside a relay; yield its port."""
+    port = free_port()
+    command, ready = server_command("uvicorn", APPLICATION, port), answers(port, "/api/realtime")
+    with folder() as files, running(command, files / "server.log", ready, db.environment):
         yield port
 
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-NAMES = ("fanout", "members", "owners", "latency", "streams", "resume", "writes", "relay", "scale")
+NAMES = ("fanout", "members", "owners", "latency", "hubs", "streams", "resume", "writes", "relay", "scale")
 
 
 def workload(name: str) -> ModuleType:

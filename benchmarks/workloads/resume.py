@@ -60,7 +60,7 @@ def measured(clients: int, changes: int) -> Figures:
             before = processes.usage([])
             began = time.monotonic()
             returning = [_returning(n, position) for n in range(clients)]
-            with subscribers(port, returning, first=0, count=changes) as load:
+            with subscribers([port], returning, first=0, count=changes) as load:
                 opened = time.monotonic()
                 figures = load.round(0, changes, lambda: None)
                 for line in load.missed:

@@ -66,10 +66,10 @@ def run(quick: bool) -> dict[str, Figures]:
 
 def _idle(start: Start, count: int, seconds: float) -> Figures:
     with start() as party:
-        with subscribers(party.port, party.subscriptions(WARM_UP_STREAMS)) as load:
+        with subscribers([party.port], party.subscriptions(WARM_UP_STREAMS)) as load:
             before = processes.usage([load.pid])
         began = time.monotonic()
-        with subscribers(party.port, party.subscriptions(count)) as load:
+        with subscribers([party.port], party.subscriptions(count)) as load:
             opened = time.monotonic()
             opening = processes.usage([load.pid])
             time.sleep(seconds)  # Measure idle streams.
