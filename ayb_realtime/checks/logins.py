@@ -45,6 +45,18 @@ select login
 """
 
 
+# Those of them, and the owner of functions of ours, that may not use the schema of a type which these functions name.
+UNUSABLE = """
+select u.role, u.schema, min(t.tgrelid::regclass::text)
+  from ayb_realtime.capture_trigger t
+ cross join lateral ayb_realtime.unusable_schemas_v1(t.tgrelid) u
+ where not t.is_clone
+ group by u.role, u.schema
+ order by u.role, u.schema
+"""
+HINT = "Run manage.py realtime_roles, also after an upgrade: docs/deployment.md, Database users."
+
+
 @register(Tags.database)
 def check_rights(app_configs: Apps, databases: Databases = None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of logins that may do less than they need to."""
@@ -53,14 +65,17 @@ def check_rights(app_configs: Apps, databases: Databases = None, **kwargs: Any) 
     logins = {_user(conf.hub_database), _user(conf.relay_database)} - {_user(conf.database), ""}
     with own_cursor(conf.database) as cursor:
         cursor.execute(LACKING, [sorted(logins)])
-        return [
-            Warning(
-                f"The role {role}, by which the hub or the relay logs in, may not do what it needs to.",
-                hint="Run manage.py realtime_roles, also after an upgrade: docs/deployment.md, Database users.",
-                id="ayb_realtime.W054",
-            )
+        lacking = [
+            f"The role {role}, by which the hub or the relay logs in, may not do what it needs to."
             for (role,) in cursor.fetchall()
         ]
+        cursor.execute(UNUSABLE)
+        unusable = [
+            f"The role {role} may not use the schema {schema}, which has a type of {table}, so that rows of the table"
+            " cannot be written or checked."
+            for role, schema, table in cursor.fetchall()
+        ]
+    return [Warning(message, hint=HINT, id="ayb_realtime.W054") for message in [*lacking, *unusable]]
 
 
 @register(Tags.database, deploy=True)

@@ -56,6 +56,7 @@ class Migration(migrations.Migration):
         RunSQLFile("fill_template"),
         RunSQLFile("check_function"),
         RunSQLFile("make_check_function"),
+        RunSQLFile("grant_schemas"),
         RunSQLFile("make_check_functions"),
         RunSQLFile("policy_conditions"),
         RunSQLFile("current_values"),

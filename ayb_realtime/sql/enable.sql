@@ -45,6 +45,7 @@ begin
     end if;
 
     perform ayb_realtime.grant_v1(relation, null, authenticated, anonymous);
+    perform ayb_realtime.grant_schemas_v1(relation);
     if kind = 'p' then
         -- Who creates a partition creates its trigger. Without USAGE on the schema, the owner cannot name the function for another table.
         execute format('grant execute on function ayb_realtime.capture_v1() to %I', (

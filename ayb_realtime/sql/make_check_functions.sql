@@ -46,6 +46,7 @@ begin
      where r.may_select and coalesce(r.fault, 'ungranted') = 'ungranted'  -- The hub's user may be granted it.
     loop
         begin
+            perform ayb_realtime.grant_schemas_v1(asked.relation);
             kept := kept || split_part(ayb_realtime.make_check_function_v1(asked.relation, asked.role), '(', 1);
         exception when others then
             is_complete := false;

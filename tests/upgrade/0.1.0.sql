@@ -279,7 +279,7 @@ CREATE FUNCTION ayb_realtime.check_1_8e9bbd919d39906a92c408f6451b3548(digest tex
 -- ["public.posts", "ayb_authenticated"]
 #variable_conflict use_variable
 declare
-    own_digest constant text := 'eafb1dc7e9c9cb573c5cef5de3d73431';
+    own_digest constant text := '7c6033afb8a2149b50ee60b5313d5df5';
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
     written_as constant text := pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls'));
@@ -394,12 +394,12 @@ begin
     return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
-    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16753, 0)).identity
+    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16755, 0)).identity
                 operator(pg_catalog.<>) 'public.posts', true)
        or exists (
         select
           from pg_catalog.pg_class c
-         where c.oid operator(pg_catalog.=) 16753
+         where c.oid operator(pg_catalog.=) 16755
            and c.relfilenode operator(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -423,7 +423,7 @@ CREATE FUNCTION ayb_realtime.check_1_9644966757385d26975a12674cf6aeaf(digest tex
 -- ["public.comments", "ayb_authenticated"]
 #variable_conflict use_variable
 declare
-    own_digest constant text := '56c67336e5f96796bdd2c1010d2fcbba';
+    own_digest constant text := '0fc6a10adffc41dfc140d60b604b6146';
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
     written_as constant text := pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls'));
@@ -538,12 +538,12 @@ begin
     return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
-    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16761, 0)).identity
+    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16763, 0)).identity
                 operator(pg_catalog.<>) 'public.comments', true)
        or exists (
         select
           from pg_catalog.pg_class c
-         where c.oid operator(pg_catalog.=) 16761
+         where c.oid operator(pg_catalog.=) 16763
            and c.relfilenode operator(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -1336,6 +1336,7 @@ begin
     end if;
 
     perform ayb_realtime.grant_v1(relation, null, authenticated, anonymous);
+    perform ayb_realtime.grant_schemas_v1(relation);
     if kind = 'p' then
         -- Who creates a partition creates its trigger. Without USAGE on the schema, the owner cannot name the function for another table.
         execute format('grant execute on function ayb_realtime.capture_v1() to %I', (
@@ -1536,6 +1537,39 @@ begin
             hash_array_extended(array(select xmin from pg_class where relname = any (deciders.words)), 0));
     end if;
     return versions;
+end
+$$;
+
+
+--
+-- Name: grant_schemas_v1(oid); Type: FUNCTION; Schema: ayb_realtime; Owner: -
+--
+
+CREATE FUNCTION ayb_realtime.grant_schemas_v1(relation oid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    lacking record;
+begin
+    for lacking in
+        select u.schema, string_agg(quote_ident(u.role), ', ' order by u.role) as roles
+          from ayb_realtime.unusable_schemas_v1(relation) u
+         group by u.schema
+    loop
+        begin
+            execute format('grant usage on schema %I to %s', lacking.schema, lacking.roles);
+        exception when insufficient_privilege then
+            null;  -- Where the user has some privilege on the schema, Postgres only warns.
+        end;
+        if exists (select from ayb_realtime.unusable_schemas_v1(relation) u where u.schema = lacking.schema) then
+            raise exception '% may not use the schema %, which has a type of the table %, and you may not let them',
+                lacking.roles, lacking.schema, relation::regclass
+                using hint = format('Run this as its owner, then migrate again: GRANT USAGE ON SCHEMA %I TO %s;',
+                                    lacking.schema, lacking.roles),
+                      errcode = 'insufficient_privilege';
+        end if;
+    end loop;
 end
 $$;
 
@@ -1984,6 +2018,7 @@ begin
      where r.may_select and coalesce(r.fault, 'ungranted') = 'ungranted'  -- The hub's user may be granted it.
     loop
         begin
+            perform ayb_realtime.grant_schemas_v1(asked.relation);
             kept := kept || split_part(ayb_realtime.make_check_function_v1(asked.relation, asked.role), '(', 1);
         exception when others then
             is_complete := false;
@@ -2567,6 +2602,33 @@ begin
      where not t.is_clone and t.tgenabled <> 'D' and (relations is null or t.tgrelid::bigint = any (relations))
      order by n.nspname <> 'public', n.nspname, c.relname;
 end
+$$;
+
+
+--
+-- Name: unusable_schemas_v1(oid); Type: FUNCTION; Schema: ayb_realtime; Owner: -
+--
+
+CREATE FUNCTION ayb_realtime.unusable_schemas_v1(relation oid) RETURNS TABLE(role name, schema name)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select distinct r.rolname, n.nspname
+      from pg_proc p
+     cross join lateral (select p.proowner union select g.grantee from aclexplode(p.proacl) as g) as who (oid)
+      join pg_roles r on r.oid = who.oid
+     cross join lateral (
+        select a.atttypid
+          from pg_attribute a
+         where a.attrelid = relation and a.attname = any (ayb_realtime.key_columns_v1(relation))
+        union all
+        select c.castsource
+          from pg_cast c
+         where c.oid = (select (t.hstore_cast)[1] from ayb_realtime.column_types_v1(relation) t) and r.oid = p.proowner
+     ) as named (type)
+      join pg_type y on y.oid = named.type
+      join pg_namespace n on n.oid = y.typnamespace
+     where p.oid = 'ayb_realtime.make_check_function_v1'::regproc and not has_schema_privilege(r.oid, n.oid, 'usage')
 $$;
 
 
@@ -3848,22 +3910,24 @@ ALTER TABLE ONLY ayb_realtime.change ALTER COLUMN id SET DEFAULT nextval('ayb_re
 -- Data for Name: batch; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.batch VALUES (0, 181603105738987, 0, '742:742:', '742:742:', 0, 0, NULL, NULL, NULL, '742');
+INSERT INTO ayb_realtime.batch VALUES (0, 181480587822512, 0, '742:742:', '742:742:', 0, 0, NULL, NULL, NULL, '742');
+INSERT INTO ayb_realtime.batch VALUES (1, 181480587822512, 8, '742:742:', '785:785:', 1, 8, NULL, NULL, '{16755,16763}', '785');
+INSERT INTO ayb_realtime.batch VALUES (2, 181480587822520, 1, '785:785:', '790:790:', 9, 9, NULL, NULL, '{16755}', '790');
 
 
 --
 -- Data for Name: change_0; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.change_0 VALUES (0, 1, '745', 16753, 'enable', '{"trigger" : 16815}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 2, '745', 16761, 'enable', '{"trigger" : 16817}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 3, '775', 16753, 'create', '{"id":1,"title":"Welcome: this post is published, so both of you see it","body":"","published":true,"created_at":"2026-11-27T11:57:54.904942+00:00","updated_at":"2026-11-27T11:57:54.904968+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 4, '775', 16753, 'create', '{"id":2,"title":"A draft by user: only its author gets it","body":"","published":false,"created_at":"2026-11-27T11:57:54.916852+00:00","updated_at":"2026-11-27T11:57:54.916872+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 5, '775', 16753, 'create', '{"id":3,"title":"Second has published something too","body":"","published":true,"created_at":"2026-11-27T11:57:54.91766+00:00","updated_at":"2026-11-27T11:57:54.917668+00:00","author_id":"22222222-2222-4222-8222-222222222222"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 6, '775', 16753, 'create', '{"id":4,"title":"A draft by third","body":"","published":false,"created_at":"2026-11-27T11:57:54.918157+00:00","updated_at":"2026-11-27T11:57:54.918163+00:00","author_id":"33333333-3333-4333-8333-333333333333"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 7, '775', 16761, 'create', '{"id":1,"body":"Only members of the team read this","created_at":"2026-11-27T11:57:54.918674+00:00","author_id":"11111111-1111-4111-8111-111111111111","team_id":1}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 8, '775', 16761, 'create', '{"id":2,"body":"Remove a member from the team and write again","created_at":"2026-11-27T11:57:54.92175+00:00","author_id":"22222222-2222-4222-8222-222222222222","team_id":1}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '779', 16753, 'create', '{"id":5,"title":"kept","body":"","published":true,"created_at":"2026-11-27T11:57:56.244682+00:00","updated_at":"2026-11-27T11:57:56.244682+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 1, '745', 16755, 'enable', '{"trigger" : 16817}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 2, '745', 16763, 'enable', '{"trigger" : 16819}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 3, '775', 16755, 'create', '{"id":1,"title":"Welcome: this post is published, so both of you see it","body":"","published":true,"created_at":"2026-11-27T14:47:35.585604+00:00","updated_at":"2026-11-27T14:47:35.585624+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 4, '775', 16755, 'create', '{"id":2,"title":"A draft by user: only its author gets it","body":"","published":false,"created_at":"2026-11-27T14:47:35.628548+00:00","updated_at":"2026-11-27T14:47:35.628567+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 5, '775', 16755, 'create', '{"id":3,"title":"Second has published something too","body":"","published":true,"created_at":"2026-11-27T14:47:35.645936+00:00","updated_at":"2026-11-27T14:47:35.645953+00:00","author_id":"22222222-2222-4222-8222-222222222222"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 6, '775', 16755, 'create', '{"id":4,"title":"A draft by third","body":"","published":false,"created_at":"2026-11-27T14:47:35.653879+00:00","updated_at":"2026-11-27T14:47:35.653895+00:00","author_id":"33333333-3333-4333-8333-333333333333"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 7, '775', 16763, 'create', '{"id":1,"body":"Only members of the team read this","created_at":"2026-11-27T14:47:35.654603+00:00","author_id":"11111111-1111-4111-8111-111111111111","team_id":1}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 8, '775', 16763, 'create', '{"id":2,"body":"Remove a member from the team and write again","created_at":"2026-11-27T14:47:35.663042+00:00","author_id":"22222222-2222-4222-8222-222222222222","team_id":1}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '787', 16755, 'create', '{"id":5,"title":"kept","body":"","published":true,"created_at":"2026-11-27T14:47:41.236182+00:00","updated_at":"2026-11-27T14:47:41.236182+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
 
 
 --
@@ -3912,15 +3976,15 @@ INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '779', 16753, 'create', '{"id":5
 -- Data for Name: content; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.content VALUES (16815, 16753, 'e5aff6f4b44add853e3f44d9a470736c', '{"16753  16815 A 745 16816 A 745"}', 16753, '743,743,743,743,743,743,743', NULL);
-INSERT INTO ayb_realtime.content VALUES (16817, 16761, 'abed4fc8549f47a3d180b2f2dde3d4ee', '{"16761  16817 A 745 16818 A 745"}', 16761, '743,743,743,743,743', NULL);
+INSERT INTO ayb_realtime.content VALUES (16817, 16755, 'e5aff6f4b44add853e3f44d9a470736c', '{"16755  16817 A 745 16818 A 745"}', 16755, '743,743,743,743,743,743,743', NULL);
+INSERT INTO ayb_realtime.content VALUES (16819, 16763, 'abed4fc8549f47a3d180b2f2dde3d4ee', '{"16763  16819 A 745 16820 A 745"}', 16763, '743,743,743,743,743', NULL);
 
 
 --
 -- Data for Name: crash_marker; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.crash_marker VALUES ('f48810c2-9483-4e3c-9f88-e06d23f10ff5', true);
+INSERT INTO ayb_realtime.crash_marker VALUES ('df3510ee-cfec-4e25-b13f-41e7a43ba10e', true);
 
 
 --
@@ -3933,21 +3997,22 @@ INSERT INTO ayb_realtime.crash_marker VALUES ('f48810c2-9483-4e3c-9f88-e06d23f10
 -- Data for Name: epoch; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.epoch VALUES (181603105738986, '7712819240706937449.00000001.16384', '2026-11-27 11:57:49.141155+00', '742');
+INSERT INTO ayb_realtime.epoch VALUES (181480587822511, '7712862877650756100.00000001.16384', '2026-11-27 14:47:13.040709+00', '742');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (1, 16753, 16753, 'column id of table public.postscolumn title of table public.postscolumn body of table public.postscolumn published of table public.postscolumn created_at of table public.postscolumn updated_at of table public.postscolumn author_id of table public.posts', '{16753}', '{7}', NULL, NULL, NULL, true);
-INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (2, 16761, 16761, 'column id of table public.commentscolumn body of table public.commentscolumn created_at of table public.commentscolumn author_id of table public.commentscolumn team_id of table public.comments', '{16761}', '{5}', NULL, NULL, NULL, true);
+INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (1, 16755, 16755, 'column id of table public.postscolumn title of table public.postscolumn body of table public.postscolumn published of table public.postscolumn created_at of table public.postscolumn updated_at of table public.postscolumn author_id of table public.posts', '{16755}', '{7}', NULL, NULL, NULL, true);
+INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (2, 16763, 16763, 'column id of table public.commentscolumn body of table public.commentscolumn created_at of table public.commentscolumn author_id of table public.commentscolumn team_id of table public.comments', '{16763}', '{5}', NULL, NULL, NULL, true);
 
 
 --
 -- Data for Name: leader; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
+INSERT INTO ayb_realtime.leader VALUES (true, '2ee1eedc-1822-4be3-afef-599448c606ba', 21847);
 
 
 --
@@ -3966,7 +4031,7 @@ INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (2, 16761, 16761,
 -- Data for Name: slot_history; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.slot_history VALUES (0, '2026-11-27 11:57:51.277977+00');
+INSERT INTO ayb_realtime.slot_history VALUES (0, '2026-11-27 14:47:22.39184+00');
 
 
 --
@@ -4040,8 +4105,8 @@ INSERT INTO public.auth_permission VALUES (43, 'Can view membership', 11, 'view_
 -- Data for Name: comments; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.comments VALUES (1, 'Only members of the team read this', '2026-11-27 11:57:54.918674+00', '11111111-1111-4111-8111-111111111111', 1);
-INSERT INTO public.comments VALUES (2, 'Remove a member from the team and write again', '2026-11-27 11:57:54.92175+00', '22222222-2222-4222-8222-222222222222', 1);
+INSERT INTO public.comments VALUES (1, 'Only members of the team read this', '2026-11-27 14:47:35.654603+00', '11111111-1111-4111-8111-111111111111', 1);
+INSERT INTO public.comments VALUES (2, 'Remove a member from the team and write again', '2026-11-27 14:47:35.663042+00', '22222222-2222-4222-8222-222222222222', 1);
 
 
 --
@@ -4065,35 +4130,35 @@ INSERT INTO public.django_content_type VALUES (11, 'blog', 'membership');
 -- Data for Name: django_migrations; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-27 11:57:51.1521+00');
-INSERT INTO public.django_migrations VALUES (2, 'contenttypes', '0002_remove_content_type_name', '2026-11-27 11:57:51.159317+00');
-INSERT INTO public.django_migrations VALUES (3, 'auth', '0001_initial', '2026-11-27 11:57:51.18862+00');
-INSERT INTO public.django_migrations VALUES (4, 'auth', '0002_alter_permission_name_max_length', '2026-11-27 11:57:51.193818+00');
-INSERT INTO public.django_migrations VALUES (5, 'auth', '0003_alter_user_email_max_length', '2026-11-27 11:57:51.199212+00');
-INSERT INTO public.django_migrations VALUES (6, 'auth', '0004_alter_user_username_opts', '2026-11-27 11:57:51.20445+00');
-INSERT INTO public.django_migrations VALUES (7, 'auth', '0005_alter_user_last_login_null', '2026-11-27 11:57:51.209407+00');
-INSERT INTO public.django_migrations VALUES (8, 'auth', '0006_require_contenttypes_0002', '2026-11-27 11:57:51.210318+00');
-INSERT INTO public.django_migrations VALUES (9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-27 11:57:51.215028+00');
-INSERT INTO public.django_migrations VALUES (10, 'auth', '0008_alter_user_username_max_length', '2026-11-27 11:57:51.220114+00');
-INSERT INTO public.django_migrations VALUES (11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-27 11:57:51.226816+00');
-INSERT INTO public.django_migrations VALUES (12, 'auth', '0010_alter_group_name_max_length', '2026-11-27 11:57:51.23255+00');
-INSERT INTO public.django_migrations VALUES (13, 'auth', '0011_update_proxy_permissions', '2026-11-27 11:57:51.237298+00');
-INSERT INTO public.django_migrations VALUES (14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-27 11:57:51.242205+00');
-INSERT INTO public.django_migrations VALUES (15, 'ayb_realtime', '0001_initial', '2026-11-27 11:57:51.396188+00');
-INSERT INTO public.django_migrations VALUES (16, 'blog', '0001_initial', '2026-11-27 11:57:51.447986+00');
-INSERT INTO public.django_migrations VALUES (17, 'blog', '0002_realtime', '2026-11-27 11:57:51.477588+00');
-INSERT INTO public.django_migrations VALUES (18, 'token_blacklist', '0001_initial', '2026-11-27 11:57:51.506441+00');
-INSERT INTO public.django_migrations VALUES (19, 'token_blacklist', '0002_outstandingtoken_jti_hex', '2026-11-27 11:57:51.514371+00');
-INSERT INTO public.django_migrations VALUES (20, 'token_blacklist', '0003_auto_20171017_2007', '2026-11-27 11:57:51.528425+00');
-INSERT INTO public.django_migrations VALUES (21, 'token_blacklist', '0004_auto_20171017_2013', '2026-11-27 11:57:51.538918+00');
-INSERT INTO public.django_migrations VALUES (22, 'token_blacklist', '0005_remove_outstandingtoken_jti', '2026-11-27 11:57:51.546728+00');
-INSERT INTO public.django_migrations VALUES (23, 'token_blacklist', '0006_auto_20171017_2113', '2026-11-27 11:57:51.557501+00');
-INSERT INTO public.django_migrations VALUES (24, 'token_blacklist', '0007_auto_20171017_2214', '2026-11-27 11:57:51.578338+00');
-INSERT INTO public.django_migrations VALUES (25, 'token_blacklist', '0008_migrate_to_bigautofield', '2026-11-27 11:57:51.61005+00');
-INSERT INTO public.django_migrations VALUES (26, 'token_blacklist', '0010_fix_migrate_to_bigautofield', '2026-11-27 11:57:51.621447+00');
-INSERT INTO public.django_migrations VALUES (27, 'token_blacklist', '0011_linearizes_history', '2026-11-27 11:57:51.623094+00');
-INSERT INTO public.django_migrations VALUES (28, 'token_blacklist', '0012_alter_outstandingtoken_user', '2026-11-27 11:57:51.630324+00');
-INSERT INTO public.django_migrations VALUES (29, 'token_blacklist', '0013_alter_blacklistedtoken_options_and_more', '2026-11-27 11:57:51.639694+00');
+INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-27 14:47:21.806862+00');
+INSERT INTO public.django_migrations VALUES (2, 'contenttypes', '0002_remove_content_type_name', '2026-11-27 14:47:21.833043+00');
+INSERT INTO public.django_migrations VALUES (3, 'auth', '0001_initial', '2026-11-27 14:47:21.958756+00');
+INSERT INTO public.django_migrations VALUES (4, 'auth', '0002_alter_permission_name_max_length', '2026-11-27 14:47:21.96999+00');
+INSERT INTO public.django_migrations VALUES (5, 'auth', '0003_alter_user_email_max_length', '2026-11-27 14:47:21.981907+00');
+INSERT INTO public.django_migrations VALUES (6, 'auth', '0004_alter_user_username_opts', '2026-11-27 14:47:22.000633+00');
+INSERT INTO public.django_migrations VALUES (7, 'auth', '0005_alter_user_last_login_null', '2026-11-27 14:47:22.044462+00');
+INSERT INTO public.django_migrations VALUES (8, 'auth', '0006_require_contenttypes_0002', '2026-11-27 14:47:22.047021+00');
+INSERT INTO public.django_migrations VALUES (9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-27 14:47:22.063381+00');
+INSERT INTO public.django_migrations VALUES (10, 'auth', '0008_alter_user_username_max_length', '2026-11-27 14:47:22.091874+00');
+INSERT INTO public.django_migrations VALUES (11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-27 14:47:22.126401+00');
+INSERT INTO public.django_migrations VALUES (12, 'auth', '0010_alter_group_name_max_length', '2026-11-27 14:47:22.148141+00');
+INSERT INTO public.django_migrations VALUES (13, 'auth', '0011_update_proxy_permissions', '2026-11-27 14:47:22.164058+00');
+INSERT INTO public.django_migrations VALUES (14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-27 14:47:22.185616+00');
+INSERT INTO public.django_migrations VALUES (15, 'ayb_realtime', '0001_initial', '2026-11-27 14:47:23.003104+00');
+INSERT INTO public.django_migrations VALUES (16, 'blog', '0001_initial', '2026-11-27 14:47:23.253465+00');
+INSERT INTO public.django_migrations VALUES (17, 'blog', '0002_realtime', '2026-11-27 14:47:23.425298+00');
+INSERT INTO public.django_migrations VALUES (18, 'token_blacklist', '0001_initial', '2026-11-27 14:47:23.656621+00');
+INSERT INTO public.django_migrations VALUES (19, 'token_blacklist', '0002_outstandingtoken_jti_hex', '2026-11-27 14:47:23.709354+00');
+INSERT INTO public.django_migrations VALUES (20, 'token_blacklist', '0003_auto_20171017_2007', '2026-11-27 14:47:23.764439+00');
+INSERT INTO public.django_migrations VALUES (21, 'token_blacklist', '0004_auto_20171017_2013', '2026-11-27 14:47:23.803965+00');
+INSERT INTO public.django_migrations VALUES (22, 'token_blacklist', '0005_remove_outstandingtoken_jti', '2026-11-27 14:47:23.842995+00');
+INSERT INTO public.django_migrations VALUES (23, 'token_blacklist', '0006_auto_20171017_2113', '2026-11-27 14:47:23.907592+00');
+INSERT INTO public.django_migrations VALUES (24, 'token_blacklist', '0007_auto_20171017_2214', '2026-11-27 14:47:24.004397+00');
+INSERT INTO public.django_migrations VALUES (25, 'token_blacklist', '0008_migrate_to_bigautofield', '2026-11-27 14:47:24.238864+00');
+INSERT INTO public.django_migrations VALUES (26, 'token_blacklist', '0010_fix_migrate_to_bigautofield', '2026-11-27 14:47:24.288694+00');
+INSERT INTO public.django_migrations VALUES (27, 'token_blacklist', '0011_linearizes_history', '2026-11-27 14:47:24.308867+00');
+INSERT INTO public.django_migrations VALUES (28, 'token_blacklist', '0012_alter_outstandingtoken_user', '2026-11-27 14:47:24.342136+00');
+INSERT INTO public.django_migrations VALUES (29, 'token_blacklist', '0013_alter_blacklistedtoken_options_and_more', '2026-11-27 14:47:24.394515+00');
 
 
 --
@@ -4108,11 +4173,11 @@ INSERT INTO public.memberships VALUES (2, '22222222-2222-4222-8222-222222222222'
 -- Data for Name: posts; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.posts VALUES (1, 'Welcome: this post is published, so both of you see it', '', true, '2026-11-27 11:57:54.904942+00', '2026-11-27 11:57:54.904968+00', '11111111-1111-4111-8111-111111111111');
-INSERT INTO public.posts VALUES (2, 'A draft by user: only its author gets it', '', false, '2026-11-27 11:57:54.916852+00', '2026-11-27 11:57:54.916872+00', '11111111-1111-4111-8111-111111111111');
-INSERT INTO public.posts VALUES (3, 'Second has published something too', '', true, '2026-11-27 11:57:54.91766+00', '2026-11-27 11:57:54.917668+00', '22222222-2222-4222-8222-222222222222');
-INSERT INTO public.posts VALUES (4, 'A draft by third', '', false, '2026-11-27 11:57:54.918157+00', '2026-11-27 11:57:54.918163+00', '33333333-3333-4333-8333-333333333333');
-INSERT INTO public.posts VALUES (5, 'kept', '', true, '2026-11-27 11:57:56.244682+00', '2026-11-27 11:57:56.244682+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (1, 'Welcome: this post is published, so both of you see it', '', true, '2026-11-27 14:47:35.585604+00', '2026-11-27 14:47:35.585624+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (2, 'A draft by user: only its author gets it', '', false, '2026-11-27 14:47:35.628548+00', '2026-11-27 14:47:35.628567+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (3, 'Second has published something too', '', true, '2026-11-27 14:47:35.645936+00', '2026-11-27 14:47:35.645953+00', '22222222-2222-4222-8222-222222222222');
+INSERT INTO public.posts VALUES (4, 'A draft by third', '', false, '2026-11-27 14:47:35.653879+00', '2026-11-27 14:47:35.653895+00', '33333333-3333-4333-8333-333333333333');
+INSERT INTO public.posts VALUES (5, 'kept', '', true, '2026-11-27 14:47:41.236182+00', '2026-11-27 14:47:41.236182+00', '11111111-1111-4111-8111-111111111111');
 
 
 --
@@ -4138,16 +4203,16 @@ INSERT INTO public.teams VALUES (1, 'The team');
 -- Data for Name: users; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$NbMcDZBCK9o9eyX8m7wC5s$LJ+17osVnDt+MIA35/lNPXwF3s1W/nAnFAPce3FP27E=', NULL, '11111111-1111-4111-8111-111111111111', 'user@example.com', true, '2026-11-27 11:57:53.773341+00', '2026-11-27 11:57:53.773374+00');
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$fBg1pwBkUOR4pe2KIpyqFK$jlVhn4nff3YP1snIpxZM/47WpJ7aMEWaez3pcDR6nvI=', NULL, '22222222-2222-4222-8222-222222222222', 'second@example.com', true, '2026-11-27 11:57:54.328719+00', '2026-11-27 11:57:54.328745+00');
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$IW2FIfr2q3Jos7L8lDv5kY$Q4Z9o7U6hPuHjcs5StO3KeDOTRR/hsijdFDpC0w19fM=', NULL, '33333333-3333-4333-8333-333333333333', 'third@example.com', true, '2026-11-27 11:57:54.897115+00', '2026-11-27 11:57:54.897153+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$ss28rtiwftE0x00BMCM0cA$0MMbMIDt0QHU6UM6rgKuDy6j4MpnIVbuiChZpoRtmoA=', NULL, '11111111-1111-4111-8111-111111111111', 'user@example.com', true, '2026-11-27 14:47:34.062695+00', '2026-11-27 14:47:34.062727+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$9FaKJBGRfu2ycOfCM3yN1e$BZBQIA8jCCMZLAexTsSWN/hZ7MrCWYktwOdFRfE9Rss=', NULL, '22222222-2222-4222-8222-222222222222', 'second@example.com', true, '2026-11-27 14:47:34.743147+00', '2026-11-27 14:47:34.743163+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$FSbt6N4rgvcosSQJy3UkHn$A8zDUXZmqnKnjUC8yLVzfiwtYImrGN0owbz2U32RZAA=', NULL, '33333333-3333-4333-8333-333333333333', 'third@example.com', true, '2026-11-27 14:47:35.541727+00', '2026-11-27 14:47:35.541744+00');
 
 
 --
 -- Name: asleep_at; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.asleep_at', 0, false);
+SELECT pg_catalog.setval('ayb_realtime.asleep_at', 1795790861265, true);
 
 
 --
@@ -4161,7 +4226,7 @@ SELECT pg_catalog.setval('ayb_realtime.change_id', 9, true);
 -- Name: keeps_before; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.keeps_before', 0, false);
+SELECT pg_catalog.setval('ayb_realtime.keeps_before', 0, true);
 
 
 --
@@ -4175,7 +4240,7 @@ SELECT pg_catalog.setval('ayb_realtime.layout_id_seq', 2, true);
 -- Name: leader_seen; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.leader_seen', 0, false);
+SELECT pg_catalog.setval('ayb_realtime.leader_seen', 1795790861265, true);
 
 
 --
@@ -4217,7 +4282,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_12', 1, false);
 -- Name: shape_13; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_13', 35976827865095, true);
+SELECT pg_catalog.setval('ayb_realtime.shape_13', 1, false);
 
 
 --
@@ -4231,7 +4296,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_14', 1, false);
 -- Name: shape_15; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_15', 1, false);
+SELECT pg_catalog.setval('ayb_realtime.shape_15', 35981122836487, true);
 
 
 --
@@ -4280,7 +4345,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_20', 1, false);
 -- Name: shape_21; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_21', 35994007750661, true);
+SELECT pg_catalog.setval('ayb_realtime.shape_21', 1, false);
 
 
 --
@@ -4294,7 +4359,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_22', 1, false);
 -- Name: shape_23; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_23', 1, false);
+SELECT pg_catalog.setval('ayb_realtime.shape_23', 35998302722053, true);
 
 
 --
@@ -5320,6 +5385,13 @@ REVOKE ALL ON FUNCTION ayb_realtime.fingerprint_v1(deciders ayb_realtime.decider
 
 
 --
+-- Name: FUNCTION grant_schemas_v1(relation oid); Type: ACL; Schema: ayb_realtime; Owner: -
+--
+
+REVOKE ALL ON FUNCTION ayb_realtime.grant_schemas_v1(relation oid) FROM PUBLIC;
+
+
+--
 -- Name: FUNCTION grant_v1(relation regclass, columns text[], authenticated name, anonymous name); Type: ACL; Schema: ayb_realtime; Owner: -
 --
 
@@ -5569,6 +5641,13 @@ REVOKE ALL ON FUNCTION ayb_realtime.store_layout_v1(relation oid, OUT shadow reg
 --
 
 REVOKE ALL ON FUNCTION ayb_realtime.streamed_tables_v1(relations bigint[]) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION unusable_schemas_v1(relation oid); Type: ACL; Schema: ayb_realtime; Owner: -
+--
+
+REVOKE ALL ON FUNCTION ayb_realtime.unusable_schemas_v1(relation oid) FROM PUBLIC;
 
 
 --

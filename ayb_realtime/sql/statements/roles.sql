@@ -111,5 +111,6 @@ begin
     loop
         execute command;
     end loop;
+    perform ayb_realtime.grant_schemas_v1(t.tgrelid) from ayb_realtime.capture_trigger t where not t.is_clone;
 end
 $$

@@ -18,7 +18,17 @@ from ayb_realtime.operations import EnableRealtime
 from tests.integration.scenario import Owner
 
 # What an owner of tables has to be let call, beside the migrator (docs/deployment.md).
-TO_ENABLE = ("enable_v1", "disable_v1", "capture_v1", "create_roles_v1", "grant_v1", "key_columns_v1", "log_enabled_v1")
+TO_ENABLE = (
+    "enable_v1",
+    "disable_v1",
+    "capture_v1",
+    "create_roles_v1",
+    "grant_v1",
+    "grant_schemas_v1",
+    "key_columns_v1",
+    "log_enabled_v1",
+    "unusable_schemas_v1",
+)
 
 
 def forwards(

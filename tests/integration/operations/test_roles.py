@@ -125,3 +125,25 @@ def test_schema_that_subscribers_cannot_be_let_into_is_reported(owner: Owner, pl
     with acting_as(owner, plain_role):
         owner.execute("select ayb_realtime.enable_v1('sales.orders')")
         assert triggers(owner, "sales.orders") == OURS
+
+
+def test_schema_of_a_type_that_hubs_cannot_be_let_into_is_reported(owner: Owner, plain_role: str) -> None:
+    owner.execute(f"create role hub_{plain_role}".encode())
+    owner.execute(f"grant execute on function ayb_realtime.make_check_function_v1 to hub_{plain_role}".encode())
+    owner.execute("create schema sales; create type sales.kind as enum ('a')")
+    owner.execute("grant usage on schema sales to ayb_authenticated")
+    owner.execute(f"grant usage, create on schema sales to {plain_role}".encode())
+    owner.execute(f"grant ayb_authenticated, ayb_anonymous to {plain_role}".encode())
+    with acting_as(owner, plain_role):
+        owner.execute("create table sales.orders (kind sales.kind primary key)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused, owner.transaction():
+            owner.execute("select ayb_realtime.enable_v1('sales.orders')")
+    told = refused.value.diag.message_primary or ""
+    assert f"hub_{plain_role} may not use the schema sales, which has a type of the table sales.orders, and you" in told
+    advice, _, statement = (refused.value.diag.message_hint or "").partition(": ")
+    assert advice == "Run this as its owner, then migrate again"
+    # Just that, and it works.
+    owner.execute(statement.encode())
+    with acting_as(owner, plain_role):
+        owner.execute("select ayb_realtime.enable_v1('sales.orders')")
+        assert triggers(owner, "sales.orders") == OURS

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from ayb_realtime.visibility import shortlist
 from tests.integration.postgres.conftest import DEFINER, HUB, RELAY, THREE, make_roles, roles_sql, streaming
-from tests.integration.scenario import Owner, open_stream, person
+from tests.integration.scenario import OWN, Owner, open_stream, person
 
 # What they may do with the tables and views of the database.
 RIGHTS: dict[str, dict[str, str]] = {
@@ -147,11 +147,13 @@ def test_check_says_what_is_given_away_until_the_logins_are_apart(site: Owner, s
     assert message.startswith(f"The role {HUB} may read public.users, which no subscriber may, and a policy can act as")
 
 
-def test_login_that_lacks_a_right_is_told_by_the_check_and_the_relay(site: Owner) -> None:
-    def lacking() -> list[str]:
-        messages = run_checks(tags=[Tags.database], databases=["another"])
-        return [message.msg.partition(",")[0] for message in messages if message.id == "ayb_realtime.W054"]
+def lacking() -> list[str]:
+    """Return which roles the check says lack a right."""
+    messages = run_checks(tags=[Tags.database], databases=["another"])
+    return [message.msg.partition(",")[0] for message in messages if message.id == "ayb_realtime.W054"]
 
+
+def test_login_that_lacks_a_right_is_told_by_the_check_and_the_relay(site: Owner) -> None:
     both = [f"The role {role}" for role in sorted((HUB, RELAY))]
     assert lacking() == both
     make_roles(site)
@@ -166,6 +168,47 @@ def test_login_that_lacks_a_right_is_told_by_the_check_and_the_relay(site: Owner
     assert lacking() == [f"The role {RELAY}"]
     with pytest.raises(CommandError, match=r"permission denied for schema ayb_realtime.*manage\.py realtime_roles"):
         call_command("runrealtime", "--check")
+
+
+ELSEWHERE = f"""
+create schema elsewhere;
+create extension hstore schema elsewhere;
+create type elsewhere.kind as enum ('a', 'b');
+create table items (kind elsewhere.kind primary key, author text, more elsewhere.hstore);
+create policy own on items using ({OWN});
+alter table items enable row level security;
+"""
+
+
+REVOKED = sql.SQL("revoke usage on schema elsewhere from {}, {}").format(sql.Identifier(DEFINER), sql.Identifier(HUB))
+
+
+async def test_table_with_types_of_another_schema_streams_once_it_is_enabled_or_the_roles_are_made(
+    site: Owner, memory_layer: BaseChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def written(kind: str) -> Any:
+        async with streaming(memory_layer) as hub:
+            stream = await open_stream(hub, person(1), "items")
+            site.execute("insert into items values (%s, '1', 'a=>1')", [kind])
+            return await stream.next_action()
+
+    make_roles(site)
+    site.execute(f"{ELSEWHERE}; select ayb_realtime.enable_v1('items')".encode())
+    assert await written("a") == ("create", {"kind": "a", "author": "1", "more": {"a": "1"}})
+    site.execute(REVOKED)
+    make_roles(site)
+    assert await written("b") == ("create", {"kind": "b", "author": "1", "more": {"a": "1"}})
+    assert "permission" not in caplog.text
+
+
+def test_schema_of_a_type_that_a_role_may_not_use_is_told_by_the_check(site: Owner) -> None:
+    make_roles(site)
+    site.execute(f"{ELSEWHERE}; select ayb_realtime.enable_v1('items')".encode())
+    assert lacking() == []
+    site.execute(REVOKED)
+    assert lacking() == [f"The role {role} may not use the schema elsewhere" for role in sorted((DEFINER, HUB))]
+    make_roles(site)
+    assert lacking() == []
 
 
 def test_command_makes_the_roles_itself_where_it_may(site: Owner) -> None:

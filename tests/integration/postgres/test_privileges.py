@@ -17,6 +17,7 @@ DEFINERS = {
     "log_enabled_v1",
     "make_check_function_v1",
     "make_check_functions_v1",
+    "unusable_schemas_v1",
 }
 
 
