@@ -9,6 +9,7 @@ that logs a request once it is answered sees a token in its query.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import copy_context
+from traceback import walk_tb
 from typing import Any, ClassVar, Protocol
 
 from ayb_realtime import precedence, sinks
@@ -25,6 +26,8 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 KEY = "ayb_realtime"
 # The header of the response that names the stream. It never leaves this process.
 HEADER = "X-Ayb-Realtime-Stream"
+# What raises ValueError for a WebSocket that it does not serve: Django's handler, and Channels' routers.
+ROUTERS = {"django.core.handlers.asgi", "channels.routing"}
 # A path may have the name of a tenant in it.
 PATHS_MAX = 1000
 
@@ -61,6 +64,9 @@ class Realtime:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer; if it hands over a stream, send that."""
+        if scope["type"] == "websocket":
+            await _or_close(self._application, scope, receive, send)
+            return
         if scope["type"] != "http" or KEY in scope:
             await self._application(scope, receive, send)
             return
@@ -114,6 +120,18 @@ class Realtime:
 
     async def _answer(self, scope: Scope, handover: "Handover") -> None:
         await self._application(scope, handover.receive, handover.send)
+
+
+async def _or_close(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Let the application answer a WebSocket; if nothing of it serves that, refuse it: servers answer with 403."""
+    try:
+        await application(scope, receive, send)
+    except ValueError as error:
+        *_, (frame, _) = walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") not in ROUTERS:
+            raise
+        credentials.take_out(scope)  # The server logs what is refused.
+        await send({"type": "websocket.close"})
 
 
 class Handover:
