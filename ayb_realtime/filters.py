@@ -27,6 +27,11 @@ MOST_CONDITIONS = 20
 # Of all conditions of a request together.
 MOST_VALUES = 1000
 
+# Of a pattern. Postgres compares each place of a text with as much of it, and LIKE ends by itself alone: no timeout and
+# no cancellation ends it before.
+LONGEST_PATTERN = 100
+PATTERNS = ("like", "ilike")
+
 # A backslash makes one of these a part of the value. Before any other character it stands for itself.
 _escaped = re.compile(r"\\([,|\\])")
 _token = re.compile(r"\\[,|\\]|.", re.DOTALL)
@@ -88,6 +93,8 @@ def _condition(text: str, names: Sequence[str]) -> tuple[str | None, Clause]:
         operator, value = IS, NULLS[operator]
     if operator == IS and value not in STATES:
         raise InvalidParameter(f"filter: {left}: is.{value}: after is. comes one of {', '.join(STATES)}")
+    if operator in PATTERNS and len(value) > LONGEST_PATTERN:
+        raise InvalidParameter(f"filter: {left}: a pattern of more than {LONGEST_PATTERN} characters")
     found = _split(value, "|") if operator == "in" else [value]
     return table, Clause(column, OPERATORS[operator], tuple(dict.fromkeys(_escaped.sub(r"\1", each) for each in found)))
 

@@ -8,12 +8,11 @@ from ayb_realtime.filters import IS, OPERATORS, Clause, Comparand, Filter
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import transactions
 from ayb_realtime.visibility.comparisons import Comparison
-from ayb_realtime.visibility.filter_questions import Piece, statements
+from ayb_realtime.visibility.filter_questions import LIKE, Piece, statements
 from ayb_realtime.visibility.filtering import comparisons
 from ayb_realtime.visibility.transactions import Connection
 
 # The types whose values LIKE takes as text.
-LIKE = {"~~", "~~*"}
 TEXT_TYPES = {"pg_catalog.varchar", "pg_catalog.bpchar", "pg_catalog.name"}
 
 

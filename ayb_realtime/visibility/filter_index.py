@@ -93,6 +93,18 @@ class FilterIndex:
         kept = [streams.items() for each, streams in self.filters.items() if each not in refused]
         return FilterIndex(stream for streams in kept for stream in streams), refused
 
+    def identities(self) -> list[Identity]:
+        """Return the identities whose streams have a filter."""
+        return list(dict.fromkeys(identity for streams in self.filters.values() for identity in streams))
+
+    def only(self, identities: Iterable[Identity]) -> "FilterIndex":
+        """Return an index of the filters of these identities."""
+        chosen = frozenset(identities)
+        if len(chosen) == len(self.identities()):
+            return self
+        streams = [each.items() for each in self.filters.values()]
+        return FilterIndex(stream for those in streams for stream in those if stream[0] in chosen)
+
     def comparands(self) -> list[Comparand]:
         """Return all columns with the operators that they are compared by."""
         return [*self.values, *dict.fromkeys((column, operator) for column, operator, _ in self.states)]

@@ -1,11 +1,13 @@
 """What Postgres is asked about filters and rows, and what it answers. Called by ``filtering`` and ``one_message``."""
 
 import json
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
+from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import NeedsTransaction
 from ayb_realtime.filters import Comparand, Test
 from ayb_realtime.postgres import sessions
@@ -16,8 +18,21 @@ from ayb_realtime.visibility.quarantine import Quarantine
 from ayb_realtime.visibility.transactions import Connection
 from ayb_realtime.wire.records import Row
 
-# The values, with their columns and operators, that got no answer lately.
+# The operators of patterns, and the longest JSON text of a value that is compared with one: nothing can end that.
+LIKE, LONGEST_LIKE_TEXT = {"~~", "~~*"}, 1024 * 1024
+
+# The values, with their columns and operators, that got no answer lately, and identities whose filters took too long.
 quarantine = Quarantine()
+
+# What part of the time for a check an attempt gets, if it is about so many rows; about fewer it gets less, but at least
+# so many seconds, and about more no more.
+SHARE, SHARE_ROWS, LEAST_SECONDS = 1 / 8, 50, 0.1
+
+
+def seconds_of_attempt(rows: int) -> float:
+    """Return how long Postgres may take to compare so many rows with the filters of all streams."""
+    longest = conf.check_timeout_seconds * SHARE
+    return min(longest, max(LEAST_SECONDS, longest * rows / SHARE_ROWS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +66,15 @@ class Piece:
 
 
 def pieces(index: FilterIndex, rows: Mapping[int, Row], truths: Mapping[int, Truth]) -> list[Piece]:
-    """Return what to ask Postgres about these rows. Where a row lacks a column, that is noted as without an answer."""
+    """Return what to ask Postgres about these rows.
+
+    Where a row lacks a column, or its text is too long for LIKE, that is noted as without an answer.
+    """
     asked = []
     for (column, operator), values in index.values.items():
-        texts = {at: _text(row.columns[column]) for at, row in rows.items() if column in row.columns}
+        longest = LONGEST_LIKE_TEXT if operator in LIKE else sys.maxsize
+        known = {at: row.columns[column] for at, row in rows.items() if column in row.columns}
+        texts = {at: _text(value) for at, value in known.items() if len(value) <= longest}
         for position in rows.keys() - texts.keys():
             truths[position].failed.update((column, operator, value) for value in values)
         # Null is not compared with anything.
@@ -114,11 +134,12 @@ class FiltersQuestion:
 
     def statements(self, connection: Connection) -> list[str]:
         """Return what to send."""
+        limit = f"set local statement_timeout = {seconds_of_attempt(len(self._rows)) * 1000:.0f}"
         return [
             statement
             for role, (_, asked, known) in self._asked.items()
             if asked
-            for statement in statements(connection, asked, known, role)
+            for statement in (limit, *statements(connection, asked, known, role))
         ]
 
     def note(self, replies: Iterator[list[tuple[int, int, int]]]) -> None:

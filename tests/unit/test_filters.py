@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ayb_realtime.exceptions import InvalidParameter
-from ayb_realtime.filters import MOST_CONDITIONS, MOST_VALUES, OPERATORS, Clause, Filter, parse
+from ayb_realtime.filters import LONGEST_PATTERN, MOST_CONDITIONS, MOST_VALUES, OPERATORS, Clause, Filter, parse
 
 NAMES = ["posts", "tenant.posts", "comments"]
 
@@ -69,6 +69,7 @@ def test_conditions_of_all_parameters_hold() -> None:
         ("a=eq.\0", "NUL"),
         (",".join(f"a=gt.{n}" for n in range(MOST_CONDITIONS + 1)), "more than 20 conditions on a table"),
         (f"a=in.{'|'.join(map(str, range(MOST_VALUES + 1)))}", "more than 1000 values"),
+        (f"a=ilike.%{'b' * LONGEST_PATTERN}", "a: a pattern of more than 100 characters"),
     ],
 )
 def test_refusal_names_what_is_wrong(text: str, message: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ayb_realtime.exceptions import InvalidParameter
-from ayb_realtime.visibility import filter_questions, filtering
+from ayb_realtime.visibility import filter_questions
 from tests.integration.filters.conftest import filtered, subscribed, told
 from tests.integration.scenario import OWN, Stream, World, person, read_to_end
 
@@ -129,8 +129,7 @@ async def test_many_filters_cost_one_query_and_none_cost_none(world: World, monk
         return ask(connection, pieces, *others)
 
     ask = filter_questions.statements
-    for module in (filter_questions, filtering):
-        monkeypatch.setattr(module, "statements", statements)
+    monkeypatch.setattr(filter_questions, "statements", statements)
     world.table("notes", "id int primary key, room int, n int")
     async with world.relaying():
         everything = await filtered(world, person(0), "notes")
