@@ -64,6 +64,22 @@ class DeliveryPlan:
         """Whether there is nothing to do for streams but to send events."""
         return not (self.endings or self.unanswered or self.enabled or self.resets)
 
+    def add(self, other: "DeliveryPlan") -> None:
+        """Take what another plan has, for other tables."""
+        first = len(self.lists)
+        self.lists += other.lists
+        self.enabled += other.enabled
+        for relation, numbers in other.broadcast.items():
+            self.broadcast[relation] = tuple(first + number for number in numbers)
+        for relation, lists in other.by_identity.items():
+            self.by_identity[relation] = {
+                identity: tuple(first + number for number in numbers) for identity, numbers in lists.items()
+            }
+        self.readers |= other.readers
+        self.endings |= other.endings
+        self.unanswered |= other.unanswered
+        self.resets |= other.resets
+
     def add_endings(self, table: Table, identities: Collection[Identity]) -> None:
         """End these identities' streams of a table at dispatch: their role is refused, or the table is locked."""
         if identities:

@@ -11,10 +11,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import visibility
 from ayb_realtime.counts import counts
-from ayb_realtime.exceptions import CatalogChanged, KeyChanged, NeedsTransaction, UncancellablePolicy
+from ayb_realtime.exceptions import KeyChanged, NeedsTransaction, UncancellablePolicy
 from ayb_realtime.hub.delivering.delivery import DeliveryPlan
 from ayb_realtime.hub.delivering.filtering import asks_about_old_rows, left, old_matches, with_filters
 from ayb_realtime.hub.delivering.in_transaction import InTransaction
+from ayb_realtime.hub.delivering.repeating import Changes, plan_repeatedly
 from ayb_realtime.hub.delivering.table_changes import TableChanges, hidden_updates
 from ayb_realtime.identity import Identity
 from ayb_realtime.log.changes import Action, Change
@@ -25,9 +26,6 @@ from ayb_realtime.visibility.failures import UNANSWERED, failures
 from ayb_realtime.visibility.identities import IdentitiesByRole
 from ayb_realtime.wire.records import Row
 
-# How often the catalogs may change during the check of a slice. Then the caller logs it, and lets others in meanwhile.
-MOST_CATALOG_CHANGES = 20
-
 
 async def plan_delivery(
     pool: AsyncConnectionPool[Any], changes: Sequence[Change], identities_by_table: Mapping[int, Collection[Identity]]
@@ -37,8 +35,8 @@ async def plan_delivery(
     pool: of connections whose transactions are read-only and see one snapshot.
     changes: in position order.
     identities_by_table: table (oid) → the identities that subscribe to it.
-    Raises psycopg.Error or PoolTimeout where the database does not answer, StandbyBehind, or CatalogChanged if that
-    happens again and again: then nothing has been delivered.
+    Raises psycopg.Error or PoolTimeout where the database does not answer, or StandbyBehind: then nothing has been
+    delivered.
     """
     by_relation: dict[int, list[Change]] = {}
     for change in changes:
@@ -46,20 +44,18 @@ async def plan_delivery(
             by_relation.setdefault(change.relation, []).append(change)
     if delivery := await _plan_in_one_message(pool, by_relation, identities_by_table):
         return delivery
-    catalog_changes = 0
     uncancellable: set[int] = set()
-    while by_relation:
-        try:
-            # On the second try, a name that is still undefined is the policy's failure, and no longer a sign that a
-            # migration has committed since the snapshot.
-            return await _plan(pool, by_relation, identities_by_table, catalog_changes > 0, uncancellable)
-        except CatalogChanged:
-            catalog_changes += 1
-            if catalog_changes == MOST_CATALOG_CHANGES:
-                raise
-        except UncancellablePolicy as error:
-            uncancellable.add(error.relation)
-    return DeliveryPlan()
+
+    async def plan(asked: Changes, is_first: bool) -> DeliveryPlan:
+        # On the second try, a name that is still undefined is the policy's failure, and no longer a sign that a
+        # migration has committed since the snapshot.
+        while True:
+            try:
+                return await _plan(pool, asked, identities_by_table, not is_first, uncancellable)
+            except UncancellablePolicy as error:
+                uncancellable.add(error.relation)
+
+    return await plan_repeatedly(pool, by_relation, identities_by_table, plan)
 
 
 async def _plan_in_one_message(

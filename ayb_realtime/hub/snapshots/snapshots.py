@@ -37,6 +37,8 @@ STATEMENT_SECONDS = 10.0
 # The pauses between two looks whether all that a snapshot sees is numbered: the first, and the longest.
 LOOK_SECONDS = 0.02
 LONGEST_LOOK_SECONDS = 1.0
+# The longest pause before a snapshot is begun again because its catalogs have changed. The first time there is none.
+LONGEST_REPEAT_SECONDS = 30.0
 
 
 class Snapshots:
@@ -77,7 +79,9 @@ class Snapshots:
             if group := self._still_open(group):
                 await self._let_go(group, *read)
         except CatalogChanged:
-            self._begin_again(group)
+            # Who owns a table may change its catalogs in a loop.
+            repeats = max(subscriber.repeats for subscriber in group)
+            self._begin_again(group, min(2.0**repeats - 1, LONGEST_REPEAT_SECONDS))
         except (TimeoutError, psycopg.errors.QueryCanceled, RoleRefused) as error:
             self._fail(group, error)
         except (psycopg.OperationalError, PoolTimeout, OSError) as error:
@@ -104,9 +108,10 @@ class Snapshots:
         for subscriber in group:
             subscriber.end()
 
-    def _begin_again(self, group: Sequence[SnapshotSubscriber], pause: float = 0.0) -> None:
+    def _begin_again(self, group: Sequence[SnapshotSubscriber], pause: float) -> None:
         """Have clients drop what they have of a snapshot, and wait for another one, after others had a turn."""
         for subscriber in group:
+            subscriber.repeats += 1
             names = [table.name for table in subscriber.tables]
             subscriber.push(subscriber.reset_event(ResetReason.DEFINITION_CHANGED, names))
             asyncio.get_running_loop().call_later(pause, self._waiting.add, subscriber)
@@ -145,7 +150,7 @@ class Snapshots:
             for subscriber in few:
                 self.subscribers.discard(subscriber)
                 if not subscriber.ended:
-                    subscriber.awaits_snapshot = False
+                    subscriber.awaits_snapshot, subscriber.repeats = False, 0
                     subscriber.set_baseline(position, tuple(positions))
                     subscriber.push(ready_event(position))
                     self._replay.add(subscriber)

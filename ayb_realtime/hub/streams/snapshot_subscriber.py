@@ -15,13 +15,15 @@ class SnapshotSubscriber(Subscriber):
     """A subscriber whose client need not fetch its tables by itself.
 
     awaits_snapshot: whether a snapshot has to come first, and so nothing names a position.
+    repeats: how often that snapshot was begun again.
     told: positions after ``position`` whose changes the client knows of all the same, from its last snapshot.
     """
 
-    __slots__ = ("_on_reset", "awaits_snapshot", "told")
+    __slots__ = ("_on_reset", "awaits_snapshot", "repeats", "told")
 
     def __init__(self, *arguments: Any, on_reset: Callable[["SnapshotSubscriber"], None], **settings: Any) -> None:
         self.awaits_snapshot = False
+        self.repeats = 0
         self.told: tuple[range, ...] = ()
         self._on_reset = on_reset
         super().__init__(*arguments, **settings)
