@@ -8,6 +8,8 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -92,19 +94,22 @@ def client() -> str:
 
 def endpoints() -> str:
     """Return each endpoint of openapi.json, with its parameters and answers."""
-    described = json.loads((STATIC / "openapi.json").read_text())
-    answers = described["components"]["responses"]
     return "\n\n".join(
-        "\n\n".join(
-            (f"## {method.upper()} {path}", endpoint["summary"], _parameters(endpoint), _answers(endpoint, answers))
-        )
-        for path, methods in described["paths"].items()
+        "\n\n".join((f"## {method.upper()} {path}", endpoint["summary"], _parameters(endpoint), _answers(endpoint)))
+        for path, methods in _description("openapi.json")["paths"].items()
         for method, endpoint in methods.items()
     )
 
 
+def events() -> str:
+    """Return each message of asyncapi.json, with its fields and the members of its data."""
+    messages = _description("asyncapi.json")["components"]["messages"]
+    return "\n\n".join(f"## {name}\n\n{each['summary']}\n\n{_members(each)}" for name, each in messages.items())
+
+
 GENERATORS: dict[str, Callable[[], str]] = {
-    each.__name__: each for each in (changelog, client, commands, decisions, endpoints, operations, python, settings)
+    each.__name__: each
+    for each in (changelog, client, commands, decisions, endpoints, events, operations, python, settings)
 }
 
 
@@ -122,13 +127,38 @@ def _parameters(endpoint: dict[str, Any]) -> str:
     return _table(("parameter", "in", "", ""), rows) if rows else ""
 
 
-def _answers(endpoint: dict[str, Any], shared: dict[str, Any]) -> str:
-    """Return a table of an endpoint's answers. shared: those that several have, which theirs name by ``$ref``."""
-    answers = {
-        code: shared[answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
-        for code, answer in endpoint["responses"].items()
-    }
-    return _table(("answer", ""), [(code, answer["description"]) for code, answer in answers.items()])
+def _answers(endpoint: dict[str, Any]) -> str:
+    return _table(("answer", ""), [(code, answer["description"]) for code, answer in endpoint["responses"].items()])
+
+
+def _members(message: dict[str, Any]) -> str:
+    rows = [
+        (f"`{name}`", part, "always" if name in message[part].get("required", ()) else "", _says(member))
+        for part in ("headers", "payload")
+        for name, member in message.get(part, {}).get("properties", {}).items()
+    ]
+    return _table(("", "part", "", ""), rows)
+
+
+def _says(member: dict[str, Any]) -> str:
+    return str(member.get("description") or f"`{member.get('const', member.get('type'))}`")
+
+
+def _description(name: str) -> Any:
+    """Return one of the package's descriptions. In place of each ``$ref`` within it stands what it refers to."""
+    document = json.loads((STATIC / name).read_text())
+
+    def resolved(part: Any) -> Any:
+        match part:
+            case {"$ref": str(reference)} if reference.startswith("#/"):
+                return resolved(reduce(getitem, reference.split("/")[1:], document))
+            case dict():
+                return {key: resolved(value) for key, value in part.items()}
+            case list():
+                return list(map(resolved, part))
+        return part
+
+    return resolved(document)
 
 
 def _described(path: str) -> str:

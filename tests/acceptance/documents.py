@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(os.environ.get("CHECKOUT", Path(__file__).parents[2]))
-README = CHECKOUT / "README.md"
+INSTALL = CHECKOUT / "docs" / "install.md"
 CLIENT = CHECKOUT / "docs" / "client.md"
 DEPLOYMENT = CHECKOUT / "docs" / "deployment.md"
 TUTORIAL = CHECKOUT / "docs" / "tutorial.md"
 FRONTENDS = CHECKOUT / "docs" / "howto" / "frontends.md"
+CONTAINERS = CHECKOUT / "docs" / "howto" / "containers.md"
+DRF = CHECKOUT / "docs" / "howto" / "drf.md"
+SERVERS = CHECKOUT / "docs" / "howto" / "servers.md"
+MONITORING = CHECKOUT / "docs" / "monitoring.md"
 UPGRADE = CHECKOUT / "docs" / "upgrade.md"
 
 

@@ -1,6 +1,6 @@
 """The client's own tests, in Node: its parser, and its streams against a server that follows a script.
 
-And what the documentation prints for libraries, with these libraries.
+And what the documentation prints for libraries, with these; and the description of the stream, with AsyncAPI's schema.
 """
 
 import os
@@ -41,8 +41,8 @@ def test_client_in_node(script: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "heading", "name"),
     [
-        ("client", "In React", "react"),
-        ("client", "With TanStack DB", "tanstack"),
+        ("howto/frontends", "In React", "react"),
+        ("howto/frontends", "With TanStack DB", "tanstack"),
         ("howto/frontends", "In Vue", "vue"),
     ],
 )
@@ -54,3 +54,7 @@ def test_recipe_of_the_documentation(npm: Path, page: str, heading: str, name: s
     for script in ("client/server.mjs", f"recipes/{name}.test.mjs"):
         shutil.copy(HERE / script, npm)
     run(npm / f"{name}.test.mjs")
+
+
+def test_description_of_the_stream_is_valid(npm: Path) -> None:
+    run(Path(shutil.copy(HERE / "description.test.mjs", npm)))

@@ -20,11 +20,17 @@ import yaml
 from httpx_sse import EventSource
 
 from embedded import Child, free_port
-from tests.acceptance.documents import CHECKOUT, DEPLOYMENT, printed
+from tests.acceptance.documents import CHECKOUT, CONTAINERS, DEPLOYMENT, printed
 from tests.example import AUTHOR, MANAGE, Example, answers
 
 DEPLOY = CHECKOUT / "deploy"
 SERVICES: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+# Kubernetes' containers, by name.
+CONTAINERS_OF_PODS: dict[str, Any] = {
+    container["name"]: container
+    for deployment in yaml.safe_load_all(printed(CONTAINERS, "yaml"))
+    for container in deployment["spec"]["template"]["spec"]["containers"]
+}
 PROGRAMS = {"python": [sys.executable], "uvicorn": [sys.executable, "-m", "uvicorn"]}
 
 
@@ -97,7 +103,22 @@ def composed(seeded_url: str, tmp_path: Path) -> Iterator[Composed]:
     assert not any("Traceback" in log.read_text() for log in tmp_path.glob("*.log"))
 
 
-def test_composed_services_stream_past_the_end_of_a_relay(composed: Composed) -> None:
+def expect_answers_to_probes(composed: Composed) -> None:
+    """Ask what Kubernetes' probes ask. Its containers have the services' commands."""
+    web, relay = CONTAINERS_OF_PODS["web"], CONTAINERS_OF_PODS["relay"]
+    for container in (web, relay):
+        command = " ".join(container["command"]).replace("mysite.asgi", "example_project.asgi")
+        assert command == " ".join(SERVICES[container["name"]]["command"])
+    for probe in ("readinessProbe", "livenessProbe"):
+        asked = web[probe]["httpGet"]
+        assert [asked["port"]] == [each["containerPort"] for each in web["ports"]]
+        for port in composed.ports:
+            assert httpx.get(f"http://127.0.0.1:{port}{asked['path']}", timeout=30).status_code == 200
+    assert composed.run(relay["livenessProbe"]["exec"]["command"]) == 0
+
+
+def test_composed_services_answer_probes_and_stream_past_the_end_of_a_relay(composed: Composed) -> None:
+    expect_answers_to_probes(composed)
     parameters = {"tables": "posts", "token": composed.example.token(AUTHOR, composed.address)}
     with ExitStack() as stack:
         streams = []

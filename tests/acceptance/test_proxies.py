@@ -3,9 +3,10 @@
 import asyncio
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from playwright.async_api import BrowserContext, Page
 from embedded import Child, free_port
 from tests.acceptance.browser import LIVE, expect_posts
 from tests.acceptance.documents import CLIENT, DEPLOYMENT, printed
-from tests.example import AUTHOR, Example, answers
+from tests.example import AUTHOR, Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Proxy:
 
     language: the block's. around: the rest, with ``BLOCK`` where the block goes.
     replaced: pieces of the block, and the addresses or folders that take their place.
+    scheme: "https" where it needs a certificate, ``{folder}/site.pem``.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Proxy:
     command: tuple[str, ...]
     around: str
     replaced: dict[str, str] = field(default_factory=dict)
+    scheme: str = "http"
 
     def configuration(self, **places: object) -> str:
         """Return the whole configuration."""
@@ -97,6 +100,31 @@ PROXIES = [
     Proxy("haproxy", "haproxy", ("-db", "-f", "{folder}/configuration"), HAPROXY, {":80\n": "127.0.0.1:{port}\n"}),
 ]
 
+# With HTTP/2, as docs/howto/servers.md says.
+CERTIFICATE = "{folder}/site.pem"
+NGINX_TLS = f"{{port}} ssl http2;\n ssl_certificate {CERTIFICATE};\n ssl_certificate_key {CERTIFICATE};"
+CADDY_TLS = f"https://127.0.0.1:{{port}} {{\n\ttls {CERTIFICATE} {CERTIFICATE}"
+HAPROXY_TLS = f"127.0.0.1:{{port}} ssl crt {CERTIFICATE} alpn h2,http/1.1\n"
+NGINX_PROXY, CADDY_PROXY, HAPROXY_PROXY = (replace(proxy, scheme="https") for proxy in PROXIES)
+SECURE = [
+    replace(NGINX_PROXY, around=NGINX.replace("{port};", NGINX_TLS)),
+    replace(
+        CADDY_PROXY,
+        around="{\n\tadmin off\n\tauto_https disable_redirects\n}\nBLOCK",
+        replaced={"example.com {": CADDY_TLS},
+    ),
+    replace(HAPROXY_PROXY, replaced={":80\n": HAPROXY_TLS}),
+]
+MAKE_CERTIFICATE = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout key.pem -out site.pem"
+
+
+def is_up(address: str) -> bool:
+    """Tell whether a proxy answers, whoever has signed its certificate."""
+    try:
+        return httpx.get(address, verify=False, timeout=10).is_success
+    except httpx.TransportError:
+        return False
+
 
 @contextmanager
 def before(example: Example, proxy: Proxy, folder: Path) -> Iterator[str]:
@@ -105,15 +133,18 @@ def before(example: Example, proxy: Proxy, folder: Path) -> Iterator[str]:
     assert program, f"{proxy.name} was not found"
     places = {"folder": folder, "port": free_port(), "application": example.port}
     (folder / "configuration").write_text(proxy.configuration(**places))
+    if proxy.scheme == "https":
+        subprocess.run(MAKE_CERTIFICATE.split(), cwd=folder, check=True, capture_output=True)
+        (folder / "site.pem").write_text((folder / "site.pem").read_text() + (folder / "key.pem").read_text())
     child = Child.start(
         [program, *(part.format(folder=folder) for part in proxy.command)],
         log=folder / "output",
         env={**os.environ, "HOME": str(folder)},
         cwd=folder,
     )
-    address = f"http://127.0.0.1:{places['port']}"
+    address = f"{proxy.scheme}://127.0.0.1:{places['port']}"
     try:
-        child.wait_until(lambda: answers(address))
+        child.wait_until(lambda: is_up(address))
         yield address
     finally:
         child.stop()
@@ -217,3 +248,25 @@ async def is_answered(page: Page, times: int) -> None:
     for _ in range(times):
         answer = await page.wait_for_event("response", lambda response: "/api/realtime?" in response.url)
         assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+
+
+async def test_ten_streams_share_a_connection_of_http2(
+    example: Example, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    parameters = {"tables": "posts", "token": example.token(AUTHOR)}
+    with ExitStack() as stack:
+        proxies = [stack.enter_context(before(example, proxy, tmp_path_factory.mktemp("secure"))) for proxy in SECURE]
+        for address in proxies:
+            await expect_streams_of_one_connection(f"{address}/api/realtime", parameters)
+
+
+async def expect_streams_of_one_connection(address: str, parameters: dict[str, str]) -> None:
+    """Open ten streams at once on one connection."""
+    one = httpx.Limits(max_connections=1)
+    async with httpx.AsyncClient(http2=True, verify=False, limits=one, timeout=30) as client, AsyncExitStack() as stack:
+        for _ in range(10):
+            response = await stack.enter_async_context(client.stream("GET", address, params=parameters))
+            assert (response.status_code, response.http_version) == (200, "HTTP/2")
+            lines = response.aiter_lines()
+            while "clientId" not in await anext(lines):
+                pass

@@ -16,13 +16,38 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
 from embedded.postgres import bundled_binaries
-from tests.acceptance.documents import FRONTENDS, TUTORIAL, UPGRADE, Block, blocks, printed
+from tests.acceptance.documents import DRF, FRONTENDS, TUTORIAL, UPGRADE, Block, blocks, printed
 from tests.acceptance.project import Project
 
 BLOCKS = blocks(TUTORIAL)
 RUN = next(number for number, block in enumerate(BLOCKS) if "runserver" in block.text)
 AFTERWARDS = [block.text for block in BLOCKS[RUN + 1 :]]
 HTMX = "<!doctype html><body><script>{script}</script>" + printed(FRONTENDS, "html")
+
+SERIALIZERS = """
+from rest_framework import serializers
+from board.models import Card
+
+class CardSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Card
+        fields = ["title"]
+"""
+READ = """
+from django.contrib.auth.models import User
+from rest_framework.test import APIRequestFactory, force_authenticate
+from board.api import CardList
+from board.models import Card, Team
+
+for name in ('Makers', 'Others'):
+    team, _ = Team.objects.get_or_create(name=name)
+    Card.objects.create(team=team, title=f'of {name}', stage='away')
+request = APIRequestFactory().get('/')
+force_authenticate(request, User.objects.get(username='ann'))
+print([each['title'] for each in CardList.as_view()(request).data if each['title'].startswith('of ')])
+Card.objects.filter(stage='away').delete()
+Team.objects.filter(name='Others').delete()
+"""
 
 
 class Reader:
@@ -170,6 +195,12 @@ async def test_list_of_htmx_is_asked_for_again_when_a_card_changes(
     await expect(page.locator("li")).to_have_text("2")
     reader.run(AFTERWARDS[0])
     await expect(page.locator("li")).to_have_text("3")
+
+
+def test_view_of_rest_framework_reads_as_the_subscriber(reader: Reader) -> None:
+    (reader.folder / "board" / "serializers.py").write_text(SERIALIZERS)
+    (reader.folder / "board" / "api.py").write_text(printed(DRF, "python"))
+    assert "['of Makers']\n" in reader.run(f'python manage.py shell -c "{READ}"')
 
 
 def test_uninstalling_leaves_the_rows_and_no_trigger(reader: Reader, server_url: str) -> None:

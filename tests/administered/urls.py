@@ -7,12 +7,12 @@ from django.urls import include, path
 
 from ayb_realtime.admin import Stream, StreamAdmin
 
-own = AdminSite(name="own")
-own.register(Stream, StreamAdmin)
+site = AdminSite(name="own")
+site.register(Stream, StreamAdmin)
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("own/", own.urls),
+    path("own/", site.urls),
     path("", include("ayb_realtime.urls")),
     path("", lambda request: HttpResponse()),
 ]

@@ -10,6 +10,8 @@ import ayb_realtime
 
 FILE = Path(ayb_realtime.__file__).parent / "static" / "ayb_realtime" / "openapi.json"
 DESCRIPTION: dict[str, Any] = json.loads(FILE.read_text())
+# The same of the events of a stream.
+EVENTS: dict[str, Any] = json.loads((FILE.parent / "asyncapi.json").read_text())
 
 
 def operation(method: str, path: str) -> dict[str, Any] | None:

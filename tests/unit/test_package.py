@@ -39,6 +39,7 @@ def test_package_holds_the_client_and_its_types_as_an_npm_package_too() -> None:
         "client.d.ts",
         "package.json",
         "openapi.json",
+        "asyncapi.json",
         "admin.css",
         "admin.js",
     }

@@ -1,4 +1,4 @@
-// The hook that docs/client.md prints, in a component, against a server that follows a script.
+// The hook that docs/howto/frontends.md prints, in a component, against a server that follows a script.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// The collection that docs/client.md prints, against a server that follows a script.
+// The collection that docs/howto/frontends.md prints, against a server that follows a script.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 

@@ -1,4 +1,4 @@
-"""The five minutes of README.md, as printed, in a project that ``startproject`` has made."""
+"""The steps of docs/install.md, as printed, in a project that ``startproject`` has made."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.acceptance.documents import CLIENT, README, printed
+from tests.acceptance.documents import CHECKOUT, CLIENT, INSTALL, printed
 from tests.acceptance.project import Project
 from tests.example import database
 
@@ -20,6 +20,7 @@ from django.db import models
 class Post(models.Model):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     title = models.TextField()
+    published = models.BooleanField(default=False)
 """
 # The policy of "Who sees what", after the migration that is printed.
 POLICY = """
@@ -38,8 +39,8 @@ for name in ("ann", "bob", "cat"):
 
 
 def commands(name: str) -> list[list[str]]:
-    """Return the arguments of each ``manage.py NAME`` that README.md prints."""
-    return [line.split() for line in re.findall(rf"python (manage\.py {name}\b[^`\n]*)", README.read_text())]
+    """Return the arguments of each ``manage.py NAME`` that docs/install.md prints."""
+    return [line.split() for line in re.findall(rf"python (manage\.py {name}\b[^`\n]*)", INSTALL.read_text())]
 
 
 def install(project: Project) -> None:
@@ -47,12 +48,12 @@ def install(project: Project) -> None:
     project.run("-m", "django", "startproject", "mysite", ".")
     project.run("manage.py", "startapp", "blog")
     (project.folder / "blog" / "models.py").write_text(MODELS)
-    settings = printed(README, "python", "INSTALLED_APPS").replace("# ...", '*INSTALLED_APPS, "blog",')
+    settings = printed(INSTALL, "python", "INSTALLED_APPS").replace("# ...", '*INSTALLED_APPS, "blog",')
     addition = 'import dj_database_url\nDATABASES = {"default": dj_database_url.config()}\n'
     addition += 'AYB_REALTIME = {"RECHECK_SECONDS": 1}\n'
     append(project, "mysite/settings.py", settings + addition)
-    append(project, "mysite/asgi.py", printed(README, "python", "Realtime(get_asgi_application())"))
-    append(project, "mysite/urls.py", printed(README, "python", "urlpatterns").replace("# ...", "*urlpatterns,"))
+    append(project, "mysite/asgi.py", printed(INSTALL, "python", "Realtime(application)"))
+    append(project, "mysite/urls.py", printed(INSTALL, "python", "urlpatterns").replace("# ...", "*urlpatterns,"))
 
 
 def append(project: Project, name: str, text: str) -> None:
@@ -67,8 +68,8 @@ def migrate(project: Project) -> None:
     [empty] = commands("makemigrations")
     project.run(*empty)
     migrations = project.folder / "blog" / "migrations"
-    (migrations / "0002_realtime.py").write_text(printed(README, "python", 'EnableRealtime("Post")'))
-    (migrations / "0003_policy.py").write_text(POLICY.format(sql=printed(README, "sql", "post_author")))
+    (migrations / "0002_realtime.py").write_text(printed(INSTALL, "python", 'EnableRealtime("Post")'))
+    (migrations / "0003_policy.py").write_text(POLICY.format(sql=printed(INSTALL, "sql", "post_author")))
     for command in commands("migrate"):
         project.run(*command)
 
@@ -89,7 +90,9 @@ def project(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def write(project: Project, title: str) -> None:
     """Insert a post of each user."""
-    project.write("insert into blog_post (author_id, title) select id, %s || username from auth_user", title)
+    project.write(
+        "insert into blog_post (author_id, title, published) select id, %s || username, false from auth_user", title
+    )
 
 
 async def expect_rows(page: Page, project: Project, html: str, name: str) -> None:
@@ -111,7 +114,13 @@ function render(rows) {
 EVENT_SOURCE = f"<ul id=posts></ul><script>{RENDER}{printed(CLIENT, 'javascript', 'new EventSource')}</script>"
 
 
-@pytest.mark.parametrize("html", [printed(README, "html"), EVENT_SOURCE], ids=["client", "EventSource"])
+IMPORT = 'import { Realtime } from "/static/ayb_realtime/client.js";'
+SHORTEST = f"<ul id=posts></ul><script type=module>{IMPORT}{RENDER}{printed(CHECKOUT / 'README.md', 'js')}</script>"
+
+
+@pytest.mark.parametrize(
+    "html", [printed(INSTALL, "html"), EVENT_SOURCE, SHORTEST], ids=["client", "EventSource", "README"]
+)
 async def test_rows_arrive_by_session(project: Project, page: Page, html: str) -> None:
     await log_in(page, project, "ann")
     await expect_rows(page, project, html, "ann")
@@ -179,6 +188,24 @@ def refresh_token(project: Project) -> str:
 async def test_rows_arrive_by_token(project: Project, page: Page) -> None:
     fresh_token = printed(CLIENT, "js", "function freshToken").replace("…", refresh_token(project))
     by_session, by_token = "new Realtime()", "new Realtime({ token: freshToken })"
-    assert by_token in README.read_text()
-    html = printed(README, "html").replace(by_session, by_token)
+    assert by_token in INSTALL.read_text()
+    html = printed(INSTALL, "html").replace(by_session, by_token)
     await expect_rows(page, project, f"<script>{fresh_token}</script>{html}", "bob")
+    html = printed(CLIENT, "html").replace('"posts"', '"blog_post"')
+    body = f"<ul id=posts></ul><p id=banner></p><script>{RENDER}{fresh_token}</script>{html}"
+    await page.unroute("**/page")
+    await expect_rows(page, project, body, "bob")
+
+
+async def test_some_rows_and_columns_arrive_by_a_session_whose_tabs_share_a_stream(
+    project: Project, page: Page
+) -> None:
+    await log_in(page, project, "ann")
+    tabs = printed(CLIENT, "js", "tabs: document.body")
+    drafts = printed(CLIENT, "js", "const drafts").replace('"posts"', '"blog_post"').replace("eq.7", "eq.1")
+    script = (
+        f"{IMPORT}{RENDER}{tabs}{drafts}drafts.subscribe((rows) => {{ render(rows); shown = [...rows.values()]; }});"
+    )
+    html = f"<body data-user-id=1><ul id=posts></ul><script>let shown</script><script type=module>{script}</script>"
+    await expect_rows(page, project, html, "ann")
+    assert {tuple(row) for row in await page.evaluate("shown")} == {("id", "title")}
