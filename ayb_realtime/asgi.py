@@ -8,6 +8,7 @@ that logs a request once it is answered sees a token in its query.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from contextvars import copy_context
 from traceback import walk_tb
 from typing import Any, ClassVar, Protocol
@@ -16,6 +17,7 @@ from ayb_realtime import precedence, sinks
 from ayb_realtime.access import credentials
 from ayb_realtime.access.credentials import Credentials
 from ayb_realtime.incoming import Incoming, Message, Receive, within
+from ayb_realtime.request_threads import OwnThread
 from ayb_realtime.sinks import Sink
 
 Scope = dict[str, Any]
@@ -119,7 +121,8 @@ class Realtime:
         return stream
 
     async def _answer(self, scope: Scope, handover: "Handover") -> None:
-        await self._application(scope, handover.receive, handover.send)
+        async with OwnThread() if scope.get("path") in self._stream_paths else nullcontext():
+            await self._application(scope, handover.receive, handover.send)
 
 
 async def _or_close(application: Application, scope: Scope, receive: Receive, send: Send) -> None:

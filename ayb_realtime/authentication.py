@@ -63,7 +63,8 @@ def authenticate(request: HttpRequest) -> Authenticated:
     if credentials.of(request).ticket:
         held = tickets.use(credentials.of(request).ticket)
         return Authenticated(held.identity, None, held.expires_at, held.proofs)
-    for authenticator in [_sharing(each(), request) for each in conf.authentication_classes]:
+    for make in conf.authentication_classes:
+        authenticator = _sharing(make(), request)
         given, uses_header = _with_header(request, authenticator, credentials.of(request).token)
         if found := _ask(authenticator, given):
             user, proof = found

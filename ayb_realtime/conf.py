@@ -43,7 +43,7 @@ class Conf:
 
     def _read(self, name: str) -> Any:
         given = getattr(settings, "AYB_REALTIME", {})
-        if unknown := sorted(set(given) - set(self.defaults)):
+        if unknown := sorted(given.keys() - self.defaults.keys()):
             raise ImproperlyConfigured(
                 f"AYB_REALTIME has no setting {', '.join(unknown)}. It has: {', '.join(sorted(self.defaults))}."
             )

@@ -20,11 +20,24 @@ DEFAULT_LIMITS = {
 }
 
 
+# What was given last, and what it means: each request asks for its limits a dozen times.
+_last: tuple[Any, dict[str, float]] = (None, {})
+
+
 def read_limits(given: Any) -> dict[str, float]:
     """Return all limits, those that a site does not give by their defaults; given as None: infinity.
 
     Raises ImproperlyConfigured.
     """
+    global _last
+    before, limits = _last
+    if given != before or before is None:
+        limits = _read(given)
+        _last = dict(given), limits
+    return limits
+
+
+def _read(given: Any) -> dict[str, float]:
     if not isinstance(given, dict):
         raise ImproperlyConfigured(f"AYB_REALTIME['LIMITS'] is {given!r}; it has to be a dictionary.")
     if unknown := sorted(map(str, given.keys() - DEFAULT_LIMITS.keys())):

@@ -19,7 +19,7 @@ from ayb_realtime import asgi
 from ayb_realtime.access import credentials, tickets
 from ayb_realtime.access.limits import Place, check_request, check_user
 from ayb_realtime.access.tickets import Held
-from ayb_realtime.access.user_lookup import waiting
+from ayb_realtime.access.user_lookup import let_others_come, waiting
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.conf import conf
@@ -168,6 +168,7 @@ async def _give_ticket(request: HttpRequest) -> HttpResponseBase:
 
 async def _authenticated(request: HttpRequest) -> Authenticated:
     with waiting(request), credentials.out_of_reports():
+        await let_others_come()
         authenticated = await _authenticate(request)
     check_user(request, authenticated.party)
     return authenticated

@@ -5,6 +5,7 @@ A query by the ORM takes longer than all else that a request with a token needs.
 gets what its own query would have found, read after it had come; and no two requests get the same object.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from jwt.utils import base64url_decode
 from rest_framework_simplejwt.settings import api_settings
 
 from ayb_realtime.access import credentials
+from ayb_realtime.rests import Rest
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class _Waiting:
         self.batch: _Batch | None = None
 
 
+_rest = Rest()
 _waiting: dict[HttpRequest, _Waiting] = {}
 _lock = Lock()
 
@@ -86,6 +89,12 @@ def waiting(request: HttpRequest) -> Iterator[None]:
     finally:
         with _lock:
             del _waiting[request]
+
+
+async def let_others_come() -> None:
+    """Wait for a moment if users have just been looked up, so that those of more requests are looked up together."""
+    if (seconds := _rest.seconds_left) > 0:
+        await asyncio.sleep(seconds)
 
 
 class SharedUsers:
@@ -114,12 +123,16 @@ class _SharedManager:
         ((field_name, key),) = condition.items()
         batch, requests = _batch_of(self._request)
         if len(requests) > 1:
-            batch.look_up(self._model, field_name, requests)
+            with _rest.after():
+                batch.look_up(self._model, field_name, requests)
         elif requests:
             batch.is_answered.set()
         batch.is_answered.wait()
         found = batch.users.pop(str(key), None)
-        return self._model.objects.get(**condition) if found is None else found
+        if found is not None:
+            return found
+        with _rest.after():
+            return self._model.objects.get(**condition)
 
 
 def _batch_of(request: HttpRequest) -> tuple[_Batch, Sequence[HttpRequest]]:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from ayb_realtime.rests import Rest
+
 Answer = TypeVar("Answer")
 
 
@@ -19,6 +21,7 @@ class SingleFlight(Generic[Answer]):
         self._ask = ask
         self._lock = asyncio.Lock()
         self._next: asyncio.Task[Answer] | None = None
+        self._rest = Rest()
 
     async def get(self) -> Answer:
         """Return the result of a call that begins from now on. Raises what ``ask`` raises."""
@@ -29,5 +32,8 @@ class SingleFlight(Generic[Answer]):
 
     async def _answer(self) -> Answer:
         async with self._lock:
+            if (pause := self._rest.seconds_left) > 0:
+                await asyncio.sleep(pause)
             self._next = None
-            return await self._ask()
+            with self._rest.after():
+                return await self._ask()

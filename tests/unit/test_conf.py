@@ -114,6 +114,14 @@ def test_limits_that_a_site_does_not_name_keep_their_defaults_and_none_is_no_lim
         assert conf.limits == {**Conf.defaults["LIMITS"], "tables": 7, "streams": float("inf")}
 
 
+def test_limits_are_read_again_when_the_dictionary_of_a_site_has_changed() -> None:
+    given = {"tables": 7}
+    with override_settings(AYB_REALTIME={"LIMITS": given}):
+        assert conf.limits["tables"] == 7
+        given["tables"] = 8
+        assert conf.limits["tables"] == 8
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

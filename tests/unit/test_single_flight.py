@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from ayb_realtime import rests
 from ayb_realtime.hub.single_flight import SingleFlight
 
 
@@ -60,3 +61,20 @@ async def test_one_who_goes_away_leaves_the_answer_to_the_others() -> None:
         await leaving
     answer.set_result(1)
     assert await staying == 1
+
+
+async def test_who_comes_while_it_rests_shares_the_next_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rests, "FACTOR", 1e12)
+    question = Question()
+    shared = SingleFlight(question)
+    first = asyncio.create_task(shared.get())
+    (await question.next()).set_result(1)
+    await first
+    later = []
+    for _ in range(10):
+        later.append(asyncio.create_task(shared.get()))
+        await asyncio.sleep(0)
+    (await question.next()).set_result(2)
+    async with asyncio.timeout(30):
+        assert await asyncio.gather(*later) == [2] * 10
+    assert question.count == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,10 +25,11 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ayb_realtime import views
+from ayb_realtime import rests, views
 from ayb_realtime.access import user_lookup
 from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.exceptions import Unauthenticated
+from ayb_realtime.rests import Rest
 
 User: Any = get_user_model()
 TENANT: ContextVar[str] = ContextVar("tenant")
@@ -271,3 +273,28 @@ async def test_streams_that_are_opened_together_share_a_query(
     monkeypatch.setattr(user_lookup._Batch, "look_up", look_up)
     await asyncio.gather(*(get(token=token(user)) for user in users))
     assert batches == [len(users)]
+
+
+async def test_request_waits_for_others_if_users_were_looked_up_a_moment_ago(
+    users: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        assert len(user_lookup._waiting) == 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", sleep)
+        patch.setattr(user_lookup._rest, "_until", time.monotonic() + 600)
+        assert (await views._authenticated(request(token(users[0])))).user == users[0]
+    assert len(pauses) == 1
+
+
+def test_look_up_is_followed_by_a_rest(users: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rests, "FACTOR", 1e12)
+    monkeypatch.setattr(rests, "SECONDS", 600)
+    for asked in ([request(token(users[0]))], [request(token(user)) for user in users]):
+        monkeypatch.setattr(user_lookup, "_rest", Rest())
+        together(asked)
+        assert user_lookup._rest.seconds_left > 0
