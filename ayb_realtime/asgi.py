@@ -47,6 +47,10 @@ class Stream(Protocol):
         """Let go of the stream. May be called again."""
 
 
+async def _refuse_nothing(*_: object) -> Sequence[Message]:
+    return ()
+
+
 class Realtime:
     """An ASGI application around a site's own: ``application = Realtime(get_asgi_application())``.
 
@@ -56,7 +60,7 @@ class Realtime:
     # Whether the site uses it, for a system check.
     is_used: ClassVar[bool] = False
     # Answers a request that is refused before the application sees it; nothing: it is not. The app puts it here.
-    refuse: ClassVar[Callable[[Scope, Credentials], Sequence[Message]]] = staticmethod(lambda *_: ())
+    refuse: ClassVar[Callable[[Scope, Credentials], Awaitable[Sequence[Message]]]] = staticmethod(_refuse_nothing)
 
     def __init__(self, application: Application) -> None:
         Realtime.is_used = True
@@ -73,7 +77,7 @@ class Realtime:
             await self._application(scope, receive, send)
             return
         given = credentials.take_out(scope)
-        if answer := Realtime.refuse(scope, given):
+        if answer := await Realtime.refuse(scope, given):
             for message in answer:
                 await send(message)
             return
@@ -138,7 +142,7 @@ async def _or_close(application: Application, scope: Scope, receive: Receive, se
 
 
 class Handover:
-    """The stream that a view hands over for one request, until ``take`` or ``leave``."""
+    """The stream that a view hands over for one request, until ``take`` or ``leave``; whether the client has gone."""
 
     def __init__(self, receive: Receive, send: Send, given: Credentials) -> None:
         self._receive = receive
@@ -147,7 +151,7 @@ class Handover:
         self._stream: Stream | None = None
         self._header: tuple[bytes, bytes] | None = None
         self._start: Message | None = None
-        self._is_gone = False
+        self.is_gone = False
 
     def offer(self, stream: Stream, token: str) -> dict[str, str]:
         """Hand over a stream; return the header that the response to this request must have.
@@ -162,7 +166,7 @@ class Handover:
         """Receive for the application, and note a disconnect: not every server reports it twice."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            self._is_gone = True
+            self.is_gone = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -179,7 +183,7 @@ class Handover:
 
     async def take(self) -> Stream | None:
         """Begin the response and return the stream; None if no response has named it, or the client has gone."""
-        if self._stream is None or self._start is None or self._is_gone:
+        if self._stream is None or self._start is None or self.is_gone:
             return None
         await self._send(self._start)
         stream, self._stream = self._stream, None

@@ -1,22 +1,26 @@
 """Refuses requests beyond ``LIMITS`` before Django sees them: a refusal in the view takes 19 times the CPU.
 
 ``asgi.Realtime`` asks here; without it, the views refuse alone. Logins are refused here that the throttle has refused
-a moment ago. Whose a request is, is known here only if one that was
-the same to the byte has been authenticated a few seconds ago. What must always hold: nothing is refused here that the
-view would not refuse with the same answer, and each request counts once.
+a moment ago, or that are too many, and are answered late. Whose a request is, is known here only if one that was the
+same to the byte has been authenticated a few seconds ago. What must always hold: the view has the same answer to
+requests that are too many, and each request counts once.
 """
 
+import asyncio
+import random
 import re
 import time
 from collections.abc import Sequence
 from math import ceil
+from threading import BoundedSemaphore
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import Throttled
 
+from ayb_realtime import precedence
 from ayb_realtime.access.credentials import Credentials
-from ayb_realtime.access.limits import KEY, WINDOW_SECONDS, Counted, count_of_address, here
+from ayb_realtime.access.limits import KEY, WINDOW_SECONDS, Counted, Party, count_of_address, here
 from ayb_realtime.addresses import address_of, ident_of
 from ayb_realtime.asgi import Realtime, Scope
 from ayb_realtime.conf import conf
@@ -26,14 +30,25 @@ from ayb_realtime.refusals import limit_reached
 
 # The paths of ``urls``, after any prefix: a stream, which is a GET, and the two POSTs about one.
 PATHS = re.compile(r"/api/realtime(/ticket|/[^/]+/token)?$")
-LOGIN = re.compile(r"/api/auth/login$")
+# How many paths of logins are kept: a path may have the name of a tenant in it.
+LOGIN_PATHS_MAX = 1000
 # Of how many addresses it is kept here that they may not log in now.
 ADDRESSES_MAX = 10_000
-# How many refusals of logins a second an address may have from Django.
+# How many refusals of logins a second Django gives: to an address; to all, while there are too many.
 LOGINS_ELSEWHERE = 1.0
+# How many logins may wait in a process, and come to Django in a second; what others are answered, and when they may
+# come back. Passwords are hashed one at a time, so these are ten seconds of work.
+LOGINS_MAX = 32
+TOO_MANY_LOGINS, BUSY_SECONDS = "too many logins", 10
+# How long a refusal of a login is held back, and how many are: clients that ask again at once do so less often.
+HELD_SECONDS, HELD_MAX = 2.0, 1000
+# What the login view takes while a login waits or is checked, each in a thread.
+waiting_logins = BoundedSemaphore(LOGINS_MAX)
 
 HEADERS = {b"accept": "HTTP_ACCEPT", b"origin": "HTTP_ORIGIN", b"x-forwarded-for": "HTTP_X_FORWARDED_FOR"}
 
+# Where the login view is: a site may have one of its own at such a path.
+_login_paths: set[str] = set()
 # Which clients the login throttle has refused: when, by the monotonic clock, and for how many seconds.
 _logins: dict[str, tuple[float, float]] = {}
 
@@ -43,14 +58,15 @@ def begin() -> None:
     Realtime.refuse = staticmethod(refuse)
 
 
-def refuse(scope: Scope, given: Credentials) -> Sequence[Message]:
+async def refuse(scope: Scope, given: Credentials) -> Sequence[Message]:
     """Return the messages of a refusal; none if Django is to answer.
 
     given: what was in the query.
     """
     method, called = scope.get("method"), scope.get("path", "")
-    if method == "POST" and LOGIN.search(called):
-        return _refuse_login(_request(scope)) if _logins else ()
+    if method == "POST" and called in _login_paths:
+        await precedence.turn()
+        return await _held(_refuse_login(scope))
     path = PATHS.search(called)
     if path is None or method != ("POST" if path[1] else "GET"):
         return ()
@@ -60,7 +76,8 @@ def refuse(scope: Scope, given: Credentials) -> Sequence[Message]:
     try:
         _check(request, counted, opens_stream=not path[1])
     except LimitReached as error:
-        if _is_read_elsewhere("refused", request, conf.limits["address_opens_per_second"]):
+        party = "refused", ident_of(request)
+        if _is_read_elsewhere(party, request, conf.limits["address_opens_per_second"]):
             counted.refusal = error
             return ()
         return _messages(limit_reached(request, error))
@@ -82,6 +99,13 @@ def _check(request: HttpRequest, counted: Counted, *, opens_stream: bool) -> Non
             counts.check_room(("user_streams", user))
 
 
+def note_login_path(path: str) -> None:
+    """Refuse logins at this path here from now on."""
+    if len(_login_paths) >= LOGIN_PATHS_MAX:
+        _login_paths.clear()
+    _login_paths.add(path)
+
+
 def refuse_logins(ident: str, seconds: float | None) -> None:
     """Refuse the logins of a client here for so long, but ten seconds at most: then the throttle counts again."""
     if len(_logins) >= ADDRESSES_MAX:
@@ -89,26 +113,54 @@ def refuse_logins(ident: str, seconds: float | None) -> None:
     _logins[ident] = time.monotonic(), seconds or 0.0
 
 
-def _refuse_login(request: HttpRequest) -> Sequence[Message]:
-    began, seconds = _logins.get(ident_of(request), (0.0, 0.0))
-    passed = time.monotonic() - began
-    if passed >= min(seconds, WINDOW_SECONDS) or _is_read_elsewhere("refused logins", request, LOGINS_ELSEWHERE):
-        return ()
-    error = Throttled(seconds - passed)
-    headers = {"Retry-After": str(ceil(seconds - passed)), "Cache-Control": "no-store"}
-    return _messages(JsonResponse({"code": 429, "message": str(error.detail)}, status=429, headers=headers))
+def _refuse_login(scope: Scope) -> Sequence[Message]:
+    """Refuse a login, or count it."""
+    request, counts = _request(scope), here()
+    ident = ident_of(request)
+    began, seconds = _logins.get(ident, (0.0, 0.0))
+    left = seconds - (time.monotonic() - began)
+    is_refused = left > max(0.0, seconds - WINDOW_SECONDS)
+    if is_refused and not _is_read_elsewhere(("login", ident), request, LOGINS_ELSEWHERE):
+        return _login_refusal(429, str(Throttled(left).detail), left)
+    is_full = counts.logins >= LOGINS_MAX or not _is_room()
+    if is_full and not _is_read_elsewhere(("login", None), request, LOGINS_ELSEWHERE):
+        return _login_refusal(503, TOO_MANY_LOGINS, BUSY_SECONDS)
+    counts.login()
+    return ()
 
 
-def _is_read_elsewhere(kind: str, request: HttpRequest, per_second: float) -> bool:
+async def _held(answer: Sequence[Message]) -> Sequence[Message]:
+    counts = here()
+    if answer and counts.held < HELD_MAX:
+        counts.held += 1
+        try:
+            await asyncio.sleep(HELD_SECONDS * random.uniform(1, 2))  # noqa: S311 - so that not all come back at once
+        finally:
+            counts.held -= 1
+    return answer
+
+
+def _is_room() -> bool:
+    if is_room := waiting_logins.acquire(blocking=False):
+        waiting_logins.release()
+    return is_room
+
+
+def _login_refusal(code: int, message: str, seconds: float) -> Sequence[Message]:
+    headers = {"Retry-After": str(ceil(seconds)), "Cache-Control": "no-store"}
+    return _messages(JsonResponse({"code": code, "message": message}, status=code, headers=headers))
+
+
+def _is_read_elsewhere(party: Party, request: HttpRequest, per_second: float) -> bool:
     """Tell whether Django is to refuse a request, because a page of another site may read the answer.
 
-    It may only with headers that the site's middleware adds. An address has so many such answers at most: anyone can
+    It may only with headers that the site's middleware adds. A party has so many such answers at most: anyone can
     write an Origin.
     """
     if "HTTP_ORIGIN" not in request.META:
         return False
     try:
-        here().request((kind, ident_of(request)), per_second)
+        here().request(party, per_second)
     except LimitReached:
         return False
     return True

@@ -48,11 +48,14 @@ class Counts:
     """The streams that are open in an event loop, and the requests of the last few seconds, by party.
 
     users: whose requests those were that have been authenticated, by fingerprint.
+    logins: how many have come to Django within a second.
+    held: how many refusals of logins are held back.
     """
 
     def __init__(self) -> None:
         self.streams: Counter[Party] = Counter()
         self.users: dict[int, Hashable] = {}
+        self.logins = self.held = 0
         self._requests: Counter[Party] = Counter()
         self._window_ends = -math.inf
 
@@ -61,6 +64,11 @@ class Counts:
         if self.streams[party] >= conf.limits[party[0]]:
             is_full = party[0] == "streams"
             raise LimitReached(503 if is_full else 429, "too many streams", WINDOW_SECONDS, passes=is_full)
+
+    def login(self) -> None:
+        """Count a login for a second."""
+        self.logins += 1
+        asyncio.get_running_loop().call_later(1, self._forget_login)
 
     def request(self, party: Party, per_second: float, more: int = 1) -> None:
         """Count a request, or none. Raises LimitReached if there are too many in this window."""
@@ -73,6 +81,9 @@ class Counts:
             self._requests[party] += more
         if self._requests[party] > per_second * WINDOW_SECONDS:
             raise LimitReached(429, "too many requests", self._window_ends - now, passes=True)
+
+    def _forget_login(self) -> None:
+        self.logins -= 1
 
 
 _counts: WeakKeyDictionary[asyncio.AbstractEventLoop, Counts] = WeakKeyDictionary()

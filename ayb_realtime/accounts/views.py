@@ -21,6 +21,7 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 
+from ayb_realtime import early_refusals
 from ayb_realtime.access import token_chains
 from ayb_realtime.accounts.json_api import JSONView, Refusal, json_object, text_field
 from ayb_realtime.accounts.rotation import end_chain, rotate
@@ -42,6 +43,7 @@ class Login(JSONView):
 
     def check_throttles(self, request: Request) -> None:
         """Stop at the first throttle that refuses: of a client that may not log in, no attempt counts for an email."""
+        early_refusals.note_login_path(request.path)
         for throttle in self.get_throttles():
             if not throttle.allow_request(request, self):
                 self.throttled(request, throttle.wait())
@@ -50,7 +52,7 @@ class Login(JSONView):
         """Log in."""
         body = json_object(request)
         email, password = text_field(body, "email"), text_field(body, "password")
-        with turn():
+        with turn(request):
             return _session(*_log_in(request, email, password))
 
 

@@ -2,7 +2,9 @@
 
 import json
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,20 @@ def test_requests_of_an_address_and_a_user_are_limited_in_a_time(seeded_url: str
         busy = author.until(429, lambda number: author.ask(f"203.0.113.{number}", f"/{'0' * 32}/token", "POST"))
         assert 0 < refused(busy, 429, "too many requests") <= 10
         assert colleague.ask("198.51.100.3").status_code == 200
+
+
+def test_requests_that_come_together_pass_no_limit(seeded_url: str, tmp_path: Path) -> None:
+    limits = {"user_streams": 3, "address_streams": 6, "user_opens_per_second": 1.5, "address_opens_per_second": None}
+    with limited(seeded_url, tmp_path, **limits) as visitor, ThreadPoolExecutor(20) as threads:
+        author, colleague, stranger = map(visitor, (AUTHOR, COLLEAGUE, STRANGER))
+
+        def statuses(asker: Visitor, *request: str) -> Counter[int]:
+            asked = threads.map(lambda _: asker.ask("198.51.100.1", *request).status_code, range(20))
+            return Counter(asked)
+
+        assert statuses(author)[200] == 3
+        assert statuses(colleague, "/ticket", "POST") == {200: 15, 429: 5}
+        assert statuses(stranger, f"/{'0' * 32}/token", "POST") == {404: 15, 429: 5}
 
 
 def is_early(response: httpx.Response) -> bool:
