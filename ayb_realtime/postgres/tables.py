@@ -23,6 +23,7 @@ class Table:
     utc_columns: those of type timestamp with time zone, arrays of it, or domains over either.
     row_security: whether row-level security is on.
     trigger: the oid of our trigger; it changes each time the table is enabled.
+    virtual_columns: the virtual generated ones, which are null in a row as it was logged.
     """
 
     relation: int
@@ -32,12 +33,13 @@ class Table:
     utc_columns: tuple[str, ...]
     row_security: bool
     trigger: int
+    virtual_columns: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "Table":
         """Make a table from a ``streamed_table`` of Postgres, read as JSON."""
-        key_columns, utc_columns = tuple(fields["key_columns"] or ()), tuple(fields["utc_columns"])
-        return cls(**{**fields, "key_columns": key_columns, "utc_columns": utc_columns})
+        columns = {name: tuple(fields[name] or ()) for name in ("key_columns", "utc_columns", "virtual_columns")}
+        return cls(**{**fields, **columns})
 
     def key_members(self, columns: Mapping[str, str]) -> dict[str, str]:
         """Return the values of a row's key as our SQL functions take them: ``k1``, ``k2`` and so on, as JSON text.

@@ -8,12 +8,17 @@ create type ayb_realtime.deciders as (
     -- The composite types in the table's columns, by their pg_class oids; and the functions that are not built in.
     types oid[],
     functions oid[],
+    -- The enums and domains in columns of the relations, and those that functions or policies mention: Postgres reads their labels
+    -- and constraints when it converts a value.
+    labels oid[],
     namespaces oid[],
-    -- The subscribers' roles, the owners of all these, and the roles that those are members of.
+    -- The subscribers' roles, the owners of all these, and the roles that those are members of; all roles if a policy asks who is
+    -- a member of which.
     members oid[],
     -- The words in functions whose bodies are text: an object that is created later may have one of these names.
     words name[],
-    -- A function may run SQL that cannot be read, or the table has no key yet: every object may decide.
+    -- A function may run SQL that cannot be read, or something asks who has which privileges, or the table has no key yet: every
+    -- object may decide.
     is_opaque boolean
 );
 
@@ -72,7 +77,7 @@ begin
         -- Another key is another index.
         select i.indexrelid from pg_index i where i.indrelid = deciders_v1.relation and i.indisprimary
     ), function as materialized (
-        select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname,
+        select f.oid, f.pronamespace, f.proowner, f.prosrc, f.prosqlbody, l.lanname, f.prorettype || f.proargtypes::oid[] as types,
                f.prosqlbody is null and octet_length(f.prosrc) <= 100000 as is_text
           from pg_proc f
           join pg_language l on l.oid = f.prolang
@@ -85,8 +90,43 @@ begin
         select replace(m[1], '""', '"')
           from function f, regexp_matches(f.prosrc, '"((?:[^"]|"")+)"', 'g') as m
          where f.is_text and f.lanname in ('sql', 'plpgsql')
+    ), label (oid) as (
+        select a.atttypid from pg_attribute a join relation on relation.oid = a.attrelid where a.attnum > 0 and a.atttypid >= 16384
+        union
+        select r.oid from dependency r where r.classid = 'pg_type'::regclass
+        union
+        select unnest(f.types) from function f
+        union
+        select y.oid from word join pg_type y on y.typname = word.name::name where y.typtype in ('e', 'd') and octet_length(word.name) < 64
+    ), part (oid) as (
+        select oid from label
+        union
+        select inner_type
+          from part
+          join pg_type y on y.oid = part.oid
+          left join pg_range r on y.typtype = 'r' and r.rngtypid = y.oid
+          left join pg_attribute a on y.typtype = 'c' and a.attrelid = y.typrelid and a.attnum > 0
+         cross join lateral (values (y.typbasetype), (y.typelem), (r.rngsubtype), (a.atttypid)) as of_it (inner_type)
+         where inner_type >= 16384
+    ), tree (text) as (
+        select p.polqual::text from pg_policy p join relation on relation.oid = p.polrelid
+        union all
+        select w.ev_action::text from pg_rewrite w join relation on relation.oid = w.ev_class
+        union all
+        select f.prosqlbody::text from function f
+    ), called (name) as materialized (
+        -- Postgres' own functions are in no dependency.
+        select f.proname::text
+          from tree, regexp_matches(tree.text, E'funcid (\\d+)', 'g') as m
+          join pg_proc f on f.oid = m[1]::oid
+         where f.oid < 16384
+        union
+        select name from word
     ), member (oid) as (
-        select r.oid from pg_roles r where r.rolname = any (roles)
+        select r.oid
+          from pg_roles r
+         where r.rolname = any (roles)
+            or exists (select from called where called.name = 'pg_has_role')
         union
         select c.relowner from pg_class c join relation using (oid)
         union
@@ -99,10 +139,15 @@ begin
         array(select oid from pg_class c join relation using (oid) where c.relhasrules),
         (select t.classes[2:] from ayb_realtime.column_types_v1(deciders_v1.relation) t),
         array(select oid from function),
+        array(select y.oid from part join pg_type y on y.oid = part.oid where y.typtype in ('e', 'd')),
         array(select c.relnamespace from pg_class c join relation using (oid) union select f.pronamespace from function f),
         array(select oid from member),
         array(select name::name from word where octet_length(name) < 64),
-        exists (select from function f where ayb_realtime.is_opaque_v1(f.oid)) or not exists (select from key)
+        exists (select from function f where ayb_realtime.is_opaque_v1(f.oid))
+            or exists (
+                select from called
+                 where name ~ E'^(has_\\w+_privilege|row_security_active|to_reg\\w+|\\w+_to_xml\\w*|ts_stat|ts_rewrite)$')
+            or not exists (select from key)
       into found;
     return found;
 end

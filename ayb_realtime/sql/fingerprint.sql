@@ -18,7 +18,8 @@ begin
         with temporary_class as (
                 select oid from pg_class
                  where relpersistence = 't' or relkind = 'c' and relnamespace = 'ayb_realtime'::regnamespace),
-             temporary_namespace as (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_')
+             temporary_namespace as (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_'),
+             temporary_type as (select oid from pg_type where typnamespace in (select oid from temporary_namespace))
         select concat_ws(' ',
             hash_array_extended(array(select xmin from pg_class where oid not in (select oid from temporary_class)), 0),
             hash_array_extended(array(
@@ -33,10 +34,15 @@ begin
                  where typnamespace not in (select oid from temporary_namespace)
                    and typnamespace <> 'ayb_realtime'::regnamespace), 0),
             hash_array_extended(array(select xmin from pg_cast), 0),
+            hash_array_extended(array(select xmin from pg_enum where enumtypid not in (select oid from temporary_type)), 0),
+            hash_array_extended(array(
+                select xmin from pg_constraint
+                 where contypid <> 0 and contypid not in (select oid from temporary_type)), 0),
+            hash_array_extended(array(select xmin from pg_database where datname = current_database()), 0),
             hash_array_extended(array(select t.xmin from ayb_realtime.capture_trigger t where t.tgrelid = relation), 0),
             hash_array_extended(array(select xmin from pg_index where indrelid = relation), 0),
             hash_array_extended(array(select xmin from pg_auth_members), 0),
-            array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles)));
+            array(select concat(rolname, rolsuper, rolinherit, rolbypassrls) from pg_roles)));
 end
 $$;
 
@@ -73,7 +79,7 @@ begin
             select t.xmin from ayb_realtime.capture_trigger t where t.tgrelid = deciders.relations[1]), 0),
         hash_array_extended(array(select xmin from pg_namespace where oid = any (deciders.namespaces)), 0),
         hash_array_extended(array(select xmin from pg_auth_members where member = any (deciders.members)), 0),
-        array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles where oid = any (deciders.members)));
+        array(select concat(rolname, rolsuper, rolinherit, rolbypassrls) from pg_roles where oid = any (deciders.members)));
     if cardinality(deciders.rules) > 0 then
         versions := concat_ws(' ', versions,
             hash_array_extended(array(select xmin from pg_rewrite where ev_class = any (deciders.rules)), 0));
@@ -83,6 +89,12 @@ begin
             hash_array_extended(array(select xmin from pg_attribute where attrelid = any (deciders.types)), 0),
             hash_array_extended(array(select xmin from pg_proc where oid = any (deciders.functions)), 0),
             hash_array_extended(array(select xmin from pg_cast where oid >= 16384), 0));
+    end if;
+    if cardinality(deciders.labels) > 0 then
+        versions := concat_ws(' ', versions,
+            hash_array_extended(array(select xmin from pg_type where oid = any (deciders.labels)), 0),
+            hash_array_extended(array(select xmin from pg_enum where enumtypid = any (deciders.labels)), 0),
+            hash_array_extended(array(select xmin from pg_constraint where contypid = any (deciders.labels)), 0));
     end if;
     if cardinality(deciders.words) > 0 then
         versions := concat_ws(' ', versions,

@@ -6,6 +6,8 @@ create type ayb_realtime.streamed_table as (
     key_columns text[],
     -- Those of type timestamptz, arrays of it, or domains over either. JSON has +00:00 for these where the protocol has Z.
     utc_columns text[],
+    -- The virtual generated columns, which are null in a row as it was logged.
+    virtual_columns text[],
     row_security boolean,
     -- The oid of our trigger.
     trigger bigint
@@ -27,6 +29,7 @@ begin
                   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                     and coalesce(nullif(y.typbasetype, 0), y.oid) in ('timestamptz'::regtype, 'timestamptz[]'::regtype)
                   order by a.attnum),
+           array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and a.attgenerated = 'v'),
            c.relrowsecurity, t.oid::bigint
       from ayb_realtime.capture_trigger t
       join pg_class c on c.oid = t.tgrelid

@@ -198,6 +198,28 @@ async def test_tabs_share_a_stream_of_each_view_of_a_table(example: Example, bro
         await tab.wait_for_function("seen.length === 3")
 
 
+# Until the page has taken in what another tab says to it.
+HEAR = """() => {
+  window.heard = new Promise((resolve) => {
+    const channel = new BroadcastChannel("ayb_realtime /api/realtime me");
+    channel.onmessage = ({ data }) => data.method && setTimeout(resolve);
+  });
+}"""
+
+
+async def test_tab_that_joins_before_the_stream_of_the_first_is_open_has_no_error(browser: Browser) -> None:
+    leader, other = await browser.empty_tab(), await browser.empty_tab()
+    errors: list[str] = []
+    other.on("pageerror", lambda error: errors.append(error.message))
+    await browser.context.route("**/api/realtime?*", lambda route: None)  # It is never answered.
+    async with leader.expect_request("**/api/realtime?*"):
+        await leader.evaluate(f"options => void ({SUBSCRIBE})(options)", {"tabs": "me"})
+    await other.evaluate(HEAR)
+    await other.evaluate(SUBSCRIBE, {"tabs": "me"})
+    await other.evaluate("heard")
+    assert errors == []
+
+
 async def test_tab_that_hangs_loses_the_lead(example: Example, browser: Browser) -> None:
     leader, other = await browser.tab(), await browser.tab(heartbeatSeconds=0.5)
     hanging = asyncio.create_task(leader.evaluate("alert('a tab waits here')"))
@@ -241,6 +263,36 @@ async def test_tabs_that_get_no_token_at_first_share_a_stream_nevertheless(examp
     example.add_post("news", published=True)
     assert [await received(tab, 2) for tab in tabs] == [[SUBSCRIBED, "news"]] * 2
     assert len(browser.streams) == 1
+
+
+HANG = """async () => {
+  const { Realtime } = await import("/static/ayb_realtime/client.js");
+  let asked = 0;
+  const token = () => (asked++ ? freshToken() : new Promise(() => {}));
+  window.realtime = new Realtime({ token, heartbeatSeconds: 0.2 });
+  realtime.subscribe("posts", () => {});
+}"""
+
+
+async def test_page_whose_first_token_never_comes_asks_for_another(browser: Browser) -> None:
+    page = await browser.empty_tab()
+    await page.evaluate(HANG)
+    await page.wait_for_function("realtime.status === 'offline' && realtime.message === 'no token came'")
+    await page.wait_for_function("realtime.status === 'live'")
+
+
+# As Firefox does where a page may store nothing.
+NO_CHANNEL = """globalThis.BroadcastChannel = class {
+  constructor() { throw new DOMException("The operation is insecure.", "SecurityError"); }
+}"""
+
+
+async def test_page_that_may_not_talk_to_other_tabs_has_a_stream_of_its_own(example: Example, browser: Browser) -> None:
+    await browser.context.add_init_script(NO_CHANNEL)
+    tabs = [await browser.tab() for _ in range(2)]
+    example.add_post("news", published=True)
+    assert [await received(tab, 2) for tab in tabs] == [[SUBSCRIBED, "news"]] * 2
+    assert len(browser.streams) == 2
 
 
 async def test_token_of_another_user_opens_no_stream_for_the_tabs_of_the_first(browser: Browser) -> None:

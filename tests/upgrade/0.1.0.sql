@@ -33,6 +33,7 @@ CREATE TYPE ayb_realtime.deciders AS (
 	rules oid[],
 	types oid[],
 	functions oid[],
+	labels oid[],
 	namespaces oid[],
 	members oid[],
 	words name[],
@@ -66,6 +67,7 @@ CREATE TYPE ayb_realtime.streamed_table AS (
 	name text,
 	key_columns text[],
 	utc_columns text[],
+	virtual_columns text[],
 	row_security boolean,
 	trigger bigint
 );
@@ -279,7 +281,7 @@ CREATE FUNCTION ayb_realtime.check_1_8e9bbd919d39906a92c408f6451b3548(digest tex
 -- ["public.posts", "ayb_authenticated"]
 #variable_conflict use_variable
 declare
-    own_digest constant text := '7c6033afb8a2149b50ee60b5313d5df5';
+    own_digest constant text := 'd4056559aca5910504e149f3453c739c';
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
     written_as constant text := pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls'));
@@ -394,12 +396,12 @@ begin
     return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
-    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16755, 0)).identity
+    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16757, 0)).identity
                 operator(pg_catalog.<>) 'public.posts', true)
        or exists (
         select
           from pg_catalog.pg_class c
-         where c.oid operator(pg_catalog.=) 16755
+         where c.oid operator(pg_catalog.=) 16757
            and c.relfilenode operator(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -423,7 +425,7 @@ CREATE FUNCTION ayb_realtime.check_1_9644966757385d26975a12674cf6aeaf(digest tex
 -- ["public.comments", "ayb_authenticated"]
 #variable_conflict use_variable
 declare
-    own_digest constant text := '0fc6a10adffc41dfc140d60b604b6146';
+    own_digest constant text := 'f9b3baeeb65e0fb2cac4543d8e20bbdc';
     settings constant int := pg_catalog.cardinality(setting_names);
     acted_as constant text := pg_catalog.current_setting('role');
     written_as constant text := pg_catalog.concat_ws(',', pg_catalog.current_setting('timezone'), pg_catalog.current_setting('datestyle'), pg_catalog.current_setting('intervalstyle'), pg_catalog.current_setting('bytea_output'), pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('array_nulls'));
@@ -538,12 +540,12 @@ begin
     return next;
     perform pg_catalog.set_config('role', acted_as, true);
     -- Checked last, so that it covers all of the above. By oid, since the role may lack USAGE on the schema.
-    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16763, 0)).identity
+    if coalesce((pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, 16765, 0)).identity
                 operator(pg_catalog.<>) 'public.comments', true)
        or exists (
         select
           from pg_catalog.pg_class c
-         where c.oid operator(pg_catalog.=) 16763
+         where c.oid operator(pg_catalog.=) 16765
            and c.relfilenode operator(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), c.relfilenode)
     ) then
         raise exception 'the table was renamed or rewritten' using errcode = 'AYB01';
@@ -1215,7 +1217,7 @@ begin
         -- Another key is another index.
         select i.indexrelid from pg_index i where i.indrelid = deciders_v1.relation and i.indisprimary
     ), function as materialized (
-        select f.oid, f.pronamespace, f.proowner, f.prosrc, l.lanname,
+        select f.oid, f.pronamespace, f.proowner, f.prosrc, f.prosqlbody, l.lanname, f.prorettype || f.proargtypes::oid[] as types,
                f.prosqlbody is null and octet_length(f.prosrc) <= 100000 as is_text
           from pg_proc f
           join pg_language l on l.oid = f.prolang
@@ -1228,8 +1230,43 @@ begin
         select replace(m[1], '""', '"')
           from function f, regexp_matches(f.prosrc, '"((?:[^"]|"")+)"', 'g') as m
          where f.is_text and f.lanname in ('sql', 'plpgsql')
+    ), label (oid) as (
+        select a.atttypid from pg_attribute a join relation on relation.oid = a.attrelid where a.attnum > 0 and a.atttypid >= 16384
+        union
+        select r.oid from dependency r where r.classid = 'pg_type'::regclass
+        union
+        select unnest(f.types) from function f
+        union
+        select y.oid from word join pg_type y on y.typname = word.name::name where y.typtype in ('e', 'd') and octet_length(word.name) < 64
+    ), part (oid) as (
+        select oid from label
+        union
+        select inner_type
+          from part
+          join pg_type y on y.oid = part.oid
+          left join pg_range r on y.typtype = 'r' and r.rngtypid = y.oid
+          left join pg_attribute a on y.typtype = 'c' and a.attrelid = y.typrelid and a.attnum > 0
+         cross join lateral (values (y.typbasetype), (y.typelem), (r.rngsubtype), (a.atttypid)) as of_it (inner_type)
+         where inner_type >= 16384
+    ), tree (text) as (
+        select p.polqual::text from pg_policy p join relation on relation.oid = p.polrelid
+        union all
+        select w.ev_action::text from pg_rewrite w join relation on relation.oid = w.ev_class
+        union all
+        select f.prosqlbody::text from function f
+    ), called (name) as materialized (
+        -- Postgres' own functions are in no dependency.
+        select f.proname::text
+          from tree, regexp_matches(tree.text, E'funcid (\\d+)', 'g') as m
+          join pg_proc f on f.oid = m[1]::oid
+         where f.oid < 16384
+        union
+        select name from word
     ), member (oid) as (
-        select r.oid from pg_roles r where r.rolname = any (roles)
+        select r.oid
+          from pg_roles r
+         where r.rolname = any (roles)
+            or exists (select from called where called.name = 'pg_has_role')
         union
         select c.relowner from pg_class c join relation using (oid)
         union
@@ -1242,10 +1279,15 @@ begin
         array(select oid from pg_class c join relation using (oid) where c.relhasrules),
         (select t.classes[2:] from ayb_realtime.column_types_v1(deciders_v1.relation) t),
         array(select oid from function),
+        array(select y.oid from part join pg_type y on y.oid = part.oid where y.typtype in ('e', 'd')),
         array(select c.relnamespace from pg_class c join relation using (oid) union select f.pronamespace from function f),
         array(select oid from member),
         array(select name::name from word where octet_length(name) < 64),
-        exists (select from function f where ayb_realtime.is_opaque_v1(f.oid)) or not exists (select from key)
+        exists (select from function f where ayb_realtime.is_opaque_v1(f.oid))
+            or exists (
+                select from called
+                 where name ~ E'^(has_\\w+_privilege|row_security_active|to_reg\\w+|\\w+_to_xml\\w*|ts_stat|ts_rewrite)$')
+            or not exists (select from key)
       into found;
     return found;
 end
@@ -1469,7 +1511,8 @@ begin
         with temporary_class as (
                 select oid from pg_class
                  where relpersistence = 't' or relkind = 'c' and relnamespace = 'ayb_realtime'::regnamespace),
-             temporary_namespace as (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_')
+             temporary_namespace as (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_'),
+             temporary_type as (select oid from pg_type where typnamespace in (select oid from temporary_namespace))
         select concat_ws(' ',
             hash_array_extended(array(select xmin from pg_class where oid not in (select oid from temporary_class)), 0),
             hash_array_extended(array(
@@ -1484,10 +1527,15 @@ begin
                  where typnamespace not in (select oid from temporary_namespace)
                    and typnamespace <> 'ayb_realtime'::regnamespace), 0),
             hash_array_extended(array(select xmin from pg_cast), 0),
+            hash_array_extended(array(select xmin from pg_enum where enumtypid not in (select oid from temporary_type)), 0),
+            hash_array_extended(array(
+                select xmin from pg_constraint
+                 where contypid <> 0 and contypid not in (select oid from temporary_type)), 0),
+            hash_array_extended(array(select xmin from pg_database where datname = current_database()), 0),
             hash_array_extended(array(select t.xmin from ayb_realtime.capture_trigger t where t.tgrelid = relation), 0),
             hash_array_extended(array(select xmin from pg_index where indrelid = relation), 0),
             hash_array_extended(array(select xmin from pg_auth_members), 0),
-            array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles)));
+            array(select concat(rolname, rolsuper, rolinherit, rolbypassrls) from pg_roles)));
 end
 $$;
 
@@ -1520,7 +1568,7 @@ begin
             select t.xmin from ayb_realtime.capture_trigger t where t.tgrelid = deciders.relations[1]), 0),
         hash_array_extended(array(select xmin from pg_namespace where oid = any (deciders.namespaces)), 0),
         hash_array_extended(array(select xmin from pg_auth_members where member = any (deciders.members)), 0),
-        array(select concat(rolsuper, rolinherit, rolbypassrls) from pg_roles where oid = any (deciders.members)));
+        array(select concat(rolname, rolsuper, rolinherit, rolbypassrls) from pg_roles where oid = any (deciders.members)));
     if cardinality(deciders.rules) > 0 then
         versions := concat_ws(' ', versions,
             hash_array_extended(array(select xmin from pg_rewrite where ev_class = any (deciders.rules)), 0));
@@ -1530,6 +1578,12 @@ begin
             hash_array_extended(array(select xmin from pg_attribute where attrelid = any (deciders.types)), 0),
             hash_array_extended(array(select xmin from pg_proc where oid = any (deciders.functions)), 0),
             hash_array_extended(array(select xmin from pg_cast where oid >= 16384), 0));
+    end if;
+    if cardinality(deciders.labels) > 0 then
+        versions := concat_ws(' ', versions,
+            hash_array_extended(array(select xmin from pg_type where oid = any (deciders.labels)), 0),
+            hash_array_extended(array(select xmin from pg_enum where enumtypid = any (deciders.labels)), 0),
+            hash_array_extended(array(select xmin from pg_constraint where contypid = any (deciders.labels)), 0));
     end if;
     if cardinality(deciders.words) > 0 then
         versions := concat_ws(' ', versions,
@@ -2595,6 +2649,7 @@ begin
                   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                     and coalesce(nullif(y.typbasetype, 0), y.oid) in ('timestamptz'::regtype, 'timestamptz[]'::regtype)
                   order by a.attnum),
+           array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and a.attgenerated = 'v'),
            c.relrowsecurity, t.oid::bigint
       from ayb_realtime.capture_trigger t
       join pg_class c on c.oid = t.tgrelid
@@ -3910,24 +3965,24 @@ ALTER TABLE ONLY ayb_realtime.change ALTER COLUMN id SET DEFAULT nextval('ayb_re
 -- Data for Name: batch; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.batch VALUES (0, 181480587822512, 0, '742:742:', '742:742:', 0, 0, NULL, NULL, NULL, '742');
-INSERT INTO ayb_realtime.batch VALUES (1, 181480587822512, 8, '742:742:', '785:785:', 1, 8, NULL, NULL, '{16755,16763}', '785');
-INSERT INTO ayb_realtime.batch VALUES (2, 181480587822520, 1, '785:785:', '790:790:', 9, 9, NULL, NULL, '{16755}', '790');
+INSERT INTO ayb_realtime.batch VALUES (0, 181479399290941, 0, '742:742:', '742:742:', 0, 0, NULL, NULL, NULL, '742');
+INSERT INTO ayb_realtime.batch VALUES (1, 181479399290941, 8, '742:742:', '785:785:', 1, 8, NULL, NULL, '{16757,16765}', '785');
+INSERT INTO ayb_realtime.batch VALUES (2, 181479399290949, 1, '785:785:', '788:788:', 9, 9, NULL, NULL, '{16757}', '788');
 
 
 --
 -- Data for Name: change_0; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.change_0 VALUES (0, 1, '745', 16755, 'enable', '{"trigger" : 16817}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 2, '745', 16763, 'enable', '{"trigger" : 16819}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 3, '775', 16755, 'create', '{"id":1,"title":"Welcome: this post is published, so both of you see it","body":"","published":true,"created_at":"2026-11-27T14:47:35.585604+00:00","updated_at":"2026-11-27T14:47:35.585624+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 4, '775', 16755, 'create', '{"id":2,"title":"A draft by user: only its author gets it","body":"","published":false,"created_at":"2026-11-27T14:47:35.628548+00:00","updated_at":"2026-11-27T14:47:35.628567+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 5, '775', 16755, 'create', '{"id":3,"title":"Second has published something too","body":"","published":true,"created_at":"2026-11-27T14:47:35.645936+00:00","updated_at":"2026-11-27T14:47:35.645953+00:00","author_id":"22222222-2222-4222-8222-222222222222"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 6, '775', 16755, 'create', '{"id":4,"title":"A draft by third","body":"","published":false,"created_at":"2026-11-27T14:47:35.653879+00:00","updated_at":"2026-11-27T14:47:35.653895+00:00","author_id":"33333333-3333-4333-8333-333333333333"}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 7, '775', 16763, 'create', '{"id":1,"body":"Only members of the team read this","created_at":"2026-11-27T14:47:35.654603+00:00","author_id":"11111111-1111-4111-8111-111111111111","team_id":1}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 8, '775', 16763, 'create', '{"id":2,"body":"Remove a member from the team and write again","created_at":"2026-11-27T14:47:35.663042+00:00","author_id":"22222222-2222-4222-8222-222222222222","team_id":1}', NULL);
-INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '787', 16755, 'create', '{"id":5,"title":"kept","body":"","published":true,"created_at":"2026-11-27T14:47:41.236182+00:00","updated_at":"2026-11-27T14:47:41.236182+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 1, '745', 16757, 'enable', '{"trigger" : 16819}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 2, '745', 16765, 'enable', '{"trigger" : 16821}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 3, '775', 16757, 'create', '{"id":1,"title":"Welcome: this post is published, so both of you see it","body":"","published":true,"created_at":"2026-11-27T15:15:22.003316+00:00","updated_at":"2026-11-27T15:15:22.003332+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 4, '775', 16757, 'create', '{"id":2,"title":"A draft by user: only its author gets it","body":"","published":false,"created_at":"2026-11-27T15:15:22.093734+00:00","updated_at":"2026-11-27T15:15:22.093753+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 5, '775', 16757, 'create', '{"id":3,"title":"Second has published something too","body":"","published":true,"created_at":"2026-11-27T15:15:22.107996+00:00","updated_at":"2026-11-27T15:15:22.108012+00:00","author_id":"22222222-2222-4222-8222-222222222222"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 6, '775', 16757, 'create', '{"id":4,"title":"A draft by third","body":"","published":false,"created_at":"2026-11-27T15:15:22.111321+00:00","updated_at":"2026-11-27T15:15:22.111333+00:00","author_id":"33333333-3333-4333-8333-333333333333"}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 7, '775', 16765, 'create', '{"id":1,"body":"Only members of the team read this","created_at":"2026-11-27T15:15:22.112298+00:00","author_id":"11111111-1111-4111-8111-111111111111","team_id":1}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 8, '775', 16765, 'create', '{"id":2,"body":"Remove a member from the team and write again","created_at":"2026-11-27T15:15:22.125566+00:00","author_id":"22222222-2222-4222-8222-222222222222","team_id":1}', NULL);
+INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '787', 16757, 'create', '{"id":5,"title":"kept","body":"","published":true,"created_at":"2026-11-27T15:15:31.08567+00:00","updated_at":"2026-11-27T15:15:31.08567+00:00","author_id":"11111111-1111-4111-8111-111111111111"}', NULL);
 
 
 --
@@ -3976,15 +4031,15 @@ INSERT INTO ayb_realtime.change_0 VALUES (0, 9, '787', 16755, 'create', '{"id":5
 -- Data for Name: content; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.content VALUES (16817, 16755, 'e5aff6f4b44add853e3f44d9a470736c', '{"16755  16817 A 745 16818 A 745"}', 16755, '743,743,743,743,743,743,743', NULL);
-INSERT INTO ayb_realtime.content VALUES (16819, 16763, 'abed4fc8549f47a3d180b2f2dde3d4ee', '{"16763  16819 A 745 16820 A 745"}', 16763, '743,743,743,743,743', NULL);
+INSERT INTO ayb_realtime.content VALUES (16819, 16757, 'e5aff6f4b44add853e3f44d9a470736c', '{"16757  16819 A 745 16820 A 745"}', 16757, '743,743,743,743,743,743,743', NULL);
+INSERT INTO ayb_realtime.content VALUES (16821, 16765, 'abed4fc8549f47a3d180b2f2dde3d4ee', '{"16765  16821 A 745 16822 A 745"}', 16765, '743,743,743,743,743', NULL);
 
 
 --
 -- Data for Name: crash_marker; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.crash_marker VALUES ('df3510ee-cfec-4e25-b13f-41e7a43ba10e', true);
+INSERT INTO ayb_realtime.crash_marker VALUES ('f80f3c6e-076f-441f-a4fc-c5734a6653ce', true);
 
 
 --
@@ -3997,22 +4052,22 @@ INSERT INTO ayb_realtime.crash_marker VALUES ('df3510ee-cfec-4e25-b13f-41e7a43ba
 -- Data for Name: epoch; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.epoch VALUES (181480587822511, '7712862877650756100.00000001.16384', '2026-11-27 14:47:13.040709+00', '742');
+INSERT INTO ayb_realtime.epoch VALUES (181479399290940, '7712870057034656454.00000001.16384', '2026-11-27 15:15:02.63482+00', '742');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (1, 16755, 16755, 'column id of table public.postscolumn title of table public.postscolumn body of table public.postscolumn published of table public.postscolumn created_at of table public.postscolumn updated_at of table public.postscolumn author_id of table public.posts', '{16755}', '{7}', NULL, NULL, NULL, true);
-INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (2, 16763, 16763, 'column id of table public.commentscolumn body of table public.commentscolumn created_at of table public.commentscolumn author_id of table public.commentscolumn team_id of table public.comments', '{16763}', '{5}', NULL, NULL, NULL, true);
+INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (1, 16757, 16757, 'column id of table public.postscolumn title of table public.postscolumn body of table public.postscolumn published of table public.postscolumn created_at of table public.postscolumn updated_at of table public.postscolumn author_id of table public.posts', '{16757}', '{7}', NULL, NULL, NULL, true);
+INSERT INTO ayb_realtime.layout OVERRIDING SYSTEM VALUE VALUES (2, 16765, 16765, 'column id of table public.commentscolumn body of table public.commentscolumn created_at of table public.commentscolumn author_id of table public.commentscolumn team_id of table public.comments', '{16765}', '{5}', NULL, NULL, NULL, true);
 
 
 --
 -- Data for Name: leader; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.leader VALUES (true, '2ee1eedc-1822-4be3-afef-599448c606ba', 21847);
+INSERT INTO ayb_realtime.leader VALUES (true, '2ca945d4-e2c3-4166-a85e-5b2b4816dfe9', 20874);
 
 
 --
@@ -4031,7 +4086,7 @@ INSERT INTO ayb_realtime.leader VALUES (true, '2ee1eedc-1822-4be3-afef-599448c60
 -- Data for Name: slot_history; Type: TABLE DATA; Schema: ayb_realtime; Owner: -
 --
 
-INSERT INTO ayb_realtime.slot_history VALUES (0, '2026-11-27 14:47:22.39184+00');
+INSERT INTO ayb_realtime.slot_history VALUES (0, '2026-11-27 15:15:10.023376+00');
 
 
 --
@@ -4105,8 +4160,8 @@ INSERT INTO public.auth_permission VALUES (43, 'Can view membership', 11, 'view_
 -- Data for Name: comments; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.comments VALUES (1, 'Only members of the team read this', '2026-11-27 14:47:35.654603+00', '11111111-1111-4111-8111-111111111111', 1);
-INSERT INTO public.comments VALUES (2, 'Remove a member from the team and write again', '2026-11-27 14:47:35.663042+00', '22222222-2222-4222-8222-222222222222', 1);
+INSERT INTO public.comments VALUES (1, 'Only members of the team read this', '2026-11-27 15:15:22.112298+00', '11111111-1111-4111-8111-111111111111', 1);
+INSERT INTO public.comments VALUES (2, 'Remove a member from the team and write again', '2026-11-27 15:15:22.125566+00', '22222222-2222-4222-8222-222222222222', 1);
 
 
 --
@@ -4130,35 +4185,35 @@ INSERT INTO public.django_content_type VALUES (11, 'blog', 'membership');
 -- Data for Name: django_migrations; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-27 14:47:21.806862+00');
-INSERT INTO public.django_migrations VALUES (2, 'contenttypes', '0002_remove_content_type_name', '2026-11-27 14:47:21.833043+00');
-INSERT INTO public.django_migrations VALUES (3, 'auth', '0001_initial', '2026-11-27 14:47:21.958756+00');
-INSERT INTO public.django_migrations VALUES (4, 'auth', '0002_alter_permission_name_max_length', '2026-11-27 14:47:21.96999+00');
-INSERT INTO public.django_migrations VALUES (5, 'auth', '0003_alter_user_email_max_length', '2026-11-27 14:47:21.981907+00');
-INSERT INTO public.django_migrations VALUES (6, 'auth', '0004_alter_user_username_opts', '2026-11-27 14:47:22.000633+00');
-INSERT INTO public.django_migrations VALUES (7, 'auth', '0005_alter_user_last_login_null', '2026-11-27 14:47:22.044462+00');
-INSERT INTO public.django_migrations VALUES (8, 'auth', '0006_require_contenttypes_0002', '2026-11-27 14:47:22.047021+00');
-INSERT INTO public.django_migrations VALUES (9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-27 14:47:22.063381+00');
-INSERT INTO public.django_migrations VALUES (10, 'auth', '0008_alter_user_username_max_length', '2026-11-27 14:47:22.091874+00');
-INSERT INTO public.django_migrations VALUES (11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-27 14:47:22.126401+00');
-INSERT INTO public.django_migrations VALUES (12, 'auth', '0010_alter_group_name_max_length', '2026-11-27 14:47:22.148141+00');
-INSERT INTO public.django_migrations VALUES (13, 'auth', '0011_update_proxy_permissions', '2026-11-27 14:47:22.164058+00');
-INSERT INTO public.django_migrations VALUES (14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-27 14:47:22.185616+00');
-INSERT INTO public.django_migrations VALUES (15, 'ayb_realtime', '0001_initial', '2026-11-27 14:47:23.003104+00');
-INSERT INTO public.django_migrations VALUES (16, 'blog', '0001_initial', '2026-11-27 14:47:23.253465+00');
-INSERT INTO public.django_migrations VALUES (17, 'blog', '0002_realtime', '2026-11-27 14:47:23.425298+00');
-INSERT INTO public.django_migrations VALUES (18, 'token_blacklist', '0001_initial', '2026-11-27 14:47:23.656621+00');
-INSERT INTO public.django_migrations VALUES (19, 'token_blacklist', '0002_outstandingtoken_jti_hex', '2026-11-27 14:47:23.709354+00');
-INSERT INTO public.django_migrations VALUES (20, 'token_blacklist', '0003_auto_20171017_2007', '2026-11-27 14:47:23.764439+00');
-INSERT INTO public.django_migrations VALUES (21, 'token_blacklist', '0004_auto_20171017_2013', '2026-11-27 14:47:23.803965+00');
-INSERT INTO public.django_migrations VALUES (22, 'token_blacklist', '0005_remove_outstandingtoken_jti', '2026-11-27 14:47:23.842995+00');
-INSERT INTO public.django_migrations VALUES (23, 'token_blacklist', '0006_auto_20171017_2113', '2026-11-27 14:47:23.907592+00');
-INSERT INTO public.django_migrations VALUES (24, 'token_blacklist', '0007_auto_20171017_2214', '2026-11-27 14:47:24.004397+00');
-INSERT INTO public.django_migrations VALUES (25, 'token_blacklist', '0008_migrate_to_bigautofield', '2026-11-27 14:47:24.238864+00');
-INSERT INTO public.django_migrations VALUES (26, 'token_blacklist', '0010_fix_migrate_to_bigautofield', '2026-11-27 14:47:24.288694+00');
-INSERT INTO public.django_migrations VALUES (27, 'token_blacklist', '0011_linearizes_history', '2026-11-27 14:47:24.308867+00');
-INSERT INTO public.django_migrations VALUES (28, 'token_blacklist', '0012_alter_outstandingtoken_user', '2026-11-27 14:47:24.342136+00');
-INSERT INTO public.django_migrations VALUES (29, 'token_blacklist', '0013_alter_blacklistedtoken_options_and_more', '2026-11-27 14:47:24.394515+00');
+INSERT INTO public.django_migrations VALUES (1, 'contenttypes', '0001_initial', '2026-11-27 15:15:09.623025+00');
+INSERT INTO public.django_migrations VALUES (2, 'contenttypes', '0002_remove_content_type_name', '2026-11-27 15:15:09.631099+00');
+INSERT INTO public.django_migrations VALUES (3, 'auth', '0001_initial', '2026-11-27 15:15:09.68254+00');
+INSERT INTO public.django_migrations VALUES (4, 'auth', '0002_alter_permission_name_max_length', '2026-11-27 15:15:09.70309+00');
+INSERT INTO public.django_migrations VALUES (5, 'auth', '0003_alter_user_email_max_length', '2026-11-27 15:15:09.725073+00');
+INSERT INTO public.django_migrations VALUES (6, 'auth', '0004_alter_user_username_opts', '2026-11-27 15:15:09.746304+00');
+INSERT INTO public.django_migrations VALUES (7, 'auth', '0005_alter_user_last_login_null', '2026-11-27 15:15:09.756667+00');
+INSERT INTO public.django_migrations VALUES (8, 'auth', '0006_require_contenttypes_0002', '2026-11-27 15:15:09.764962+00');
+INSERT INTO public.django_migrations VALUES (9, 'auth', '0007_alter_validators_add_error_messages', '2026-11-27 15:15:09.776725+00');
+INSERT INTO public.django_migrations VALUES (10, 'auth', '0008_alter_user_username_max_length', '2026-11-27 15:15:09.787296+00');
+INSERT INTO public.django_migrations VALUES (11, 'auth', '0009_alter_user_last_name_max_length', '2026-11-27 15:15:09.822962+00');
+INSERT INTO public.django_migrations VALUES (12, 'auth', '0010_alter_group_name_max_length', '2026-11-27 15:15:09.863031+00');
+INSERT INTO public.django_migrations VALUES (13, 'auth', '0011_update_proxy_permissions', '2026-11-27 15:15:09.89032+00');
+INSERT INTO public.django_migrations VALUES (14, 'auth', '0012_alter_user_first_name_max_length', '2026-11-27 15:15:09.903365+00');
+INSERT INTO public.django_migrations VALUES (15, 'ayb_realtime', '0001_initial', '2026-11-27 15:15:10.485488+00');
+INSERT INTO public.django_migrations VALUES (16, 'blog', '0001_initial', '2026-11-27 15:15:10.725736+00');
+INSERT INTO public.django_migrations VALUES (17, 'blog', '0002_realtime', '2026-11-27 15:15:10.907646+00');
+INSERT INTO public.django_migrations VALUES (18, 'token_blacklist', '0001_initial', '2026-11-27 15:15:10.973545+00');
+INSERT INTO public.django_migrations VALUES (19, 'token_blacklist', '0002_outstandingtoken_jti_hex', '2026-11-27 15:15:11.001746+00');
+INSERT INTO public.django_migrations VALUES (20, 'token_blacklist', '0003_auto_20171017_2007', '2026-11-27 15:15:11.040768+00');
+INSERT INTO public.django_migrations VALUES (21, 'token_blacklist', '0004_auto_20171017_2013', '2026-11-27 15:15:11.059336+00');
+INSERT INTO public.django_migrations VALUES (22, 'token_blacklist', '0005_remove_outstandingtoken_jti', '2026-11-27 15:15:11.105305+00');
+INSERT INTO public.django_migrations VALUES (23, 'token_blacklist', '0006_auto_20171017_2113', '2026-11-27 15:15:11.142532+00');
+INSERT INTO public.django_migrations VALUES (24, 'token_blacklist', '0007_auto_20171017_2214', '2026-11-27 15:15:11.23369+00');
+INSERT INTO public.django_migrations VALUES (25, 'token_blacklist', '0008_migrate_to_bigautofield', '2026-11-27 15:15:11.332699+00');
+INSERT INTO public.django_migrations VALUES (26, 'token_blacklist', '0010_fix_migrate_to_bigautofield', '2026-11-27 15:15:11.355186+00');
+INSERT INTO public.django_migrations VALUES (27, 'token_blacklist', '0011_linearizes_history', '2026-11-27 15:15:11.360139+00');
+INSERT INTO public.django_migrations VALUES (28, 'token_blacklist', '0012_alter_outstandingtoken_user', '2026-11-27 15:15:11.371535+00');
+INSERT INTO public.django_migrations VALUES (29, 'token_blacklist', '0013_alter_blacklistedtoken_options_and_more', '2026-11-27 15:15:11.400799+00');
 
 
 --
@@ -4173,11 +4228,11 @@ INSERT INTO public.memberships VALUES (2, '22222222-2222-4222-8222-222222222222'
 -- Data for Name: posts; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.posts VALUES (1, 'Welcome: this post is published, so both of you see it', '', true, '2026-11-27 14:47:35.585604+00', '2026-11-27 14:47:35.585624+00', '11111111-1111-4111-8111-111111111111');
-INSERT INTO public.posts VALUES (2, 'A draft by user: only its author gets it', '', false, '2026-11-27 14:47:35.628548+00', '2026-11-27 14:47:35.628567+00', '11111111-1111-4111-8111-111111111111');
-INSERT INTO public.posts VALUES (3, 'Second has published something too', '', true, '2026-11-27 14:47:35.645936+00', '2026-11-27 14:47:35.645953+00', '22222222-2222-4222-8222-222222222222');
-INSERT INTO public.posts VALUES (4, 'A draft by third', '', false, '2026-11-27 14:47:35.653879+00', '2026-11-27 14:47:35.653895+00', '33333333-3333-4333-8333-333333333333');
-INSERT INTO public.posts VALUES (5, 'kept', '', true, '2026-11-27 14:47:41.236182+00', '2026-11-27 14:47:41.236182+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (1, 'Welcome: this post is published, so both of you see it', '', true, '2026-11-27 15:15:22.003316+00', '2026-11-27 15:15:22.003332+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (2, 'A draft by user: only its author gets it', '', false, '2026-11-27 15:15:22.093734+00', '2026-11-27 15:15:22.093753+00', '11111111-1111-4111-8111-111111111111');
+INSERT INTO public.posts VALUES (3, 'Second has published something too', '', true, '2026-11-27 15:15:22.107996+00', '2026-11-27 15:15:22.108012+00', '22222222-2222-4222-8222-222222222222');
+INSERT INTO public.posts VALUES (4, 'A draft by third', '', false, '2026-11-27 15:15:22.111321+00', '2026-11-27 15:15:22.111333+00', '33333333-3333-4333-8333-333333333333');
+INSERT INTO public.posts VALUES (5, 'kept', '', true, '2026-11-27 15:15:31.08567+00', '2026-11-27 15:15:31.08567+00', '11111111-1111-4111-8111-111111111111');
 
 
 --
@@ -4203,16 +4258,16 @@ INSERT INTO public.teams VALUES (1, 'The team');
 -- Data for Name: users; Type: TABLE DATA; Schema: public; Owner: -
 --
 
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$ss28rtiwftE0x00BMCM0cA$0MMbMIDt0QHU6UM6rgKuDy6j4MpnIVbuiChZpoRtmoA=', NULL, '11111111-1111-4111-8111-111111111111', 'user@example.com', true, '2026-11-27 14:47:34.062695+00', '2026-11-27 14:47:34.062727+00');
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$9FaKJBGRfu2ycOfCM3yN1e$BZBQIA8jCCMZLAexTsSWN/hZ7MrCWYktwOdFRfE9Rss=', NULL, '22222222-2222-4222-8222-222222222222', 'second@example.com', true, '2026-11-27 14:47:34.743147+00', '2026-11-27 14:47:34.743163+00');
-INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$FSbt6N4rgvcosSQJy3UkHn$A8zDUXZmqnKnjUC8yLVzfiwtYImrGN0owbz2U32RZAA=', NULL, '33333333-3333-4333-8333-333333333333', 'third@example.com', true, '2026-11-27 14:47:35.541727+00', '2026-11-27 14:47:35.541744+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$Z2GJDC8SFZZDqZ5MSkihY2$0FMiMTmujXT+s9SV1YYHODptEbttmHb1HYU7zy9TYTw=', NULL, '11111111-1111-4111-8111-111111111111', 'user@example.com', true, '2026-11-27 15:15:19.972909+00', '2026-11-27 15:15:19.97296+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$b35VOm5r9JsBEGpivZNmux$KswAb+Xd+e1DHP7HLYqXq0OBZKAWXZlOeA0feL2Yy5I=', NULL, '22222222-2222-4222-8222-222222222222', 'second@example.com', true, '2026-11-27 15:15:20.968672+00', '2026-11-27 15:15:20.968689+00');
+INSERT INTO public.users VALUES ('pbkdf2_sha256$1000000$J86stWfEHdFXCoaVjrXcpz$NSJXUmiKpynhprlElE5SI3odm6JY82MJU2zCeNheir4=', NULL, '33333333-3333-4333-8333-333333333333', 'third@example.com', true, '2026-11-27 15:15:21.959029+00', '2026-11-27 15:15:21.959049+00');
 
 
 --
 -- Name: asleep_at; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.asleep_at', 1795790861265, true);
+SELECT pg_catalog.setval('ayb_realtime.asleep_at', 1795792530858, true);
 
 
 --
@@ -4240,7 +4295,7 @@ SELECT pg_catalog.setval('ayb_realtime.layout_id_seq', 2, true);
 -- Name: leader_seen; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.leader_seen', 1795790861265, true);
+SELECT pg_catalog.setval('ayb_realtime.leader_seen', 1795792530858, true);
 
 
 --
@@ -4296,7 +4351,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_14', 1, false);
 -- Name: shape_15; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_15', 35981122836487, true);
+SELECT pg_catalog.setval('ayb_realtime.shape_15', 1, false);
 
 
 --
@@ -4310,7 +4365,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_16', 1, false);
 -- Name: shape_17; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_17', 1, false);
+SELECT pg_catalog.setval('ayb_realtime.shape_17', 35985417807879, true);
 
 
 --
@@ -4359,7 +4414,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_22', 1, false);
 -- Name: shape_23; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_23', 35998302722053, true);
+SELECT pg_catalog.setval('ayb_realtime.shape_23', 1, false);
 
 
 --
@@ -4373,7 +4428,7 @@ SELECT pg_catalog.setval('ayb_realtime.shape_24', 1, false);
 -- Name: shape_25; Type: SEQUENCE SET; Schema: ayb_realtime; Owner: -
 --
 
-SELECT pg_catalog.setval('ayb_realtime.shape_25', 1, false);
+SELECT pg_catalog.setval('ayb_realtime.shape_25', 36002597693445, true);
 
 
 --

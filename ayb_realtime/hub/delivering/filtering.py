@@ -8,6 +8,7 @@ from ayb_realtime.log.changes import Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.visibility import Answers, FilterIndex, Matches, with_filtered
 from ayb_realtime.visibility.identities import IdentitiesByRole
+from ayb_realtime.wire import records
 from ayb_realtime.wire.records import Row
 
 
@@ -42,10 +43,17 @@ async def with_filters(
 async def old_matches(
     asking: Asking, table: Table, changes: Iterable[Change], readers: IdentitiesByRole
 ) -> dict[str, Matches]:
-    """Return which rows of updates and deletes, as they were before, match which filters, by role."""
-    rows = {change.position: Row(change.before) for change in changes if change.before}
+    """Return which rows of updates and deletes, as they were before, match which filters, by role.
+
+    What a virtual column held is unknown. Then a row is said to match: only those who saw it are told that it is gone.
+    """
+    rows = {change.position: _as_logged(table, change.before) for change in changes if change.before}
     unlogged = {change.position for change in changes if not change.before}
     matches = {role: await asking.matches(table, role, rows, index) for role, index in readers.filters.items()}
+    for found in matches.values() if table.virtual_columns else ():
+        for wanted in [*found.failed]:
+            if any(clause.column in table.virtual_columns for clause in wanted):
+                found.matched.setdefault(wanted, set()).update(found.failed.pop(wanted))
     if unlogged and conf.inexact_deletes == "everyone":
         for role, index in readers.filters.items():
             for each in index.filters:
@@ -64,6 +72,14 @@ def left(
             for reader in index.filters[wanted].values():
                 found |= now.hidden_from(reader, positions & by_position.keys())
     return [by_position[position] for position in sorted(found)]
+
+
+def _as_logged(table: Table, text: str) -> Row:
+    """Return a row as it was logged, without the columns that were not."""
+    row = Row(text)
+    if not table.virtual_columns:
+        return row
+    return Row(records.join({name: each for name, each in row.columns.items() if name not in table.virtual_columns}))
 
 
 def _as_sent(rows: Mapping[int, Row], answers: Answers, role: str) -> dict[int, Row]:

@@ -58,6 +58,11 @@ class Refusal extends Error {
     Object.assign(this, { status, retryAfter });
   }
 
+  /** Return what came of a failure. What a page's own code throws, whatever it is, says nothing about the stream. */
+  static from(error) {
+    return error instanceof Refusal ? error : new Refusal(String(error?.message ?? error));
+  }
+
   static async of(response) {
     const text = await response.text();
     return new Refusal(messageIn(text) ?? `${response.status} ${response.statusText}`, response.status, retryAfter(response));
@@ -65,7 +70,8 @@ class Refusal extends Error {
 }
 
 /**
- * The stream of some tables, each in one view (see viewOf), which comes back by itself after whatever ended it, at the position where it was.
+ * The stream of some tables, each in one view (see viewOf), which comes back by itself after whatever ended it, at the position
+ * where it was.
  *
  * owner: told by event(event, position) of each event; by passed(position) that there is nothing more up to there; by
  * opened(views, lost, position) which views the open stream has, and whether changes before it are lost; by
@@ -113,9 +119,10 @@ class Stream {
     clearInterval(this.watching);
   }
 
-  /** Fail if nothing came for too long: the connection is dead, or the computer has slept. */
+  /** Fail if nothing came for too long: the connection is dead, or the computer has slept. Its clock may go back. */
   watch() {
-    if (this.heardAt && Date.now() - this.heardAt > this.options.silence) this.fail(new Refusal("the server is silent"));
+    if (!this.heardAt || Math.abs(Date.now() - this.heardAt) < this.options.silence) return;
+    this.fail(new Refusal("the server is silent"));
   }
 
   async attempt() {
@@ -166,8 +173,8 @@ class Stream {
     if (type === "connected") this.connected(JSON.parse(data), lastEventId);
     if (type === "expired") this.hasExpired = true;
     if (type === "reset") this.owner.event({ action: "reset", ...JSON.parse(data) }, lastEventId);
-    if (type === "message") this.owner.event(JSON.parse(data), lastEventId);
-    if (type === "snapshot") this.owner.snapshot(JSON.parse(data));
+    if (type === "message") this.owner.event(parsed(data), lastEventId);
+    if (type === "snapshot") this.owner.snapshot(parsed(data));
     if (type === "ready") this.owner.ready(lastEventId);
     this.position = lastEventId;
   }
@@ -191,7 +198,8 @@ class Stream {
     this.start(isRenewal ? 0 : this.backoff());
   }
 
-  fail({ message, status, retryAfter }) {
+  fail(error) {
+    const { message, status, retryAfter } = Refusal.from(error);
     const wrong = this.views.find((view) => isAbout(message, view));
     this.stop();
     if (status === 400 && wrong && this.views.length > 1) {
@@ -248,6 +256,7 @@ class Tabs {
     this.stream = new Stream({ ...options, token: options.token && (() => this.token()) }, this);
     this.id = String(Math.random());
     this.views = [];
+    this.state = ["connecting", ""];
   }
 
   want(views) {
@@ -279,8 +288,8 @@ class Tabs {
       return visit === this.visit && this.joinLater(error);
     }
     if (visit !== this.visit) return;
-    if (!this.name) return this.lead();
-    this.channel = new BroadcastChannel(this.name);
+    this.channel = this.name && openChannel(this.name);
+    if (!this.channel) return this.lead();
     this.channel.onmessage = ({ data }) => this.hear(data);
     this.heard();
     this.watching = setInterval(() => this.watch(), Math.min(WATCH_MILLISECONDS, this.options.silence));
@@ -288,10 +297,10 @@ class Tabs {
     this.compete();
   }
 
-  joinLater({ message }) {
+  joinLater(error) {
     this.visit = null;
     this.waiting = setTimeout(() => this.visit ?? this.join(), this.stream.backoff());
-    this.changed("offline", message);
+    this.changed("offline", Refusal.from(error).message);
   }
 
   leave() {
@@ -309,7 +318,7 @@ class Tabs {
   async sharedName() {
     const { tabs, token, url } = this.options;
     if (tabs === false || !globalThis.navigator?.locks) return null;
-    if (!tabs && token) this.given = await token();
+    if (!tabs && token) this.given = await within(this.options.silence, token());
     this.user = tabs ?? userOf(this.given);
     return this.user && `ayb_realtime ${url} ${this.user}${this.options.lane || ""}`;
   }
@@ -355,17 +364,15 @@ class Tabs {
     this.stream.stop();
   }
 
-  /** Return the views that all tabs want. A tab that wants a table in another view than a tab before it has to move on. */
+  /** Return the views that all tabs want. A tab that wants others of a name than a tab before it has to move on. */
   union() {
-    const chosen = new Map();
+    let chosen = new Map();
     for (const [id, views] of [[this.id, this.views], ["", this.inherited], ...this.others]) {
-      for (const view of views) {
-        const table = tableOf(view);
-        if (!chosen.has(table)) chosen.set(table, view);
-        else if (chosen.get(table) !== view) this.post({ moves: id, view });
-      }
+      const wanted = byName(views);
+      for (const view of conflicts(wanted, chosen)) this.post({ moves: id, view });
+      chosen = new Map([...chosen, ...wanted, ...chosen]); // what is chosen stays, and stays before the rest
     }
-    return [...chosen.values()];
+    return [...chosen.values()].flat();
   }
 
   heard() {
@@ -375,7 +382,7 @@ class Tabs {
 
   /** Take the lead from a tab that is silent, and does not answer either: it hangs, or the browser has frozen it. */
   watch() {
-    if (this.leads || Date.now() - this.heardAt < this.options.silence) return;
+    if (this.leads || Math.abs(Date.now() - this.heardAt) < this.options.silence) return;
     if (this.hasAsked) this.compete(true);
     else this.post({ asks: true });
     this.hasAsked = !this.hasAsked;
@@ -418,7 +425,7 @@ class Tabs {
       const [event] = values;
       if (isGap) owner.opened(stream.accepted, true);
       isReset = event?.action === "reset";
-      if (event && (isNew || isReset || before === after)) owner.event(event, after);
+      if (event && (isNew || isReset || before === after)) owner.event(event, before === after ? null : after);
     }
     if (isNew || isReset) stream.position = after;
   }
@@ -431,8 +438,9 @@ class Tabs {
     this.owner[method]?.(...values);
   }
 
+  /** Of an event without an id, the parser says that of the one before. It has no position. */
   event(event, after) {
-    this.tell("event", [event, after], after);
+    this.tell("event", [event, after === this.stream.position ? null : after], after);
   }
 
   passed(after) {
@@ -497,6 +505,7 @@ export class Realtime {
       lane.changed("connecting", "");
       lane.tabs.start();
     }
+    this.lists.forEach((list) => list.readAgain());
   }
 
   /** End everything. */
@@ -521,11 +530,10 @@ export class Realtime {
     this.update();
   }
 
-  /** Give a subscription the first lane from this one on that has none of its tables in another view. */
+  /** Give a subscription the first lane from this one on that has no other views of its tables' names. */
   place(subscription, number) {
     const lane = (this.lanes[number] ??= new Lane(this, number));
-    const isTaken = (view) => lane.views().some((other) => other !== view && tableOf(other) === tableOf(view));
-    if (subscription.views.some(isTaken)) this.place(subscription, number + 1);
+    if (conflicts(byName(subscription.views), byName(lane.views())).length) this.place(subscription, number + 1);
     else Object.assign(subscription, { lane, isLive: false });
   }
 
@@ -584,7 +592,7 @@ export class Realtime {
 // Worst first.
 const STATUSES = ["denied", "offline", "connecting", "live"];
 
-/** One stream of a page, and the subscriptions that share it. There is a second where a table has two views. */
+/** One stream of a page, and the subscriptions that share it. There is a second where a table's name has two views. */
 class Lane {
   constructor(realtime, number) {
     Object.assign(this, { realtime, number, status: "connecting", message: "" });
@@ -663,6 +671,7 @@ class Live {
 
   open() {
     const take = (event, position) => this.take(event, position);
+    this.refused = false;
     this.subscription = this.realtime.add([this.table], take, this.options);
     this.realtime.lists.add(this);
     this.changed();
@@ -677,16 +686,32 @@ class Live {
 
   take(event, position) {
     if (event.action === "reset") this.read();
-    else if (event.action === "denied") this.refused = true;
+    else if (event.action === "denied") this.refuse();
     else if (!this.isReady) this.waiting.push([event, position]);
-    else if (isLater(position, this.position)) this.apply(event);
+    else if (this.isNews(position)) this.apply(event);
+    this.changed();
+  }
+
+  /** A change without a position, as while another table's reset is due, may be older: then newer ones follow it. */
+  isNews(position) {
+    return position === null || isLater(position, this.position);
+  }
+
+  refuse() {
+    this.refused = true;
+    this.changed();
+  }
+
+  /** Read again after a snapshot that was refused, or that waits to be tried again. */
+  readAgain() {
+    if (this.reading && !this.isReady && this.realtime.subscriptions.has(this.subscription)) this.read();
     this.changed();
   }
 
   /** Read a snapshot. Of the changes that come meanwhile, those after its position count. */
   read() {
     this.reading?.forget();
-    this.isReady = false;
+    this.isReady = this.refused = false;
     this.waiting = [];
     this.reading = new Stream({ ...this.realtime.options, query: { snapshot: "true" } }, new Snapshot(this));
     this.reading.want(this.subscription.views);
@@ -694,16 +719,18 @@ class Live {
 
   ready(records, position) {
     this.reading.forget();
+    if (!records.every((record) => this.hasKey(record))) return;
     this.rows = new Map(records.map((record) => [this.keyOf(record), record]));
     this.position = position;
     this.isReady = true;
     this.show(null);
-    for (const [event, after] of this.waiting) if (isLater(after, position)) this.apply(event);
+    for (const [event, after] of this.waiting) if (this.isNews(after)) this.apply(event);
     this.changed();
   }
 
   apply(change) {
     const { action, record } = change;
+    if (!this.hasKey(record)) return;
     if (action === "delete") this.rows.delete(this.keyOf(record));
     else this.rows.set(this.keyOf(record), record);
     this.show(change);
@@ -711,6 +738,18 @@ class Live {
 
   show(change) {
     this.callbacks.forEach(({ callback }) => call(callback, this.rows, change));
+  }
+
+  /** Tell whether a row has the columns of the key. End a list whose rows lack one: they would all count as the same row. */
+  hasKey(record) {
+    const lacking = this.key.find((name) => !(name in record));
+    if (lacking === undefined) return true;
+    this.realtime.remove(this.subscription);
+    this.refuse();
+    call(() => {
+      throw new Error(`live("${this.table}"): a row has no column "${lacking}". Say which columns are the key: { key: [...] }`);
+    });
+    return false;
   }
 
   keyOf(record) {
@@ -752,7 +791,7 @@ class Snapshot {
   passed() {}
 
   changed(status) {
-    if (status === "denied") this.list.take({ action: "denied" });
+    if (status === "denied") this.list.refuse();
   }
 }
 
@@ -789,6 +828,22 @@ function tableOf(view) {
   return view.split("\0")[0];
 }
 
+/** Return views by what events call their table: of two tables of the same name, an event does not say which it is of. */
+function byName(views) {
+  const found = new Map();
+  for (const view of views) {
+    const name = bare(tableOf(view));
+    found.set(name, [...(found.get(name) ?? []), view].sort());
+  }
+  return found;
+}
+
+/** Return those of some views whose name has other views among those chosen. Both: as byName returns them. */
+function conflicts(wanted, chosen) {
+  const isOther = ([name, views]) => chosen.has(name) && String(chosen.get(name)) !== String(views);
+  return [...wanted].filter(isOther).flatMap(([, views]) => views);
+}
+
 /** Return the query that asks for some views. */
 function queryOf(views) {
   const lists = ["tables", "filter", "fields"].map((name, place) => [name, views.map((view) => view.split("\0")[place])]);
@@ -813,6 +868,28 @@ function isAbout(message, view) {
   return `${message}.`.startsWith(`unknown table: ${table}.`);
 }
 
+/** Return what a promise returns. Throws if that takes longer than so many milliseconds. */
+async function within(milliseconds, promise) {
+  let timer;
+  const late = new Promise((resolve, reject) => {
+    timer = setTimeout(reject, milliseconds, new Refusal("no token came"));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Open a channel to the other tabs; return null if the browser gives this page none. */
+function openChannel(name) {
+  try {
+    return new BroadcastChannel(name);
+  } catch {
+    return null;
+  }
+}
+
 function credentials(token) {
   if (!token) return {};
   return { Authorization: token.includes(" ") ? token : `Bearer ${token}` };
@@ -820,6 +897,14 @@ function credentials(token) {
 
 function isEventStream(response) {
   return /^text\/event-stream\s*(;|$)/i.test(response.headers.get("Content-Type") ?? "");
+}
+
+/** Parse JSON. An integer that a number does not hold exactly becomes a string: two keys must not become one. */
+function parsed(json) {
+  if (!/\d{16}/.test(json)) return JSON.parse(json);
+  const value = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
+  const isUnsafe = (text) => /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text));
+  return JSON.parse(json.replace(value, (text) => (isUnsafe(text) ? `"${text}"` : text)));
 }
 
 /** Return the server's message in the body of a refusal; undefined if there is none. */

@@ -147,3 +147,79 @@ test("two lists of a table with different filters each have their rows and their
   await denied.until((all) => all.includes("denied"));
   assert.deepEqual([first.list.status, second.all, realtime.status], ["live", [], "live"]);
 });
+
+test("a change without a position, as while another table's reset is due, counts", async (t) => {
+  const changes = held(connected(5));
+  const { realtime } = await start(t, [changes, stream(opened, snapshot({ id: 6 }), ready(7))]);
+  const shown = show(realtime);
+  await shown.length(1);
+  changes.response.write(event({ action: "create", table: "posts", record: { id: 8 } }));
+  assert.deepEqual((await shown.length(2))[1], [[[6, { id: 6 }], [8, { id: 8 }]], "create"]);
+});
+
+test("a snapshot that was refused is read when the page reconnects", async (t) => {
+  const script = [stream(connected(5)), refuse(401, "no"), stream(connected(5, true)), stream(opened, snapshot({ id: 1 }), ready(5))];
+  const { realtime } = await start(t, script);
+  const shown = show(realtime);
+  await new Promise((resolve) => (shown.list.onstatus = (status) => status === "denied" && resolve()));
+  realtime.reconnect();
+  assert.deepEqual(await shown.length(1), [[[[1, { id: 1 }]], null]]);
+  assert.equal(shown.list.status, "live");
+});
+
+test("keys that a number does not hold are strings, and stay apart", async (t) => {
+  const [first, second] = ["9007199254740993", "9007199254740992"];
+  const text = `"12345678901234567 \\" 12345678901234567"`;
+  const records = `[{"id":${first},"n":1234567890123456789.5,"t":${text}},{"id":-${second},"n":9007199254740991}]`;
+  const snapshot = `event: snapshot\ndata: {"table":"posts","records":${records}}\n\n`;
+  const changes = held(connected(5));
+  const { realtime } = await start(t, [changes, stream(opened, snapshot, ready(5))]);
+  const shown = show(realtime);
+  const rows = [
+    [first, { id: first, n: 1234567890123456789.5, t: JSON.parse(text) }],
+    [`-${second}`, { id: `-${second}`, n: 9007199254740991 }],
+  ];
+  assert.deepEqual(await shown.length(1), [[rows, null]]);
+  const event = (position, action, id) => `id: ${position}\ndata: {"action":"${action}","table":"posts","record":{"id":${id}}}\n\n`;
+  changes.response.write(event(6, "create", second) + event(7, "delete", first));
+  assert.deepEqual((await shown.length(3))[2], [[rows[1], [second, { id: second }]], "delete"]);
+});
+
+test("a list whose key its rows do not have is denied, and an error of the page", async (t) => {
+  const { queueMicrotask: real } = globalThis;
+  const thrown = new Inbox();
+  t.mock.method(globalThis, "queueMicrotask", (callback) => real(() => {
+    try {
+      callback();
+    } catch (error) {
+      thrown.push(error.message);
+    }
+  }));
+  const { realtime } = await start(t, [stream(connected(5)), stream(opened, snapshot({ team: 1 }, { team: 2 }), ready(5))]);
+  const { list, all } = show(realtime);
+  const [message] = await thrown.length(1);
+  assert.match(message, /live\("posts"\): a row has no column "id"/);
+  assert.deepEqual([list.status, all], ["denied", []]);
+});
+
+test("tables of the same name in two schemas each have their own changes", async (t) => {
+  const streams = { "a.orders": held(connected(5)), "b.orders": held(connected(5)) };
+  const answer = (response) => {
+    const query = new URL(response.req.url, "http://x").searchParams;
+    const table = query.get("tables");
+    if (!query.has("snapshot")) return streams[table](response);
+    const records = event({ table: "orders", records: [{ id: table }] }, undefined, "snapshot");
+    stream(opened, records, ready(5))(response);
+  };
+  const { realtime } = await start(t, Array(4).fill(answer));
+  const [first, second] = Object.keys(streams).map((table) => {
+    const shown = new Inbox();
+    realtime.live(table).subscribe((rows) => shown.push([...rows.keys()]));
+    return shown;
+  });
+  await Promise.all([first.length(1), second.length(1)]);
+  streams["a.orders"].response.write(change(6, "orders"));
+  assert.deepEqual(await first.length(2), [["a.orders"], ["a.orders", 6]]);
+  streams["b.orders"].response.write(change(7, "orders"));
+  assert.deepEqual(await second.length(2), [["b.orders"], ["b.orders", 7]]);
+});

@@ -324,3 +324,30 @@ test("a stream that came by a cookie goes on after the session's first end, and 
   await statuses.until((all) => all.at(-1) === "denied: authentication required");
   assert.deepEqual(requests.all.map(({ token, position }) => [token, position]), [[undefined, undefined], [undefined, "2"], [undefined, "3"]]);
 });
+
+for (const [thrown, message] of [[undefined, "undefined"], ["a text", "a text"], [Object.assign(new Error("not now"), { status: 403 }), "not now"]]) {
+  test(`a token() that throws ${message} is asked again`, async (t) => {
+    hurry(t);
+    let asked = 0;
+    const token = async () => {
+      if (!asked++) throw thrown;
+      return "abc";
+    };
+    const { realtime, statuses } = await start(t, [stream(connected(1), change(2))], { token });
+    assert.deepEqual(await subscribe(realtime, "posts").length(2), [subscribed("posts"), 2]);
+    assert.deepEqual(statuses.all, [`offline: ${message}`, "live"]);
+  });
+}
+
+test("a clock that is set back hides no silence", async (t) => {
+  hurry(t);
+  const { now } = Date;
+  let step = 0;
+  t.mock.method(Date, "now", () => now() - step);
+  const { realtime, statuses } = await start(t, [stream(connected(1)), stream(connected(1, true), change(2))], { heartbeatSeconds: 0.4 });
+  const events = subscribe(realtime, "posts");
+  await events.length(1);
+  step = 3_600_000;
+  assert.deepEqual(await events.length(2), [subscribed("posts"), 2]);
+  assert.deepEqual(statuses.all, ["live", "offline: the server is silent", "live"]);
+});

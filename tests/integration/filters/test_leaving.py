@@ -49,6 +49,24 @@ async def test_row_that_matched_and_does_not_is_deleted(notes: World) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("by_policy")
+async def test_row_that_leaves_a_filter_on_a_generated_column_is_deleted(world: World) -> None:
+    kind = "virtual" if world.owner.info.server_version >= 180000 else "stored"
+    generated = f"twice int generated always as (n * 2) {kind}"
+    world.table("notes", f"id int primary key, author text, n int, {generated}", policy=OWN)
+    async with world.relaying():
+        stream = await subscribed(world, person(1), "notes", "twice=gt.9,n=lt.50", snapshot=True)
+        view = await Page(Stream(stream), "").ready()
+        world.write("insert into notes values (1, 1, 5), (2, 1, 4), (3, 1, 6), (4, 2, 7)")
+        await view.until("notes", 3)
+        assert view.rows["notes"].keys() == {1, 3}
+        assert view.rows["notes"][1] == {"id": 1, "author": "1", "n": 5, "twice": 10}
+        world.write("update notes set n = 3 where id = 1")
+        world.write("delete from notes where id = 3; update notes set n = 8 where id = 2")
+        await view.until("notes", 2)
+        assert view.rows["notes"].keys() == {2}
+
+
 async def test_deletes_are_not_filtered_where_everyone_is_told(notes: World) -> None:
     async with notes.relaying():
         published = await filtered(notes, person(1), "notes", "status=eq.published")

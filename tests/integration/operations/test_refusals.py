@@ -14,6 +14,7 @@ from django.db.utils import ConnectionHandler
 
 from ayb_realtime.operations import EnableRealtime
 from ayb_realtime.postgres.operation import RunSQLFile
+from ayb_realtime.postgres.sql_files import pinned, sql
 from tests.integration.operations.conftest import backwards, forwards, may_select, refusal, triggers
 from tests.integration.scenario import MakeTable, Owner
 
@@ -103,6 +104,17 @@ def test_refused_table_is_left_as_it_was(owner: Owner, make_table: MakeTable) ->
     make_table("refused", "id int", enable=False)
     refusal("refused")
     assert (triggers(owner, "refused"), may_select(owner, "refused")) == ([], False)
+
+
+def test_database_of_another_encoding_is_refused(owner: Owner, database_url: str) -> None:
+    owner.execute("create database of_latin encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0")
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, dbname="of_latin", client_encoding="UTF8")
+        refused = pytest.raises(psycopg.errors.WrongObjectType, match="of this database is LATIN1\nHINT:  As Django")
+        with psycopg.connect(url) as connection, refused:
+            connection.execute(pinned(sql("schema")).encode())
+    finally:
+        owner.execute("drop database of_latin")
 
 
 def test_database_that_is_not_the_streamed_one_is_left_alone(

@@ -14,12 +14,17 @@ Owner = psycopg.Connection[Any]
 MAKE = f"""
 create role ayb_test_crew;
 create type mood as enum ('sad', 'glad');
+create domain short as text check (length(value) < 9);
+create schema asked;
 create type pair as (a int, mood mood);
 create table members (note int);
 grant select on members to {AUTHENTICATED_ROLE};
 create view open_notes as select 1 as id;
 create function is_mine(id int) returns boolean language sql stable as 'select id = 1';
 create function is_member(id int) returns boolean language sql stable as 'select id in (select note from members)';
+create function may_use(id int) returns boolean language sql stable
+    as 'select has_schema_privilege(''asked'', ''usage'')';
+create view permitted as select 1 as id where has_schema_privilege('asked', 'usage');
 create function asks(id int) returns boolean language plpgsql stable
     as 'declare yes boolean; begin execute ''select true'' into yes; return yes; end';
 create table notes (id int primary key, body text, mood mood, pairs pair[]);
@@ -28,6 +33,7 @@ OWN = "body = current_setting('ayb.user_id')"
 MEMBER = "exists (select from members m where m.note = notes.id)"
 VIEW = "exists (select from open_notes o where o.id = notes.id)"
 RULE = 'create or replace rule "_RETURN" as on select to open_notes do instead select 2 as id'
+GRANT_ASKED = "grant usage on schema asked to ayb_test_crew"
 # Of each: the policy, and what changes.
 DECIDES = {
     "name": (OWN, "alter table notes rename to others"),
@@ -51,6 +57,14 @@ DECIDES = {
     "table of a function": ("is_member(id)", "grant select on members to ayb_test_crew"),
     "table with a word of a function": ("is_member(id)", "create schema aside; create table aside.members (note int)"),
     "function with a word of a function": ("is_member(id)", "create function members() returns int return 1"),
+    "label of an enum in a column": ("mood::text = 'glad'", "alter type mood rename value 'sad' to 'blue'"),
+    "label of an enum that it names": ("body = 'glad'::mood::text", "alter type mood rename value 'sad' to 'blue'"),
+    "constraint of a domain": ("body::short <> ''", "alter domain short drop constraint short_check"),
+    "privilege that it asks for": ("has_schema_privilege('asked', 'usage')", GRANT_ASKED),
+    "privilege that a function asks for": ("may_use(id)", GRANT_ASKED),
+    "privilege that a view asks for": ("exists (select from permitted p where p.id = notes.id)", GRANT_ASKED),
+    "membership of any role": ("pg_has_role(body, 'ayb_test_crew', 'usage')", "grant ayb_test_crew to pg_monitor"),
+    "SQL as text": ("query_to_xml('select 1', true, true, '') is null", GRANT_ASKED),
     "any table": ("asks(id)", "grant select on members to ayb_test_crew"),
     "any column": ("asks(id)", "grant select (note) on members to ayb_test_crew"),
     "any policy": ("asks(id)", "create policy m on members using (false)"),

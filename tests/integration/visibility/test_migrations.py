@@ -141,6 +141,21 @@ MIGRATIONS = {
         close=f"truncate bans; insert into bans values (1); grant select on bans to {AUTHENTICATED_ROLE}",
         unmake="drop table bans",
     ),
+    "label of an enum renamed": Migration(
+        make="create type stage as enum ('public'); create table stages (note int, stage stage);"
+        f" insert into stages values (1, 'public'); grant select on stages to {AUTHENTICATED_ROLE}",
+        policy="exists (select from stages s where s.note = notes.id and s.stage::text = 'public')",
+        open="alter type stage rename value 'draft' to 'public'",
+        close="alter type stage rename value 'public' to 'draft'",
+        unmake="drop table stages; drop type stage",
+    ),
+    "schema granted that the policy asks about": Migration(
+        make="create schema asked",
+        policy="has_schema_privilege('asked', 'usage')",
+        open=f"grant usage on schema asked to {AUTHENTICATED_ROLE}",
+        close=f"revoke usage on schema asked from {AUTHENTICATED_ROLE}",
+        unmake="drop schema asked",
+    ),
     "view replaced that the policy reads": Migration(
         make="create view open_notes as select 1 as id where false;"
         f" grant select on open_notes to {AUTHENTICATED_ROLE}",
