@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Change", "ChangeStream", "Reset", "changes"]
+__all__ = ["Change", "ChangeStream", "Ready", "Reset", "Snapshot", "changes"]
 
 if TYPE_CHECKING:
-    from ayb_realtime.change_stream import Change, ChangeStream, Reset, changes
+    from ayb_realtime.change_stream import Change, ChangeStream, Ready, Reset, Snapshot, changes
 else:
 
     def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 from asgiref.sync import sync_to_async
@@ -19,7 +19,9 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Model
 
 from ayb_realtime.access.proofs import Proof, of_user
-from ayb_realtime.exceptions import Unauthenticated
+from ayb_realtime.exceptions import SnapshotFailed, Unauthenticated
+from ayb_realtime.filters import parse
+from ayb_realtime.hub.admission import Wanted, listed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.registry import get_hub, opening
@@ -27,9 +29,9 @@ from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import Identity, identify
 from ayb_realtime.postgres.threads import ConnectionThreads
 from ayb_realtime.relay.backoff import backoff_seconds
-from ayb_realtime.wire.reading import Change, Reader, Reset
+from ayb_realtime.wire.reading import Change, Reader, Ready, Reset, Snapshot, Value
 
-__all__ = ["Change", "ChangeStream", "Reset", "changes"]
+__all__ = ["Change", "ChangeStream", "Ready", "Reset", "Snapshot", "changes"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +41,32 @@ AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, Inte
 
 
 def changes(
-    tables: str | type[Model] | Sequence[str | type[Model]], *, as_: Subject, after: int | None = None
+    tables: str | type[Model] | Sequence[str | type[Model]],
+    *,
+    as_: Subject,
+    after: int | None = None,
+    filter: str | Sequence[str] = (),  # noqa: A002 - the parameter's name
+    fields: str | Sequence[str] = (),
+    snapshot: bool = False,
 ) -> "ChangeStream":
     """Return what an identity may see of the changes of tables: ``async for change in changes(["cards"], as_=user)``.
 
     tables: names, as in ``?tables=``, or models.
     as_: who reads: an ``Identity``, or a user, of whom ``IDENTITY`` makes one.
-    after: the position after which to go on; None: what commits from now on. If the log does not hold what came after
-        it, the first value is a Reset.
+    after: the position after which to go on, with a Reset if the log lacks what came after it; None: begin now.
+    filter: which rows, as ``?filter=`` has it before percent-encoding: ``"status=eq.open,price=lt.10"``.
+    fields: which columns of the records, besides the key: ``"title,price"``, or their names; none: all.
+    snapshot: whether to begin with the rows that are there: Snapshot values, and then Ready. They come again after each
+        Reset; with ``after`` only then.
+    Raises InvalidParameter for a filter that cannot be read. What Postgres cannot compare, the stream raises.
     """
     named = [tables] if isinstance(tables, str | type) else tables
     if not named:
         raise ValueError("changes() takes at least one table")
-    return ChangeStream([_name(each) for each in named], as_, after)
+    names = [_name(each) for each in named]
+    filters = parse([filter] if isinstance(filter, str) else filter, names)
+    columns = tuple(listed(fields) if isinstance(fields, str) else fields)
+    return ChangeStream(names, as_, after, snapshot=snapshot, wanted=Wanted(columns, filters=filters))
 
 
 def _name(table: str | type[Model]) -> str:
@@ -60,18 +75,19 @@ def _name(table: str | type[Model]) -> str:
 
 
 class ChangeStream:
-    """An async iterator of Change and Reset. It begins when it is entered, by ``async with``, or first read.
+    """An async iterator of Change and Reset, and of Snapshot and Ready. It begins when it is entered or first read.
 
-    position: everything up to here has been given to the caller, who may go on after it later; None: not begun.
-    Reading raises UnknownTable, RoleRefused and NotMigrated; Unauthenticated once the user may no longer stream; at the
-    beginning also what says that the database is away, for which it waits later. A reader that was cancelled, as by a
-    timeout, may read on.
+    position: everything up to here has been given to the caller, who may go on after it later; None: not begun; 0: in a
+        snapshot, after which it goes on with a Reset and another one.
+    Reading raises UnknownTable, InvalidParameter, RoleRefused, NotMigrated, SnapshotFailed; Unauthenticated once the
+    user may no longer stream; at the beginning also what says that the database is away, for which it waits later. A
+    reader that was cancelled, as by a timeout, may read on.
     """
 
-    def __init__(self, tables: Sequence[str], subject: Subject, after: int | None) -> None:
+    def __init__(self, tables: Sequence[str], subject: Subject, after: int | None, **wanted: Any) -> None:
         self.position = after
-        self._tables, self._subject = tables, subject
-        self._reader, self._values = Reader(), deque[Change | Reset]()
+        self._tables, self._subject, self._wanted = tables, subject, wanted
+        self._reader, self._values = Reader(), deque[Value]()
         self._opened: tuple[Hub, Subscriber, asyncio.AbstractEventLoop] | None = None
         self._has_begun = self._is_closed = False
         self._logger = QuietLogger(logger)
@@ -88,8 +104,8 @@ class ChangeStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Change | Reset:
-        """Wait for the next change or reset."""
+    async def __anext__(self) -> Value:
+        """Wait for the next value."""
         while not self._is_closed:
             if self._values:
                 value = self._values.popleft()
@@ -118,8 +134,9 @@ class ChangeStream:
         if self._opened is None:
             await self._reopen()
             return
+        _, subscriber, _ = self._opened
         try:
-            piece = await anext(self._opened[1], b"")
+            piece = await anext(subscriber, b"")
         except BaseException:
             self._leave()
             raise
@@ -127,6 +144,8 @@ class ChangeStream:
             self._take(piece)
             return
         self._leave()
+        if failure := subscriber.failure:
+            raise SnapshotFailed(failure)
         if not (self._is_closed or self._reader.has_expired):
             await asyncio.sleep(self._reader.retry_seconds)
 
@@ -149,7 +168,7 @@ class ChangeStream:
         hub = await get_hub()
         with opening():
             resume = "" if self.position is None else str(self.position)
-            subscriber = await hub.subscribe(identity, self._tables, resume=resume, proofs=proofs)
+            subscriber = await hub.subscribe(identity, self._tables, resume=resume, proofs=proofs, **self._wanted)
         self._opened, self._has_begun = (hub, subscriber, asyncio.get_running_loop()), True
         if self._is_closed:
             self._leave()
@@ -165,7 +184,7 @@ class ChangeStream:
 
     def _take(self, piece: bytes) -> None:
         self._values += self._reader.take(piece)
-        if not self._values:
+        if not self._values and self._reader.position:
             self.position = self._reader.position
 
 

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
-from django.utils.module_loading import import_string
 
-from ayb_realtime.limit_settings import DEFAULT_LIMITS, place, positive, read_limits, token
+from ayb_realtime.limit_settings import DEFAULT_LIMITS, imported, place, positive, read_limits, token
 
 
 class Conf:
@@ -39,6 +38,7 @@ class Conf:
         "DELETE_VISIBILITY": "everyone",
         "INEXACT_DELETES": "withhold",
         "METRICS_TOKEN": "",
+        "TRACING": False,
     }
 
     def _read(self, name: str) -> Any:
@@ -118,24 +118,12 @@ class Conf:
     @property
     def authentication_classes(self) -> list[Callable[[], Any]]:
         """Django REST framework's classes that authenticate a request, in this order, as classes or dotted paths."""
-        return [self._import("AUTHENTICATION_CLASSES", given) for given in self._read("AUTHENTICATION_CLASSES")]
+        return [imported("AUTHENTICATION_CLASSES", given) for given in self._read("AUTHENTICATION_CLASSES")]
 
     @property
     def identity(self) -> Callable[..., Any]:
         """Maps a user to an identity: ``(user, claims) -> Identity``, given as a callable or by its dotted path."""
-        return self._import("IDENTITY", self._read("IDENTITY"))
-
-    @staticmethod
-    def _import(name: str, given: Any) -> Callable[..., Any]:
-        try:
-            found = import_string(given) if isinstance(given, str) else given
-        except ImportError as error:
-            raise ImproperlyConfigured(
-                f"AYB_REALTIME[{name!r}] is {given!r}, and cannot be imported: {error}."
-            ) from error
-        if not callable(found):
-            raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}, and cannot be called.")
-        return found  # type: ignore[no-any-return]
+        return imported("IDENTITY", self._read("IDENTITY"))
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -194,6 +182,11 @@ class Conf:
     def metrics_token(self) -> str:
         """What a scraper has to send as a bearer token to be shown the metrics; empty: there are none to be seen."""
         return token("METRICS_TOKEN", self._read("METRICS_TOKEN"))
+
+    @property
+    def tracing(self) -> bool:
+        """Whether the relay and the hubs record spans of OpenTelemetry, as docs/monitoring.md lists them."""
+        return bool(self._read("TRACING"))
 
 
 conf = Conf()

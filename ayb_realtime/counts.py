@@ -55,7 +55,8 @@ class Counts:
         that were put into streams: one for each event and stream.
     shown, withheld, unanswered: pairs of a changed row and an identity whose streams follow its table, by the answer.
     log_reads: how often the hub read from the log what it had not heard.
-    refusals: by the status. ``endings``, ``resets``: by the reason. ``failures``: by the table and the kind.
+    refusals: by the status. ``limits``: those beyond a limit, by its name. ``endings``, ``resets``: by the reason.
+        ``failures``: by the table and the kind.
     opened: streams by whether they resume.
     """
 
@@ -71,6 +72,7 @@ class Counts:
     endings: Counter[str] = field(default_factory=Counter)
     resets: Counter[str] = field(default_factory=Counter)
     refusals: Counter[int] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     check_seconds: Histogram = field(default_factory=Histogram)
     delivery_seconds: Histogram = field(default_factory=Histogram)
@@ -89,24 +91,37 @@ class Latency:
     """Measures how long batches of changes take from their commits into the streams of a hub."""
 
     def __init__(self) -> None:
-        # The head of each batch that is not delivered, and the time of its earliest commit.
-        self._waiting: deque[tuple[int, float]] = deque()
+        # The head of each batch that is not delivered, the time of its earliest commit, and its trace.
+        self._waiting: deque[tuple[int, float, str | None]] = deque()
         self._known = 0
 
-    def hear(self, head: int, committed_at: float | None) -> None:
-        """Note when the changes up to a new head have committed, in seconds since the epoch; None: not known."""
+    def hear(self, head: int, committed_at: float | None, trace: str | None = None) -> None:
+        """Note when the changes up to a new head have committed, in seconds since the epoch; None: not known.
+
+        trace: of the batch, as an announcement has it.
+        """
         if committed_at is not None and head > self._known and len(self._waiting) < BATCHES_MAX:
             self._known = head
-            self._waiting.append((head, committed_at))
+            self._waiting.append((head, committed_at, trace))
 
     def deliver(self, position: int, *, is_followed: bool) -> None:
         """Count the batches up to a position, if a stream follows a table of theirs."""
         self._known = max(self._known, position)
         while self._waiting and self._waiting[0][0] <= position:
-            _, committed_at = self._waiting.popleft()
+            _, committed_at, _ = self._waiting.popleft()
             if is_followed:
                 # The clocks of two hosts may differ.
                 counts.delivery_seconds.add(max(0.0, time.time() - committed_at))
+
+    def traces(self, upto: int) -> Iterator[str]:
+        """Yield the traces of the batches from which the next changes are, up to a position."""
+        begins = 0
+        for head, _, trace in self._waiting:
+            if begins >= upto:
+                return
+            begins = head
+            if trace:
+                yield trace
 
     def forget(self) -> None:
         """Forget what was heard: the log has other positions now."""

@@ -58,13 +58,15 @@ class InvalidParameter(RealtimeError):
 class LimitReached(RealtimeError):
     """A client asks for more than ``LIMITS`` has. The message is for the client.
 
+    limit: its name in ``LIMITS``.
     code: the status of the answer.
     retry_after: in how many seconds the client may ask again; 0: the request itself is too large.
     passes: whether it has asked at a bad moment, so that a browser is to come back by itself.
     """
 
-    def __init__(self, code: int, message: str, retry_after: float = 0, *, passes: bool = False) -> None:
+    def __init__(self, limit: str, code: int, message: str, retry_after: float = 0, *, passes: bool = False) -> None:
         super().__init__(message)
+        self.limit = limit
         self.code = code
         self.retry_after = retry_after
         self.passes = passes
@@ -84,6 +86,10 @@ class PositionUnavailable(RealtimeError):
     def __init__(self, reason: ResetReason) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class SnapshotFailed(RealtimeError):
+    """A stream's snapshot could not be sent to the end. The message says why, for a developer."""
 
 
 class StandbyBehind(RealtimeError):

@@ -1,9 +1,11 @@
 """The setting ``LIMITS``: its defaults, and what may be in it and in others. ``conf`` reads it, ``limits`` counts."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 # docs/deployment.md says what each of them counts.
 DEFAULT_LIMITS = {
@@ -66,6 +68,17 @@ def token(name: str, given: Any) -> str:
     if not isinstance(given, str) or 0 < len(given) < 16:
         raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] has to be empty, or a str of 16 characters or more.")
     return given
+
+
+def imported(name: str, given: Any) -> Callable[..., Any]:
+    """Return what can be called, given as itself or by its dotted path. Raises ImproperlyConfigured."""
+    try:
+        found = import_string(given) if isinstance(given, str) else given
+    except ImportError as error:
+        raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}, and cannot be imported: {error}.") from error
+    if not callable(found):
+        raise ImproperlyConfigured(f"AYB_REALTIME[{name!r}] is {given!r}, and cannot be called.")
+    return found  # type: ignore[no-any-return]
 
 
 def place(given: dict[str, Any]) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ from ayb_realtime.counts import SECONDS, Histogram, counts
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import hubs
 from ayb_realtime.hub.streams.endings import Ending
+from ayb_realtime.limit_settings import DEFAULT_LIMITS
 from ayb_realtime.log import queries
 from ayb_realtime.postgres import database
 from ayb_realtime.relay import leadership
@@ -33,6 +34,8 @@ from ayb_realtime.reset_reasons import ResetReason
 Values = Mapping[Any, float]
 
 PREFIX = "ayb_realtime"
+# The limits beyond which a request is refused.
+REFUSING = [name for name in DEFAULT_LIMITS if name not in ("body_bytes", "waiting_bytes")]
 # How long the database may take. A scrape may take ten seconds by Prometheus' default.
 ANSWER_SECONDS = 5.0
 
@@ -129,6 +132,8 @@ def _of_hubs(running: Iterable[Hub]) -> Iterator[Metric]:
         {(str(code),): number for code, number in list(counts.refusals.items())},
         "code",
     )
+    limits = {(name,): counts.limits.get(name, 0) for name in REFUSING}
+    yield _counter("limit_refusals", "Those of them that were beyond one of LIMITS, by its name.", limits, "limit")
     yield _counter("changes", "Changes of tables that a live stream follows, delivered.", {(): counts.changes})
     yield _counter("events", "Events put into streams: each once for each stream.", {(): counts.events})
     answers = {("shown",): counts.shown, ("withheld",): counts.withheld, ("unanswered",): counts.unanswered}

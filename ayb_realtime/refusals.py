@@ -71,6 +71,7 @@ async def or_refusal(request: HttpRequest, answer: Awaitable[HttpResponseBase], 
 
 def limit_reached(request: HttpRequest, error: LimitReached) -> HttpResponse:
     """Answer a request beyond a limit. Of the request, only its Accept header counts."""
+    counts.limits[error.limit] += 1
     refused = error.code, str(error), error.retry_after
     return _later(request, *refused) if error.passes else refusal(*refused)
 

@@ -23,9 +23,9 @@ from ayb_realtime.access.user_lookup import let_others_come, waiting
 from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import Unauthenticated
+from ayb_realtime.exceptions import LimitReached, Unauthenticated
 from ayb_realtime.filters import parse
-from ayb_realtime.hub.admission import Wanted
+from ayb_realtime.hub.admission import Wanted, listed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
 from ayb_realtime.hub.streams.buffer import waiting as waiting_bytes
@@ -117,10 +117,10 @@ async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
     place.take_of_user(authenticated.party)
     if not parameter:
         return refusal(400, "tables parameter is required")
-    if not (names := _names(parameter)):
+    if not (names := listed(parameter)):
         return refusal(400, "at least one valid table is required")
     if len(names) > (most := conf.limits["tables"]):
-        return refusal(400, f"tables: more than {most:g}")
+        raise LimitReached("tables", 400, f"tables: more than {most:g}")
     if (snapshot := request.GET.get("snapshot", "false")) not in ("true", "false"):
         return refusal(400, "snapshot: true or false")
     if (events := request.GET.get("events")) not in (None, "named"):
@@ -135,7 +135,7 @@ async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
         names,
         resume=_last_event_id(request),
         snapshot=snapshot == "true",
-        wanted=Wanted(tuple(_names(request.GET.get("fields", ""))), is_named=events == "named", filters=filters),
+        wanted=Wanted(tuple(listed(request.GET.get("fields", ""))), is_named=events == "named", filters=filters),
         expires_at=authenticated.expires_at,
         proofs=authenticated.proofs,
     )
@@ -172,12 +172,6 @@ async def _authenticated(request: HttpRequest) -> Authenticated:
         authenticated = await _authenticate(request)
     check_user(request, authenticated.party)
     return authenticated
-
-
-def _names(parameter: str) -> list[str]:
-    """Return the names in a parameter, each once."""
-    stripped = (name.strip() for name in parameter.split(","))
-    return list(dict.fromkeys(name for name in stripped if name))
 
 
 def _last_event_id(request: HttpRequest) -> str:

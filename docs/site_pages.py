@@ -27,9 +27,10 @@ GENERATED = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 COMMON = "--version --verbosity --settings --pythonpath --traceback --no-color --force-color --skip-checks"
 OPERATIONS = "EnableRealtime EnableRowSecurity Policy GrantToSubscribers"
 PYTHON = """
-changes Change Reset identity.Identity identity.default_identity identity.identify visibility.as_identity
+changes Change Reset Snapshot Ready identity.Identity identity.default_identity identity.identify visibility.as_identity
 disconnecting.disconnect asgi.Realtime access_logs.HideTokens exceptions.Unauthenticated exceptions.UnknownTable
-exceptions.RoleRefused exceptions.NotMigrated testing.relaying testing.RealtimeMixin
+exceptions.RoleRefused exceptions.InvalidParameter exceptions.SnapshotFailed exceptions.NotMigrated testing.relaying
+testing.RealtimeMixin
 """
 
 

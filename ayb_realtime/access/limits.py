@@ -63,7 +63,8 @@ class Counts:
         """Raise LimitReached if a party may open no more streams."""
         if self.streams[party] >= conf.limits[party[0]]:
             is_full = party[0] == "streams"
-            raise LimitReached(503 if is_full else 429, "too many streams", WINDOW_SECONDS, passes=is_full)
+            code = 503 if is_full else 429
+            raise LimitReached(party[0], code, "too many streams", WINDOW_SECONDS, passes=is_full)
 
     def login(self) -> None:
         """Count a login for a second."""
@@ -80,7 +81,8 @@ class Counts:
         if more:
             self._requests[party] += more
         if self._requests[party] > per_second * WINDOW_SECONDS:
-            raise LimitReached(429, "too many requests", self._window_ends - now, passes=True)
+            limit = f"{party[0]}_opens_per_second"
+            raise LimitReached(limit, 429, "too many requests", self._window_ends - now, passes=True)
 
     def _forget_login(self) -> None:
         self.logins -= 1
@@ -154,9 +156,9 @@ def check_request(request: HttpRequest) -> None:
         count_of_address(request)
     secret = sum(len(part) for _, part in credentials.of(request).parts)
     if len(request.META.get("QUERY_STRING", "")) + secret > limits["query_bytes"]:
-        raise LimitReached(414, "query too long")
+        raise LimitReached("query_bytes", 414, "query too long")
     if sum(len(value) for name, value in request.META.items() if name.startswith("HTTP_")) > limits["header_bytes"]:
-        raise LimitReached(431, "headers too long")
+        raise LimitReached("header_bytes", 431, "headers too long")
 
 
 def count_of_address(request: HttpRequest) -> None:

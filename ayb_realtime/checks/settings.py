@@ -15,7 +15,6 @@ from rest_framework.settings import api_settings
 from ayb_realtime.asgi import Realtime
 from ayb_realtime.checks.registration import register
 from ayb_realtime.conf import conf
-from ayb_realtime.counts import has_prometheus_client
 from ayb_realtime.relay.outlets import configured_layer
 
 Apps = Sequence[AppConfig] | None
@@ -121,20 +120,6 @@ def check_streams_leave_django(app_configs: Apps, **kwargs: Any) -> list[CheckMe
             f"{path} is not inside ayb_realtime.asgi.Realtime, so each open stream holds a thread and a request.",
             hint=f"In {path.rpartition('.')[0]}: application = Realtime(get_asgi_application())",
             id="ayb_realtime.W024",
-        )
-    ]
-
-
-@register(Tags.async_support)
-def check_metrics(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
-    """Warn if there is a token for metrics, but not what they need."""
-    if not conf.metrics_token or has_prometheus_client():
-        return []
-    return [
-        Warning(
-            "AYB_REALTIME['METRICS_TOKEN'] is set, but prometheus-client is not installed, so the answer is 500.",
-            hint="pip install django-ayb-realtime[metrics]",
-            id="ayb_realtime.W060",
         )
     ]
 

@@ -74,6 +74,12 @@ class Answer:
         return found
 
 
+def listed(parameter: str) -> list[str]:
+    """Return the names in a parameter, which commas separate, each once."""
+    stripped = (name.strip() for name in parameter.split(","))
+    return list(dict.fromkeys(name for name in stripped if name))
+
+
 class Admission:
     """Asks the database. Every method raises psycopg.Error or PoolTimeout if the database does not answer."""
 

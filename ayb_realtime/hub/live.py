@@ -6,7 +6,6 @@ Every position is delivered to every subscriber before the next one is, and to e
 import asyncio
 import logging
 from collections.abc import Set
-from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from psycopg_pool import AsyncConnectionPool
@@ -14,8 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from ayb_realtime import precedence
 from ayb_realtime.counts import counts
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub.delivering import planning
-from ayb_realtime.hub.delivering.dispatch import dispatch
+from ayb_realtime.hub.delivering.slice_delivery import deliver
 from ayb_realtime.hub.hearing.feed import Feed
 from ayb_realtime.hub.hearing.receiver import RETRY_SECONDS
 from ayb_realtime.hub.quiet_logger import QuietLogger
@@ -97,11 +95,8 @@ class Live:
                 # Since the slice was read, a stream of such a table has joined, or has been linked to it.
                 self._feed.go_back(self.position)
                 return
-            identities = self.subscribers.identities
-            followed = sum(change.relation in identities for change in slice_.changes)
-            with counts.check_seconds.timing() if followed else nullcontext():
-                delivery = await planning.plan_delivery(self.pool, slice_.changes, identities)
-            dispatch(delivery, self.subscribers, slice_.upto)
+            traces = self._feed.latency.traces(slice_.upto)
+            followed = await deliver(self.pool, slice_, self.subscribers, timing=counts.check_seconds, traces=traces)
             self._advance_to(slice_.upto)
         counts.changes += followed
         self._feed.latency.deliver(slice_.upto, is_followed=followed > 0)

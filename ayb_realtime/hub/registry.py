@@ -13,6 +13,7 @@ from ayb_realtime.hub.lifetime import server_stops
 from ayb_realtime.hub.lifetime.signal_chain import SignalChain
 from ayb_realtime.postgres import database
 from ayb_realtime.relay.outlets import configured_layer
+from ayb_realtime.tracing import tracing
 
 logger = logging.getLogger(__package__)
 
@@ -80,6 +81,7 @@ async def close_hub() -> None:
 async def _make_hub() -> Hub:
     if "daphne.cli" in sys.modules:  # Only the command imports it.
         logger.warning(BARE_DAPHNE, extra={"event_name": "bare_daphne"})
+    tracing.begin(conf.tracing)
     primary = database.pool(conf.database) if conf.hub_reads_standby() else None
     delivery = database.pool(size=database.DELIVERY_CONNECTIONS)
     hub = Hub(configured_layer(), database.pool(), delivery, primary)

@@ -71,24 +71,26 @@ class Announcement:
     changes: without a gap between them. There may be none, or more after them up to ``head``: if they are too many or
         too large for the layer, hubs read them from the log.
     committed_at: none of the newest changes had committed before, in seconds since the epoch; None: not known.
+    trace: the span of OpenTelemetry in which they were numbered, as a W3C ``traceparent``; None: there is none.
     """
 
     head: int
     changes: tuple[Change, ...] = ()
     committed_at: float | None = field(default=None, compare=False)
+    trace: str | None = field(default=None, compare=False)
 
     def to_text(self) -> str:
         """Return it as text of ASCII characters alone."""
         # Not dataclasses.astuple, which takes eight times as long: it copies each field.
         rows = [(c.position, c.relation, c.action, c.record, c.before) for c in self.changes]
-        return json.dumps([self.head, rows, self.committed_at])
+        return json.dumps([self.head, rows, self.committed_at, *([self.trace] if self.trace else [])])
 
     @classmethod
     def from_text(cls, text: str) -> "Announcement":
         """Read what ``to_text`` wrote. Raises InvalidMessage for anything else."""
         try:
-            head, rows, committed_at = json.loads(text)
-            announcement = cls(head, tuple([Change.from_row(row) for row in rows]), committed_at)
+            head, rows, committed_at, *trace = json.loads(text)
+            announcement = cls(head, tuple([Change.from_row(row) for row in rows]), committed_at, *trace)
             if announcement.is_valid():
                 return announcement
         except (ValueError, TypeError, RecursionError) as error:
@@ -100,6 +102,8 @@ class Announcement:
         if type(self.head) is not int or self.head < 0 or not all(map(_is_typed, self.changes)):
             return False
         if self.committed_at is not None and not (type(self.committed_at) is float and isfinite(self.committed_at)):
+            return False
+        if self.trace is not None and type(self.trace) is not str:
             return False
         if not self.changes:
             return True

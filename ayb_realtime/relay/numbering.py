@@ -17,6 +17,7 @@ from ayb_realtime.counts import counts
 from ayb_realtime.log import queries
 from ayb_realtime.log.changes import Announcement
 from ayb_realtime.relay.publisher import Publisher
+from ayb_realtime.tracing import tracing
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -62,13 +63,16 @@ class Numbering:
 
     async def _publish_next(self, writer: Connection) -> int:
         """Number what has committed since the last batch; return how many changes that are."""
-        since, self._since = self._since, time()
+        began = time()
+        since, self._since = self._since, began
         announcement = await queries.next_batch(writer)
         self.has_numbered = True
         if announcement is None:
             return 0
         found, self._head = announcement.head - self._head, announcement.head
-        self._publisher.publish(replace(announcement, committed_at=since))
+        numbers = {"changes": found, "announced": len(announcement.changes), "head": self._head}
+        trace = tracing.record("ayb_realtime.number", began, **numbers)
+        self._publisher.publish(replace(announcement, committed_at=since, trace=trace))
         counts.numbered += found
         return found
 

@@ -4,6 +4,7 @@ A change that does not fit is left to the log: the hubs then hear only of the he
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from ayb_realtime.log.changes import Announcement, Change
 
@@ -21,13 +22,15 @@ class Outbox:
         self._changes: deque[Change] = deque()
         self._characters = 0
         self._head = 0
+        # Of what waits, the first has committed first.
         self._committed_at: float | None = None
+        self._trace: str | None = None
         self._is_empty = True
 
     def put(self, announcement: Announcement) -> None:
         """Add an announcement. If too much waits then, leave the changes to the log."""
-        # Of what waits, the first has committed first.
         self._committed_at = announcement.committed_at if self._committed_at is None else self._committed_at
+        self._trace = self._trace or announcement.trace
         self._head, self._is_empty = announcement.head, False
         self._changes.extend(announcement.changes)
         self._characters += sum(change.characters for change in announcement.changes)
@@ -50,13 +53,17 @@ class Outbox:
             size += change.characters
             # Changes in between may have been left to the log.
             if taken and (size > MESSAGE_CHARACTERS or change.position != taken[-1].position + 1):
-                return Announcement(taken[-1].position, tuple(taken), self._committed_at)
+                return self._announcement(taken[-1].position, taken)
             self._changes.popleft()
             self._characters -= change.characters
             if size > MESSAGE_CHARACTERS:
                 # Too large for a message of its own.
-                return Announcement(change.position, (), self._committed_at)
+                return self._announcement(change.position, [])
             taken.append(change)
         self._is_empty = True
-        committed_at, self._committed_at = self._committed_at, None
-        return Announcement(self._head, tuple(taken), committed_at)
+        last = self._announcement(self._head, taken)
+        self._committed_at = self._trace = None
+        return last
+
+    def _announcement(self, head: int, taken: Sequence[Change]) -> Announcement:
+        return Announcement(head, tuple(taken), self._committed_at, self._trace)

@@ -24,6 +24,7 @@ from ayb_realtime.relay.backoff import backoff_seconds
 from ayb_realtime.relay.numbering import Numbering
 from ayb_realtime.relay.outlets import Layer, Notify
 from ayb_realtime.relay.publisher import Publisher
+from ayb_realtime.tracing import tracing
 
 logger = logging.getLogger(__package__)
 
@@ -63,6 +64,7 @@ class Relay:
 
         Raises psycopg.Error, OSError, TimeoutError or NotificationsUnheard if it could never lead or stand by.
         """
+        tracing.begin(conf.tracing)
         while True:
             try:
                 await self._session()

@@ -34,11 +34,40 @@ class Reset:
     """What the caller knows of these tables may be out of date: read them again. Changes go on after ``position``.
 
     reason: in the words of docs/protocol.md.
+    position: 0 where a snapshot of these tables follows.
     """
 
     reason: str
     tables: tuple[str, ...]
     position: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Some rows of a table as they are now, which the identity may see and its filter matches.
+
+    text: the rows as a JSON array, in the key's order; [] if there are none.
+    position: 0: no position is told before ``Ready``.
+    """
+
+    table: str
+    text: str
+    position: int = 0
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as Python has them, as ``Change.record`` is."""
+        return cast(list[dict[str, Any]], json.loads(self.text, parse_float=Decimal))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All rows of all tables have been given; what follows are the changes after ``position``."""
+
+    position: int
+
+
+Value = Change | Reset | Snapshot | Ready
 
 
 class Reader:
@@ -55,7 +84,7 @@ class Reader:
         self.has_expired = False
         self._pieces: list[bytes] = []
 
-    def take(self, piece: bytes) -> Iterator[Change | Reset]:
+    def take(self, piece: bytes) -> Iterator[Value]:
         """Yield what the events say that end in this piece: large ones are cut, so a piece may be a part of one."""
         self._pieces.append(piece)
         if b"\n\n" not in piece and not piece.startswith(b"\n"):
@@ -71,12 +100,17 @@ class Reader:
                 yield value
 
 
-def _value(fields: Mapping[str, str], position: int) -> Change | Reset | None:
+def _value(fields: Mapping[str, str], position: int) -> Value | None:
     """Return what an event says; None for those that say nothing about a row or a table."""
     match fields:
         case {"event": "reset", "data": data}:
             said = json.loads(data)
             return Reset(said["reason"], tuple(said["tables"]), position)
+        case {"event": "snapshot", "data": data}:
+            parts = records.split(data)
+            return Snapshot(json.loads(parts["table"]), parts["records"], position)
+        case {"event": "ready"}:
+            return Ready(position)
         case {"data": data} if "event" not in fields:
             # Not parsed: a json column may be nested deeper than a parser can go.
             parts = records.split(data)

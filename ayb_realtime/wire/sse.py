@@ -34,7 +34,8 @@ def decode(event: bytes) -> dict[str, str]:
     """Return the fields of one of the events that are written here, less the blank line that ends it."""
     fields: dict[str, str] = {}
     for line in event.decode().split("\n"):
-        name, _, value = line.partition(": ")
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
         fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
     return fields
 

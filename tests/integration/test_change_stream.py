@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 import ayb_realtime
-from ayb_realtime import Change, ChangeStream, Reset, changes
+from ayb_realtime import Change, ChangeStream, Ready, Reset, Snapshot, changes
 from ayb_realtime.exceptions import Unauthenticated, UnknownTable
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.lifetime.rechecking import recheck
@@ -36,7 +36,7 @@ async def notes(world: World, settings: Any) -> AsyncIterator[World]:
         yield world
 
 
-async def take(stream: ChangeStream) -> Change | Reset:
+async def take(stream: ChangeStream) -> Change | Reset | Snapshot | Ready:
     """Wait for the next value, as long as a slow machine may need."""
     async with asyncio.timeout(30):
         return await anext(stream)
@@ -229,7 +229,7 @@ async def test_table_that_is_not_streamed_is_refused_as_it_is_entered(notes: Wor
 
 
 def test_package_has_no_other_lazy_name() -> None:
-    assert set(ayb_realtime.__all__) == {"Change", "ChangeStream", "Reset", "changes"}
+    assert set(ayb_realtime.__all__) == {"Change", "ChangeStream", "Ready", "Reset", "Snapshot", "changes"}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         getattr(ayb_realtime, "nothing")  # noqa: B009
 

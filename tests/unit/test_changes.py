@@ -20,13 +20,14 @@ def change(position: int, action: Action = Action.CREATE, record: str | None = '
         Announcement(2**63 - 1),
         Announcement(2, (change(1), change(2, Action.TRUNCATE, None))),
         Announcement(9, (change(1), change(2)), 1790000000.25),
+        Announcement(9, (change(1),), None, f"00-{1:032x}-{2:016x}-01"),
         Announcement(5, (change(5, Action.UPDATE, '{"a":"quote \\" , 🦆 \\u0000 \x85","b":1.10}'),)),
     ],
 )
 def test_announcement_that_went_through_text_is_the_same(announcement: Announcement) -> None:
     assert announcement.to_text().isascii()
     read = Announcement.from_text(announcement.to_text())
-    assert (read, read.committed_at) == (announcement, announcement.committed_at)
+    assert (read, read.committed_at, read.trace) == (announcement, announcement.committed_at, announcement.trace)
 
 
 ROW = [1, 7, "create", "{}", None]
@@ -44,6 +45,7 @@ ODD: list[object] = [7, [], {}]
         *([9, [[1, 7, "create", record, None]]] for record in ODD),
         *([9, [[1, 7, "create", "{}", before]]] for before in ODD),
         *([9, [ROW, [position, *ROW[1:]]]] for position in (0, 1, 3)),
+        *([9, [ROW], None, *traces] for traces in ([7], [["00"]], ["00", None])),
         *([9, [ROW], committed_at] for committed_at in (7, "1.0", True, float("nan"), float("inf"))),
     ],
 )

@@ -88,3 +88,14 @@ def test_message_has_the_time_of_the_first_commit_that_waited_for_it() -> None:
     assert (message.head, message.committed_at) == (2, 7.0)
     outbox.put(Announcement(3, (), 9.0))
     assert [each.committed_at for each in iter(outbox.take, None)] == [9.0]
+
+
+def test_slice_is_of_the_batches_that_are_not_delivered_and_begin_before_its_end(counts: Counts) -> None:
+    latency = Latency()
+    for head, trace in ((5, "a"), (9, None), (12, "c"), (20, "d")):
+        latency.hear(head, 1.0, trace)
+    assert [*latency.traces(3)] == ["a"]
+    latency.deliver(3, is_followed=True)
+    assert [*latency.traces(12)] == ["a", "c"]
+    latency.deliver(12, is_followed=True)
+    assert [*latency.traces(13)] == ["d"]

@@ -32,7 +32,8 @@ RUN = {
         "function again": "acceptance/test_recipes.py",
         "ayb.auth.refresh()": "acceptance/test_recipes.py",
         "corsheaders": "unit/test_documents.py",
-        "async with changes": "unit/test_documents.py",
+        "async def follow": "unit/test_documents.py",
+        "async def mirror": "integration/test_change_stream_rows.py",
     },
     "frontends.md": {
         "useEffect": "acceptance/test_client_node.py",
@@ -146,7 +147,11 @@ def test_shortest_migration_streams_a_model() -> None:
 
 @pytest.mark.parametrize(
     ("page", "holding", "name"),
-    [("visibility.md", "EnableRowSecurity", "Migration"), ("client.md", "changes", "follow")],
+    [
+        ("visibility.md", "EnableRowSecurity", "Migration"),
+        ("client.md", "def follow", "follow"),
+        ("client.md", "def mirror", "mirror"),
+    ],
 )
 def test_printed_python_runs(page: str, holding: str, name: str) -> None:
     assert name in printed(page, holding)

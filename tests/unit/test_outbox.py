@@ -54,6 +54,15 @@ def test_messages_hold_at_most_ten_characters(
     assert sizes(lengths) == expected
 
 
+def test_message_names_the_first_trace_of_what_waited_for_it() -> None:
+    outbox = Outbox()
+    for position, trace in ((1, None), (2, "a"), (3, "b")):
+        outbox.put(Announcement(position, (change(position),), None, trace))
+    assert [each.trace for each in iter(outbox.take, None)] == ["a"]
+    outbox.put(Announcement(4, (change(4),)))
+    assert [each.trace for each in iter(outbox.take, None)] == [None]
+
+
 def test_truncate_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "MESSAGE_CHARACTERS", 10)
     outbox = Outbox()

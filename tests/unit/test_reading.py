@@ -1,12 +1,22 @@
 """Streams as Python reads them, whatever the pieces in which they come."""
 
+from decimal import Decimal
+
 import pytest
 
+from ayb_realtime.hub.streams.snapshot_subscriber import NO_POSITION
 from ayb_realtime.log.changes import Action, Change
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.wire import reading, sse
-from ayb_realtime.wire.events import change_event, connected_event, expired_event, reset_event
+from ayb_realtime.wire.events import (
+    change_event,
+    connected_event,
+    expired_event,
+    ready_event,
+    reset_event,
+    snapshot_event,
+)  # fmt: skip
 from ayb_realtime.wire.records import Row
 
 POSTS = Table(7, "public", "po\nsts", ("id",), (), row_security=True, trigger=1)
@@ -25,6 +35,11 @@ STREAM = b"".join(
         sse.heartbeat(12),
         sse.without_ids(change(13, Action.DELETE)),
         reset_event(ResetReason.UNANSWERED, ["a", "b"], 14),
+        NO_POSITION + sse.without_ids(reset_event(ResetReason.TRUNCATED, ["a"], 15)),
+        snapshot_event(POSTS, [Row(RECORD), Row('{"id":2}')]),
+        snapshot_event(POSTS, []),
+        sse.heartbeat(None),
+        ready_event(14),
         expired_event(),
     ]
 )
@@ -32,6 +47,10 @@ VALUES = [
     reading.Change("create", "po\nsts", RECORD.replace("\r\n", "\n"), 11),
     reading.Change("delete", "po\nsts", '{"id":1}', 12),
     reading.Reset("row could not be checked", ("a", "b"), 14),
+    reading.Reset("table truncated", ("a",), 0),
+    reading.Snapshot("po\nsts", f'[{RECORD.replace(chr(13) + chr(10), chr(10))},{{"id":2}}]', 0),
+    reading.Snapshot("po\nsts", "[]", 0),
+    reading.Ready(14),
 ]
 
 
@@ -41,6 +60,11 @@ def test_values_are_the_same_however_the_stream_is_cut(size: int) -> None:
     values = [value for at in range(0, len(STREAM), size) for value in reader.take(STREAM[at : at + size])]
     assert values == VALUES
     assert (reader.position, reader.retry_seconds, reader.has_expired) == (14, 2.5, True)
+
+
+def test_records_of_a_snapshot_are_as_exact_as_a_record() -> None:
+    rows = reading.Snapshot("posts", '[{"id":1,"price":0.10},{"id":2,"price":null}]')
+    assert rows.records == [{"id": 1, "price": Decimal("0.10")}, {"id": 2, "price": None}]
 
 
 def test_record_is_parsed_when_it_is_asked_for() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ayb_realtime.views import _names
+from ayb_realtime.hub.admission import listed
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from ayb_realtime.views import _names
     ],
 )
 def test_names_are_trimmed_and_kept_once_in_their_order(parameter: str, names: list[str]) -> None:
-    assert _names(parameter) == names
+    assert listed(parameter) == names

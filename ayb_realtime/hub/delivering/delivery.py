@@ -39,11 +39,13 @@ class Event:
 class DeliveryPlan:
     """The events of a slice, in lists that each go to many identities.
 
+    repeated: how often the questions were asked again, since the catalogs had changed.
     endings: table → the identities whose streams that include the table are ended at dispatch.
     unanswered: table → identity → the positions of the rows about which Postgres did not answer.
     """
 
     def __init__(self) -> None:
+        self.repeated = 0
         self.endings: dict[int, set[Identity]] = {}
         self.unanswered: dict[int, dict[Identity, Set[int]]] = {}
         # The lists of events, each encoded once. A list's number is its index.

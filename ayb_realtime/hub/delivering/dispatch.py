@@ -24,16 +24,21 @@ Chunk = tuple[bytes, int]
 ChunkKey = tuple[tuple[int, ...], tuple[Reset, ...], int, tuple[range, ...], Form]
 
 
-def dispatch(plan: DeliveryPlan, subscribers: Subscribers, position: int) -> None:
-    """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes."""
+def dispatch(plan: DeliveryPlan, subscribers: Subscribers, position: int) -> int:
+    """Put into each buffer what its subscriber sees, up to a position; those that see the same share the bytes.
+
+    Returns how many subscribers may have got something.
+    """
     chunks: dict[ChunkKey, Chunk] = {}
     # Most plans have nothing but events. To look for the rest costs as much as to send them.
     dispatch_to = _send_events if plan.has_only_events else _dispatch_to
     # Of thousands, most get nothing: for them, only the position changes.
-    for subscriber in _concerned(plan, subscribers):
+    concerned = _concerned(plan, subscribers)
+    for subscriber in concerned:
         dispatch_to(plan, subscriber, position, chunks)
     for subscriber in subscribers:
         subscriber.position = position
+    return len(concerned)
 
 
 def is_news(position: int, after: int, told: Iterable[range]) -> bool:
@@ -41,7 +46,7 @@ def is_news(position: int, after: int, told: Iterable[range]) -> bool:
     return position > after and not any(position in positions for positions in told)
 
 
-def _concerned(plan: DeliveryPlan, subscribers: Subscribers) -> Iterable[Subscriber]:
+def _concerned(plan: DeliveryPlan, subscribers: Subscribers) -> list[Subscriber]:
     """Return the subscribers that may get something."""
     if plan.enabled or plan.broadcast:
         return list(subscribers)

@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime import visibility
 from ayb_realtime.counts import counts
-from ayb_realtime.exceptions import KeyChanged, NeedsTransaction, UncancellablePolicy
+from ayb_realtime.exceptions import CatalogChanged, KeyChanged, NeedsTransaction, UncancellablePolicy
 from ayb_realtime.hub.delivering.delivery import DeliveryPlan
 from ayb_realtime.hub.delivering.filtering import asks_about_old_rows, left, old_matches, with_filters
 from ayb_realtime.hub.delivering.in_transaction import InTransaction
@@ -45,8 +45,10 @@ async def plan_delivery(
     if delivery := await _plan_in_one_message(pool, by_relation, identities_by_table):
         return delivery
     uncancellable: set[int] = set()
+    repeated = 0
 
     async def plan(asked: Changes, is_first: bool) -> DeliveryPlan:
+        nonlocal repeated
         # On the second try, a name that is still undefined is the policy's failure, and no longer a sign that a
         # migration has committed since the snapshot.
         while True:
@@ -54,8 +56,13 @@ async def plan_delivery(
                 return await _plan(pool, asked, identities_by_table, not is_first, uncancellable)
             except UncancellablePolicy as error:
                 uncancellable.add(error.relation)
+            except CatalogChanged:
+                repeated += 1
+                raise
 
-    return await plan_repeatedly(pool, by_relation, identities_by_table, plan)
+    delivery = await plan_repeatedly(pool, by_relation, identities_by_table, plan)
+    delivery.repeated = repeated
+    return delivery
 
 
 async def _plan_in_one_message(

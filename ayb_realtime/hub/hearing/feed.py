@@ -73,7 +73,7 @@ class Feed:
     def accept(self, announcement: Announcement) -> None:
         """Take an announcement that the relay has published."""
         self._window.offer(announcement)
-        self.latency.hear(announcement.head, announcement.committed_at)
+        self.latency.hear(announcement.head, announcement.committed_at, announcement.trace)
         self._news.set()
 
     async def next(self, skippable: Callable[[], Set[int]]) -> Slice:

@@ -14,8 +14,7 @@ from typing import Any, NoReturn, Protocol
 from psycopg_pool import AsyncConnectionPool
 
 from ayb_realtime.exceptions import PositionUnavailable
-from ayb_realtime.hub.delivering import planning
-from ayb_realtime.hub.delivering.dispatch import dispatch
+from ayb_realtime.hub.delivering.slice_delivery import deliver
 from ayb_realtime.hub.hearing.receiver import RETRY_SECONDS
 from ayb_realtime.hub.quiet_logger import QuietLogger
 from ayb_realtime.hub.replaying.kept_slices import KeptSlices
@@ -137,8 +136,7 @@ class Replay:
                     subscriber.reset(error.reason, subscriber.relations)
             return
         along = Subscribers(subscriber for subscriber in group if subscriber.position < read.upto)
-        delivery = await planning.plan_delivery(pool, read.changes, along.identities)
-        dispatch(delivery, along, read.upto)
+        await deliver(pool, read, along)
 
     async def _read(
         self, pool: AsyncConnectionPool[Any], after: int, upto: int, relations: Set[int], known: Set[int]

@@ -19,6 +19,7 @@ PART_CHARACTERS = 32 * 1024
 FEW = 8
 # How long clients may take for a part: a snapshot's transaction holds locks.
 PATIENCE_SECONDS = 10.0
+SLOW = f"a part of it was not read within {PATIENCE_SECONDS:.0f} s. Take all of its rows first, and then work on them"
 
 Group = Sequence[SnapshotSubscriber]
 
@@ -67,6 +68,7 @@ async def _wait_for_readers(group: Group) -> None:
         slow = [subscriber for subscriber in group if _is_behind(subscriber)]
         endings.add(Ending.SLOW_SNAPSHOT, len(slow))
         for subscriber in slow:
+            subscriber.failure = f"the snapshot has ended: {SLOW}"
             subscriber.end()
 
 

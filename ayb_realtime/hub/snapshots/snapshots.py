@@ -106,6 +106,7 @@ class Snapshots:
         line, role = "streams end, because a snapshot of %s for %s failed: %s", group[0].identity.role
         logger.error(line, names, role, reason, extra={"event_name": "snapshot_fails"})
         for subscriber in group:
+            subscriber.failure = f"the snapshot of {names} failed: {reason}"
             subscriber.end()
 
     def _begin_again(self, group: Sequence[SnapshotSubscriber], pause: float) -> None:

@@ -19,10 +19,11 @@ class SnapshotSubscriber(Subscriber):
     told: positions after ``position`` whose changes the client knows of all the same, from its last snapshot.
     """
 
-    __slots__ = ("_on_reset", "awaits_snapshot", "repeats", "told")
+    __slots__ = ("_on_reset", "awaits_snapshot", "failure", "repeats", "told")
 
     def __init__(self, *arguments: Any, on_reset: Callable[["SnapshotSubscriber"], None], **settings: Any) -> None:
         self.awaits_snapshot = False
+        self.failure = ""
         self.repeats = 0
         self.told: tuple[range, ...] = ()
         self._on_reset = on_reset

@@ -39,6 +39,8 @@ class Subscriber(Body):
 
     # Positions after ``position`` whose changes the client knows of all the same, from a snapshot.
     told: tuple[range, ...] = ()
+    # Why its snapshot could not be sent to the end, which has ended the stream.
+    failure = ""
 
     __slots__ = (  # Thousands wait at a time.
         "_heartbeat_seconds",

@@ -1,7 +1,7 @@
 """``manage.py realtime_tail``: print changes as they come to a subscriber, one a line."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from ayb_realtime.change_stream import Change, Reset, changes
+from ayb_realtime.change_stream import Change, Ready, Reset, Snapshot, changes
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import RealtimeError
 from ayb_realtime.hub.registry import close_hub
@@ -28,13 +28,16 @@ class Command(BaseCommand):
         who.add_argument("--as", dest="user", metavar="USER", help="the subscriber, by email or user name")
         who.add_argument("--anonymous", action="store_true", help="a subscriber without a token")
         parser.add_argument("--after", type=int, metavar="POSITION", help="begin after it, not with what comes now")
+        parser.add_argument("--filter", action="append", default=[], help="which rows, as in ?filter=; may be repeated")
+        parser.add_argument("--snapshot", action="store_true", help="print the rows that are there first")
         parser.add_argument("tables", nargs="*", metavar="TABLE", help="as in ?tables=; by default all of them")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Find the user, and print."""
         try:
             user = AnonymousUser() if options["anonymous"] else find_user(options["user"], "")
-            asyncio.run(self._tail(user, options["tables"], options["after"]))
+            wanted = {name: options[name] for name in ("after", "filter", "snapshot")}
+            asyncio.run(self._tail(user, options["tables"], wanted))
         except KeyboardInterrupt:
             return
         except Error as error:
@@ -42,22 +45,35 @@ class Command(BaseCommand):
         except (RealtimeError, psycopg.Error, OSError) as error:
             raise CommandError(str(error) or type(error).__name__) from error
 
-    async def _tail(self, user: AbstractBaseUser | AnonymousUser, names: Sequence[str], after: int | None) -> None:
+    async def _tail(
+        self, user: AbstractBaseUser | AnonymousUser, names: Sequence[str], wanted: Mapping[str, Any]
+    ) -> None:
         try:
-            async with changes(names or await _all_tables(), as_=user, after=after) as stream:
-                self.stderr.write(f"After position {stream.position}:")
+            async with changes(names or await _all_tables(), as_=user, **wanted) as stream:
+                if stream.position is not None:
+                    self.stderr.write(f"After position {stream.position}:")
                 async for value in stream:
                     self.stdout.write(self._line(value))
                     self.stdout.flush()
         finally:
             await close_hub()
 
-    def _line(self, value: Change | Reset) -> str:
-        if isinstance(value, Reset):
-            return f"{value.position} {self.style.NOTICE('reset')} {', '.join(value.tables)}: {value.reason}"
-        paint = {"create": self.style.SUCCESS, "update": self.style.WARNING, "delete": self.style.ERROR}[value.action]
-        # A column of the type json may hold line ends.
-        return f"{value.position} {paint(value.action)} {value.table} {' '.join(value.text.splitlines())}"
+    def _line(self, value: Change | Reset | Snapshot | Ready) -> str:
+        match value:
+            case Change(action=action):
+                paint = {"create": self.style.SUCCESS, "update": self.style.WARNING, "delete": self.style.ERROR}[action]
+                return f"{value.position} {paint(action)} {value.table} {_in_a_line(value.text)}"
+            case Reset():
+                return f"{value.position} {self.style.NOTICE('reset')} {', '.join(value.tables)}: {value.reason}"
+            case Snapshot():
+                return f"{self.style.SUCCESS('snapshot')} {value.table} {_in_a_line(value.text)}"
+            case Ready():
+                return f"{value.position} ready"
+
+
+def _in_a_line(text: str) -> str:
+    # A column of the type json may hold line ends.
+    return " ".join(text.splitlines())
 
 
 async def _all_tables() -> list[str]:

@@ -154,3 +154,23 @@ async def test_metrics_go_on_while_the_database_is_away(
         await deltas.next()
     assert deltas.now["database_up"] == 0
     assert "position" not in deltas.now
+
+
+async def test_refusals_beyond_a_limit_are_counted_by_its_name(
+    world: World, deltas: Deltas, async_client: AsyncClient, settings: Any
+) -> None:
+    limits = {"tables": 1, "query_bytes": 40, "streams": None}
+    settings.AYB_REALTIME = {**settings.AYB_REALTIME, "ANONYMOUS": True, "LIMITS": limits}
+    for tables in ("notes,posts", "notes,posts", "x" * 40):
+        await async_client.get("/api/realtime", {"tables": tables})
+    settings.AYB_REALTIME["LIMITS"]["address_opens_per_second"] = 0.01
+    await async_client.get("/api/realtime", {"tables": "notes"})
+    found = await deltas.next()
+    assert {name: found[name] for name in found if name.startswith(("limit_refusals", "refusals"))} == {
+        'limit_refusals_total{limit="tables"}': 2,
+        'limit_refusals_total{limit="query_bytes"}': 1,
+        'limit_refusals_total{limit="address_opens_per_second"}': 1,
+        'refusals_total{code="400"}': 2,
+        'refusals_total{code="414"}': 1,
+        'refusals_total{code="429"}': 1,
+    }

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ayb_realtime.hub.delivering import planning
+from ayb_realtime.hub.delivering.delivery import DeliveryPlan
 from ayb_realtime.hub.delivering.repeating import MOST_ALONE, MOST_SUSPECTED, MOST_TOGETHER
 from ayb_realtime.hub.snapshots.snapshots import Snapshots
 from ayb_realtime.identity import AUTHENTICATED_ROLE
@@ -48,7 +50,16 @@ async def assert_reset(stream: Stream) -> None:
     assert (event.event, event.json()) == ("reset", {"reason": ResetReason.UNANSWERED, "tables": ["notes"]})
 
 
-async def test_only_streams_of_that_table_are_told_to_fetch_it_again(world: World, storm: Storm) -> None:
+async def test_only_streams_of_that_table_are_told_to_fetch_it_again(
+    world: World, storm: Storm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans, plan_delivery = [], planning.plan_delivery
+
+    async def noted(*args: Any) -> DeliveryPlan:
+        plans.append(await plan_delivery(*args))
+        return plans[-1]
+
+    monkeypatch.setattr(planning, "plan_delivery", noted)
     async with world.relaying():
         theirs = await world.stream(person(1), "notes")
         others = await world.stream(person(2), "marks")
@@ -60,6 +71,7 @@ async def test_only_streams_of_that_table_are_told_to_fetch_it_again(world: Worl
         assert await both.next_action() == ("create", {"id": 1})
         await assert_reset(theirs)
         assert storm.checks == MOST_TOGETHER + MOST_ALONE
+        assert max(plan.repeated for plan in plans) == storm.checks
         storm.blows = False
         world.write("begin; insert into notes values (2); insert into marks values (2); commit")
         for stream, count in ((theirs, 1), (others, 1), (both, 2)):
