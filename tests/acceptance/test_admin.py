@@ -125,7 +125,7 @@ async def test_streams_of_two_processes_are_shown_and_one_is_ended(
     page: Page, example: Example, second: Example, problems: list[str]
 ) -> None:
     await open_page(page, example)
-    await expect(page.locator("#rt-count")).to_have_text("0 in 0 processes.")
+    await expect(page.locator("#rt-count")).to_have_text("None.")
     async with stream(example) as first, stream(second) as other:
         await expect(page.locator("#rt-count")).to_have_text("2 in 2 processes.")
         rows = page.locator(ROWS)
@@ -193,16 +193,32 @@ async def test_forms_say_why_a_row_arrives_and_whom_it_reaches(
     assert problems == []
 
 
+LINES_OF_POSITION = """() => {
+  const text = document.createRange();
+  text.selectNodeContents(document.getElementById("rt-head"));
+  return text.getClientRects().length;
+}"""
+
+MANY = """() => {
+  const body = document.querySelector(".rt-streams tbody");
+  for (let number = 0; number < 100; number++) body.append(body.rows[0].cloneNode(true));
+}"""
+FAR = "document.getElementById('rt-tables').getBoundingClientRect().top + scrollY"
+
+
 async def test_the_page_fits_each_window_in_light_and_dark(page: Page, example: Example, problems: list[str]) -> None:
     await open_page(page, example)
     async with stream(example):
         await expect(page.locator(ROWS)).to_have_count(1)
+        await page.evaluate(MANY)
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)
-            for width in (360, 1280):
+            for width in (360, 390, 1280):
                 await page.set_viewport_size({"width": width, "height": 900})
                 overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
                 assert await page.evaluate(overflow) == 0
+                assert await page.evaluate(LINES_OF_POSITION) == 1
+                assert await page.evaluate(FAR) < 1800
     assert problems == []
 
 

@@ -99,5 +99,5 @@ def test_database_of_a_released_version_goes_to_the_newest_and_back(
                 assert next_record(events)["id"] == post
         finally:
             assert example.stop() == 0
-    # Meanwhile the hub has said why the stream waits.
-    assert 'schema "ayb_realtime" does not exist' in example.log()
+    # Meanwhile the relay has said why the stream waits.
+    assert 'relation "ayb_realtime.batch" does not exist' in example.log()

@@ -69,6 +69,7 @@ function showLog(log) {
   const seen = log.unseen === null ? "none leads" : `last seen ${number.format(Math.round(log.unseen))} s ago`;
   find("rt-relay").textContent = log.leads ? "leads" : seen;
   find("rt-relay").classList.toggle("rt-bad", !log.leads);
+  find("rt-no-relay").hidden = log.leads;
   find("rt-head").textContent = log.head; // Ungrouped, as logs and events have it.
   find("rt-waiting").textContent = number.format(log.waiting);
   find("rt-size").textContent = `${number.format(Math.round(log.bytes / 1024))} kB`;
@@ -82,7 +83,7 @@ const rows = new Map();
 
 function showStreams({ streams, count, processes }) {
   const body = page.querySelector(".rt-streams tbody");
-  find("rt-count").textContent =
+  find("rt-count").textContent = !count ? "None." :
     `${number.format(count)} in ${number.format(processes)} ${processes === 1 ? "process" : "processes"}` +
     (count > streams.length ? `; shown are the ${number.format(streams.length)} that are most behind, or oldest` : "") +
     ".";
