@@ -76,16 +76,9 @@ class Realtime:
         if scope["type"] != "http" or KEY in scope:
             await self._application(scope, receive, send)
             return
-        given = credentials.take_out(scope)
-        if answer := await Realtime.refuse(scope, given):
-            for message in answer:
-                await send(message)
-            return
-        if scope.get("path") in self._stream_paths:
-            await precedence.turn()  # Hundreds may come at once, and each begins with a millisecond of Django.
         incoming = Incoming(receive)
         try:
-            if stream := await self._ask(scope, given, incoming, send):
+            if stream := await self._ask(scope, incoming, send):
                 incoming.leave_with_the_client(stream)
                 self._note_path(scope["path"])
                 sink: Sink | None = None
@@ -106,16 +99,24 @@ class Realtime:
             self._stream_paths.clear()
         self._stream_paths.add(path)
 
-    async def _ask(self, scope: Scope, given: Credentials, receive: Receive, send: Send) -> Stream | None:
-        """Let the application answer; return the stream that it hands over, once the response has begun.
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> Stream | None:
+        """Let the application answer, unless the request is refused; return the stream that it hands over.
 
-        Nothing else of the request is kept: the stream may last for hours.
+        Then the response has begun. Nothing else of the request is kept: the stream may last for hours.
         """
-        handover = Handover(receive, send, given)
+        given = credentials.take_out(scope)
+        scope = {**scope, credentials.KEY: given}
+        if answer := await Realtime.refuse(scope, given):
+            for message in answer:
+                await send(message)
+            return None
+        if scope.get("path") in self._stream_paths:
+            await precedence.turn()  # Hundreds may come at once, and each begins with a millisecond of Django.
+        handover = scope[KEY] = Handover(receive, send, given)
         # Django leaves almost a kilobyte in its context, and the server's context lasts as long as the stream.
         context = copy_context()
         try:
-            await within(context, self._answer({**scope, KEY: handover, credentials.KEY: given}, handover))
+            await within(context, self._answer(scope, handover))
             stream = await handover.take()
         finally:
             handover.leave()

@@ -72,9 +72,10 @@ async def refuse(scope: Scope, given: Credentials) -> Sequence[Message]:
         return ()
     request = _request(scope)
     headers = tuple((name, value) for name, value in scope["headers"])
-    counted = scope[KEY] = Counted(hash((_peer(scope), scope["query_string"], given.token, given.ticket, headers)))
+    fingerprint = hash((_peer(scope), scope["query_string"], given.token, given.ticket, headers))
+    counted = scope[KEY] = Counted(fingerprint, address_of(request))
     try:
-        _check(request, counted, opens_stream=not path[1])
+        _check(counted, opens_stream=not path[1])
     except LimitReached as error:
         party = "refused", ident_of(request)
         if _is_read_elsewhere(party, request, conf.limits["address_opens_per_second"]):
@@ -84,17 +85,17 @@ async def refuse(scope: Scope, given: Credentials) -> Sequence[Message]:
     return ()
 
 
-def _check(request: HttpRequest, counted: Counted, *, opens_stream: bool) -> None:
+def _check(counted: Counted, *, opens_stream: bool) -> None:
     """Count a request for its address. Raises LimitReached for it, or for its user."""
-    count_of_address(request)
+    count_of_address(counted.address)
     counts = here()
     user = counts.users.get(counted.fingerprint)
     if user is not None:
         counts.request(("user", user), conf.limits["user_opens_per_second"], 0)
     if opens_stream:
         counts.check_room(("streams", ""))
-        if address := address_of(request):
-            counts.check_room(("address_streams", address))
+        if counted.address:
+            counts.check_room(("address_streams", counted.address))
         if user is not None:
             counts.check_room(("user_streams", user))
 

@@ -37,10 +37,12 @@ class Counted:
     """A request that has been counted for its address.
 
     fingerprint: the same for requests that are the same to the byte.
+    address: the client's.
     refusal: what the view is to raise.
     """
 
     fingerprint: int
+    address: str | None
     refusal: LimitReached | None = None
 
 
@@ -93,7 +95,10 @@ _counts: WeakKeyDictionary[asyncio.AbstractEventLoop, Counts] = WeakKeyDictionar
 
 def here() -> Counts:
     """Return the counts of this event loop."""
-    return _counts.setdefault(asyncio.get_running_loop(), Counts())
+    loop = asyncio.get_running_loop()
+    if loop not in _counts:
+        _counts[loop] = Counts()
+    return _counts[loop]
 
 
 class Place:
@@ -153,7 +158,7 @@ def check_request(request: HttpRequest) -> None:
         if counted.refusal:
             raise counted.refusal
     else:
-        count_of_address(request)
+        count_of_address(address_of(request))
     secret = sum(len(part) for _, part in credentials.of(request).parts)
     if len(request.META.get("QUERY_STRING", "")) + secret > limits["query_bytes"]:
         raise LimitReached("query_bytes", 414, "query too long")
@@ -161,9 +166,9 @@ def check_request(request: HttpRequest) -> None:
         raise LimitReached("header_bytes", 431, "headers too long")
 
 
-def count_of_address(request: HttpRequest) -> None:
+def count_of_address(address: str | None) -> None:
     """Count a request for its address, if that is known. Raises LimitReached."""
-    if address := address_of(request):
+    if address:
         here().request(("address", address), conf.limits["address_opens_per_second"])
 
 

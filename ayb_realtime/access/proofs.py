@@ -4,11 +4,11 @@
 """
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models import Model
@@ -58,6 +58,10 @@ class Chain:
 
 
 Proof = Row | Session | Named | Chain
+Asked = TypeVar("Asked", Row, Session, Chain)
+
+# About how many a query asks. One query about all of thousands of streams would leave its memory with the process.
+PROOFS_MAX = 500
 
 
 def row_of(found: Any, *, with_password: bool = False) -> Row | None:
@@ -91,7 +95,7 @@ def _condition(found: Any, with_password: bool) -> tuple[bool | None, str | None
 
 
 def disproved(proofs: Iterable[Proof]) -> set[Proof]:
-    """Return those that no longer hold. Called in a thread: one query for each table, whatever the number of rows."""
+    """Return those that no longer hold. Called in a thread: a query for each table and PROOFS_MAX of its rows."""
     return {proof for ask in _questions(proofs) for proof in _answer(ask)}
 
 
@@ -114,10 +118,16 @@ def _questions(proofs: Iterable[Proof]) -> list[Callable[[], Iterable[Proof]]]:
             chains.append(proof)
         elif isinstance(proof, Row):
             tables.setdefault((proof.model, proof.database), []).append(proof)
-    questions: list[Callable[[], Iterable[Proof]]] = [partial(_changed, *table, rows) for table, rows in tables.items()]
-    questions += [partial(_ended, sessions)] if sessions else []
-    questions += [partial(_broken, chains)] if chains else []
+    questions: list[Callable[[], Iterable[Proof]]]
+    questions = [partial(_changed, *table, part) for table, rows in tables.items() for part in _parts(rows)]
+    questions += [partial(_ended, part) for part in _parts(sessions)]
+    questions += [partial(_broken, part) for part in _parts(chains)]
     return questions
+
+
+def _parts(proofs: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
+    for first in range(0, len(proofs), PROOFS_MAX):
+        yield proofs[first : first + PROOFS_MAX]
 
 
 def _answer(ask: Callable[[], Iterable[Proof]]) -> Iterable[Proof]:

@@ -106,6 +106,18 @@ def test_one_query_for_each_table_asks_about_all_users_and_sessions(user: User, 
     assert disproved(proofs) == {proofs[0], proofs[len(users) + 1]}
 
 
+def test_many_are_asked_about_a_part_at_a_time(
+    user: User, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ayb_realtime.access.proofs.PROOFS_MAX", 2)
+    users = [user, *(User.objects.create(email=f"{number}@example.com") for number in range(4))]
+    proofs = [row for each in users if (row := row_of(each))]
+    for gone in (users[0], users[4]):
+        gone.delete()
+    with django_assert_num_queries(3):
+        assert disproved(proofs) == {proofs[0], proofs[4]}
+
+
 @pytest.mark.parametrize("engine", ["db", "cache", "cached_db", "file"])
 async def test_stream_ends_by_a_logout_with_each_session_engine(
     realtime: RealtimeClient, user: User, settings: Any, engine: str

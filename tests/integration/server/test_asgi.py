@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 from rest_framework_simplejwt.tokens import AccessToken
 
 from ayb_realtime import precedence
+from ayb_realtime.access.credentials import Credentials
 from ayb_realtime.asgi import HEADER, KEY, Application, Realtime
 from ayb_realtime.hub.hub import Hub
 
@@ -282,6 +283,17 @@ async def test_streams_do_not_keep_what_their_requests_have_set(ask: Callable[..
             await output(communicator)
             gc.collect()
     assert len(the_hub.live_subscribers) == len(kept)
+
+
+async def test_streams_do_not_keep_the_token_of_their_request(ask: Callable[..., Any], the_hub: Hub) -> None:
+    gc.collect()
+    before = {id(each) for each in gc.get_objects() if type(each) is Credentials}
+    communicator = await ask(Realtime(get_asgi_application()))
+    await output(communicator)
+    await output(communicator)
+    assert the_hub.live_subscribers
+    gc.collect()
+    assert {id(each) for each in gc.get_objects() if type(each) is Credentials} <= before
 
 
 async def test_what_another_request_has_set_is_seen_around_the_wrapper() -> None:
