@@ -18,7 +18,7 @@ from ayb_realtime.hub.hearing.receiver import RETRY_SECONDS
 from ayb_realtime.hub.replaying.replay import Replay
 from ayb_realtime.hub.snapshots import sharing
 from ayb_realtime.hub.snapshots.giving_way import giving_way
-from ayb_realtime.hub.snapshots.snapshot_queue import SnapshotQueue
+from ayb_realtime.hub.snapshots.snapshot_queue import OPEN, SnapshotQueue, Turn
 from ayb_realtime.hub.streams.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.log import snapshots
 from ayb_realtime.log.queries import Connection
@@ -30,8 +30,6 @@ from ayb_realtime.wire.events import ready_event
 
 logger = logging.getLogger("ayb_realtime.hub")
 
-# How many snapshots are read at a time, each on a connection of its own. The others take turns.
-READERS = 2
 # How long Postgres may take for a page: a snapshot's transaction holds locks.
 STATEMENT_SECONDS = 10.0
 # The pauses between two looks whether all that a snapshot sees is numbered: the first, and the longest.
@@ -62,20 +60,21 @@ class Snapshots:
     async def run(self) -> NoReturn:
         """Send snapshots, a few at a time, until cancelled."""
         async with asyncio.TaskGroup() as readers:
-            for _ in range(READERS):
+            for _ in range(OPEN):
                 readers.create_task(self._read())
         raise AssertionError("a reader ends by a failure alone")
 
     async def _read(self) -> NoReturn:
         while True:
-            async with self._waiting.next() as group:
+            async with self._waiting.next() as (group, turn):
                 if group := self._still_open(group):
-                    await self._serve(group)
+                    await self._serve(group, turn)
 
-    async def _serve(self, group: Sequence[SnapshotSubscriber]) -> None:
+    async def _serve(self, group: Sequence[SnapshotSubscriber], turn: Turn) -> None:
         """Send a snapshot to these, which want the same. If it fails, end them, or let them wait for another one."""
         try:
-            read = await self._send(group)
+            read = await self._send(group, turn)
+            turn.give_back()
             if group := self._still_open(group):
                 await self._let_go(group, *read)
         except CatalogChanged:
@@ -117,7 +116,7 @@ class Snapshots:
             subscriber.push(subscriber.reset_event(ResetReason.DEFINITION_CHANGED, names))
             asyncio.get_running_loop().call_later(pause, self._waiting.add, subscriber)
 
-    async def _send(self, group: Sequence[SnapshotSubscriber]) -> tuple[int, str]:
+    async def _send(self, group: Sequence[SnapshotSubscriber], turn: Turn) -> tuple[int, str]:
         """Send the rows; return the newest position that they have everything of, and the database's snapshot."""
         identity = group[0].identity
         async with await database.connect(conf.hub_primary()) as connection:
@@ -137,9 +136,10 @@ class Snapshots:
                     async for page in selected.pages(table):
                         async with self._pool.connection() as another:
                             await selected.confirm(another)
-                        await sharing.give(table, page, group)
+                        await sharing.give(table, page, group, turn)
                         if not self._still_open(group):
                             return position, seen
+                        await turn.take()
         return position, seen
 
     async def _let_go(self, group: Sequence[SnapshotSubscriber], position: int, seen: str) -> None:

@@ -76,6 +76,11 @@ class Body(ABC):
         """Whether everything has been handed out, except a greeting or last words."""
         return self._buffer.is_caught_up
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the server waits for a piece. Otherwise it sends one, and waits if the client does not read."""
+        return self._waiting is not None
+
     def __aiter__(self) -> Self:
         return self
 

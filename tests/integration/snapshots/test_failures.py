@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ayb_realtime.hub.admission import Answer
-from ayb_realtime.hub.snapshots import sharing, snapshots
+from ayb_realtime.hub.snapshots import sharing, snapshot_queue
 from ayb_realtime.log import queries
 from ayb_realtime.log import snapshots as log_snapshots
 from ayb_realtime.reset_reasons import ResetReason
@@ -135,7 +135,7 @@ async def test_those_that_ask_for_the_same_share_the_reading(world: World, monke
         views = [await replica(world, person(who), "notes") for who in [1] * 30 + [2] * 30]
         may_read.set()
         await asyncio.gather(*(view.ready() for view in views))
-    assert read <= 2 + snapshots.READERS
+    assert read <= 2 + snapshot_queue.READ
 
 
 async def test_table_that_was_recreated_is_sent_as_it_is_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,8 @@ async def test_rows_wait_while_a_change_is_delivered(world: World, monkeypatch: 
     monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 600)
     is_read, wait_for_readers = asyncio.Event(), sharing._wait_for_readers
 
-    async def about_to_send(group: sharing.Group) -> None:
-        await wait_for_readers(group)
+    async def about_to_send(*arguments: Any) -> None:
+        await wait_for_readers(*arguments)
         is_read.set()
 
     monkeypatch.setattr(sharing, "_wait_for_readers", about_to_send)

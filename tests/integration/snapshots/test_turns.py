@@ -10,15 +10,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from ayb_realtime.hub.snapshots import giving_way, sharing, snapshots
+from ayb_realtime.hub.snapshots import giving_way, sharing, snapshot_queue, snapshots
+from ayb_realtime.hub.streams.subscriber import Subscriber
 from ayb_realtime.identity import Identity
 from ayb_realtime.reset_reasons import ResetReason
 from ayb_realtime.visibility.selection import Selection, selection
-from tests.integration.scenario import Owner, World, person, read_to_end, until
-from tests.integration.snapshots.conftest import replica
+from tests.integration.scenario import Owner, Stream, World, person, read_to_end, until
+from tests.integration.snapshots.conftest import Replica, replica
 from tests.integration.snapshots.test_failures import HOLDS_LOCK
 
-READING = range(1, 1 + snapshots.READERS)
+OPEN = range(1, 1 + snapshot_queue.OPEN)
+HOLDS_NO_LOCK = f"select not ({HOLDS_LOCK.removeprefix('select ')})"
 CATCHES = "begin loop begin perform pg_sleep(60); exception when query_canceled then null; end; end loop; end"
 
 
@@ -56,7 +58,7 @@ async def test_locked_table_holds_up_no_snapshot_of_another(world: World, owner:
     async with world.relaying():
         with psycopg.connect(owner.info.dsn, password=owner.info.password) as another:
             another.execute("lock table notes in access exclusive mode")
-            locked_out = [await replica(world, person(who), "notes") for who in READING]
+            locked_out = [await replica(world, person(who), "notes") for who in OPEN]
             view = await (await replica(world, person(9), "files")).ready()
             assert view.rows["files"] == {1: {"id": 1}}
         for each in locked_out:
@@ -82,7 +84,7 @@ async def test_snapshot_ends_when_the_last_client_has_gone(world: World, monkeyp
                 pass
         await until(world.owner, HOLDS_LOCK)
         world.hub.leave(subscriber)
-        await until(world.owner, f"select not ({HOLDS_LOCK.removeprefix('select ')})")
+        await until(world.owner, HOLDS_NO_LOCK)
     assert pages <= 3
 
 
@@ -107,7 +109,7 @@ async def test_identity_that_asks_for_many_snapshots_holds_up_no_other(
         other = await replica(world, person(2), "a")
         may_read.set()
         await asyncio.gather(*(view.ready() for view in [*greedy, other]))
-    assert person(2) in read[: snapshots.READERS]
+    assert person(2) in read[: snapshot_queue.READ]
 
 
 async def test_resets_that_come_together_are_followed_by_one_snapshot(world: World) -> None:
@@ -122,3 +124,67 @@ async def test_resets_that_come_together_are_followed_by_one_snapshot(world: Wor
         world.insert("notes", 2)
         await view.until("notes", 2)
         assert view.told["notes"] == [("create", 2)]
+
+
+def large_table(world: World) -> None:
+    """Make a table whose rows are more than is sent to a client that does not read."""
+    world.table("notes", "id int primary key, body text")
+    world.write("insert into notes select n, repeat('x', 10000) from generate_series(1, 30) n")
+
+
+async def silent_clients(world: World, *user_ids: int) -> list[Subscriber]:
+    """Open streams of clients that read nothing."""
+    return [await world.hub.subscribe(person(who), ["notes"], snapshot=True) for who in user_ids]
+
+
+async def test_clients_that_do_not_read_hold_up_no_other_and_miss_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "PATIENCE_SECONDS", 600)
+    large_table(world)
+    async with world.relaying():
+        silent = await silent_clients(world, 1, 2, 3, 4)
+        view = await (await replica(world, person(9), "notes")).ready()
+        world.insert("notes", 31)
+        await view.until("notes", 31)
+        for each in silent:
+            late = await Replica(Stream(each), "").ready()
+            assert len(late.rows["notes"]) == 30
+            await late.until("notes", 31)
+            assert late.told["notes"] == [("create", 31)]
+
+
+async def test_clients_that_do_not_read_are_ended_when_no_more_snapshots_may_be_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "PATIENCE_SECONDS", 600)
+    monkeypatch.setattr(sharing, "CROWDED_SECONDS", 0.2)
+    large_table(world)
+    async with world.relaying():
+        silent = await silent_clients(world, *OPEN)
+        view = await (await replica(world, person(99), "notes")).ready()
+        assert len(view.rows["notes"]) == 30
+        assert any(each.ended for each in silent)
+        for each in silent:
+            world.hub.leave(each)
+        await until(world.owner, HOLDS_NO_LOCK)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_client_that_does_not_read_is_ended_if_others_of_its_identity_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    monkeypatch.setattr(sharing, "PATIENCE_SECONDS", 600)
+    monkeypatch.setattr(sharing, "CROWDED_SECONDS", 0.2)
+    large_table(world)
+    turns = world.hub._snapshots._waiting._turns
+    async with world.relaying():
+        for _ in range(snapshot_queue.READ if is_shared else 0):
+            await turns.acquire()
+        (silent,) = await silent_clients(world, 1)
+        view = await replica(world, person(1), "notes")
+        for _ in range(snapshot_queue.READ if is_shared else 0):
+            turns.release()
+        await view.ready()
+        assert len(view.rows["notes"]) == 30
+        assert silent.ended
