@@ -30,6 +30,7 @@ class Site:
         self.folder = folder
         self.example = Example(database_url, folder)
         self.first_metrics_port = free_port()
+        self.servers: list[Child] = []
         self._write_project()
         path = f"{folder}{os.pathsep}{MANAGE.parent}"
         settings = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "METRICS_TOKEN": TOKEN, "DEBUG": "0"}
@@ -75,20 +76,22 @@ def addresses(site: Site) -> Iterator[dict[str, str]]:
     """The addresses of all servers, by the first word of their commands, with a relay. They must stop cleanly."""
     ports = {command: free_port() for command in COMMANDS}
     relay = site.start(RELAY)
-    children = [site.start(command, port) for command, port in ports.items()]
+    site.servers = [site.start(command, port) for command, port in ports.items()]
     addresses = {command.split()[0]: f"http://127.0.0.1:{port}" for command, port in ports.items()}
     try:
         relay.wait_until(lambda: "relay leads" in site.log())
-        for child, address in zip(children, addresses.values(), strict=True):
+        for child, address in zip(site.servers, addresses.values(), strict=True):
             child.wait_until(lambda address=address: answers(address))  # type: ignore[misc]
         yield addresses
     finally:
-        codes = [child.stop() for child in (*children, relay)]
+        codes = [child.stop() for child in (*site.servers, relay)]
     assert set(codes) <= {0, -signal.SIGTERM}
     assert "Traceback" not in site.log()
 
 
-def test_servers_stream_by_the_printed_commands_and_show_their_metrics(site: Site, addresses: dict[str, str]) -> None:
+def test_servers_stream_by_the_printed_commands_show_their_metrics_and_end_their_streams(
+    site: Site, addresses: dict[str, str]
+) -> None:
     token = site.example.token(AUTHOR, addresses["uvicorn"])
     parameters = {"tables": "posts", "token": token}
     assert len(addresses) == len(COMMANDS) == 5
@@ -110,3 +113,7 @@ def test_servers_stream_by_the_printed_commands_and_show_their_metrics(site: Sit
         workers = httpx.get(f"http://127.0.0.1:{site.first_metrics_port}/metrics", timeout=30)
         assert 'ayb_realtime_streams{state="live"} 1.0' in workers.text
         assert "metrics_path" not in relay
+        for server, stream in zip(site.servers, streams, strict=True):
+            server.stop()
+            # It ends properly: otherwise httpx raises.
+            assert not any(event.data for event in stream)
