@@ -61,6 +61,17 @@ def split(record: str) -> dict[str, str]:
     return columns
 
 
+def elements(array: str) -> list[str]:
+    """Split a JSON array of objects, without white space between them, into the text of each."""
+    found, depth, start = [], 0, 1
+    for match in _token.finditer(array, 1, len(array) - 1):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
+        if depth == 0 and match[0] == "}":
+            found.append(array[start : match.end()])
+            start = match.end() + 1
+    return found
+
+
 def join(columns: Mapping[str, str]) -> str:
     """Write a row from the JSON text of each column's value: the inverse of ``split``."""
     return "{" + ",".join([f"{_text(name)}:{value}" for name, value in columns.items()]) + "}"

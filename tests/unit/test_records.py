@@ -71,3 +71,9 @@ def test_row_holds_its_text_and_its_columns() -> None:
     assert row.columns == {"id": "1", "body": '"x"'}
     assert row == Row('{"id":1,"body":"x"}')
     assert row != Row('{"id":1, "body":"x"}')
+
+
+def test_array_is_split_into_its_objects() -> None:
+    rows = ['{"id":1,"data":[{"a":"},{"}]}', "{}", '{"id":2,"text":"\\"]["}']
+    assert records.elements(f"[{','.join(rows)}]") == rows
+    assert records.elements("[]") == []

@@ -11,10 +11,12 @@ from django.db import Error
 
 from ayb_realtime.change_stream import Change, Ready, Reset, Snapshot, changes
 from ayb_realtime.conf import conf
-from ayb_realtime.exceptions import RealtimeError
+from ayb_realtime.diagnostics.explain import user_step
+from ayb_realtime.exceptions import RealtimeError, UnknownTable
 from ayb_realtime.hub.registry import close_hub
 from ayb_realtime.management.users import find_user
 from ayb_realtime.postgres import database, tables
+from ayb_realtime.wire import records
 
 
 class Command(BaseCommand):
@@ -36,14 +38,23 @@ class Command(BaseCommand):
         """Find the user, and print."""
         try:
             user = AnonymousUser() if options["anonymous"] else find_user(options["user"], "")
+            self._warn(user)
             wanted = {name: options[name] for name in ("after", "filter", "snapshot")}
             asyncio.run(self._tail(user, options["tables"], wanted))
         except KeyboardInterrupt:
             return
         except Error as error:
             raise CommandError(f"The user cannot be looked up: {error}") from error
+        except UnknownTable as error:
+            raise CommandError(f"{error}. Streamed are: {', '.join(error.streamed) or 'none'}") from error
         except (RealtimeError, psycopg.Error, OSError) as error:
             raise CommandError(str(error) or type(error).__name__) from error
+
+    def _warn(self, user: AbstractBaseUser | AnonymousUser) -> None:
+        """Say if a request by this user would be refused."""
+        step = user_step(None if isinstance(user, AnonymousUser) else user)
+        if not step.holds:
+            self.stderr.write(self.style.WARNING(step.found))
 
     async def _tail(
         self, user: AbstractBaseUser | AnonymousUser, names: Sequence[str], wanted: Mapping[str, Any]
@@ -53,12 +64,13 @@ class Command(BaseCommand):
                 if stream.position is not None:
                     self.stderr.write(f"After position {stream.position}:")
                 async for value in stream:
-                    self.stdout.write(self._line(value))
-                    self.stdout.flush()
+                    if lines := self._lines(value):
+                        self.stdout.write(lines)
+                        self.stdout.flush()
         finally:
             await close_hub()
 
-    def _line(self, value: Change | Reset | Snapshot | Ready) -> str:
+    def _lines(self, value: Change | Reset | Snapshot | Ready) -> str:
         match value:
             case Change(action=action):
                 paint = {"create": self.style.SUCCESS, "update": self.style.WARNING, "delete": self.style.ERROR}[action]
@@ -66,7 +78,8 @@ class Command(BaseCommand):
             case Reset():
                 return f"{value.position} {self.style.NOTICE('reset')} {', '.join(value.tables)}: {value.reason}"
             case Snapshot():
-                return f"{self.style.SUCCESS('snapshot')} {value.table} {_in_a_line(value.text)}"
+                kind = self.style.SUCCESS("snapshot")
+                return "\n".join(f"{kind} {value.table} {_in_a_line(row)}" for row in records.elements(value.text))
             case Ready():
                 return f"{value.position} ready"
 

@@ -97,5 +97,24 @@ def test_changes_are_printed_as_the_user_may_see_them_until_ctrl_c(seeded_url: s
 def test_tail_of_what_is_not_there_is_refused_in_a_line(database_url: str) -> None:
     with pytest.raises(CommandError, match="No user has the email or user name 'nobody'"):
         call_command("realtime_tail", "--as", "nobody")
-    with pytest.raises(CommandError, match="unknown table: no_such"):
-        call_command("realtime_tail", "--anonymous", "no_such")
+    told = io.StringIO()
+    with pytest.raises(CommandError, match=r"unknown table: no_such\. Streamed are: comments, posts"):
+        call_command("realtime_tail", "--anonymous", "no_such", stderr=told, no_color=True)
+    assert told.getvalue() == "Anonymous streams are off: a request without a token is answered with 401.\n"
+    with pytest.raises(CommandError, match=r"filter: unknown column: posts\.no_such"):
+        call_command("realtime_tail", "--anonymous", "posts", "--filter", "no_such=eq.1", stderr=told)
+
+
+def test_rows_that_are_there_are_printed_first_each_in_a_line(seeded_url: str, tmp_path: Path) -> None:
+    arguments = ["--as", AUTHOR.email, "--snapshot", "--filter", "published=is.true", "posts"]
+    child = Example(seeded_url, tmp_path).run(str(MANAGE), "realtime_tail", *arguments)
+    try:
+        child.wait_until(lambda: " ready\n" in child.log_tail())
+    finally:
+        child.stop(signal.SIGINT)
+    with psycopg.connect(seeded_url) as connection:
+        found = connection.execute("select id from posts where published order by id").fetchall()
+    # Twice if the copy's log has begun its new epoch since.
+    printed = dict.fromkeys(re.findall(r'^snapshot posts {"id":(\d+),.*}$', child.log_tail(), re.MULTILINE))
+    assert [(int(row_id),) for row_id in printed] == found
+    assert re.search(r"^\d+ ready$", child.log_tail(), re.MULTILINE)
