@@ -902,9 +902,14 @@ function isEventStream(response) {
 /** Parse JSON. An integer that a number does not hold exactly becomes a string: two keys must not become one. */
 function parsed(json) {
   if (!/\d{16}/.test(json)) return JSON.parse(json);
-  const value = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
-  const isUnsafe = (text) => /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text));
-  return JSON.parse(json.replace(value, (text) => (isUnsafe(text) ? `"${text}"` : text)));
+  const isUnsafe = (token) => /^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token));
+  let isInText = false;
+  const read = (token) => {
+    if (token === '"') isInText = !isInText;
+    return !isInText && isUnsafe(token) ? `"${token}"` : token;
+  };
+  // In short pieces: a match of a whole text could need more of a stack than the engine has.
+  return JSON.parse(json.replace(/\\[^]|"|-?\d[-+.\dEe]*/g, read));
 }
 
 /** Return the server's message in the body of a refusal; undefined if there is none. */

@@ -169,7 +169,7 @@ test("a snapshot that was refused is read when the page reconnects", async (t) =
 
 test("keys that a number does not hold are strings, and stay apart", async (t) => {
   const [first, second] = ["9007199254740993", "9007199254740992"];
-  const text = `"12345678901234567 \\" 12345678901234567"`;
+  const text = `"12345678901234567 \\" 12345678901234567${"\\n".repeat(4_000_000)}"`;
   const records = `[{"id":${first},"n":1234567890123456789.5,"t":${text}},{"id":-${second},"n":9007199254740991}]`;
   const snapshot = `event: snapshot\ndata: {"table":"posts","records":${records}}\n\n`;
   const changes = held(connected(5));
