@@ -72,9 +72,15 @@ def parse(texts: Iterable[str], names: Sequence[str]) -> dict[str, Filter]:
                 # Now, not at the end: all conditions on all tables would take a second.
                 if len(clauses[name]) > MOST_CONDITIONS:
                     raise InvalidParameter(f"filter: more than {MOST_CONDITIONS} conditions on a table")
-    if sum(len(clause.values) for those in clauses.values() for clause in those) > MOST_VALUES:
+    filters = {name: frozenset(those) for name, those in clauses.items()}
+    if values_of(filters) > MOST_VALUES:
         raise InvalidParameter(f"filter: more than {MOST_VALUES} values")
-    return {name: frozenset(those) for name, those in clauses.items()}
+    return filters
+
+
+def values_of(filters: Mapping[str, Filter]) -> int:
+    """Return how many values the filters of tables have."""
+    return sum(len(clause.values) for wanted in filters.values() for clause in wanted)
 
 
 def _condition(text: str, names: Sequence[str]) -> tuple[str | None, Clause]:

@@ -12,6 +12,7 @@ DEFAULT_LIMITS = {
     "streams": 20_000,
     "user_streams": 100,
     "user_opens_per_second": 10,
+    "user_filter_values": 5_000,
     "address_streams": 1_000,
     "address_opens_per_second": 100,
     "tables": 100,

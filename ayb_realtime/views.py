@@ -24,7 +24,7 @@ from ayb_realtime.asgi import Handover
 from ayb_realtime.authentication import Authenticated, authenticate
 from ayb_realtime.conf import conf
 from ayb_realtime.exceptions import LimitReached, Unauthenticated
-from ayb_realtime.filters import parse
+from ayb_realtime.filters import parse, values_of
 from ayb_realtime.hub.admission import Wanted, listed
 from ayb_realtime.hub.hub import Hub
 from ayb_realtime.hub.registry import get_hub, opening
@@ -115,10 +115,8 @@ async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
     parameter = request.GET.get("tables", "")
     authenticated = await _authenticated(request)
     place.take_of_user(authenticated.party)
-    if not parameter:
-        return refusal(400, "tables parameter is required")
     if not (names := listed(parameter)):
-        return refusal(400, "at least one valid table is required")
+        return refusal(400, "at least one valid table is required" if parameter else "tables parameter is required")
     if len(names) > (most := conf.limits["tables"]):
         raise LimitReached("tables", 400, f"tables: more than {most:g}")
     if (snapshot := request.GET.get("snapshot", "false")) not in ("true", "false"):
@@ -128,6 +126,7 @@ async def _open(request: HttpRequest, place: Place) -> HttpResponseBase:
     if not isinstance(request, ASGIRequest):
         return refusal(500, "streaming not supported")
     filters = parse(request.GET.getlist("filter"), names)
+    place.take_of_filters(request, authenticated.party, values_of(filters))
     hub = await get_hub()
     waiting_bytes.limit_bytes = conf.limits["waiting_bytes"]
     subscriber = await hub.subscribe(

@@ -25,6 +25,9 @@ from ayb_realtime.exceptions import LimitReached
 WINDOW_SECONDS = 10.0
 
 
+# The limit of the values of filters: each is sent to Postgres with each change of its table.
+FILTER_VALUES = "user_filter_values"
+
 # What streams and requests are counted for: its kind, as in the names of the limits, and which one it is.
 Party = tuple[str, Hashable]
 
@@ -104,11 +107,12 @@ def here() -> Counts:
 class Place:
     """What one stream counts for. As a context, it leaves at the end, unless it was handed over."""
 
-    __slots__ = ("_parties", "_streams")
+    __slots__ = ("_filter_values", "_parties", "_streams")
 
     def __init__(self) -> None:
         self._streams = here().streams
         self._parties: tuple[Party, ...] = ()
+        self._filter_values = 0
 
     def take_of_address(self, request: HttpRequest) -> None:
         """Count for the process and for the address. Raises LimitReached."""
@@ -121,17 +125,27 @@ class Place:
         if user is not None:
             self._take(("user_streams", user))
 
+    def take_of_filters(self, request: HttpRequest, user: Hashable, values: int) -> None:
+        """Count values of filters for a user, or for the address of an anonymous one. Raises LimitReached."""
+        party = FILTER_VALUES, user if user is not None else address_of(request)
+        if values and self._streams[party] + values > conf.limits[FILTER_VALUES]:
+            raise LimitReached(FILTER_VALUES, 429, "too many filter values", WINDOW_SECONDS)
+        if values:
+            self._streams[party] += values
+            self._filter_values, self._parties = values, (*self._parties, party)
+
     def hand_over(self) -> "Place":
         """Return what goes on counting, to ``leave`` later."""
         other = Place()
         other._parties, self._parties = self._parties, ()
+        other._filter_values = self._filter_values
         return other
 
     def leave(self) -> None:
         """Count no more. May be called again."""
         parties, self._parties = self._parties, ()
         for party in parties:
-            self._streams[party] -= 1
+            self._streams[party] -= self._filter_values if party[0] == FILTER_VALUES else 1
             if not self._streams[party]:
                 del self._streams[party]
 

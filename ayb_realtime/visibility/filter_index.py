@@ -97,6 +97,12 @@ class FilterIndex:
         """Return the identities whose streams have a filter."""
         return list(dict.fromkeys(identity for streams in self.filters.values() for identity in streams))
 
+    def weight(self, identity: Identity) -> int:
+        """Return how many values the filters of an identity have."""
+        return sum(
+            len(clause.values) for wanted in self.filters if identity in self.filters[wanted] for clause in wanted
+        )
+
     def only(self, identities: Iterable[Identity]) -> "FilterIndex":
         """Return an index of the filters of these identities."""
         chosen = frozenset(identities)

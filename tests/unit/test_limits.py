@@ -102,6 +102,24 @@ async def test_nothing_is_kept_of_streams_that_have_ended(settings: Any) -> None
     assert streams == {}
 
 
+async def test_values_of_a_users_filters_are_counted_together(settings: Any) -> None:
+    settings.AYB_REALTIME = {"LIMITS": {"user_filter_values": 9}}
+    request = RequestFactory().get("/api/realtime")
+    streams = limits.here().streams
+    with Place() as place:
+        place.take_of_filters(request, "1", 8)
+        kept = place.hand_over()
+    for values in (1, 0):
+        with Place() as place:
+            place.take_of_filters(request, "1", values)
+    for user, values in (("1", 2), (None, 10)):
+        with pytest.raises(LimitReached, match="too many filter values"), Place() as place:
+            place.take_of_filters(request, user, values)
+    assert streams == {("user_filter_values", "1"): 8}
+    kept.leave()
+    assert +streams == {}
+
+
 async def test_stream_that_is_dropped_without_an_end_counts_no_more() -> None:
     with Place() as place:
         place.take_of_user("1")
