@@ -220,3 +220,25 @@ def test_stream_of_a_locked_table_ends_without_events_and_no_other_of_its_identi
     subscribers = [stream(ANN), stream(BOB), stream(CYD), stream(ANN, POSTS), stream(ANN, POSTS, NOTES)]
     assert sent(delivery, *subscribers) == [b"", EVENTS[2], b"", b"", b""]
     assert [each.ended for each in subscribers] == [True, False, True, False, True]
+
+
+def test_plans_of_several_tables_become_one() -> None:
+    posts = DeliveryPlan()
+    create = Change(5, 8, Action.CREATE, '{"id":5}')
+    posts.add_rows(POSTS, {5: create}, {5: Row('{"id":5}')}, Answers([SharedView({5: None}, [ANN])]))
+    posts.add_reset(POSTS, ResetReason.TRUNCATED, 6)
+    posts.set_readers(POSTS, [ANN, BOB])
+    posts.add_unanswered(POSTS, {CYD: [5]})
+    notes = DeliveryPlan()
+    visible(notes, [SharedView({2: None}, [ANN, BOB])])
+    notes.add_endings(NOTES, [CYD])
+    delivery = DeliveryPlan()
+    delivery.add(notes)
+    delivery.add(posts)
+    event = change_event(create, POSTS, Row('{"id":5}'))
+    reset = reset_event(ResetReason.TRUNCATED, ["posts"], 6)
+    ended = stream(CYD)
+    streams = stream(ANN, NOTES, POSTS), stream(BOB, NOTES, POSTS), stream(CYD, POSTS), ended
+    unanswered = reset_event(ResetReason.UNANSWERED, ["posts"], 5)
+    assert sent(delivery, *streams) == [EVENTS[2] + event + reset, EVENTS[2] + reset, unanswered, b""]
+    assert ended.ended
