@@ -209,6 +209,10 @@ def test_schema_of_a_type_that_a_role_may_not_use_is_told_by_the_check(site: Own
     assert lacking() == [f"The role {role} may not use the schema elsewhere" for role in sorted((DEFINER, HUB))]
     make_roles(site)
     assert lacking() == []
+    site.execute(REVOKED)
+    # As `migrate` ends.
+    assert site.execute("select ayb_realtime.make_check_functions_v1('{ayb_authenticated}')").fetchall() == []
+    assert lacking() == []
 
 
 def test_command_makes_the_roles_itself_where_it_may(site: Owner) -> None:
