@@ -71,6 +71,8 @@ class _Threads:
         self._dismiss_later()
 
 
+# Where asgiref looks for the thread of a request. If a version of it looks elsewhere, it starts its own as before.
+_executors: Any = getattr(SyncToAsync, "context_to_thread_executor", {})
 _threads: WeakKeyDictionary[asyncio.AbstractEventLoop, _Threads] = WeakKeyDictionary()
 
 
@@ -84,10 +86,10 @@ class OwnThread:
 
     async def __aenter__(self) -> None:
         # ``ThreadSensitiveContext(executor=...)`` of new versions refuses the calls of tasks that outlive the block.
-        SyncToAsync.context_to_thread_executor[self._context] = self._thread
+        _executors[self._context] = self._thread
         await self._context.__aenter__()
 
     async def __aexit__(self, *_: object) -> None:
-        SyncToAsync.context_to_thread_executor.pop(self._context, None)
+        _executors.pop(self._context, None)
         await self._context.__aexit__(None, None, None)
         self._threads.take_back(self._thread)

@@ -63,6 +63,13 @@ async def test_task_that_outlives_its_request_still_has_a_thread() -> None:
     assert await task != threading.current_thread()
 
 
+async def test_asgiref_that_keeps_its_threads_elsewhere_starts_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_threads, "_executors", {})
+    (thread,) = await of_a_request()
+    assert thread != threading.current_thread()
+    assert not thread.name.startswith("ayb_realtime")
+
+
 async def test_threads_end_when_no_request_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_threads, "LINGER_SECONDS", 0.01)
     barrier = asyncio.Barrier(3)
