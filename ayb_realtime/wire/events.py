@@ -24,9 +24,15 @@ def change_event(change: Change, table: Table, row: Row, form: Form = WHOLE) -> 
     return sse.encode(data, id=str(change.position), event=form.event_name(table, change.action))
 
 
-def snapshot_event(table: Table, rows: Iterable[Row], form: Form = WHOLE) -> bytes:
-    """Encode the event that sends some of a table's rows as they are now."""
-    found = ",".join([_record(table, form.of_row(table, row.columns)) for row in rows])
+def snapshot_event(table: Table, rows: Iterable[str], form: Form = WHOLE) -> bytes:
+    """Encode the event that sends some of a table's rows as they are now.
+
+    rows: each a JSON object, as Postgres' ``row_to_json`` writes it. They are split into columns only if some are sent
+        in another form: that is a third of what a snapshot costs the event loop.
+    """
+    if form.columns or table.utc_columns:
+        rows = [_record(table, form.of_row(table, Row(row).columns)) for row in rows]
+    found = ",".join(rows)
     return sse.encode(f'{{"table":{json.dumps(table.name)},"records":[{found}]}}', event="snapshot")
 
 

@@ -62,11 +62,20 @@ def test_records_of_events_and_snapshots_have_these_columns_and_deletes_the_key(
     assert change_event(change, POSTS, row, form) == (
         b'id: 5\ndata: {"action":"update","table":"posts","record":' + record + b"}\n\n"
     )
-    assert snapshot_event(POSTS, [row, row], form) == (
+    assert snapshot_event(POSTS, [row.text, row.text], form) == (
         b'event: snapshot\ndata: {"table":"posts","records":[' + record + b"," + record + b"]}\n\n"
     )
     delete = Change(6, 7, Action.DELETE, row.text)
     assert change_event(delete, POSTS, row, form) == change_event(delete, POSTS, row)
+
+
+@pytest.mark.parametrize("table", list(ROWS))
+def test_whole_records_of_snapshots_are_those_of_events(table: Table) -> None:
+    row = ROWS[table]
+    event = change_event(Change(5, table.relation, Action.UPDATE, row.text), table, row)
+    assert snapshot_event(table, [row.text]).split(b'"records":')[1] == b"[" + event.split(b'"record":')[1].replace(
+        b"}\n\n", b"]}\n\n"
+    )
 
 
 def test_named_events_have_the_name_of_their_table_and_action() -> None:

@@ -36,7 +36,7 @@ STREAM = b"".join(
         sse.without_ids(change(13, Action.DELETE)),
         reset_event(ResetReason.UNANSWERED, ["a", "b"], 14),
         NO_POSITION + sse.without_ids(reset_event(ResetReason.TRUNCATED, ["a"], 15)),
-        snapshot_event(POSTS, [Row(RECORD), Row('{"id":2}')]),
+        snapshot_event(POSTS, [RECORD, '{"id":2}']),
         snapshot_event(POSTS, []),
         sse.heartbeat(None),
         ready_event(14),

@@ -14,7 +14,6 @@ from ayb_realtime.hub.streams.endings import Ending, endings
 from ayb_realtime.hub.streams.snapshot_subscriber import SnapshotSubscriber
 from ayb_realtime.postgres.tables import Table
 from ayb_realtime.wire.events import snapshot_event
-from ayb_realtime.wire.records import Row
 
 # How much of a page is encoded, and how many streams are given it, until the event loop looks what else has come.
 PART_CHARACTERS = 32 * 1024
@@ -38,7 +37,7 @@ async def give(table: Table, page: Sequence[str], group: Group, turn: Turn) -> N
     for rows in _parts(page):
         await _wait_for_readers(group, turn)
         await precedence.turn()
-        chunk = shareable(snapshot_event(table, map(Row, rows), group[0].form))
+        chunk = shareable(snapshot_event(table, rows, group[0].form))
         async for few in few_at_a_time(group):
             for subscriber in few:
                 subscriber.push(chunk)
