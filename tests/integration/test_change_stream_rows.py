@@ -126,22 +126,17 @@ async def test_filtered_rows_are_those_that_select_finds_in_the_snapshot_and_aft
 
 async def test_snapshot_goes_on_live_without_a_gap_while_rows_are_written(notes: World) -> None:
     notes.write("insert into notes select n, 1 + n % 2 from generate_series(1, 500) n")
-    is_over = asyncio.Event()
 
-    async def write() -> None:
-        chance, last = random.Random(1), 600
-        while not is_over.is_set():
-            last += 1
+    async def write(first: int) -> None:
+        chance = random.Random(first)
+        for last in range(first, first + 100):
             await asyncio.to_thread(write_at_random, notes, chance, last)
 
-    writing = asyncio.create_task(write())
-    readers = [Rows(changes(TABLES, as_=person(1 + n % 2), snapshot=True)) for n in range(10)]
-    await asyncio.gather(*(reader.until(Ready) for reader in readers))
+    readers = [Rows(changes(TABLES, as_=person(1 + n % 2), snapshot=True)) for n in range(6)]
+    await asyncio.gather(write(600), *(reader.until(Ready) for reader in readers))
     await asyncio.to_thread(notes.write, "truncate notes")
-    await asyncio.gather(*(reader.until(Reset) for reader in readers))
-    await asyncio.gather(*(reader.until(Ready) for reader in readers))
-    is_over.set()
-    await writing
+    await asyncio.gather(write(800), *(reader.until(Reset) for reader in readers))
+    await asyncio.gather(write(1000), *(reader.until(Ready) for reader in readers))
     notes.insert("ends", 1)
     for n, reader in enumerate(readers):
         await reader.until(Change, table="ends")

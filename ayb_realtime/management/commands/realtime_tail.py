@@ -12,7 +12,7 @@ from django.db import Error
 from ayb_realtime.change_stream import Change, Ready, Reset, Snapshot, changes
 from ayb_realtime.conf import conf
 from ayb_realtime.diagnostics.explain import user_step
-from ayb_realtime.exceptions import RealtimeError, UnknownTable
+from ayb_realtime.exceptions import NotMigrated, RealtimeError, UnknownTable
 from ayb_realtime.hub.registry import close_hub
 from ayb_realtime.management.users import find_user
 from ayb_realtime.postgres import database, tables
@@ -45,6 +45,10 @@ class Command(BaseCommand):
             return
         except Error as error:
             raise CommandError(f"The user cannot be looked up: {error}") from error
+        except (NotMigrated, psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
+            raise CommandError(
+                f"The database {conf.database!r} is not migrated. First run: manage.py migrate"
+            ) from error
         except UnknownTable as error:
             raise CommandError(f"{error}. Streamed are: {', '.join(error.streamed) or 'none'}") from error
         except (RealtimeError, psycopg.Error, OSError) as error:
