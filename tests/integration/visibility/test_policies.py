@@ -30,6 +30,7 @@ from tests.policies import oracle
 from tests.policies.shapes import SETUP, SHAPES, Shape
 from tests.policies.tables import IDENTITIES, Case, cases
 from tests.policies.world import Record, World, parse
+from tests.services import IS_LEAST
 
 # An action and the record that came with it.
 Event = tuple[str, Record]
@@ -52,6 +53,22 @@ def reader(database_url: str) -> Iterator[Owner]:
     """A separate connection for the SELECTs."""
     with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
         yield connection
+
+
+def _without_outdated(expected: list[Event], got: list[Event]) -> list[Event]:
+    """Leave out events that were not got if a later one has the same row.
+
+    A hub that may not read a table asks those whom the logged row names. If the row has changed since, a later change
+    tells.
+    """
+    left, due = list(got), list[Event]()
+    for event in reversed(expected):
+        if event in left:
+            left.remove(event)
+        elif any(later[1] == event[1] for later in due):
+            continue
+        due.append(event)
+    return due[::-1]
 
 
 class Comparison:
@@ -103,7 +120,8 @@ class Comparison:
             shown = oracle.shown(self._reader, world, identity)
             expected = self._expected(world, told, identity, shown.rows)
             for got in (by_transaction[identity], by_message[identity]):
-                certain = [event for event in expected if shown.is_certain or event in got or event[0] == "delete"]
+                due = _without_outdated(expected, got) if IS_LEAST else expected
+                certain = [event for event in due if shown.is_certain or event in got or event[0] == "delete"]
                 assert got == certain, identity
 
     def _expected(
