@@ -73,6 +73,8 @@ class BoundedChannel(Channel):  # type: ignore[misc]
 
     def allContentReceived(self) -> None:  # noqa: N802
         """Answer. Then the connection is idle."""
+        # The site reads forms. Twisted would, too, and drops the connection where it cannot read the content type.
+        self.requests[-1]._parsePOSTFormSubmission = False  # noqa: SLF001
         self._has_begun, self._body_bytes = False, 0
         self.setTimeout(IDLE_SECONDS)
         super().allContentReceived()
