@@ -19,6 +19,7 @@ from ayb_realtime.postgres import database
 from ayb_realtime.postgres.operation import TableOperation
 from ayb_realtime.postgres.tables import streamed
 from ayb_realtime.visibility import OneMessage
+from tests.integration.conftest import GRANTEES
 from tests.integration.scenario import Owner
 from tests.integration.visibility.conftest import sent
 from tests.integration.visibility.test_policies import Event, events, new_changes
@@ -49,7 +50,7 @@ OWNED = "select pg_has_role(%s, relowner, 'member') from pg_class where oid = %s
 def regress(owner: Owner) -> Iterator[Owner]:
     """The owner's connection, with the roles, and a schema for the tables of a situation."""
     for role in ROLES:
-        owner.execute(f"create role {role} nologin; grant {role} to current_user".encode())
+        owner.execute(f"create role {role} nologin; grant {role} to {GRANTEES}".encode())
     owner.execute(MEMBERSHIPS.encode())
     owner.execute("create schema regress; grant usage, create on schema regress to public; set search_path = regress")
     yield owner
