@@ -44,6 +44,8 @@ FRESH_SECONDS = 1.0
 # How long a connection waits for an answer, and at least how many times the longest that a check may take.
 ANSWER_SECONDS = 30.0
 CHECKS = 2.0
+# How long who is cancelled while connecting waits for the connection, to close it.
+ABANDON_SECONDS = 0.5
 NO_CONTEXT = Context()
 
 
@@ -100,10 +102,23 @@ async def connect(database: str, *, is_patient: bool = False) -> psycopg.AsyncCo
     is_patient: whether it waits for an answer as long as that takes, such as for a notification.
     """
     made_by = psycopg.AsyncConnection if is_patient else ImpatientConnection
-    connection = await made_by.connect(**connection_parameters(database))
+    connecting = asyncio.create_task(made_by.connect(**connection_parameters(database)))
+    try:
+        connection = await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # psycopg would leave the session to the garbage collector: until then it would be in the way of DROP DATABASE.
+        connecting.add_done_callback(_close)
+        await asyncio.wait([connecting], timeout=ABANDON_SECONDS)
+        raise
     sessions.assume(connection, assumed_role(database))
     _aliases[connection] = database
     return connection
+
+
+def _close(connecting: "asyncio.Task[psycopg.AsyncConnection[Any]]") -> None:
+    """Close a connection that nobody wants any more, if it was made."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().pgconn.finish()
 
 
 def alias(connection: psycopg.AsyncConnection[Any]) -> str:

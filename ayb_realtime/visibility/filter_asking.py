@@ -149,9 +149,12 @@ class Asking:
             f"select {MARK.format(number)}",
             *filter_questions.statements(connection, asked, self._known, self._role),
         ]
-        with MessageWatchdog(number, patience):
-            async with transactions.time_limit(connection, seconds), connection.transaction():
-                _, replies = await transactions.results(connection, "; ".join(parts))
+        async with (
+            MessageWatchdog(number, patience),
+            transactions.time_limit(connection, seconds),
+            connection.transaction(),
+        ):
+            _, replies = await transactions.results(connection, "; ".join(parts))
         return replies
 
     def _fail(self, asked: Iterable[Piece], reason: str) -> None:

@@ -151,10 +151,7 @@ class OneMessage:
         begin = begin_locked(connection, self.facts.lockable, wait=False)
         setting = f"{await transactions.setting_of_check(connection, seconds)}, {MARK.format(number)}"
         fingerprint = _filled(connection, catalog_cache.fingerprints(1), [self.facts.deciders])
-        with (
-            MessageWatchdog(number, seconds * (1 + len(statements))),
-            catalog_cache.discarding_old_plans(connection) as discard,
-        ):
+        with catalog_cache.discarding_old_plans(connection) as discard:
             parts = [
                 begin + setting,
                 *discard,
@@ -165,7 +162,8 @@ class OneMessage:
                 sessions.begin(connection) + fingerprint,
                 "commit",
             ]
-            return await transactions.results(connection, "; ".join(parts))
+            async with MessageWatchdog(number, seconds * (1 + len(statements))):
+                return await transactions.results(connection, "; ".join(parts))
 
     def _statements(self, connection: Connection, rows: Mapping[int, Row], question: _Question) -> Iterator[str]:
         table, guess = self.facts.table, question.guess

@@ -58,13 +58,14 @@ class MessageWatchdog:
         self._seconds = seconds
         self._watching: asyncio.Task[None] | None = None
 
-    def __enter__(self) -> None:
+    async def __aenter__(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._start)
 
-    def __exit__(self, *error: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
+            await asyncio.wait([self._watching], timeout=ABANDON_SECONDS)
 
     def _start(self) -> None:
         self._watching = asyncio.create_task(self._watch())

@@ -1,7 +1,9 @@
 """Connections: how many messages a check takes, and whether a connection of the pool still works."""
 
 import asyncio
-from collections.abc import Callable, Generator
+import gc
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -65,6 +67,29 @@ async def test_connection_that_was_ended_a_moment_ago_is_replaced(owner: Owner) 
         async with pool.connection() as connection:
             assert connection.info.backend_pid != ended
             await connection.execute("select 1")
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """What is not closed stays open."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
+async def test_connecting_that_is_cancelled_leaves_no_session(database_url: str) -> None:
+    def open_files() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = open_files()
+    connecting = asyncio.create_task(database.connect(conf.hub_database))
+    while open_files() == before:  # noqa: ASYNC110 - psycopg does not signal it
+        await asyncio.sleep(0)
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    assert connecting.cancelled()
+    assert open_files() == before
 
 
 class SilentProxy:
