@@ -86,7 +86,10 @@ async def test_streams_of_another_process_end(user: User, tmp_path: Path) -> Non
             for events in streams.values():
                 assert [event.event async for event in events] == ["expired"]
             await Post.objects.acreate(author=user, title="for the other")
-            assert (await anext(others)).json()["record"]["title"] == "for the other"
+            # What has emptied the tables before this test may be numbered only now, and is a reset.
+            while (event := await anext(others)).event == "reset":
+                pass
+            assert event.json()["record"]["title"] == "for the other"
     finally:
         example.stop()
         # The connections of Django's asynchronous ORM.
