@@ -141,7 +141,8 @@ class Refreshing:
     async def _tell(self) -> None:
         if self.disconnecting.is_asked_to_tell:
             self.disconnecting.is_asked_to_tell = False
-            await self._write(statement("tell_open_streams"), {"hub": self._id, "told": told(self._streams())})
+            if streams := self._streams():
+                await self._write(statement("tell_open_streams"), {"hub": self._id, "told": told(streams)})
 
     async def _write(self, query: str, parameters: Mapping[str, object]) -> list[Any]:
         async with self._pool.connection() as connection:

@@ -38,6 +38,7 @@ async def test_each_process_tells_of_its_streams_when_asked_and_not_before(
 ) -> None:
     world.table("notes", "id int primary key")
     here = await world.hub.subscribe(person(1), ["notes"], proofs=PROOFS)
+    begun_at = here.position
     there = await other_hub.subscribe(person(2), ["public.notes"])
     assert await other_hub.refreshing.ask(here.client_id, person(1), PROOFS, None) is True  # Both have looked.
     assert owner.execute("select count(*) from ayb_realtime.open_streams").fetchone() == (0,)
@@ -50,13 +51,13 @@ async def test_each_process_tells_of_its_streams_when_asked_and_not_before(
         ["public.notes"],
         False,
         here.opened_at,
-        here.position,
-        here.is_caught_up,
+        first.position,
+        first.is_read,
     )
+    assert begun_at <= first.position <= here.position
     assert (second.user, second.identity) == (None, person(2))
     assert first.handle != here.client_id
     other_hub.leave(there)
-    # Its position may have moved on.
     assert [each.handle for each in await all_streams(owner, 1)] == [first.handle]
 
 
