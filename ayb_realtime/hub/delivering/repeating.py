@@ -20,8 +20,8 @@ from ayb_realtime.visibility.quarantine import quarantine
 
 # How often the catalogs may change while several tables are checked together. Then each is checked by itself.
 MOST_TOGETHER = 2
-# The same for one table. Then it is given up.
-MOST_ALONE = 5
+# The same for one table. Then it is given up. Migrations that follow one another change it five times under load.
+MOST_ALONE = 20
 # The same for a table that was given up lately, or after another one of the slice.
 MOST_SUSPECTED = 2
 
